@@ -1,0 +1,35 @@
+# Each target is complete by itself on a fresh machine: it makes what it needs first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint bench pictures clean
+
+demo: $(INSTALLED)  ## one round through a real SSH proxy on loopback; leaves a page in demo-fleet/site
+	$(BIN)/remotestatus demo demo-fleet
+
+test: $(INSTALLED)  ## static checks and all tests
+	./tests/prepare
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/ansible-lint --offline playbooks
+	$(BIN)/pytest -n 2
+
+bench: $(INSTALLED)  ## compares a round with pdsh, clush and stock Ansible
+	./tests/prepare --bench
+	$(BIN)/python -m tests.bench
+
+pictures: $(INSTALLED)  ## makes docs/ pictures from the demo
+	./tests/prepare
+	$(BIN)/python -m tests.pictures
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable '.[demo]' --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) dist demo-fleet .mypy_cache .ruff_cache .pytest_cache .hypothesis

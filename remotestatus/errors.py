@@ -1,0 +1,52 @@
+"""
+The few kinds of error that reach a person.
+
+Each carries what is wrong, where, and the cure, as plain text; the CLI prints it and exits with `exit_code`. Nothing
+here ever holds a secret: whoever raises one leaves values of passwords and URLs out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: where (`all`, `recorders/capture-1`, a file), and what, with its cure."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class RemotestatusError(Exception):
+    """Anything that ends a command with a sentence instead of a traceback."""
+
+    exit_code = 3
+
+
+class ConfigurationError(RemotestatusError):
+    """The inventory or the usage is wrong: nothing was connected to. Exit code 2."""
+
+    exit_code = 2
+
+    def __init__(self, summary: str, problems: Sequence[Problem] = ()) -> None:
+        self.summary = summary
+        self.problems = tuple(problems)
+        super().__init__("\n".join([summary, *(f"  {problem}" for problem in self.problems)]))
+
+
+class RoundError(RemotestatusError):
+    """The round could not be done or not be recorded. Exit code 3."""
+
+
+class RoundRunning(RoundError):
+    """Another round holds the lock."""
+
+
+class RoundGivenUp(RoundError):
+    """Somebody asked to stop while the round was looking: nothing of it was recorded."""
+
+    def __init__(self) -> None:
+        super().__init__("the round was given up; nothing of it was recorded")

@@ -1,0 +1,29 @@
+"""
+Finds the folders that are shipped beside the code: the playbook and the page's templates.
+
+Nothing comes in; absolute paths go out. In a wheel they lie in `_shipped/` inside the package; in a checkout or an
+editable install, beside it.
+"""
+
+from pathlib import Path
+
+from remotestatus.errors import RoundError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def playbooks() -> Path:
+    """The folder of the playbook. Raises RoundError when the installation is incomplete."""
+    return _folder("playbooks")
+
+
+def report_templates() -> Path:
+    """The folder of the page's templates. Raises RoundError when the installation is incomplete."""
+    return _folder("report_templates")
+
+
+def _folder(name: str) -> Path:
+    for place in (_PACKAGE / "_shipped" / name, _PACKAGE.parent / name):
+        if place.is_dir():
+            return place
+    raise RoundError(f"the folder {name} is missing from this installation: install remotestatus again")
