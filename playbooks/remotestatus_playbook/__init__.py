@@ -1,0 +1,1 @@
+"""What the playbooks' action plugins share. Standard library and ansible imports only."""

@@ -1,0 +1,245 @@
+"""
+Opens one shared connection to each proxy, and closes them again.
+
+Takes the topology and the round's directory; leaves an answer per proxy there (`proxies/<spec>.json`). All proxies are
+opened at the same time, except that one behind another waits for it. Opening is the proxy's probe: whoever can log in
+and keep the connection open is up.
+"""
+
+import os
+import re
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from remotestatus_playbook.host_keys import owners_of_offered_key
+from remotestatus_playbook.paths import OPENING, Hop, Topology, opening_arguments
+from remotestatus_playbook.workdir import Workdir
+
+KEEP_SECONDS = 120
+"""A shared connection ends by itself so long after its last use, should nobody close it."""
+
+
+def open_all(
+    topology: Topology,
+    workdir: Workdir,
+    *,
+    wanted: set[str],
+    passwords: Mapping[str, Callable[[], str]],
+    known_hosts: Path,
+    attempts: int = 2,
+    seconds: int = 30,
+    keep_seconds: int = KEEP_SECONDS,
+    fresh: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """
+    Open the connections to the hops whose spec is in `wanted`, and to those before them; return an answer for each.
+
+    `passwords` gives, by inventory name, how to learn a proxy's password. An attempt may take `seconds`. With `fresh`
+    a connection that is still open is replaced.
+    """
+    needed = {hop.spec for hop in topology.in_order() if hop.spec in wanted}
+    needed |= {before.spec for hop in topology.in_order() if hop.spec in needed for before in hop.path}
+    hops = [hop for hop in topology.in_order() if hop.spec in needed]
+    answers: dict[str, Future[dict[str, Any]]] = {}
+    with ThreadPoolExecutor(max_workers=max(1, len(hops))) as pool:
+
+        def open_one(hop: Hop) -> dict[str, Any]:
+            if hop.parent is not None and answers[hop.parent.spec].result()["outcome"] != "answered":
+                return {"outcome": "proxy-down", "proxy": hop.parent.name, "attempts": 0}
+            password = passwords.get(hop.host.name) if hop.host else None
+            answer: dict[str, Any] = {}
+            for attempt in range(1, attempts + 1):
+                answer = _open(hop, workdir, password, seconds=seconds, keep_seconds=keep_seconds, fresh=fresh)
+                answer["attempts"] = attempt
+                answer["answered_by"] = owners_of_offered_key(str(answer.get("stderr")), known_hosts)
+                if answer["outcome"] == "answered" or _refused(str(answer.get("stderr"))):
+                    break
+                if attempt < attempts:
+                    time.sleep(1)
+            return answer
+
+        for hop in hops:
+            answers[hop.spec] = pool.submit(open_one, hop)
+    results = {}
+    for hop in hops:
+        results[hop.name] = answers[hop.spec].result()
+        workdir.leave("proxies", hop.spec, results[hop.name])
+    return results
+
+
+def _refused(text: str) -> bool:
+    """Whether trying again could only lock us out."""
+    lowered = text.lower()
+    return any(sign in lowered for sign in ("permission denied", "host key", "too many authentication"))
+
+
+def _open(
+    hop: Hop,
+    workdir: Workdir,
+    password: Callable[[], str] | None,
+    *,
+    seconds: int,
+    keep_seconds: int,
+    fresh: bool,
+) -> dict[str, Any]:
+    environment = {**os.environ, OPENING: "1", "LC_ALL": "C.UTF-8"}
+    socket = workdir.control / hop.socket
+    log = log_of(socket)
+    if is_open(socket):
+        if not fresh:
+            _shorten(log)
+            return {"outcome": "answered", "connect_ms": None, "kept": True}
+        end(socket)
+    log.unlink(missing_ok=True)
+    said = workdir.path / f"proxy-{hop.socket}.err"
+    command = [
+        *("ssh", "-F", str(workdir.ssh_config), "-f", "-N"),
+        *("-o", "ControlMaster=yes", "-o", f"ControlPersist={keep_seconds}"),
+        # What becomes of each remote's channel stands only in this connection's own log; see `refusal_of`.
+        *("-E", str(log), "-o", "LogLevel=DEBUG"),
+        *opening_arguments(hop),
+    ]
+    started = time.monotonic()
+    with said.open("wb") as stderr:
+        try:
+            with _secret(password, workdir, environment):
+                code = subprocess.run(
+                    ["timeout", "-k", "2", str(seconds), *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=stderr,
+                    env=environment,
+                    check=False,
+                    start_new_session=True,
+                ).returncode
+        except OSError as error:
+            return {"outcome": "error", "stderr": f"ssh could not be started: {error.strerror}"}
+    taken = round((time.monotonic() - started) * 1000)
+    if code == 0:
+        return {"outcome": "answered", "connect_ms": taken}
+    lines = [line for line in _text_of(log).splitlines(keepends=True) if not line.startswith("debug")]
+    text = (_text_of(said) + "".join(lines))[:8000]
+    return {"outcome": "timed-out" if code in (124, 137) else "ssh-failed", "stderr": text, "exit": code}
+
+
+def is_open(socket: Path) -> bool:
+    """Whether the shared connection behind this socket still stands, as far as its own end knows."""
+    return socket.exists() and _run(["ssh", "-F", "none", "-S", str(socket), "-O", "check", "x"], 10) == 0
+
+
+def log_of(socket: Path) -> Path:
+    """Where the shared connection with this socket writes what it sees."""
+    return socket.with_suffix(".log")
+
+
+def refusal_of(socket: Path, address: str, port: int | None) -> str:
+    """
+    Why the proxy could not connect to this address and port, in the words of OpenSSH; empty when it does not say.
+
+    A client of a shared connection is only told "Session open refused by peer", for a tunnel that is down as for a
+    proxy that forbids forwarding; the connection itself is told the reason.
+    """
+    channel, reason = None, ""  # "" while the number of our channel is still to come
+    asked = f": {address}:{port or 22}"
+    for line in _text_of(log_of(socket), 4_000_000).splitlines():
+        words = line.strip()
+        if "channel_connect_stdio_fwd" in words:
+            channel, reason = ("", "") if words.endswith(asked) else (None, reason)
+        elif channel == "" and (found := _NEW_CHANNEL.search(words)):
+            channel = found[1]
+        elif channel and words.startswith(f"channel {channel}: open failed: "):
+            channel, reason = None, words
+    return reason
+
+
+_NEW_CHANNEL = re.compile(r"\bchannel (\d+): new\b")
+
+
+def _text_of(path: Path, most: int = 100_000) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+            return file.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _shorten(log: Path) -> None:
+    """Empty the log of a kept connection; ssh appends to it, so it goes on at the start."""
+    with suppress(FileNotFoundError):
+        os.truncate(log, 0)
+
+
+class _secret:  # noqa: N801
+    """Hands a password to ssh's askpass through a named pipe while the `with` lasts."""
+
+    def __init__(self, password: Callable[[], str] | None, workdir: Workdir, environment: dict[str, str]) -> None:
+        self.password = password
+        if password is None:
+            return
+        self.folder = tempfile.mkdtemp(dir=workdir.path)
+        self.pipe = Path(self.folder) / "secret"
+        os.mkfifo(self.pipe, stat.S_IRUSR | stat.S_IWUSR)
+        environment |= {
+            "SSH_ASKPASS": str(workdir.tool("askpass")),
+            "SSH_ASKPASS_REQUIRE": "force",
+            "REMOTESTATUS_SECRET": str(self.pipe),
+        }
+        environment.setdefault("DISPLAY", "-")
+
+    def __enter__(self) -> None:
+        if self.password is not None:
+            self.done = threading.Event()
+            self.writer = threading.Thread(target=self._write, daemon=True)
+            self.writer.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.password is not None:
+            self.done.set()
+            self.writer.join()
+            self.pipe.unlink()
+            Path(self.folder).rmdir()
+
+    def _write(self) -> None:
+        assert self.password is not None
+        secret = self.password().encode() + b"\n"
+        while not self.done.wait(0.02):
+            with suppress(OSError):  # nobody reads yet
+                pipe = os.open(self.pipe, os.O_WRONLY | os.O_NONBLOCK)
+                os.write(pipe, secret)
+                os.close(pipe)
+                return
+
+
+def close_all(topology: Topology, workdir: Workdir) -> None:
+    """End every shared connection of this round; one that is gone already is fine."""
+    for hop in reversed(topology.in_order()):
+        end(workdir.control / hop.socket)
+
+
+def end(socket: Path) -> None:
+    """End the shared connection behind this socket, if there is one."""
+    if socket.exists():
+        _run(["ssh", "-F", "none", "-S", str(socket), "-O", "exit", "x"], 10)
+
+
+def _run(command: list[str], seconds: int) -> int:
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=seconds,
+            check=False,
+        ).returncode
+    except (subprocess.TimeoutExpired, OSError):
+        return -1

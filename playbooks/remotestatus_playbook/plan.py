@@ -1,0 +1,114 @@
+"""
+Plans one look at one remote: with which SSH options, how long it may take, and what it is asked.
+
+Takes the host's evaluated variables and the number of the look; returns plain values that the remote's probe reads
+from the round's directory, so that a probe among a thousand does not have to know the other 999.
+"""
+
+import hashlib
+import os
+import re
+import shlex
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from remotestatus_playbook.inventory import PREFIX, Entry
+from remotestatus_playbook.paths import Hop, Host, Topology, remote_options
+from remotestatus_playbook.probe_output import Check
+from remotestatus_playbook.workdir import Workdir
+
+DEFAULT_SECONDS = 45
+"""What a remote may cost one round, when neither it nor its groups say (remotestatus_timeout)."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """
+    The first look at a remote in this round, or the second at one that failed.
+
+    The first gets two thirds of the remote's time and the second the rest, so that what fails costs its own timeout
+    once and not twice. `fresh` makes new connections instead of using kept ones.
+    """
+
+    number: int = 1
+    of: int = 1
+    fresh: bool = False
+    keep: int = 0
+
+    @classmethod
+    def of_environment(cls) -> "Look":
+        """The look that remotestatus asks for, or a single one when the playbook runs alone."""
+        number, _, of = os.environ.get("REMOTESTATUS_LOOK", "1/1").partition("/")
+        return cls(
+            int(number),
+            int(of),
+            fresh=os.environ.get("REMOTESTATUS_FRESH") == "1",
+            keep=int(os.environ.get("REMOTESTATUS_KEEP", "0")),
+        )
+
+    def seconds(self, whole: int) -> int:
+        """How many seconds of a remote's whole time this look may take."""
+        if self.of <= 1:
+            return whole
+        return max(5, whole * 2 // 3 if self.number == 1 else whole // (3 * (self.of - 1)))
+
+
+def seconds_of(value: object, default: int) -> int:
+    """Read a timeout as written in the inventory: seconds, or a duration such as 1m30s."""
+    text = str(value).strip()
+    if text.isdigit():
+        return max(1, int(text))
+    parts = re.findall(r"(\d+)([smhdw])", text)
+    return max(1, sum(int(number) * _UNITS[unit] for number, unit in parts)) if parts else default
+
+
+def make(entry: Entry, topology: Topology, known_hosts: Path, workdir: Workdir, look: Look) -> dict[str, Any]:
+    """Plan a look at one remote."""
+    whole = seconds_of(entry.variables.get(f"{PREFIX}timeout", DEFAULT_SECONDS), DEFAULT_SECONDS)
+    checks = entry.variables.get(f"{PREFIX}checks") or []
+    made: dict[str, Any] = {
+        "connection": entry.connection,
+        "seconds": look.seconds(whole),
+        "connect_seconds": max(3, whole // 4),
+        "look": look.number,
+        "checks": [
+            asdict(Check(str(check["name"]), str(check["command"]), seconds_of(check.get("timeout", 10), 10)))
+            for check in (checks if isinstance(checks, list) else [checks])
+        ],
+        "path": [],
+    }
+    if entry.connection == "ssh" and entry.host is not None:
+        last = topology.last_hop.get(entry.name)
+        config = workdir.remote_config if last else workdir.ssh_config
+        options = remote_options(entry.host, topology, known_hosts=known_hosts)
+        if look.keep:
+            kept = workdir.control / _kept_socket(entry.host, last)
+            made["kept"] = str(kept)
+            # The second look does without: a kept connection may be dead and not know it.
+            if look.number == 1 and not look.fresh:
+                options += [
+                    "-o",
+                    "ControlMaster=auto",
+                    "-o",
+                    f"ControlPersist={look.keep}",
+                    "-o",
+                    f"ControlPath={kept}",
+                ]
+        made["path"] = [{"name": hop.name, "spec": hop.spec} for hop in (*last.path, last)] if last else []
+        made["ssh_args"] = shlex.join(["-F", str(config), *options])
+        made["address"], made["port"] = entry.host.address, entry.host.port
+        made["proxy_socket"] = str(workdir.control / last.socket) if last else None
+        made["known_hosts"] = str(known_hosts)
+    return made
+
+
+def _kept_socket(host: Host, last: Hop | None) -> str:
+    """
+    The name of a kept connection's socket, which nothing else that is reached in another way can have.
+
+    Two remotes may both be 127.0.0.1:8001, behind different proxies.
+    """
+    return hashlib.sha256(repr((host, last and last.socket)).encode()).hexdigest()[:16]

@@ -1,0 +1,124 @@
+"""
+The private directory of one round: its SSH configuration, sockets, and what each step leaves for the next.
+
+Mode 0700, with a short path because a socket's path may not be longer than about 100 bytes. Everything in it goes with
+the round.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote as quote_name
+
+from remotestatus_playbook.paths import USER_CONFIGS, Topology, write_config
+
+CONTROL = "REMOTESTATUS_CONTROL"
+"""Environment variable: where sockets of shared connections lie, when they outlive the round."""
+
+FILES = Path(__file__).resolve().parent.parent / "files"
+
+_LONGEST_SOCKET = 104 - 49 - 1 - 17
+"""What sun_path leaves for the directory: a name has up to 49 characters, and ssh appends 17 while it makes it."""
+
+
+class Workdir:
+    """The private directory at `path`; see `make` for a new one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        given = os.environ.get(CONTROL)
+        self.control = Path(given) if given else path
+
+    @classmethod
+    def make(cls) -> "Workdir":
+        """Make a new one in the first directory whose path is short enough for a socket."""
+        return cls(make_private_directory())
+
+    @property
+    def ssh_config(self) -> Path:
+        """The configuration for the proxies, and for whatever passes through them."""
+        return self.path / "ssh_config"
+
+    @property
+    def remote_config(self) -> Path:
+        """The configuration for remotes behind a proxy."""
+        return self.path / "remote_config"
+
+    def write_ssh(self, topology: Topology, known_hosts: Path, *, connect_timeout: int = 12) -> None:
+        """Write both configurations."""
+        extra = sorted({host.options.config for host in _hosts(topology) if host.options.config})
+        text = write_config(
+            topology,
+            control=self.control,
+            known_hosts=known_hosts,
+            user_configs=[*extra, *USER_CONFIGS],
+            connect_timeout=connect_timeout,
+        )
+        self.ssh_config.write_text(text)
+        # Behind a proxy the handshake already travels inside an encrypted connection whose own key exchange is
+        # post-quantum; the cheap exchange first saves most of a round's processor time.
+        self.remote_config.write_text(
+            f"Include {self.ssh_config}\nHost *\n  KexAlgorithms ^curve25519-sha256,curve25519-sha256@libssh.org\n"
+        )
+
+    def leave(self, kind: str, name: str, values: dict[str, Any]) -> None:
+        """Leave one host's values for a later step, whole or not at all."""
+        target = self._file(kind, name)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        unfinished = target.with_suffix(".part")
+        unfinished.write_text(json.dumps(values))
+        unfinished.rename(target)
+
+    def find(self, kind: str, name: str) -> dict[str, Any] | None:
+        """What was left under this name, or None."""
+        try:
+            found = json.loads(self._file(kind, name).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def output(self, name: str) -> Path:
+        """Where the raw output of one host's probe goes while it runs (`.out` and `.err`)."""
+        folder = self.path / "output"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder / quote_name(name, safe="")
+
+    def tool(self, name: str) -> Path:
+        """One of our shell scripts, executable: where it was installed, or a copy if that lost its mode."""
+        shipped = FILES / name
+        if os.access(shipped, os.X_OK):
+            return shipped
+        copy = self.path / name
+        if not copy.exists():
+            unfinished = copy.with_suffix(f".{os.getpid()}")
+            shutil.copyfile(shipped, unfinished)
+            unfinished.chmod(0o700)
+            unfinished.rename(copy)
+        return copy
+
+    def remove(self) -> None:
+        """Remove it with everything in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _file(self, kind: str, name: str) -> Path:
+        return self.path / kind / (quote_name(name, safe="") + ".json")
+
+
+def make_private_directory() -> Path:
+    """Make a directory that only we can enter, with a path short enough for sockets."""
+    candidates = [os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"]  # noqa: S108
+    for parent in candidates:
+        if not parent or len(os.fsencode(parent)) + len("/rs-12345678") > _LONGEST_SOCKET:
+            continue
+        try:
+            return Path(tempfile.mkdtemp(prefix="rs-", dir=parent))
+        except OSError:
+            continue
+    raise OSError(f"no private directory could be made in any of {', '.join(filter(None, candidates))}")
+
+
+def _hosts(topology: Topology) -> list[Any]:
+    return [hop.host for hop in topology.hops.values() if hop.host is not None]
