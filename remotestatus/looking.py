@@ -1,0 +1,70 @@
+"""
+Decides how a round looks: how many remotes at the same time, and which of them once more.
+
+Takes readings and the last states; returns names and numbers. No I/O: the round does the looking.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from remotestatus.judge import Kind, State
+from remotestatus.reading import Reading
+from remotestatus.remote import Fleet, Remote
+from remotestatus.status import Cause, Status
+
+FEWEST_SUSPECT = 3
+"""From so many remotes that vanish behind one answering proxy, we suspect ourselves first."""
+
+FEWEST_AT_ONCE = 40
+"""So many remotes are asked at the same time in any case: then half a fleet of 80 may hang without delaying the rest."""
+
+_FINAL = frozenset(
+    {
+        # Trying again could only lock us out, or is answered the same way.
+        Cause.AUTHENTICATION_FAILED,
+        Cause.HOST_KEY_CHANGED,
+        Cause.HOST_KEY_UNKNOWN,
+        Cause.PROXY_UNREACHABLE,
+    }
+)
+
+
+def choose_forks(setting: int | str, remotes: int) -> int:
+    """
+    How many remotes are asked at the same time.
+
+    By itself the whole of a small fleet and a quarter of a large one, at most 100: what waits for a remote that does
+    not answer holds one of these places, and each costs the checker some 25 MB while it lasts.
+    """
+    if isinstance(setting, int):
+        return setting
+    return max(1, min(remotes, max(FEWEST_AT_ONCE, min(100, remotes // 4))))
+
+
+def look_again(remotes: Sequence[Remote], readings: Mapping[str, Reading], number: int) -> list[str]:
+    """The remotes to look at for the `number`-th time: not reached, with an attempt left, and worth one."""
+    return [
+        remote.name
+        for remote in remotes
+        if remote.settings.attempts >= number
+        and (reading := readings.get(remote.name)) is not None
+        and reading.trouble is not None
+        and reading.status in (Status.DOWN, Status.UNKNOWN)
+        and reading.trouble.cause not in _FINAL
+    ]
+
+
+def suspect_ourselves(
+    fleet: Fleet, readings: Mapping[str, Reading], last: Mapping[tuple[Kind, str], State], failed: Collection[str]
+) -> bool:
+    """Whether most remotes that were up behind one proxy vanished at once: our connection may be at fault."""
+    for proxy in fleet.proxies:
+        behind = [remote.name for remote in fleet.behind(proxy.name) if remote.name in readings]
+        were_up = [
+            name
+            for name in behind
+            if (state := last.get((Kind.REMOTE, name))) and state.status in (Status.UP, Status.DEGRADED)
+        ]
+        vanished = [name for name in were_up if name in failed]
+        if len(vanished) >= FEWEST_SUSPECT and 2 * len(vanished) > len(were_up):
+            return True
+    return False
