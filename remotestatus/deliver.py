@@ -1,0 +1,464 @@
+"""
+Sends what waits in the outbox through Apprise, and pings the heartbeat.
+
+Destinations come from the settings (URLs with tags, or an Apprise configuration file); each is one call of its own, so
+that one failure repeats nothing elsewhere, and all of them together have a deadline, so that a server that hangs
+cannot hang the round. The rule: an Apprise URL is a secret. It appears in no error, log or table, and what Apprise
+says about a failure is told only as far as it is known to hold none.
+"""
+
+import hashlib
+import logging
+import queue
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from difflib import get_close_matches
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import apprise
+from apprise.manager_plugins import NotificationManager
+
+from remotestatus import outbox
+from remotestatus.diagnosis import one_line
+from remotestatus.errors import ConfigurationError, Problem
+from remotestatus.history import History
+from remotestatus.notice import Audience
+from remotestatus.outbox import Waiting
+from remotestatus.remote import Fleet
+from remotestatus.settings import Destination as Entry
+from remotestatus.wording import Message, Tone, combine, write_test
+
+DEADLINE = 60.0
+"""Seconds that all destinations of a round together may take."""
+
+HEARTBEAT_TIMEOUT = 10.0
+"""Seconds that a ping may take."""
+
+_SETTING = "remotestatus_apprise"
+_LOGGER = logging.getLogger("apprise")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One place that messages go to. `key` is what the outbox knows it by; its URL stays inside `service`."""
+
+    key: str
+    name: str
+    tags: tuple[str, ...]
+    service: Any = field(repr=False, compare=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def audience(self) -> Audience:
+        """What deciding and wording need to know of it."""
+        return Audience(self.key, self.name, self.tags, room=int(self.service.body_maxlen or 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of one sending. `permanent` means that trying again will hardly help."""
+
+    destination: str
+    taken: bool
+    error: str = ""
+    permanent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of everything that was due in a round."""
+
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Attempt, ...]:
+        """The sendings that were not taken."""
+        return tuple(attempt for attempt in self.attempts if not attempt.taken)
+
+
+# -- loading -----------------------------------------------------------------------------------------------------------
+
+
+def load_destinations(setting: str | Sequence[Entry], base_dir: Path) -> tuple[Destination, ...]:
+    """
+    Make the destinations of `remotestatus_apprise`: entries, or the path of an Apprise configuration file.
+
+    Raises ConfigurationError with all problems at once; they name entries by number, name and service, never by URL.
+    """
+    _silence_apprise()
+    if isinstance(setting, str) and "://" not in setting:
+        return _load_file(base_dir / Path(setting).expanduser())
+    entries = (Entry(url=setting),) if isinstance(setting, str) else tuple(setting)
+    problems: list[Problem] = []
+    found: list[Destination] = []
+    for number, entry in enumerate(entries, start=1):
+        where = f"{_SETTING}, entry {number}" + (f" ({entry.name})" if entry.name else "")
+        service = _instantiate(entry.url)
+        if service is None:
+            problems.append(Problem(where, _what_is_wrong(entry.url)))
+            continue
+        destination = _destination(service, entry.tags, entry.name)
+        twin = next((other for other in found if other.key == destination.key), None)
+        if twin:
+            problems.append(Problem(where, f"the same destination as {twin.name}; give one entry all of its `tags`"))
+        found.append(destination)
+    _raise(problems)
+    return tuple(_with_distinct_names(found))
+
+
+def _load_file(path: Path) -> tuple[Destination, ...]:
+    if not path.is_file():
+        _raise(
+            [Problem(f"{_SETTING} ({path.name})", "no such file; write a path that starts at the inventory's folder")]
+        )
+    complaints = _Complaints()
+    _LOGGER.addHandler(complaints)
+    try:
+        config = apprise.AppriseConfig(asset=_asset())
+        config.add(str(path))
+        services = list(config.services())
+    finally:
+        _LOGGER.removeHandler(complaints)
+    where = f"{_SETTING} ({path.name})"
+    problems = [Problem(where, what) for what in complaints.problems]
+    if not services and not problems:
+        problems.append(Problem(where, "there is no destination in it"))
+    _raise(problems)
+    found = {
+        (one := _destination(service, tuple(sorted(map(str, service.tags))), None)).key: one for service in services
+    }
+    return tuple(_with_distinct_names(list(found.values())))
+
+
+def problems_of_tags(fleet: Fleet, destinations: Sequence[Destination]) -> list[Problem]:
+    """Tags that a remote names and no destination has, and tags of destinations that nothing names."""
+    offered = {tag for destination in destinations for tag in destination.tags}
+    users: dict[str, list[str]] = {}
+    for remote in fleet.remotes:
+        for tag in remote.settings.notify:
+            users.setdefault(tag, []).append(f"{remote.name}: remotestatus_notify")
+        for step in remote.settings.escalate:
+            for tag in step.notify:
+                users.setdefault(tag, []).append(f"{remote.name}: remotestatus_escalate")
+    named = set(users)
+    for hours in fleet.settings.quiet_hours:
+        for tag in hours.tags:
+            users.setdefault(tag, []).append("all: remotestatus_quiet_hours")
+    problems = []
+    for tag, places in sorted(users.items()):
+        if tag not in offered:
+            where = places[0] + (f" (and {len(places) - 1} more)" if len(places) > 1 else "")
+            problems.append(Problem(where, f'no destination of {_SETTING} has the tag "{tag}"{_nearest(tag, offered)}'))
+    for destination in destinations:
+        problems += [
+            Problem(
+                f"{_SETTING} ({destination.name})",
+                f'nothing names its tag "{tag}"; write it into a remotestatus_notify or remotestatus_escalate, or '
+                "remove it",
+            )
+            for tag in destination.tags
+            if tag not in named
+        ]
+    return problems
+
+
+def _raise(problems: Sequence[Problem]) -> None:
+    if problems:
+        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise ConfigurationError(f"the destinations of messages have {count}", problems)
+
+
+def _destination(service: Any, tags: Sequence[str], name: str | None) -> Destination:
+    url = str(service.url(privacy=False))
+    identity = str(service.url_id() or "") or hashlib.sha256(url.encode()).hexdigest()[:16]
+    return Destination(
+        key=f"name {name}" if name else f"id {identity}",
+        name=name or str(service.service_name),
+        tags=tuple(tags),
+        service=service,
+        secrets=_pieces(url),
+    )
+
+
+def _with_distinct_names(found: Sequence[Destination]) -> Iterable[Destination]:
+    names = [destination.name for destination in found]
+    for destination in found:
+        twins = names.count(destination.name) > 1
+        yield replace(destination, name=f"{destination.name} {destination.key[-4:]}") if twins else destination
+
+
+def _instantiate(url: str) -> Any:
+    try:
+        return apprise.Apprise.instantiate(url, asset=_asset())
+    except Exception:
+        return None
+
+
+def _what_is_wrong(url: str) -> str:
+    schema = url.partition("://")[0].strip().lower()
+    if "://" not in url or not re.fullmatch(r"[a-z0-9]{1,20}", schema):
+        return "not an Apprise URL; write for example mailto://… or ntfy://…"
+    known = set(NotificationManager().schemas())
+    if schema not in known:
+        return f'Apprise has no service "{schema}://"{_nearest(schema, known)}'
+    return (
+        f"Apprise cannot use this {schema}:// URL: a part of it is missing or malformed, or a library that the service "
+        "needs is not installed; see https://appriseit.com/services/"
+    )
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _asset() -> Any:
+    return apprise.AppriseAsset(
+        app_id="remotestatus", app_desc="remotestatus", app_url="", secure_logging=True, async_mode=False
+    )
+
+
+# -- sending -----------------------------------------------------------------------------------------------------------
+
+
+def send_due(
+    history: History, destinations: Sequence[Destination], now: datetime, deadline: float = DEADLINE
+) -> Delivery:
+    """
+    Send what waits for each destination, as one message each, and mark what was taken.
+
+    Returns after `deadline` seconds at the latest; what has not been taken by then counts as failed and is tried again.
+    """
+    by_key = {destination.key: destination for destination in destinations}
+    waiting = {one.destination: one for one in outbox.due(history, {key: one.name for key, one in by_key.items()}, now)}
+
+    def send(key: str) -> Attempt:
+        destination = by_key[key]
+        return _send(destination, combine(waiting[key].messages, now, destination.audience.room))
+
+    attempts = []
+    for attempt in _together(list(waiting), send, deadline):
+        attempts.append(attempt)
+        _mark(history, waiting[attempt.destination], attempt, now)
+    return Delivery(tuple(attempts))
+
+
+def send_test(
+    destinations: Sequence[Destination], title: str, tag: str | None, now: datetime, deadline: float = DEADLINE
+) -> list[tuple[Destination, Attempt]]:
+    """Send a test message to each destination (with this tag), and say for each whether it was taken, and why not."""
+    chosen = {one.key: one for one in destinations if tag is None or tag in one.tags}
+
+    def send(key: str) -> Attempt:
+        subject, text = write_test(title, chosen[key].name)
+        message = Message(key, chosen[key].name, now, Tone.INFO, subject, text, f"<p>{text}</p>")
+        return _send(chosen[key], message)
+
+    outcomes = {attempt.destination: attempt for attempt in _together(list(chosen), send, deadline)}
+    return [(destination, outcomes[key]) for key, destination in chosen.items()]
+
+
+def _mark(history: History, waiting: Waiting, attempt: Attempt, now: datetime) -> None:
+    if attempt.taken:
+        outbox.mark_sent(history, waiting, now)
+    else:
+        outbox.mark_failed(history, waiting, attempt.error, now, permanent=attempt.permanent)
+
+
+def _together(keys: Sequence[str], send: Callable[[str], Attempt], deadline: float) -> Iterable[Attempt]:
+    """Do all sendings at the same time and yield each attempt as it ends; what hangs is left behind."""
+    done: queue.Queue[Attempt] = queue.Queue()
+
+    def work(key: str) -> None:
+        try:
+            done.put(send(key))
+        except BaseException as error:
+            done.put(Attempt(key, taken=False, error=f"Apprise failed with {type(error).__name__}"))
+
+    for key in keys:
+        # A daemon: one that hangs must not keep the process from ending.
+        threading.Thread(target=work, args=(key,), name="remotestatus-deliver", daemon=True).start()
+    left = set(keys)
+    end = time.monotonic() + deadline
+    while left:
+        try:
+            attempt = done.get(timeout=max(0.0, end - time.monotonic()))
+        except queue.Empty:
+            break
+        left.discard(attempt.destination)
+        yield attempt
+    for key in sorted(left):
+        yield Attempt(key, taken=False, error=f"no answer within {deadline:g} s")
+
+
+def _send(destination: Destination, message: Message) -> Attempt:
+    service = destination.service
+    # What is too long all the same goes out in several pieces, never cut in silence.
+    service.overflow_mode = apprise.OverflowMode.SPLIT
+    plain = _wants_plain_text(service)
+    sender = apprise.Apprise(asset=_asset())
+    sender.add(service)
+    said: list[str] = []
+    result = sender.notify(
+        title=message.subject,
+        body=message.text if plain else message.html,
+        body_format=apprise.NotifyFormat.TEXT if plain else apprise.NotifyFormat.HTML,
+        notify_type=str(message.tone),
+        log_level=logging.DEBUG,
+        log_callback=lambda entry, _service: said.append(f"{entry.level} {entry.message}"),
+    )
+    outcomes = [attempt.status for one in result for attempt in one]
+    # A destination that is `optional` reports success whatever happened: only its last attempt tells.
+    taken = bool(outcomes) and outcomes[-1] == apprise.AppriseResultStatus.SUCCESS
+    if taken:
+        return Attempt(destination.key, taken=True)
+    error, permanent = _explain(said, destination.secrets)
+    return Attempt(destination.key, taken=False, error=error, permanent=permanent)
+
+
+def _wants_plain_text(service: Any) -> bool:
+    """Whether the service's own format (the first it names) is plain text; HTML is what Apprise converts best."""
+    wanted = service.notify_format
+    first = wanted[0] if isinstance(wanted, tuple | list) else wanted
+    return bool(first == apprise.NotifyFormat.TEXT)
+
+
+# -- why it failed -----------------------------------------------------------------------------------------------------
+
+_HTTP = re.compile(r"error=(\d{3})\b")
+_SMTP = re.compile(r"\((\d{3}), b?['\"]")
+_KNOWN = (
+    (re.compile(r"certificate.verify.failed|CERTIFICATE_VERIFY_FAILED|hostname.*doesn't match", re.IGNORECASE), False,
+     "its certificate is not accepted"),
+    (re.compile(r"name or service not known|name resolution|getaddrinfo|nodename nor servname", re.IGNORECASE), False,
+     "its host name cannot be resolved"),
+    (re.compile(r"connection refused|Errno 111", re.IGNORECASE), False, "the connection is refused"),
+    (re.compile(r"no route to host|network is unreachable", re.IGNORECASE), False, "there is no route to it"),
+    (re.compile(r"timed? ?out", re.IGNORECASE), False, "it does not answer in time"),
+    (re.compile(r"unexpectedly closed|reset by peer|connection aborted|remote end closed", re.IGNORECASE), False,
+     "it closes the connection"),
+)  # fmt: skip
+
+_PASSING_HTTP = frozenset({408, 409, 421, 423, 425, 429})
+_SMTP_WORDS = {
+    421: "not available now", 450: "mailbox busy", 451: "error while processing", 452: "no room", 454: "TLS or log-in "
+    "not available now", 500: "command unknown", 501: "malformed address", 530: "log-in or TLS required",
+    534: "log-in too weak", 535: "log-in refused", 550: "recipient or sender refused", 551: "recipient not here",
+    552: "too much mail", 553: "recipient's address refused", 554: "refused",
+}  # fmt: skip
+
+
+def _explain(said: Sequence[str], secrets: Sequence[str]) -> tuple[str, bool]:
+    """
+    Say why a sending failed, and whether for good, from Apprise's log of it.
+
+    Of debugging lines only codes and known phrases are used, because they quote URLs; of a warning its text, without
+    every piece of the URL.
+    """
+    text = "\n".join(said)
+    if found := _HTTP.search(text):
+        code = int(found[1])
+        words = HTTPStatus(code).phrase if code in set(HTTPStatus) else "unknown"
+        return f"its server answers {code} ({words})", 400 <= code < 500 and code not in _PASSING_HTTP
+    if found := _SMTP.search(text):
+        code = int(found[1])
+        return f"its mail server answers {code} ({_SMTP_WORDS.get(code, 'refused')})", code >= 500
+    for pattern, permanent, words in _KNOWN:
+        if pattern.search(text):
+            return words, permanent
+    warnings = [line.partition(" ")[2] for line in said if line.startswith(("WARNING", "ERROR", "CRITICAL"))]
+    if warnings:
+        return f"Apprise says: {one_line(_without(warnings[-1], secrets), 160)}", False
+    return "its service did not take the message", False
+
+
+def _pieces(url: str) -> tuple[str, ...]:
+    """Everything of a URL that could be secret: all words of it but the service's own name, longest first."""
+    rest = url.partition("://")[2]
+    words = {word for text in (rest, unquote(rest)) for word in re.split(r"[/:@?&=,;+\s]+", text) if len(word) > 2}
+    return tuple(sorted(words, key=len, reverse=True))
+
+
+def _without(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "…")
+    return text
+
+
+class _Complaints(logging.Handler):
+    """Gathers what Apprise complains about in a configuration file: where, and not what it says, which quotes URLs."""
+
+    def __init__(self) -> None:
+        super().__init__(level=logging.WARNING)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one complaint."""
+        text = record.getMessage()
+        if place := re.search(r"\b(?:line|entry) #?\d+", text):
+            self.found.append(f"{place[0].replace('#', '')}: not an entry that Apprise can use")
+        elif schema := re.search(r"URL ([a-z0-9]{1,20})://", text, re.IGNORECASE):
+            self.found.append(_what_is_wrong(f"{schema[1]}://"))
+
+    @property
+    def problems(self) -> list[str]:
+        """Each complaint once, in the file's order."""
+        return list(dict.fromkeys(self.found))
+
+
+def _silence_apprise() -> None:
+    """Keep what Apprise and its HTTP library log from being printed anywhere: it quotes URLs."""
+    for logger in (_LOGGER, logging.getLogger("urllib3")):
+        if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            logger.addHandler(logging.NullHandler())
+        logger.propagate = False
+    # Its reasons are debugging lines, and reach nobody but the capture of a sending.
+    _LOGGER.setLevel(logging.DEBUG)
+
+
+# -- heartbeat ---------------------------------------------------------------------------------------------------------
+
+
+def ping_start(heartbeat: str) -> str:
+    """Tell the heartbeat that a round starts; returns why that failed, or nothing."""
+    return _ping(heartbeat, "/start", "")
+
+
+def ping_success(heartbeat: str, note: str = "") -> str:
+    """Tell the heartbeat that a round is done; returns why that failed, or nothing."""
+    return _ping(heartbeat, "", note)
+
+
+def ping_failure(heartbeat: str, note: str = "") -> str:
+    """Tell the heartbeat that a round could not be done; returns why that failed, or nothing."""
+    return _ping(heartbeat, "/fail", note)
+
+
+def _ping(heartbeat: str, suffix: str, note: str) -> str:
+    parts = urlsplit(heartbeat)
+    url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + suffix))
+
+    def send(_key: str) -> Attempt:
+        request = urllib.request.Request(url, data=note.encode()[:10_000], method="POST")  # noqa: S310 - http(s) only
+        request.add_header("User-Agent", "remotestatus")
+        try:
+            with urllib.request.urlopen(request, timeout=HEARTBEAT_TIMEOUT):  # noqa: S310
+                return Attempt("heartbeat", taken=True)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return Attempt("heartbeat", taken=False, error=f"its server answers {error.code}")
+        except (OSError, ValueError) as error:
+            why, _ = _explain([f"DEBUG {error}"], ())
+            return Attempt("heartbeat", taken=False, error=why)
+
+    (attempt,) = _together(["heartbeat"], send, HEARTBEAT_TIMEOUT + 2)
+    return "" if attempt.taken else f"the heartbeat could not be pinged: {attempt.error}"
