@@ -1,0 +1,33 @@
+"""
+Gives every remote a name that is safe in a file name and in an address, and the same in every round.
+
+Inventory names come in, slugs go out. A plain name is its own slug; what is not plain, too long, or differs from
+another only in upper and lower case gets a short hash of the name behind it.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", re.ASCII)
+_ODD = re.compile(r"[^A-Za-z0-9_-]+", re.ASCII)
+
+
+def make_slugs(names: Iterable[str]) -> dict[str, str]:
+    """Map every name to its slug; no two slugs are equal even where upper and lower case are the same."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    # Plain lower-case names first: they keep themselves whatever else there is.
+    for name in sorted(set(names), key=lambda name: (not _PLAIN.fullmatch(name), name.casefold() != name, name)):
+        slug = name
+        if not _PLAIN.fullmatch(name) or name.casefold() in taken:
+            slug = f"{_ODD.sub('-', name)[:60].strip('-') or 'remote'}-{_hash(name, 8)}"
+        if slug.casefold() in taken:
+            slug = f"remote-{_hash(name, 32)}"
+        found[name] = slug
+        taken.add(slug.casefold())
+    return found
+
+
+def _hash(name: str, length: int) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:length]
