@@ -1,0 +1,281 @@
+"""
+Asks Ansible for the inventory, and validates everything of ours in it.
+
+Takes where the inventory is; returns the Fleet, or raises one ConfigurationError that holds every problem. Connects
+to nothing. Ansible itself evaluates the variables (`playbooks/inventory.yml`), so groups, group_vars, Vault, dynamic
+inventories and templates mean what they mean in any play.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from remotestatus.errors import ConfigurationError, Problem
+from remotestatus.playbook import AnsibleSource, Playbooks
+from remotestatus.reference import nearest
+from remotestatus.remote import Fleet, Proxy, Remote
+from remotestatus.settings import PREFIX, SECRET_SETTINGS, FleetSettings, RemoteSettings, fleet_names, remote_names
+
+PROXIES = "proxies"
+NOT_YET = frozenset({"workers"})
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """
+    How plain `ssh` reaches each host; made by the playbook, which alone knows how SSH paths are written.
+
+    `blocks` of ssh_config(5) by the name of a host or proxy, and the `end` that follows them with `ssh -F`. Through
+    the round's own configuration, these arguments of ssh lead to `hosts`, by name, and to `proxies`, by alias.
+    """
+
+    blocks: Mapping[str, str] = field(default_factory=dict)
+    end: str = ""
+    hosts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    proxies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The fleet, where relative paths start, and the names that a limit leaves (all of them without one)."""
+
+    fleet: Fleet
+    base: Path
+    limited_to: frozenset[str]
+    ways: Ways = field(default_factory=Ways)
+    passwords: frozenset[str] = frozenset()
+    """The names of the hosts that have a password, never the passwords."""
+
+    @property
+    def site(self) -> Path:
+        """The folder that the page is written to."""
+        return self.resolve(self.fleet.settings.site)
+
+    @property
+    def database(self) -> Path:
+        """The file that keeps the history."""
+        return self.resolve(self.fleet.settings.database)
+
+    @property
+    def known_hosts(self) -> Path:
+        """The file of trusted host keys."""
+        return self.resolve(self.fleet.settings.known_hosts)
+
+    def resolve(self, path: str) -> Path:
+        """Make a path of the inventory absolute: relative ones start at the folder that holds the inventory."""
+        return self.base / Path(path).expanduser()
+
+
+def read_inventory(source: AnsibleSource, playbooks: Playbooks) -> Inventory:
+    """
+    Read and validate the inventory.
+
+    Raises ConfigurationError with all problems at once: what Ansible could not read, an empty inventory, unknown or
+    wrong variables, a limit that matches nothing.
+    """
+    inventory, problems = read_leniently(source, playbooks)
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise ConfigurationError(f"the inventory {source} has {count}", problems)
+    return inventory
+
+
+def read_leniently(source: AnsibleSource, playbooks: Playbooks) -> tuple[Inventory, tuple[Problem, ...]]:
+    """
+    Read the inventory and return it with its problems: where a value is wrong, the default stands in its place.
+
+    For the doctor, who goes on to look for more. Raises ConfigurationError for what leaves no inventory at all.
+    """
+    _must_exist(source)
+    described = playbooks.read_inventory()
+    hosts: dict[str, Any] = described["hosts"]
+    problems = _Problems(hosts)
+    remotes = []
+    for name, host in hosts.items():
+        for variable, message in host["problems"]:
+            problems.add(name, variable, message)
+        _check_names(name, host, problems)
+        settings = _validate(RemoteSettings, _ours(host, remote_names()), name, problems)
+        if PROXIES not in host["groups"]:
+            remotes.append(_remote(name, host, settings or RemoteSettings()))
+    fleet_settings = _fleet_settings(hosts, problems)
+    proxies = tuple(
+        Proxy(
+            name=proxy["name"],
+            alias=proxy["alias"],
+            address=proxy["address"],
+            port=proxy["port"],
+            user=proxy["user"],
+            path=tuple(proxy["path"]),
+            in_inventory=proxy["in_inventory"],
+        )
+        for proxy in described["proxies"]
+    )
+    base = source.base
+    _check_files(hosts, base, problems)
+    if not remotes and not problems:
+        raise ConfigurationError(
+            f"the inventory {source} has no remotes: every host of it is in the group `{PROXIES}`, or there is none; "
+            "add a host outside that group"
+        )
+    inventory = Inventory(
+        fleet=Fleet(tuple(remotes), proxies, fleet_settings),
+        base=base,
+        limited_to=frozenset(described["limited_to"]),
+        ways=Ways(**described["ssh"]),
+        passwords=frozenset(name for name, host in hosts.items() if host.get("password")),
+    )
+    return inventory, tuple(problems)
+
+
+def _must_exist(source: AnsibleSource) -> None:
+    missing = [path for path in source.paths if not path.exists()]
+    if missing:
+        listed = ", ".join(str(path) for path in missing)
+        raise ConfigurationError(
+            f"there is no inventory at {listed}; name it with -i, or make one with `remotestatus init`"
+        )
+    for path in source.paths:
+        if path.is_dir() and not any(path.iterdir()):
+            raise ConfigurationError(f"the inventory {path} is an empty folder; make one with `remotestatus init`")
+
+
+class _Problems:
+    """Collects problems by what they are, so that what a whole group shares is said once, of the group."""
+
+    def __init__(self, hosts: Mapping[str, Any]) -> None:
+        self.hosts = hosts
+        self.found: dict[tuple[str, str], list[str]] = defaultdict(list)
+
+    def __bool__(self) -> bool:
+        return bool(self.found)
+
+    def add(self, host: str, variable: str, message: str) -> None:
+        self.found[variable, message].append(host)
+
+    def __iter__(self) -> Iterator[Problem]:
+        for (variable, message), hosts in self.found.items():
+            for where in self._places(hosts):
+                yield Problem(where, f"{variable}: {message}")
+
+    def _places(self, hosts: Sequence[str]) -> list[str]:
+        affected = set(hosts)
+        if affected == set(self.hosts) or "" in affected:
+            return ["all"]
+        members: dict[str, set[str]] = defaultdict(set)
+        for name, host in self.hosts.items():
+            for group in host["groups"]:
+                members[group].add(name)
+        places = []
+        for group, names in sorted(members.items(), key=lambda item: -len(item[1])):
+            if len(names) > 1 and names <= affected:
+                places.append(group)
+                affected -= names
+        return [*sorted(places), *(self._place(name) for name in hosts if name in affected)]
+
+    def _place(self, host: str) -> str:
+        groups = [group for group in self.hosts[host]["groups"] if group != "ungrouped"]
+        return f"{groups[0]}/{host}" if groups else host
+
+
+def _check_names(name: str, host: Mapping[str, Any], problems: _Problems) -> None:
+    if any(letter.isspace() or letter in "*?!\"'#,\\" for letter in name) or name.startswith("-"):
+        problems.add(name, "name", "a host's name may hold no spaces, quotes, commas or * ? ! #, nor begin with -")
+    known = {*remote_names(), *fleet_names()}
+    for variable in host["variables"]:
+        short = variable.removeprefix(PREFIX)
+        if short in NOT_YET:
+            problems.add(name, variable, "is not supported yet; remove it")
+        elif short not in known:
+            guess = nearest(variable)
+            problems.add(name, variable, f"no such variable{f'; did you mean {guess}?' if guess else ''}")
+
+
+def _ours(host: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    variables = host["variables"]
+    return {name: variables[PREFIX + name] for name in names if PREFIX + name in variables}
+
+
+def _validate(model: type[Settings], values: dict[str, Any], host: str, problems: _Problems) -> Settings | None:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=True, include_context=True):
+            name = str(detail["loc"][0])
+            where = PREFIX + name + "".join(_step(step) for step in detail["loc"][1:])
+            problems.add(host, where, _say(detail, secret=name in SECRET_SETTINGS))
+        return None
+
+
+def _step(step: int | str) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    # pydantic names the branches of a union; those are no places in the inventory.
+    return "" if step.startswith(("tuple[", "function-", "constrained-", "literal[", "str")) else f".{step}"
+
+
+def _say(detail: Mapping[str, Any], *, secret: bool) -> str:
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, Exception):
+        return str(cause)
+    message = str(detail["msg"])
+    message = message[:1].lower() + message[1:]
+    if detail["type"] == "extra_forbidden":
+        return "no such key"
+    if secret:
+        return message
+    shown = json.dumps(detail["input"], default=str)[:60]
+    return f"{shown} is wrong: {message}" if detail["type"] != "missing" else message
+
+
+def _fleet_settings(hosts: Mapping[str, Any], problems: _Problems) -> FleetSettings:
+    values: dict[str, Any] = {}
+    for name in fleet_names():
+        variable = PREFIX + name
+        seen: dict[str, list[str]] = defaultdict(list)
+        for host, entry in hosts.items():
+            if variable in entry["variables"]:
+                seen[json.dumps(entry["variables"][variable], sort_keys=True)].append(host)
+        if len(seen) > 1:
+            rarest = min(seen.values(), key=len)
+            problems.add(rarest[0], variable, "holds for the whole inventory; set it in group_vars/all only")
+        elif seen:
+            values[name] = json.loads(next(iter(seen)))
+    settings = _validate(FleetSettings, values, "", problems)
+    while settings is None:
+        # The values that are right stay, for whoever reads leniently.
+        try:
+            settings = FleetSettings.model_validate(values)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False, include_input=False, include_context=False):
+                values.pop(str(detail["loc"][0]), None)
+    return settings
+
+
+def _remote(name: str, host: Mapping[str, Any], settings: RemoteSettings) -> Remote:
+    return Remote(
+        name=name,
+        groups=tuple(group for group in host["groups"] if group != "ungrouped"),
+        settings=settings,
+        connection=host["connection"],
+        address=host.get("address") or name,
+        port=host.get("port"),
+        user=host.get("user"),
+        path=tuple(host.get("path") or ()),
+    )
+
+
+def _check_files(hosts: Mapping[str, Any], base: Path, problems: _Problems) -> None:
+    for name, host in hosts.items():
+        key_file = host.get("key_file")
+        if key_file and not (base / key_file).is_file():
+            problems.add(
+                name, "ansible_ssh_private_key_file", f"{key_file} does not exist; correct it or make the key there"
+            )
