@@ -1,0 +1,86 @@
+"""
+The command line: one file per command, which prints and exits; the only place that reads the clock.
+
+Every command raises RemotestatusError for what a person can mend; here it becomes a sentence on standard error and an
+exit code: 2 for wrong configuration or usage, 3 for what could not be done.
+"""
+
+import importlib
+import sys
+
+import click
+
+from remotestatus import __version__
+from remotestatus.errors import RemotestatusError
+
+COMMANDS = {
+    "run": "remotestatus.cli.run",
+    "status": "remotestatus.cli.status",
+    "watch": "remotestatus.cli.watch",
+    "demo": "remotestatus.cli.demo",
+    "init": "remotestatus.cli.init",
+    "doctor": "remotestatus.cli.doctor",
+    "trust": "remotestatus.cli.trust",
+    "match": "remotestatus.cli.match",
+    "ssh": "remotestatus.cli.ssh",
+    "tunnel": "remotestatus.cli.tunnel",
+    "ssh-config": "remotestatus.cli.ssh_config",
+    "notify": "remotestatus.cli.notify",
+    "ack": "remotestatus.cli.ack",
+    "maintenance": "remotestatus.cli.maintenance",
+    "schedule": "remotestatus.cli.schedule",
+    "import-django": "remotestatus.cli.import_django",
+    "schema": "remotestatus.cli.schema",
+}
+"""Each command's module, which holds a click command named `command`. Loaded when used: Ansible takes its time."""
+
+
+class Commands(click.Group):
+    """The group of all commands, each loaded when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order in which one meets them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command."""
+        del ctx
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command = importlib.import_module(module).command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Begin with `remotestatus demo` to see it work, or `remotestatus init` for a fleet of your own.",
+)
+@click.version_option(__version__, prog_name="remotestatus")
+def group() -> None:
+    """
+    Says which boxes behind a reverse-SSH proxy can be reached, whether they run their processes, and why not.
+
+    An Ansible inventory says what is checked. A timer runs `remotestatus run`; each round updates one static page,
+    keeps a history, and sends one message when something changed.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        group.main(prog_name="remotestatus", standalone_mode=False)
+    except RemotestatusError as error:
+        click.echo(f"remotestatus: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)

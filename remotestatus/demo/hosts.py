@@ -1,0 +1,298 @@
+"""
+The SSH servers of the fleet: the proxy, and the remotes with their tunnels and programs.
+
+Each is told what is wrong with it (`faults`) and then `settle`s: starts what should run and stops what should not.
+So breaking, mending and stopping are all the same step, and doing one twice changes nothing.
+"""
+
+import asyncio
+import subprocess
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncssh
+
+from remotestatus.demo.members import PROXY, PROXY_USER, TUNNEL_USER, Fault, Member, Program
+from remotestatus.demo.places import LOOPBACK
+from remotestatus.demo.session import run_session
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who may log in, and with what."""
+
+    user: str
+    keys: tuple[asyncssh.SSHKey, ...] = ()
+    password: str | None = None
+
+
+class Login(asyncssh.SSHServer):
+    """One connection to a server: lets its accounts in, and lets them do nothing but run commands."""
+
+    def __init__(self, accounts: tuple[Account, ...], connections: set[asyncssh.SSHServerConnection]) -> None:
+        self._accounts = {account.user: account for account in accounts}
+        self._connections = connections
+        self._connection: asyncssh.SSHServerConnection | None = None
+
+    @property
+    def connection(self) -> asyncssh.SSHServerConnection:
+        """The connection that this is about."""
+        assert self._connection is not None
+        return self._connection
+
+    @property
+    def user(self) -> str:
+        """Who logged in."""
+        return str(self.connection.get_extra_info("username"))
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Takes note of the connection, so that stopping the server ends it."""
+        self._connection = conn
+        self._connections.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets the connection."""
+        self._connections.discard(self.connection)
+
+    def public_key_auth_supported(self) -> bool:
+        """Whether any account here has a key."""
+        return any(account.keys for account in self._accounts.values())
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Whether that key belongs to that account."""
+        account = self._accounts.get(username)
+        return account is not None and key in account.keys
+
+    def password_auth_supported(self) -> bool:
+        """Whether any account here has a password."""
+        return any(account.password is not None for account in self._accounts.values())
+
+    def validate_password(self, username: str, password: str) -> bool:
+        """Whether that password belongs to that account."""
+        account = self._accounts.get(username)
+        return account is not None and account.password is not None and account.password == password
+
+
+class ProxyLogin(Login):
+    """One connection to the proxy: the checker may jump to loopback ports, and a remote may listen on one."""
+
+    def connection_requested(
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> Coroutine[None, None, asyncssh.SSHTCPSession[bytes]] | bool:
+        """Answers `ssh -W`."""
+        if self.user != PROXY_USER or dest_host not in (LOOPBACK, "localhost"):
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed")
+        return self._connect(dest_port)
+
+    async def _connect(self, port: int) -> asyncssh.SSHTCPSession[bytes]:
+        try:
+            forwarder = await self.connection.forward_connection(LOOPBACK, port)
+        except asyncssh.ChannelOpenError:
+            # The words are those of OpenSSH's sshd; what asyncssh would say is Python's.
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "Connection refused") from None
+        return forwarder  # type: ignore[return-value]  # asyncssh's forwarder has the session's methods, not its type
+
+    def server_requested(self, listen_host: str, listen_port: int) -> bool:
+        """Answers `ssh -R`."""
+        return self.user == TUNNEL_USER and listen_host == LOOPBACK
+
+
+@dataclass(slots=True)
+class Server:
+    """An SSH server on one loopback port that can be started and stopped again."""
+
+    port: int
+    host_key: asyncssh.SSHKey
+    accounts: tuple[Account, ...]
+    home: Path
+    login: Callable[[tuple[Account, ...], set[asyncssh.SSHServerConnection]], Login] = Login
+    _acceptor: asyncssh.SSHAcceptor | None = None
+    _connections: set[asyncssh.SSHServerConnection] = field(default_factory=set)
+    _sessions: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def start(self) -> None:
+        """Listens; does nothing if it does already."""
+        if self._acceptor is None:
+            self._acceptor = await asyncssh.listen(
+                LOOPBACK,
+                self.port,
+                server_factory=lambda: self.login(self.accounts, self._connections),
+                server_host_keys=[self.host_key],
+                process_factory=self._start_session,
+                encoding=None,
+                agent_forwarding=False,
+                allow_scp=False,
+            )
+
+    async def stop(self) -> None:
+        """Stops listening, ends all connections, and waits until their commands are gone."""
+        if self._acceptor is not None:
+            self._acceptor.close()
+            self._acceptor = None
+        connections = tuple(self._connections)
+        for connection in connections:
+            connection.abort()
+        await asyncio.gather(*(connection.wait_closed() for connection in connections), return_exceptions=True)
+        await asyncio.gather(*self._sessions, return_exceptions=True)
+
+    def _start_session(self, session: asyncssh.SSHServerProcess[bytes]) -> None:
+        user = str(session.get_extra_info("username"))
+        if user == TUNNEL_USER:
+            session.exit(1)
+            return
+        # A task of our own: asyncssh would cancel its own with the connection, in the middle of cleaning up.
+        task = asyncio.create_task(run_session(session, self.home, user))
+        self._sessions.add(task)
+        task.add_done_callback(self._sessions.discard)
+
+
+@dataclass(slots=True)
+class Proxy:
+    """The jump host."""
+
+    server: Server
+    faults: set[Fault] = field(default_factory=set)
+
+    name = PROXY
+    possible = frozenset({Fault.PROXY})
+
+    @property
+    def is_up(self) -> bool:
+        """Whether tunnels can be made to it."""
+        return Fault.PROXY not in self.faults
+
+    async def settle(self) -> None:
+        """Runs, or does not."""
+        if self.is_up:
+            await self.server.start()
+        else:
+            await self.server.stop()
+
+
+@dataclass(slots=True)
+class Remote:
+    """One remote: SSH server, reverse tunnel and programs."""
+
+    member: Member
+    server: Server
+    tunnel_port: int
+    tunnel_key: asyncssh.SSHKey
+    proxy: Proxy
+    programs_path: Path
+    faults: set[Fault]
+    _tunnel: asyncssh.SSHClientConnection | None = None
+    _silence: asyncio.Server | None = None
+    _silenced: set[asyncio.StreamWriter] = field(default_factory=set)
+    _running: dict[Program, list[subprocess.Popen[bytes]]] = field(default_factory=dict)
+
+    possible = frozenset(Fault) - {Fault.PROXY}
+
+    @property
+    def name(self) -> str:
+        """Its inventory name."""
+        return self.member.name
+
+    async def settle(self) -> None:
+        """Brings the SSH server, the tunnel and the programs to what `faults` leaves of them."""
+        await self._settle_server()
+        if self.proxy.is_up and Fault.TUNNEL not in self.faults:
+            await self._open_tunnel()
+        else:
+            await self._cut_tunnel()
+        stopped = self.member.programs[-1:] if Fault.PROCESS in self.faults else ()
+        for program in self.member.programs:
+            if program in stopped:
+                self._stop_program(program)
+            else:
+                self._start_program(program)
+
+    async def stop(self) -> None:
+        """Stops all of it."""
+        for program in self.member.programs:
+            self._stop_program(program)
+        await self._cut_tunnel()
+        await self._end_silence()
+        await self.server.stop()
+
+    async def _settle_server(self) -> None:
+        if Fault.STALE not in self.faults:
+            await self._end_silence()
+        if self.faults & {Fault.STALE, Fault.SSHD}:
+            await self.server.stop()
+        else:
+            await self.server.start()
+        if Fault.STALE in self.faults and self._silence is None:
+            self._silence = await asyncio.start_server(self._say_nothing, LOOPBACK, self.server.port)
+
+    async def _say_nothing(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._silenced.add(writer)
+        with suppress(OSError):
+            while await reader.read(4096):
+                pass
+        self._silenced.discard(writer)
+        writer.close()
+
+    async def _end_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.close()
+            for writer in tuple(self._silenced):
+                writer.transport.abort()
+            await self._silence.wait_closed()
+            self._silence = None
+
+    async def _open_tunnel(self) -> None:
+        if self._tunnel is not None and not self._tunnel.is_closed():
+            return
+        tunnel = await asyncssh.connect(
+            LOOPBACK,
+            self.proxy.server.port,
+            username=TUNNEL_USER,
+            client_keys=[self.tunnel_key],
+            known_hosts=([self.proxy.server.host_key.convert_to_public()], [], []),
+            agent_path=None,
+            config=None,
+        )
+        try:
+            await tunnel.forward_remote_port(LOOPBACK, self.tunnel_port, LOOPBACK, self.server.port)
+        except BaseException:
+            tunnel.abort()
+            raise
+        self._tunnel = tunnel
+
+    async def _cut_tunnel(self) -> None:
+        if self._tunnel is not None:
+            self._tunnel.close()
+            await self._tunnel.wait_closed()
+            self._tunnel = None
+            await self._await_free_port()
+
+    async def _await_free_port(self) -> None:
+        """Waits until the proxy has noticed too, so that whoever cut the tunnel finds it cut."""
+        for _ in range(100):
+            try:
+                _, writer = await asyncio.open_connection(LOOPBACK, self.tunnel_port)
+            except OSError:
+                return
+            writer.transport.abort()
+            await asyncio.sleep(0.02)
+
+    def _start_program(self, program: Program) -> None:
+        running = self._running.setdefault(program, [])
+        running[:] = [process for process in running if process.poll() is None]
+        while len(running) < program.count:
+            # The program waits for its standard input to end, which it does in whatever way this process ends.
+            process = subprocess.Popen(
+                program.argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                cwd=self.server.home,
+                env={"PATH": str(self.programs_path)},
+            )
+            running.append(process)
+
+    def _stop_program(self, program: Program) -> None:
+        for process in self._running.pop(program, ()):
+            process.terminate()
+            process.communicate()

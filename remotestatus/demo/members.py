@@ -1,0 +1,132 @@
+"""
+Who is in the demo fleet, and what can be wrong with them.
+
+Pure data: the inventory is written from it and the servers are started from it, so the two cannot disagree.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+PROXY = "tunnel-proxy"
+PROXY_USER = "proxy-user"
+TUNNEL_USER = "tunnel"
+
+
+class Fault(StrEnum):
+    """Something that can be broken and mended while the fleet runs."""
+
+    TUNNEL = "tunnel"
+    """The remote's reverse tunnel is cut: nothing listens on its remote port."""
+    PROCESS = "process"
+    """The last of the remote's programs is stopped."""
+    SSHD = "sshd"
+    """The tunnel stays, and nothing answers SSH behind it: connections are closed at once."""
+    STALE = "stale"
+    """The tunnel stays, and connections are accepted but never answered."""
+    PROXY = "proxy"
+    """The proxy is stopped, and with it every tunnel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A process that a remote runs: `python` with these words, so many times."""
+
+    words: str
+    setting: str
+    """How the inventory asks for it: one item of `remotestatus_processes`, as YAML."""
+    count: int = 1
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The argument list, as `ps` shows it."""
+        return tuple(self.words.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One remote of the fleet. `faults` are what is wrong with it from the start."""
+
+    name: str
+    group: str
+    nickname: str
+    description: str
+    location: str
+    user: str
+    programs: tuple[Program, ...]
+    by_password: bool = False
+    faults: frozenset[Fault] = frozenset()
+
+
+def _plain(words: str) -> Program:
+    return Program(words, words)
+
+
+MEMBERS = (
+    Member(
+        name="capture-1",
+        group="recorders",
+        nickname="Video Capture Box",
+        description="Records the talks in the great hall.",
+        location="Hall A",
+        user="recorder",
+        programs=(
+            _plain("python manage.py capture_videos.py"),
+            Program(
+                "python manage.py encode_videos.py --preset fast",
+                "{name: encoder, regex: 'encode_videos[.]py --preset (fast|slow)', max: 2}",
+            ),
+        ),
+    ),
+    Member(
+        name="upload-1",
+        group="recorders",
+        nickname="Upload Station",
+        description="Sends finished recordings to the archive at night.",
+        location="Control room",
+        user="uploader",
+        by_password=True,
+        programs=(
+            Program(
+                "python manage.py upload_videos.py",
+                "{name: uploaders, words: python manage.py upload_videos.py, min: 2, max: 4}",
+                count=2,
+            ),
+        ),
+    ),
+    Member(
+        name="kiosk-1",
+        group="displays",
+        nickname="Entrance Kiosk",
+        description="Shows visitors the programme of the day.",
+        location="Main entrance",
+        user="kiosk",
+        programs=(
+            _plain("python kiosk.py --screen entrance"),
+            _plain("python player.py --playlist welcome"),
+        ),
+        faults=frozenset({Fault.PROCESS}),
+    ),
+    Member(
+        name="sensors-1",
+        group="buildings",
+        nickname="Sensor Hub",
+        description="Collects temperature and humidity from the storage rooms.",
+        location="Basement, rack 2",
+        user="sensors",
+        programs=(_plain("python collect.py --rooms storage"),),
+        faults=frozenset({Fault.TUNNEL}),
+    ),
+    Member(
+        name="shop-1",
+        group="buildings",
+        nickname="Shop Server",
+        description="Takes orders and prints receipts in the museum shop.",
+        location="Museum shop",
+        user="shop",
+        programs=(
+            _plain("python manage.py take_orders.py"),
+            _plain("python manage.py print_receipts.py"),
+        ),
+    ),
+)
+"""The fleet: with nothing broken or mended, three are up, one is degraded and one is down."""

@@ -1,0 +1,175 @@
+"""
+The fleet's own process: starts everything, takes orders, stops everything.
+
+Takes a directory; leaves `fleet.json` in it while it runs. It ends when told to, by a signal, when its standard input
+closes (unless it is kept), or after a day; whichever way, its remotes' programs end with it.
+"""
+
+import asyncio
+import hmac
+import json
+import os
+import secrets
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import asyncssh
+
+from remotestatus.demo.hosts import Account, Proxy, ProxyLogin, Remote, Server
+from remotestatus.demo.members import MEMBERS, PROXY, PROXY_USER, TUNNEL_USER, Fault
+from remotestatus.demo.messages import Sink
+from remotestatus.demo.places import LOOPBACK, Layout, Ports, claim_ports
+from remotestatus.demo.written import Secrets, write_directory
+
+_LIFETIME = 24 * 3600.0
+
+
+async def serve(layout: Layout, apprise: Sequence[str], on_ready: Callable[[], None], *, keep: bool) -> None:
+    """Runs a fleet in `layout` until it is to stop; calls `on_ready` once every part of it runs."""
+    ports, listener = claim_ports(len(MEMBERS))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    with Sink(listener, layout.messages):
+        proxy, remotes = _build(layout, ports, apprise)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(proxy.server.stop)
+            await proxy.settle()
+            for remote in remotes:
+                stack.push_async_callback(remote.stop)
+            await asyncio.gather(*(remote.settle() for remote in remotes))
+            control = Control(proxy, remotes, secrets.token_hex(16), stop)
+            server = await asyncio.start_server(control.answer, LOOPBACK, ports.control)
+            stack.callback(server.close)
+            stack.callback(layout.running.unlink, missing_ok=True)
+            _write_running(layout, ports, control.token)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop.set)
+            loop.call_later(_LIFETIME, stop.set)
+            if not keep:
+                try:
+                    loop.add_reader(0, _watch_standard_input, stop)
+                except PermissionError:  # a file, as /dev/null is: nobody holds it open for us
+                    stop.set()
+            on_ready()
+            await stop.wait()
+            loop.remove_reader(0)
+
+
+def _build(layout: Layout, ports: Ports, apprise: Sequence[str]) -> tuple[Proxy, tuple[Remote, ...]]:
+    """Makes the keys, writes the directory, and puts the servers together; starts nothing."""
+    proxy_login, remote_login = _make_key(), _make_key()
+    tunnel_keys = {member.name: _make_key() for member in MEMBERS}
+    host_keys = {name: _make_key() for name in (PROXY, *tunnel_keys)}
+    password = secrets.token_urlsafe(12)
+    text = Secrets(
+        proxy_key=proxy_login.export_private_key().decode(),
+        remote_key=remote_login.export_private_key().decode(),
+        password=password,
+        host_keys={name: key.export_public_key().decode() for name, key in host_keys.items()},
+    )
+    write_directory(layout, ports, text, apprise)
+    proxy_accounts = (
+        Account(PROXY_USER, keys=(proxy_login.convert_to_public(),)),
+        Account(TUNNEL_USER, keys=tuple(key.convert_to_public() for key in tunnel_keys.values())),
+    )
+    proxy = Proxy(Server(ports.proxy, host_keys[PROXY], proxy_accounts, layout.home(PROXY), ProxyLogin))
+    by_key = (remote_login.convert_to_public(),)
+    remotes = []
+    for position, member in enumerate(MEMBERS):
+        account = Account(member.user, password=password) if member.by_password else Account(member.user, keys=by_key)
+        server = Server(ports.sshd(position), host_keys[member.name], (account,), layout.home(member.name))
+        remotes.append(
+            Remote(
+                member,
+                server,
+                ports.tunnel(position),
+                tunnel_keys[member.name],
+                proxy,
+                layout.programs,
+                set(member.faults),
+            )
+        )
+    return proxy, tuple(remotes)
+
+
+def _make_key() -> asyncssh.SSHKey:
+    return asyncssh.generate_private_key("ssh-ed25519", comment="remotestatus demo")
+
+
+def _write_running(layout: Layout, ports: Ports, token: str) -> None:
+    beside = layout.running.with_suffix(".new")
+    beside.unlink(missing_ok=True)
+    beside.touch(mode=0o600)
+    beside.write_text(json.dumps({"pid": os.getpid(), "control": ports.control, "token": token}), encoding="utf-8")
+    beside.replace(layout.running)
+
+
+def _watch_standard_input(stop: asyncio.Event) -> None:
+    if not os.read(0, 4096):
+        asyncio.get_running_loop().remove_reader(0)
+        stop.set()
+
+
+class OrderError(Exception):
+    """An order that cannot be carried out; the text says why."""
+
+
+@dataclass(slots=True)
+class Control:
+    """Takes orders from whoever can read the token in `fleet.json`: one JSON object a connection, one in answer."""
+
+    proxy: Proxy
+    remotes: tuple[Remote, ...]
+    token: str
+    stop: asyncio.Event
+    _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _parting: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carries out one order. An order to stop is answered by the connection's end, which is the process's."""
+        try:
+            try:
+                order = json.loads(await reader.readline())
+                if not hmac.compare_digest(str(order["token"]), self.token):
+                    raise OrderError("this is not the token of this fleet")
+                if order["do"] == "stop":
+                    self._parting.append(writer)
+                    self.stop.set()
+                    return
+                if order["do"] != "greet":
+                    async with self._busy:
+                        await self._carry_out(order)
+                error = None
+            except OrderError as refused:
+                error = str(refused)
+            except (ValueError, KeyError, TypeError) as wrong:
+                error = f"not an order: {wrong}"
+            except (OSError, asyncssh.Error) as failed:
+                error = f"it did not work: {failed}"
+            writer.write(json.dumps({"error": error}).encode() + b"\n")
+            await writer.drain()
+        finally:
+            if writer not in self._parting:
+                writer.close()
+
+    async def _carry_out(self, order: Mapping[str, str]) -> None:
+        everyone: tuple[Proxy | Remote, ...] = (self.proxy, *self.remotes)
+        hosts = {host.name: host for host in everyone}
+        host = hosts.get(order["name"])
+        if host is None:
+            raise OrderError(f"the fleet has no {order['name']}; it has {', '.join(hosts)}")
+        faults = {Fault(order["fault"])} if order.get("fault") else set(host.possible)
+        if not faults <= host.possible:
+            can = ", ".join(sorted(host.possible))
+            raise OrderError(f"{host.name} has nothing of that kind to break or mend; it has: {can}")
+        if order["do"] == "break":
+            host.faults |= faults
+        elif order["do"] == "mend":
+            host.faults -= faults
+        else:
+            raise OrderError(f"{order['do']}: no such order; there are greet, break, mend and stop")
+        await host.settle()
+        if host is self.proxy:
+            await asyncio.gather(*(remote.settle() for remote in self.remotes))

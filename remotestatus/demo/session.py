@@ -1,0 +1,94 @@
+"""
+Runs the command of one SSH session for real: /bin/sh, as the current user, with all three streams.
+
+Takes the server's end of a session; ends when the command has ended or the client is gone. The one rule: nothing that
+the command started in its process group outlives its session.
+"""
+
+import asyncio
+import os
+import signal
+from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
+from pathlib import Path
+
+import asyncssh
+
+_CHUNK = 65_536
+_SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_LINGER = 1.0
+
+
+async def run_session(session: asyncssh.SSHServerProcess[bytes], home: Path, user: str) -> None:
+    """Runs the session's command in `home`, and tells the client how it ended."""
+    if session.command is None:
+        session.stderr.write(b"This demo remote runs commands, and has no terminal to offer.\r\n")
+        session.exit(1)
+        return
+    environment = {"PATH": _SEARCH_PATH, "HOME": str(home), "USER": user, "LOGNAME": user, "SHELL": "/bin/sh"}
+    child = await asyncio.create_subprocess_exec(
+        "/bin/sh",
+        "-c",
+        session.command,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        cwd=home,
+        env=environment,
+        start_new_session=True,
+    )
+    talk = asyncio.create_task(_talk(session, child))
+    gone = asyncio.create_task(session.channel.wait_closed())
+    try:
+        await asyncio.wait({talk, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        talk.cancel()
+        gone.cancel()
+        await asyncio.gather(talk, gone, return_exceptions=True)
+        await _release(child)
+
+
+async def _talk(session: asyncssh.SSHServerProcess[bytes], child: Process) -> None:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
+    feeding = asyncio.create_task(_feed(session.stdin, child.stdin))
+    try:
+        await asyncio.gather(_relay(child.stdout, session.stdout), _relay(child.stderr, session.stderr))
+        status = await child.wait()
+    finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+    if status < 0:
+        session.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
+    else:
+        session.exit(status)
+
+
+async def _feed(source: asyncssh.SSHReader[bytes], target: asyncio.StreamWriter) -> None:
+    """Passes the client's input on, no faster than the command reads it."""
+    with suppress(OSError, asyncssh.Error):
+        while not source.at_eof():
+            try:
+                chunk = await source.read(_CHUNK)
+            except (asyncssh.BreakReceived, asyncssh.SignalReceived, asyncssh.TerminalSizeChanged):
+                continue
+            target.write(chunk)
+            await target.drain()
+    target.close()
+
+
+async def _relay(source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes]) -> None:
+    """Passes the command's output on, no faster than the client takes it."""
+    with suppress(OSError, asyncssh.Error):
+        while chunk := await source.read(_CHUNK):
+            target.write(chunk)
+            await target.drain()
+
+
+async def _release(child: Process) -> None:
+    """Reads what a killed command left in its pipes, so that they close."""
+    with suppress(TimeoutError, OSError):
+        await asyncio.wait_for(child.communicate(), _LINGER)

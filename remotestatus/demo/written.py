@@ -1,0 +1,151 @@
+"""
+Writes a fleet's directory: inventory, host keys to trust, login keys and the remotes' programs.
+
+The inventory reads as one that somebody wrote by hand, because people will copy from it. Everything is written anew
+at each start, with new keys and a new password.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from remotestatus.demo.members import MEMBERS, PROXY, PROXY_USER, Member
+from remotestatus.demo.places import LOOPBACK, Layout, Ports
+
+_PROGRAM = '''\
+"""Stands in for a program of this remote: does nothing until its fleet is gone, or for a day."""
+
+import select
+import sys
+
+select.select([sys.stdin], [], [], 24 * 3600)
+'''
+
+_ALL = """\
+# Settings of the whole fleet. Relative paths start at the folder that holds the inventory folder.
+remotestatus_title: Demo fleet
+remotestatus_every: 10m                       # how often `remotestatus run` is started
+remotestatus_site: site                       # the status page
+remotestatus_database: history.sqlite3
+remotestatus_known_hosts: known_hosts         # `remotestatus trust` collects these
+
+# Who is told. The first is the demo's own receiver, which keeps what it gets in messages.jsonl.
+remotestatus_apprise:
+  - {{name: demo, url: {sink}}}
+{apprise}"""
+
+_REMOTES = """\
+# Five remotes that are reached through one proxy. Each keeps a reverse tunnel: its own SSH server appears on the
+# proxy's loopback, at the port given here as ansible_port.
+all:
+  children:
+    proxies:
+      hosts:
+        {proxy}:
+          ansible_host: {loopback}
+          ansible_port: {port}
+          ansible_user: {user}
+          ansible_ssh_private_key_file: {key}
+
+    remotes:
+      vars:
+        ansible_host: {loopback}                               # as seen from the proxy
+        ansible_ssh_common_args: -o ProxyJump={proxy}    # a name of this inventory
+        ansible_ssh_private_key_file: {remote_key}
+      children:
+{groups}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What a fleet's files contain of its keys; all in OpenSSH's text formats."""
+
+    proxy_key: str
+    remote_key: str
+    password: str
+    host_keys: Mapping[str, str]
+    """Public host keys by inventory name."""
+
+
+def write_directory(layout: Layout, ports: Ports, secrets: Secrets, apprise: Sequence[str]) -> None:
+    """
+    Writes all files into the directory, which must be there.
+
+    `apprise` are further URLs that are told, besides the fleet's own sink.
+    """
+    layout.messages.unlink(missing_ok=True)
+    _write_keys(layout, secrets)
+    _write_programs(layout)
+    group_vars = layout.inventory / "group_vars"
+    group_vars.mkdir(parents=True, exist_ok=True)
+    lines = "".join(f"  - {_quote(url)}\n" for url in apprise)
+    sink = _quote(f"json://{LOOPBACK}:{ports.sink}/")
+    _write_private(group_vars / "all.yml", _ALL.format(sink=sink, apprise=lines))
+    _write_private(layout.inventory / "remotes.yml", _compose_inventory(layout, ports, secrets.password))
+
+
+def _write_keys(layout: Layout, secrets: Secrets) -> None:
+    layout.keys.mkdir(mode=0o700, exist_ok=True)
+    _write_private(layout.keys / "proxy", secrets.proxy_key)
+    _write_private(layout.keys / "remotes", secrets.remote_key)
+    known = "".join(f"{name} {key.strip()}\n" for name, key in secrets.host_keys.items())
+    layout.known_hosts.write_text(known, encoding="utf-8")
+
+
+def _write_programs(layout: Layout) -> None:
+    layout.programs.mkdir(exist_ok=True)
+    python = layout.programs / "python"
+    python.unlink(missing_ok=True)
+    # The name is part of what people look for, and an interpreter may be called python3.11.
+    python.symlink_to(sys.executable)
+    layout.home(PROXY).mkdir(parents=True, exist_ok=True)
+    for member in MEMBERS:
+        home = layout.home(member.name)
+        home.mkdir(parents=True, exist_ok=True)
+        for program in member.programs:
+            (home / program.argv[1]).write_text(_PROGRAM, encoding="utf-8")
+
+
+def _compose_inventory(layout: Layout, ports: Ports, password: str) -> str:
+    groups: list[str] = []
+    for group, members in groupby(enumerate(MEMBERS), key=lambda item: item[1].group):
+        hosts = (_compose_host(member, position, ports, password) for position, member in members)
+        groups.append(f"        {group}:\n          hosts:\n" + "\n".join(hosts))
+    return _REMOTES.format(
+        proxy=PROXY,
+        loopback=LOOPBACK,
+        port=ports.proxy,
+        user=PROXY_USER,
+        key=_quote(str(layout.keys / "proxy")),
+        remote_key=_quote(str(layout.keys / "remotes")),
+        groups="\n".join(groups),
+    )
+
+
+def _compose_host(member: Member, position: int, ports: Ports, password: str) -> str:
+    lines = [f"ansible_port: {ports.tunnel(position)}", f"ansible_user: {member.user}"]
+    if member.by_password:
+        lines.append(f"ansible_password: {_quote(password)}    # keep yours in Ansible Vault")
+    lines += [
+        f"remotestatus_nickname: {member.nickname}",
+        f"remotestatus_description: {member.description}",
+        f"remotestatus_location: {member.location}",
+        f"remotestatus_forwarded_port: {1001 + position}",
+        "remotestatus_processes:",
+        *(f"  - {program.setting}" for program in member.programs),
+    ]
+    return f"            {member.name}:\n" + "".join(f"              {line}\n" for line in lines)
+
+
+def _quote(text: str) -> str:
+    """A YAML double-quoted scalar; JSON's strings are a subset (YAML 1.2, 7.3.1)."""
+    return json.dumps(text)
+
+
+def _write_private(file: Path, text: str) -> None:
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_text(text, encoding="utf-8")
