@@ -1,0 +1,25 @@
+"""
+A test laboratory: real OpenSSH servers, tunnels, processes, mail and web servers on loopback, and their faults.
+"""
+
+from tests.lab.command import Command, run_command
+from tests.lab.lab import Lab, lab_folders
+from tests.lab.proxy import Proxy
+from tests.lab.remote import LocalRemote, Remote
+from tests.lab.requirements import require_program, require_root
+from tests.lab.sinks import HttpSink, Request, SmtpSink
+
+__all__ = [
+    "Command",
+    "HttpSink",
+    "Lab",
+    "LocalRemote",
+    "Proxy",
+    "Remote",
+    "Request",
+    "SmtpSink",
+    "lab_folders",
+    "require_program",
+    "require_root",
+    "run_command",
+]
