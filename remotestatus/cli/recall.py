@@ -1,0 +1,107 @@
+"""
+Recalls what the last round found, for commands that connect to nothing.
+
+Takes the fleet (or, without an inventory, what the history knows of it) and the history file, which is only read;
+returns the Report as of now with the Material it was made of. Public mode is for the page: here everything is shown.
+"""
+
+import statistics
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from remotestatus.diagnosis import diagnose
+from remotestatus.errors import RoundError
+from remotestatus.gathering import gather
+from remotestatus.history import History
+from remotestatus.judge import Kind
+from remotestatus.material import Material
+from remotestatus.remote import Fleet, Proxy, Remote
+from remotestatus.report import Report, build_report
+from remotestatus.settings import FleetSettings, RemoteSettings
+from remotestatus.status import Cause
+
+_ROUNDS_FOR_FREQUENCY = 12
+_FEWEST_GAPS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The Report as of now, what it was made of, and the remotes that no round has looked at yet."""
+
+    report: Report
+    material: Material
+    unseen: tuple[str, ...]
+
+
+@contextmanager
+def open_history(database: Path) -> Iterator[History]:
+    """Open a history to read it. Raises RoundError, with the cure, when there is none."""
+    if not database.exists():
+        raise RoundError(f"no round was run yet: there is no history {database}; `remotestatus run` makes it")
+    with History.open(database, read_only=True) as history:
+        yield history
+
+
+def recall(fleet: Fleet, database: Path, now: datetime, names: Collection[str] | None = None) -> Recalled:
+    """Make the Report of the last round as of now; with `names`, of these remotes and the proxies on their way."""
+    with open_history(database) as history:
+        return recall_from(history, fleet, now, names)
+
+
+def recall_from(history: History, fleet: Fleet, now: datetime, names: Collection[str] | None = None) -> Recalled:
+    """The same from a history that is open. Raises RoundError when it holds no round yet."""
+    round_ = history.last_round()
+    if round_ is None:
+        raise RoundError(f"no round was run yet: the history {history.path} holds none; `remotestatus run` runs one")
+    remotes = tuple(remote for remote in fleet.remotes if names is None or remote.name in names)
+    on_the_way = {proxy for remote in remotes for proxy in remote.path}
+    proxies = tuple(
+        proxy
+        for proxy in fleet.proxies
+        if len(remotes) == len(fleet.remotes) or proxy.name in on_the_way or (names is not None and proxy.name in names)
+    )
+    shown = Fleet(remotes, proxies, fleet.settings.model_copy(update={"public": False}))
+    material = gather(history, shown, round_, {}, now)
+    listed = {(Kind.REMOTE, remote.name) for remote in remotes} | {(Kind.PROXY, proxy.name) for proxy in proxies}
+    states = {subject: state for subject, state in material.states.items() if subject in listed}
+    material = replace(material, states=states)
+    unseen = tuple(remote.name for remote in remotes if (Kind.REMOTE, remote.name) not in states)
+    return Recalled(build_report(material, now), material, unseen)
+
+
+def fleet_of(history: History) -> Fleet:
+    """
+    What a history alone knows of its fleet: names, and which proxy hides which remote.
+
+    How often a round is run is taken from the last rounds.
+    """
+    states = history.states()
+    proxies = tuple(
+        Proxy(name=name, alias=name, address="", port=None, user=None) for kind, name in states if kind is Kind.PROXY
+    )
+    remotes = []
+    for (kind, name), state in states.items():
+        if kind is not Kind.REMOTE:
+            continue
+        remote = Remote(name=name, groups=(), settings=RemoteSettings(), address="")
+        trouble = state.trouble
+        if trouble and trouble.cause is Cause.PROXY_UNREACHABLE:
+            hidden_by = (
+                proxy.name
+                for proxy in proxies
+                if diagnose(remote, {"outcome": "proxy-down", "proxy": proxy.name}).message == trouble.message
+            )
+            remote = replace(remote, path=tuple(hidden_by))
+        remotes.append(remote)
+    return Fleet(tuple(remotes), proxies, FleetSettings(every=_frequency(history)))
+
+
+def _frequency(history: History) -> timedelta:
+    starts = [round_.started_at for round_ in history.rounds(_ROUNDS_FOR_FREQUENCY)]
+    gaps = [(newer - older).total_seconds() for newer, older in zip(starts, starts[1:], strict=False)]
+    if len(gaps) < _FEWEST_GAPS:
+        return FleetSettings().every
+    return timedelta(seconds=max(1, round(statistics.median(gaps))))

@@ -1,0 +1,296 @@
+"""
+`remotestatus schedule`: prints or installs what runs a round every so often.
+
+`timer` writes the texts; here they are put where systemd or cron finds them. Files and lines that are not ours are
+left alone.
+"""
+
+import getpass
+import os
+import pwd
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import click
+
+from remotestatus.cli.options import now, open_inventory, with_inventory
+from remotestatus.duration import write_duration
+from remotestatus.errors import ConfigurationError, RemotestatusError
+from remotestatus.inventory import Inventory
+from remotestatus.playbook import AnsibleSource
+from remotestatus.timer import (
+    MARK,
+    Schedule,
+    add_cron_line,
+    cron_line,
+    next_round,
+    remove_cron_line,
+    service_text,
+    timer_text,
+)
+
+_BOOTED = Path("/run/systemd/system")
+"""There when systemd runs this machine: sd_booted(3)."""
+
+_CARRIED = ("ANSIBLE_CONFIG", "ANSIBLE_VAULT_PASSWORD_FILE")
+
+
+@click.command("schedule")
+@with_inventory
+@click.option("--install", is_flag=True, help="Install and enable it.")
+@click.option("--uninstall", is_flag=True, help="Stop and remove it.")
+@click.option("--cron", is_flag=True, help="A line for cron instead of systemd units.")
+@click.option(
+    "--system/--user",
+    default=None,
+    help="Units of the whole system, or of your own service manager.  [default: system for root]",
+)
+@click.option(
+    "--run-as", metavar="USER", help="Who runs a system unit.  [default: whoever owns the inventory's folder]"
+)
+@click.option("--name", default="remotestatus", show_default=True, help="Name of the units, for several fleets.")
+@click.option(
+    "--write-to", type=click.Path(path_type=Path, file_okay=False), help="Only write the units to this folder."
+)
+def command(
+    source: AnsibleSource,
+    install: bool,
+    uninstall: bool,
+    cron: bool,
+    system: bool | None,
+    run_as: str | None,
+    name: str,
+    write_to: Path | None,
+) -> None:
+    """
+    Print, install or remove a timer that runs rounds.
+
+    How often is said by remotestatus_every in the inventory; run it again after a change there.
+
+    \b
+      remotestatus schedule                     # prints a hardened systemd service and its timer
+      remotestatus schedule --install           # installs and enables them
+      remotestatus schedule --cron              # prints a line for crontab
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", name):
+        raise ConfigurationError(f"{name!r} is no name for a unit; write letters, digits, - and _")
+    if install and uninstall:
+        raise ConfigurationError("write either --install or --uninstall, not both")
+    whole = system if system is not None else os.geteuid() == 0
+    if run_as is not None and not whole:
+        raise ConfigurationError("--run-as is for system units; write --system as well")
+    if uninstall:
+        _uninstall_cron(name) if cron else _uninstall_units(name, whole=whole)
+        return
+    inventory = open_inventory(source)
+    user = _owner(inventory.base, run_as) if whole and not cron else None
+    schedule = _plan(name, source, inventory, user)
+    if cron:
+        if install:
+            _install_cron(schedule)
+        else:
+            click.echo(cron_line(schedule))
+    elif install:
+        _install_units(schedule, whole=whole)
+    elif write_to is not None:
+        _write_units(schedule, write_to)
+    else:
+        for path, text in _units(schedule, _unit_folder(whole=whole)).items():
+            click.echo(f"# {path}\n{text}")
+    if not install or cron:
+        _say_next(schedule, installed=install)
+
+
+def _plan(name: str, source: AnsibleSource, inventory: Inventory, user: str | None) -> Schedule:
+    script = Path(sysconfig.get_path("scripts")) / "remotestatus"
+    program = (str(script),) if script.is_file() else (sys.executable, "-m", "remotestatus")
+    arguments = ["run", "--quiet"]
+    for path in source.paths:
+        arguments += ["-i", str(path.absolute())]
+    for path in source.vault_password_files:
+        arguments += ["--vault-password-file", str(path.absolute())]
+    for label in source.vault_ids:
+        arguments += ["--vault-id", label]
+    if source.limit is not None:
+        arguments += ["--limit", source.limit]
+    return Schedule(
+        name=name,
+        command=(*program, *arguments),
+        every=inventory.fleet.settings.every,
+        folder=str(inventory.base),
+        writable=_writable(inventory),
+        environment={
+            key: str(Path(os.environ[key]).expanduser().absolute()) for key in _CARRIED if os.environ.get(key)
+        },
+        user=user,
+        keeps_connections=inventory.fleet.settings.keep_connections,
+    )
+
+
+def _writable(inventory: Inventory) -> tuple[str, ...]:
+    """The folders a round writes to. The page is swapped in whole, so its folder's parent too."""
+    folders = {inventory.base, inventory.site.absolute().parent, inventory.database.absolute().parent}
+    return tuple(str(folder) for folder in sorted(folders) if not any(other in folders for other in folder.parents))
+
+
+def _owner(folder: Path, wanted: str | None) -> str:
+    try:
+        return pwd.getpwnam(wanted).pw_name if wanted else pwd.getpwuid(folder.stat().st_uid).pw_name
+    except KeyError:
+        raise ConfigurationError(
+            f"there is no user {wanted or 'who owns ' + str(folder)}; give --run-as USER"
+        ) from None
+
+
+# -- systemd
+
+
+def _unit_folder(*, whole: bool) -> Path:
+    if whole:
+        return Path("/etc/systemd/system")
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "systemd" / "user"
+
+
+def _units(schedule: Schedule, folder: Path) -> dict[Path, str]:
+    return {
+        folder / f"{schedule.name}.service": service_text(schedule),
+        folder / f"{schedule.name}.timer": timer_text(schedule),
+    }
+
+
+def _write_units(schedule: Schedule, folder: Path) -> None:
+    units = _units(schedule, folder)
+    for path in units:
+        _must_be_ours(path, schedule)
+    for path, text in units.items():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(
+                f"{path} can't be written ({error.strerror}); become root for --system, or install a --user timer"
+            ) from None
+        click.echo(f"wrote {path}")
+
+
+def _must_be_ours(path: Path, schedule: Schedule | None = None) -> None:
+    try:
+        first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be read ({error.strerror}); see who made it") from None
+    if not first.startswith(MARK):
+        raise ConfigurationError(f"{path} was not written by us; choose another --name")
+    if schedule is not None and first != schedule.marker:
+        other = first.removeprefix(MARK)
+        raise ConfigurationError(
+            f"{path} is the timer of the inventory in {other}; choose another --name, or remove it with --uninstall"
+        )
+
+
+def _must_have_systemd() -> None:
+    if not _BOOTED.is_dir():
+        raise ConfigurationError(
+            "systemd does not run this machine (a container?), so no timer can be installed; use cron (remotestatus "
+            "schedule --cron), or let `remotestatus watch` run in the foreground"
+        )
+
+
+def _systemctl(*arguments: str, whole: bool) -> str:
+    scope = [] if whole else ["--user"]
+    done = subprocess.run(["systemctl", *scope, *arguments], capture_output=True, text=True, check=False, timeout=90)
+    if done.returncode != 0:
+        said = " ".join(done.stderr.split())[:300]
+        cure = "" if whole else " (no service manager of your own? log in anew, or: loginctl enable-linger)"
+        raise RemotestatusError(f"systemctl {' '.join(arguments)} failed: {said}{cure}")
+    return done.stdout.strip()
+
+
+def _install_units(schedule: Schedule, *, whole: bool) -> None:
+    _must_have_systemd()
+    _write_units(schedule, _unit_folder(whole=whole))
+    _systemctl("daemon-reload", whole=whole)
+    _systemctl("enable", f"{schedule.name}.timer", whole=whole)
+    _systemctl("restart", f"{schedule.name}.timer", whole=whole)
+    following = _systemctl(
+        "show", f"{schedule.name}.timer", "--property=NextElapseUSecRealtime", "--value", whole=whole
+    )
+    click.echo(f"A round runs every {write_duration(schedule.every)} from now on.")
+    if following:
+        click.echo(f"The next one: {following}")
+    scope = "" if whole else " --user"
+    click.echo(f"See it with: systemctl{scope} list-timers {schedule.name}.timer")
+    if schedule.user:
+        click.echo(f"It runs as {schedule.user}; --run-as USER changes that.")
+    if not whole and not Path("/var/lib/systemd/linger", getpass.getuser()).exists():
+        click.echo("It runs only while you are logged in. For always: loginctl enable-linger")
+
+
+def _uninstall_units(name: str, *, whole: bool) -> None:
+    folder = _unit_folder(whole=whole)
+    paths = [path for path in (folder / f"{name}.timer", folder / f"{name}.service") if path.exists()]
+    if not paths:
+        other = "--user" if whole else "--system"
+        raise ConfigurationError(f"there is no timer {name} in {folder}; look with {other}, or name it with --name")
+    for path in paths:
+        _must_be_ours(path)
+    if _BOOTED.is_dir():
+        _systemctl("disable", "--now", f"{name}.timer", whole=whole)
+    for path in paths:
+        try:
+            path.unlink()
+        except OSError as error:
+            raise ConfigurationError(f"{path} can't be removed ({error.strerror}); become root") from None
+        click.echo(f"removed {path}")
+    if _BOOTED.is_dir():
+        _systemctl("daemon-reload", whole=whole)
+
+
+# -- cron
+
+
+def _read_crontab() -> str:
+    try:
+        done = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False, timeout=30)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "there is no cron on this machine; install it, or let `remotestatus watch` run in the foreground"
+        ) from None
+    if done.returncode != 0 and "no crontab" not in done.stderr:
+        raise RemotestatusError(f"crontab -l failed: {' '.join(done.stderr.split())[:300]}")
+    return done.stdout if done.returncode == 0 else ""
+
+
+def _write_crontab(text: str) -> None:
+    done = subprocess.run(["crontab", "-"], input=text, capture_output=True, text=True, check=False, timeout=30)
+    if done.returncode != 0:
+        raise RemotestatusError(f"crontab did not take the line: {' '.join(done.stderr.split())[:300]}")
+
+
+def _install_cron(schedule: Schedule) -> None:
+    _write_crontab(add_cron_line(_read_crontab(), schedule))
+    click.echo(f"added to your crontab: {cron_line(schedule)}")
+
+
+def _uninstall_cron(name: str) -> None:
+    before = _read_crontab()
+    after = remove_cron_line(before, name)
+    if after == before:
+        raise ConfigurationError(f"there is no line of {name} in your crontab; name it with --name")
+    _write_crontab(after)
+    click.echo(f"removed {name} from your crontab")
+
+
+def _say_next(schedule: Schedule, *, installed: bool) -> None:
+    moment = next_round(schedule.every, now())
+    would = "is" if installed else "would be"
+    if moment is not None:
+        click.echo(f"The next round {would} at {moment.astimezone():%Y-%m-%d %H:%M:%S %Z}.", err=True)
+    else:
+        click.echo(f"The next round {would} {write_duration(schedule.every)} after the last.", err=True)
+    if not installed:
+        click.echo("Nothing was installed; --install does that.", err=True)

@@ -1,0 +1,143 @@
+"""
+Tells stories to the notices: a fleet, and rounds in which something is wrong or not.
+
+A Story keeps the states and the memory as the history file would, without one, so that a rule of *when* can be written
+as a table of rounds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from remotestatus.diagnosis import Trouble, explain
+from remotestatus.judge import Kind, Policy, State, Verdict, judge
+from remotestatus.maintenance import CommandWindow
+from remotestatus.notice import Acknowledgement, Audience, Letter, Memory, Plan, Subject, plan
+from remotestatus.remote import Fleet, Proxy, Remote
+from remotestatus.settings import FleetSettings, RemoteSettings
+from remotestatus.status import Cause
+from remotestatus.wording import Message, write
+
+START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+EVERY = timedelta(minutes=10)
+OPS = Audience("id ops", "ops")
+
+LETTERS: Mapping[str, Cause | None] = {
+    "u": None,
+    "d": Cause.TUNNEL_DOWN,
+    "g": Cause.PROCESS_MISSING,
+    "n": Cause.NOT_CHECKED,
+    "p": Cause.PROXY_UNREACHABLE,
+    "x": Cause.CONNECTION_TIMEOUT,
+}
+"""What one look found, as one letter: up, down, degraded (g), not checked, behind a dead proxy, direct timeout (x)."""
+
+
+def make_fleet(
+    remotes: Mapping[str, Mapping[str, Any]] | int = 1,
+    *,
+    proxies: tuple[str, ...] = ("jump",),
+    behind: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> Fleet:
+    """A fleet of remotes behind the first proxy: a number of them (`r1`, `r2`, ...), or a mapping with settings."""
+    each = {f"r{number}": {} for number in range(1, remotes + 1)} if isinstance(remotes, int) else remotes
+    made = []
+    for number, (name, own) in enumerate(each.items()):
+        proxy = (behind or {}).get(name, proxies[0] if proxies else "")
+        made.append(
+            Remote(
+                name=name,
+                groups=("boxes",),
+                settings=RemoteSettings.model_validate(own),
+                address="127.0.0.1",
+                port=8001 + number,
+                user="admin",
+                path=(proxy,) if proxy else (),
+            )
+        )
+    jumps = tuple(Proxy(name, name, f"{name}.example.com", 22, "tunnel") for name in proxies)
+    return Fleet(tuple(made), jumps, FleetSettings.model_validate(settings))
+
+
+def troubles_of(fleet: Fleet, subject: Subject, letter: str) -> tuple[Trouble, ...]:
+    """The troubles that a letter of LETTERS stands for."""
+    cause = LETTERS[letter]
+    if cause is None:
+        return ()
+    kind, name = subject
+    if kind is Kind.PROXY:
+        proxy = next(proxy for proxy in fleet.proxies if proxy.name == name)
+        return (explain(cause, proxy=proxy),)
+    remote = next(remote for remote in fleet.remotes if remote.name == name)
+    return (explain(cause, remote=remote, names=["encoder"]),)
+
+
+def look(fleet: Fleet, states: Mapping[Subject, State], found: Mapping[str, str], now: datetime) -> list[Verdict]:
+    """
+    Judge one round. `found` maps names to letters; what it leaves out is up, and behind a dead proxy it is unknown.
+    """
+    verdicts = []
+    dead = {proxy.name for proxy in fleet.proxies if found.get(proxy.name, "u") != "u"}
+    for proxy in fleet.proxies:
+        subject = (Kind.PROXY, proxy.name)
+        troubles = troubles_of(fleet, subject, found.get(proxy.name, "u"))
+        verdicts.append(judge(*subject, states.get(subject), troubles, Policy(), now))
+    for remote in fleet.remotes:
+        subject = (Kind.REMOTE, remote.name)
+        letter = "p" if dead & set(remote.path) else found.get(remote.name, "u")
+        policy = Policy(remote.settings.fail_after, remote.settings.recover_after)
+        verdicts.append(judge(*subject, states.get(subject), troubles_of(fleet, subject, letter), policy, now))
+    return verdicts
+
+
+@dataclass
+class Story:
+    """A fleet over some rounds, with all that is remembered between them."""
+
+    fleet: Fleet
+    audiences: tuple[Audience, ...] = (OPS,)
+    now: datetime = START
+    states: dict[Subject, State] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
+    last: Plan | None = None
+
+    def round(self, found: Mapping[str, str] | None = None, *, after: timedelta = EVERY) -> dict[str, Message]:
+        """Have one round and return the message of each audience by its name."""
+        for verdict in look(self.fleet, self.states, found or {}, self.now):
+            self.states[verdict.state.kind, verdict.state.name] = verdict.state
+        self.last = plan(self.fleet, self.states, self.audiences, self.memory, self.now)
+        told = dict(self.memory.told)
+        for key, value in self.last.told.items():
+            if value is None:
+                told.pop(key, None)
+            else:
+                told[key] = value
+        acknowledged = {
+            subject: one for subject, one in self.memory.acknowledged.items() if subject not in self.last.settled
+        }
+        self.memory = replace(self.memory, told=told, acknowledged=acknowledged)
+        self.now += after
+        return {letter.audience.name: write(letter, self.fleet) for letter in self.last.letters}
+
+    def acknowledge(self, name: str, until: datetime | None = None) -> None:
+        """Acknowledge a remote's problem."""
+        acknowledged = {**self.memory.acknowledged, (Kind.REMOTE, name): Acknowledgement(self.now, until)}
+        self.memory = replace(self.memory, acknowledged=acknowledged)
+
+    def maintain(self, target: str, lasting: timedelta, *, starts: datetime | None = None) -> None:
+        """Open a maintenance window by command."""
+        begun = starts or self.now
+        window = CommandWindow(len(self.memory.windows) + 1, target, begun, begun + lasting)
+        self.memory = replace(self.memory, windows=(*self.memory.windows, window))
+
+    def reasons(self, name: str) -> list[str]:
+        """Why the last round told or did not tell of one subject."""
+        assert self.last is not None
+        return [decision.reason for decision in self.last.decisions if decision.subject[1] == name]
+
+    def letters(self) -> tuple[Letter, ...]:
+        """What the last round told, before it was put into words."""
+        assert self.last is not None
+        return self.last.letters

@@ -1,0 +1,336 @@
+"""Sending through real Apprise to real mail and web servers, and keeping its URLs secret."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remotestatus import outbox
+from remotestatus.deliver import (
+    Destination,
+    load_destinations,
+    ping_failure,
+    ping_start,
+    ping_success,
+    problems_of_tags,
+    send_due,
+    send_test,
+)
+from remotestatus.errors import ConfigurationError
+from remotestatus.history import History, Round
+from remotestatus.judge import Kind
+from remotestatus.notice import plan
+from remotestatus.remote import Fleet
+from remotestatus.settings import FleetSettings
+from tests.lab import HttpSink, SmtpSink
+from tests.telling import EVERY, START, look, make_fleet
+
+SECRET = "Sesame99"
+
+# Apprise's mail plugin imports a module that Python 3.11 and 3.12 call deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    """A new history file."""
+    with History.open(tmp_path / "history.sqlite3") as history:
+        yield history
+
+
+class Gathered(logging.Handler):
+    """Whatever reaches the root logger."""
+
+    def __init__(self) -> None:
+        super().__init__(level=logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def load(*entries: dict[str, Any] | str, base: Path = Path("/")) -> tuple[Destination, ...]:
+    """Load destinations as the inventory writes them."""
+    return load_destinations(FleetSettings.model_validate({"apprise": list(entries)}).apprise, base)
+
+
+def body_of(mail: EmailMessage, subtype: str) -> str:
+    """The plain or html part of a mail."""
+    part = mail.get_body((subtype,))
+    assert part is not None
+    return str(part.get_content()).replace("\r\n", "\n")
+
+
+def have_round(
+    history: History, fleet: Fleet, destinations: tuple[Destination, ...], found: dict[str, str], number: int
+) -> None:
+    """Record one round with its messages."""
+    now = START + number * EVERY
+    verdicts = look(fleet, history.states(), found, now)
+    states = {(verdict.state.kind, verdict.state.name): verdict.state for verdict in verdicts}
+    audiences = [destination.audience for destination in destinations]
+    with history.transaction():
+        history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
+        outbox.add(history, plan(fleet, states, audiences, outbox.recall(history, now), now), fleet)
+
+
+def test_a_mail_has_the_gist_and_reads_well_as_text_and_html(history: History, smtp_sink: SmtpSink) -> None:
+    """A real mail server gets one mail with the gist as subject, a plain text and an HTML part that say the same."""
+    fleet = make_fleet({"r1": {"nickname": "Box <1>"}, "r2": {}}, url="https://status.example.com/")
+    destinations = load(smtp_sink.url)
+    have_round(history, fleet, destinations, {"r1": "d", "r2": "g"}, 0)
+    assert send_due(history, destinations, START).failed == ()
+    (mail,) = smtp_sink.wait_for(1)
+    assert mail["Subject"] == "1 down: r1; 1 degraded: r2"
+    text, html = body_of(mail, "plain"), body_of(mail, "html")
+    assert text.startswith("r1 (Box <1>) is down.\nDo: Is r1 powered and online?")
+    assert "r2 is degraded: not running: encoder.\nDo: Start it on r2" in text
+    assert "<b>r1 (Box &lt;1&gt;) is down.</b><br/><b>Do:</b> Is r1 powered" in html
+    assert '<a href="https://status.example.com/">' in html
+
+
+def test_a_hook_gets_plain_text_and_the_tone(history: History, http_sink: HttpSink) -> None:
+    """A JSON hook gets the subject, the plain text and how bad it is, once."""
+    destinations = load(http_sink.apprise_url)
+    have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
+    assert send_due(history, destinations, START).failed == ()
+    assert send_due(history, destinations, START).attempts == ()
+    (request,) = http_sink.wait_for(1)
+    body = json.loads(request.body)
+    assert (body["title"], body["type"]) == ("1 down: r1", "failure")
+    assert body["message"].startswith("r1 is down.\n  Do: ")
+
+
+def test_one_destinations_failure_repeats_nothing_elsewhere(
+    history: History, smtp_sink: SmtpSink, http_sink: HttpSink
+) -> None:
+    """While the mail server is away for five rounds the hook gets each message once, and then the mail comes as one."""
+    fleet = make_fleet()
+    smtp_sink.stop()
+    for number, letter in enumerate("duddd"):
+        destinations = load(smtp_sink.url, http_sink.apprise_url)
+        have_round(history, fleet, destinations, {"r1": letter}, number)
+        delivery = send_due(history, destinations, START + number * EVERY)
+        assert all(attempt.error == "the connection is refused" for attempt in delivery.failed)
+    smtp_sink.start()
+    now = START + 5 * EVERY
+    send_due(history, load(smtp_sink.url, http_sink.apprise_url), now)
+    (mail,) = smtp_sink.wait_for(1)
+    assert mail["Subject"] == "1 down: r1 (and 2 earlier)"
+    text = body_of(mail, "plain")
+    times = ["12:00 UTC, 50 min ago", "12:10 UTC, 40 min ago", "12:20 UTC, 30 min ago"]
+    assert [text.index(one) for one in times] == sorted(text.index(one) for one in times)
+    titles = [json.loads(request.body)["title"] for request in http_sink.requests]
+    assert titles == ["1 down: r1", "1 recovered: r1", "1 down: r1"]
+    assert outbox.count_waiting(history) == 0
+
+
+def test_a_server_that_hangs_cannot_hang_the_round(history: History, http_sink: HttpSink) -> None:
+    """With a deadline of half a second a silent server costs that, its message waits, and it says so."""
+    destinations = load(http_sink.apprise_url)
+    http_sink.hangs = True
+    have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
+    started = time.monotonic()
+    (attempt,) = send_due(history, destinations, START, deadline=0.5).failed
+    assert time.monotonic() - started < 2
+    assert attempt.error == "no answer within 0.5 s"
+    assert outbox.count_waiting(history) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "permanent", "words"),
+    [
+        (401, True, "401 (Unauthorized)"),
+        (404, True, "404 (Not Found)"),
+        (410, True, "410 (Gone)"),
+        (429, False, "429 (Too Many Requests)"),
+        (500, False, "500 (Internal Server Error)"),
+        (503, False, "503 (Service Unavailable)"),
+    ],
+)
+def test_a_wrong_url_is_told_apart_from_a_passing_failure(
+    history: History, http_sink: HttpSink, status: int, permanent: bool, words: str
+) -> None:
+    """An HTTP answer that time does not mend counts as permanent, others as passing; both are kept and tried again."""
+    destinations = load(http_sink.apprise_url)
+    http_sink.status = status
+    have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
+    (attempt,) = send_due(history, destinations, START).failed
+    assert attempt.permanent is permanent
+    assert words in attempt.error
+    http_sink.status = 200
+    assert send_due(history, destinations, START + timedelta(hours=1)).failed == ()
+    assert outbox.count_waiting(history) == 0
+
+
+@pytest.mark.parametrize(
+    ("refusal", "permanent"), [("451 4.3.0 try again later", False), ("550 5.1.1 no such user", True)]
+)
+def test_a_mail_servers_refusal_is_told_by_its_code(
+    history: History, smtp_sink: SmtpSink, refusal: str, permanent: bool
+) -> None:
+    """SMTP codes of 4xx are passing, of 5xx permanent, as RFC 5321 has them."""
+    destinations = load(smtp_sink.url)
+    smtp_sink.refusal = refusal
+    have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
+    (attempt,) = send_due(history, destinations, START).failed
+    assert (attempt.permanent, refusal[:3] in attempt.error) == (permanent, True)
+
+
+def test_an_optional_destination_that_failed_has_failed(history: History, http_sink: HttpSink) -> None:
+    """Apprise reports success for `optional=yes` whatever happened; here its message waits."""
+    destinations = load(f"{http_sink.apprise_url}?optional=yes")
+    http_sink.status = 500
+    have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
+    assert len(send_due(history, destinations, START).failed) == 1
+
+
+def test_no_secret_of_a_url_reaches_an_error_a_log_or_the_history(
+    history: History, http_sink: HttpSink, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A failing URL with secrets in user, password, path, query and header leaves none of them anywhere."""
+    logged = Gathered()
+    logging.getLogger().addHandler(logged)
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.DEBUG)
+    url = f"json://{SECRET}u:{SECRET}p@127.0.0.1:{http_sink.port}/{SECRET}x?:k={SECRET}q&+X-Token={SECRET}h"
+    destinations = load(
+        {"url": url, "name": "hook"}, f"jsons://127.0.0.1:1/{SECRET}", f"ntfys://{SECRET}@127.0.0.1:1/a"
+    )
+    http_sink.status = 401
+    have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
+    delivery = send_due(history, destinations, START)
+    assert len(delivery.failed) == 3
+    logging.getLogger().setLevel(level)
+    logging.getLogger().removeHandler(logged)
+    out, err = capfd.readouterr()
+    history.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    written = history.path.read_bytes().decode(errors="replace")
+    told = [repr(delivery), repr(destinations), out, err, written, *logged.lines]
+    assert not [text for text in told if SECRET.lower() in text.lower()]
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ([f"jsom://{SECRET}@host/x"], 'entry 1: Apprise has no service "jsom://"; did you mean json?'),
+        ([f"mailto://user:{SECRET}@"], "entry 1: Apprise cannot use this mailto:// URL"),
+        ([SECRET], "entry 1: not an Apprise URL; write for example mailto://… or ntfy://…"),
+        ([{"url": f"tgram://{SECRET}", "name": "phone"}], "entry 1 (phone): Apprise cannot use this tgram:// URL"),
+        ([f"json://h/{SECRET}", f"json://h/{SECRET}"], "entry 2: the same destination as JSON"),
+    ],
+)
+def test_a_wrong_url_is_a_configuration_error_without_its_secrets(
+    entries: list[Any], words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each wrong entry is named by number and name, with what is wrong and the nearest service, and without the URL."""
+    with pytest.raises(ConfigurationError) as raised:
+        load(*entries)
+    assert words in str(raised.value)
+    assert SECRET not in str(raised.value) + "".join(capfd.readouterr())
+    assert raised.value.__cause__ is None
+
+
+def test_all_wrong_entries_are_named_at_once() -> None:
+    """Two wrong URLs among three make one error with two problems."""
+    with pytest.raises(ConfigurationError) as raised:
+        load("jsom://a", "json://host", "nothing")
+    assert len(raised.value.problems) == 2
+
+
+def test_destinations_of_an_apprise_file_have_its_tags(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A configuration file next to the inventory is read with its tags; its broken line is named by number."""
+    (tmp_path / "apprise.conf").write_text(f"ops=json://host/{SECRET}\nchat,boss=json://other/{SECRET}\n")
+    found = load_destinations("apprise.conf", tmp_path)
+    assert [destination.tags for destination in found] == [("ops",), ("boss", "chat")]
+    assert len({destination.name for destination in found}) == 2
+    (tmp_path / "apprise.conf").write_text(f"ops=json://host/{SECRET}\nchat=jsom://other/{SECRET}\n")
+    with pytest.raises(ConfigurationError, match='Apprise has no service "jsom://"; did you mean json') as raised:
+        load_destinations("apprise.conf", tmp_path)
+    (tmp_path / "apprise.conf").write_text(f"# ours\nmailto://user:{SECRET}@\n")
+    with pytest.raises(ConfigurationError, match="line 2: not an entry that Apprise can use"):
+        load_destinations("apprise.conf", tmp_path)
+    assert SECRET not in str(raised.value) + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("text", [None, "", "# nothing here\n", "version: 2\nurls: no\n"])
+def test_an_apprise_file_without_destinations_is_an_error(tmp_path: Path, text: str | None) -> None:
+    """A missing, empty or unreadable file is never taken for having nobody to tell."""
+    if text is not None:
+        (tmp_path / "apprise.yml").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"apprise\.yml"):
+        load_destinations("apprise.yml", tmp_path)
+
+
+def test_unknown_and_unused_tags_are_problems() -> None:
+    """A tag without destination names where it stands and the nearest right one; a tag that nothing names is told."""
+    fleet = make_fleet({"r1": {"notify": "opps"}, "r2": {"escalate": {"after": "1h", "notify": "boss"}}})
+    destinations = load({"url": "json://host/a", "name": "mail", "tags": ["ops", "boss"]})
+    assert [str(problem) for problem in problems_of_tags(fleet, destinations)] == [
+        'r1: remotestatus_notify: no destination of remotestatus_apprise has the tag "opps"; did you mean ops?',
+        'remotestatus_apprise (mail): nothing names its tag "ops"; write it into a remotestatus_notify or '
+        "remotestatus_escalate, or remove it",
+    ]
+
+
+def test_a_named_destination_keeps_its_identity_when_its_url_changes() -> None:
+    """With a name, a new password does not make it a new destination that hears everything again."""
+    one, two = (load({"url": f"json://u:{password}@host", "name": "hook"})[0] for password in ("a", "b"))
+    assert one.key == two.key
+
+
+def test_a_test_message_says_which_destination_failed_and_why(smtp_sink: SmtpSink, http_sink: HttpSink) -> None:
+    """`notify --test TAG` reaches the destinations with the tag and tells each outcome."""
+    http_sink.status = 403
+    mail = {"url": smtp_sink.url, "name": "mail", "tags": "ops"}
+    destinations = load(mail, {"url": http_sink.apprise_url, "name": "hook"})
+    assert [(one.name, attempt.taken) for one, attempt in send_test(destinations, "fleet", "ops", START)] == [
+        ("mail", True)
+    ]
+    destinations = load(mail, {"url": http_sink.apprise_url, "name": "hook"})
+    outcome = {one.name: attempt for one, attempt in send_test(destinations, "fleet", None, START)}
+    assert outcome["mail"].taken
+    assert outcome["hook"].error == "its server answers 403 (Forbidden)"
+    assert smtp_sink.wait_for(2)[0]["Subject"] == "fleet: test message"
+
+
+def test_a_destination_that_failed_for_a_day_is_told_to_the_others_once(history: History, http_sink: HttpSink) -> None:
+    """After a day of failures the other destination hears of it in one message and not again."""
+    fleet = make_fleet()
+    other = HttpSink()
+    with other:
+        destinations = load(
+            {"url": http_sink.apprise_url, "name": "good"}, {"url": f"json://127.0.0.1:{other.port}/x", "name": "bad"}
+        )
+        other.status = 500
+        for number in (0, 1, 143, 144, 145, 146):
+            have_round(history, fleet, destinations, {"r1": "d"}, number)
+            send_due(history, destinations, START + number * EVERY)
+    titles = [json.loads(request.body)["title"] for request in http_sink.requests]
+    assert titles == ["1 down: r1", "no messages reach bad"]
+    (failing,) = outbox.failing_destinations(history)
+    assert failing.name == "bad"
+    assert [message.sent_at is None for message in outbox.messages_about(history, (Kind.REMOTE, "r1"))] == [True, False]
+
+
+def test_the_heartbeat_is_pinged_at_start_end_and_failure(http_sink: HttpSink) -> None:
+    """The three signals go where Healthchecks expects them, with the note as body."""
+    assert ping_start(http_sink.url + "?create=1") == ""
+    assert ping_success(http_sink.url) == ""
+    assert ping_failure(http_sink.url, "the disk is full") == ""
+    assert [request.path for request in http_sink.requests] == ["/hook/start?create=1", "/hook", "/hook/fail"]
+    assert http_sink.requests[2].body == b"the disk is full"
+
+
+def test_a_heartbeat_that_fails_says_why_without_its_url(http_sink: HttpSink) -> None:
+    """An answer that is no success, and no answer, are sentences that hold nothing of the URL."""
+    http_sink.status = 404
+    assert ping_success(f"{http_sink.url}/{SECRET}") == "the heartbeat could not be pinged: its server answers 404"
+    http_sink.stop()
+    assert ping_success(f"{http_sink.url}/{SECRET}") == "the heartbeat could not be pinged: the connection is refused"

@@ -1,0 +1,432 @@
+"""Whom the notices tell what, and why not: tables of rounds and the subjects that come of them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from remotestatus.judge import Kind, State
+from remotestatus.notice import Audience, FailingDestination, Gist, Letter, Memory, plan
+from remotestatus.status import Status
+from remotestatus.wording import Message, combine, write
+from tests.telling import EVERY, OPS, START, Story, look, make_fleet
+
+CHAT = Audience("id chat", "chat", ("chat",))
+BOSS = Audience("id boss", "boss", ("boss",))
+NIGHT = {"from": "22:00", "until": "07:00", "timezone": "UTC"}
+
+
+def subjects(story: Story, rounds: list[str], name: str = "r1") -> list[str]:
+    """Run a round for each letter and return the subject of the message to ops, empty where there was none."""
+    return [message.subject if (message := story.round({name: letter}).get("ops")) else "" for letter in rounds]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rounds", "told"),
+    [
+        pytest.param({}, "u u", ["", ""], id="what is fine is not told"),
+        pytest.param({}, "d d d", ["1 down: r1", "", ""], id="a problem is told once, in the first round too"),
+        pytest.param({}, "d u", ["1 down: r1", "1 recovered: r1"], id="a recovery is told"),
+        pytest.param({}, "g d", ["1 degraded: r1", "1 down: r1"], id="what gets worse is told"),
+        pytest.param({}, "d g u", ["1 down: r1", "1 better: r1", "1 recovered: r1"], id="what gets better is told"),
+        pytest.param({"fail_after": 3}, "d d d", ["", "", "1 down: r1"], id="fail_after waits"),
+        pytest.param(
+            {"fail_after": 3}, "d d u d d d", ["", "", "", "", "", "1 down: r1"], id="a good look starts anew"
+        ),
+        pytest.param({"fail_after": 2}, "g d", ["", "1 down: r1"], id="bad rounds of any kind count"),
+        pytest.param({"recover_after": 2}, "d u u", ["1 down: r1", "", "1 recovered: r1"], id="recover_after waits"),
+        pytest.param({"recover_after": 2}, "d u d u u", ["1 down: r1", "", "", "", "1 recovered: r1"], id="one outage"),
+        pytest.param({"fail_after": 2}, "d n d", ["", "", "1 down: r1"], id="rounds without a look don't count"),
+        pytest.param({}, "n n u", ["", "", ""], id="what could not be looked at is not told at once"),
+        pytest.param({}, "n n n n u", ["", "", "", "1 not checked: r1", "1 recovered: r1"], id="but after some rounds"),
+        pytest.param({}, "d n n n n d", ["1 down: r1", "", "", "", "", ""], id="a known problem stays the same one"),
+    ],
+)
+def test_what_one_remote_makes_people_hear(settings: dict[str, Any], rounds: str, told: list[str]) -> None:
+    """For each sequence of looks, exactly these messages are sent, each in the round that confirms it."""
+    assert subjects(Story(make_fleet({"r1": settings})), rounds.split()) == told
+
+
+def test_a_dead_proxy_is_one_line_and_its_remotes_are_silent() -> None:
+    """Forty remotes behind a proxy that dies make one message about the proxy, which counts and names them."""
+    story = Story(make_fleet(40))
+    story.round()
+    message = story.round({"jump": "x"})["ops"]
+    assert message.subject == "proxy jump down with 40 remotes behind it"
+    assert "and 40 remotes behind it" in message.text
+    assert message.about == (((Kind.PROXY, "jump"), Gist.PROBLEM),)
+    assert story.round({"jump": "x"}) == {}
+    assert "its proxy does not answer, and that is told as one" in story.reasons("r7")[0]
+
+
+def test_a_proxy_that_recovers_says_nothing_about_remotes_that_are_fine() -> None:
+    """After the proxy's recovery one line tells that it answers, and nothing about the remotes found up again."""
+    story = Story(make_fleet(40))
+    story.round()
+    story.round({"jump": "x"})
+    message = story.round()["ops"]
+    assert message.subject == "1 recovered: jump"
+    assert "answers again after 10 min; the 40 remotes behind it can be looked at again" in message.text
+    assert len(message.about) == 1
+
+
+def test_a_remote_down_before_its_proxy_died_recovers_only_when_it_is_seen() -> None:
+    """A problem told before the proxy died is neither repeated nor recovered while nobody could look."""
+    story = Story(make_fleet({"r1": {"remind_every": "10m"}, "r2": {}}))
+    assert story.round({"r1": "d"})["ops"].subject == "1 down: r1"
+    assert story.round({"jump": "x"})["ops"].subject == "proxy jump down with 2 remotes behind it"
+    assert story.round({"jump": "x"})["ops"].subject == "1 still down: jump"
+    message = story.round()["ops"]
+    assert message.subject == "2 recovered: jump, r1"
+    assert "r1 is up again after 30 min" in message.text
+
+
+def test_many_remotes_with_one_cause_behind_one_proxy_are_one_line() -> None:
+    """Thirty tunnels gone in one round while the proxy answers make one item that counts them, not thirty."""
+    story = Story(make_fleet(30))
+    story.round()
+    message = story.round({f"r{number}": "d" for number in range(1, 31)})["ops"]
+    assert message.subject == "30 down: r1, r2, r3 and 27 more"
+    assert message.text.count("\n  Do: ") == 1
+    assert "30 remotes behind jump are down with the same cause: tunnel-down." in message.text
+    recovered = story.round()["ops"]
+    assert "30 remotes behind jump are up again after 10 min" in recovered.text
+    assert recovered.text.count("- ") == 2  # one item, and the signature
+
+
+def test_a_message_is_one_per_round_and_leads_with_what_to_do() -> None:
+    """New problems come first, each with what to do right after what it is; recoveries follow with how long it took."""
+    story = Story(make_fleet({"r1": {"nickname": "Box", "location": "Hall A"}, "r2": {}, "r3": {}}))
+    story.round({"r2": "d"})
+    story.round({"r2": "d"})
+    message = story.round({"r1": "d", "r3": "g"})["ops"]
+    assert message.subject == "1 down: r1; 1 degraded: r3; 1 recovered"
+    lines = message.text.splitlines()
+    assert lines[0] == "r1 (Box, Hall A) is down."
+    assert lines[1].startswith("  Do: ")
+    assert "r3 is degraded: not running: encoder." in lines
+    assert "- r2 is up again after 20 min." in lines
+
+
+@pytest.mark.parametrize(
+    ("rounds", "told"),
+    [
+        pytest.param("d d d d d d", ["1 down: r1", "", "", "1 still down: r1", "", ""], id="reminded every half hour"),
+        pytest.param("d d d d u", ["1 down: r1", "", "", "1 still down: r1", "1 recovered: r1"], id="until it is over"),
+    ],
+)
+def test_reminders_repeat_open_problems(rounds: str, told: list[str]) -> None:
+    """With remind_every 30m an open problem is told again each half hour, and no longer once it is over."""
+    assert subjects(Story(make_fleet({"r1": {"remind_every": "30m"}})), rounds.split()) == told
+
+
+def test_open_problems_are_reminded_of_in_one_message() -> None:
+    """When one reminder is due, every open problem that has reminders goes into the same message."""
+    story = Story(make_fleet({f"r{number}": {"remind_every": "1h"} for number in (1, 2, 3)} | {"r4": {}}))
+    story.round({"r1": "d"}, after=timedelta(minutes=50))
+    story.round({"r1": "d", "r2": "g", "r4": "d"})
+    message = story.round({"r1": "d", "r2": "g", "r4": "d"})["ops"]
+    assert message.subject == "2 still down or degraded: r1, r2"
+    assert "Still open" in message.text
+    assert story.round({"r1": "d", "r2": "g", "r4": "d"}) == {}
+
+
+def test_an_acknowledged_problem_is_not_reminded_of_and_its_recovery_is_told() -> None:
+    """An acknowledgement stops reminders with that as the reason, and recovery is told and clears it."""
+    story = Story(make_fleet({"r1": {"remind_every": "10m"}}))
+    story.round({"r1": "d"})
+    story.acknowledge("r1")
+    assert story.round({"r1": "d"}) == {}
+    assert story.reasons("r1") == ["not reminded: acknowledged"]
+    assert story.round()["ops"].subject == "1 recovered: r1"
+    assert story.memory.acknowledged == {}
+
+
+def test_an_acknowledgement_ends_when_its_time_is_over() -> None:
+    """After --until the reminders go on."""
+    story = Story(make_fleet({"r1": {"remind_every": "10m"}}))
+    story.round({"r1": "d"})
+    story.acknowledge("r1", until=story.now + EVERY)
+    assert story.round({"r1": "d"}) == {}
+    assert story.round({"r1": "d"})["ops"].subject == "1 still down: r1"
+
+
+def test_an_acknowledged_problem_that_gets_worse_is_told() -> None:
+    """Who acknowledged that something is degraded still hears when it goes down."""
+    story = Story(make_fleet())
+    story.round({"r1": "g"})
+    story.acknowledge("r1")
+    assert story.round({"r1": "d"})["ops"].subject == "1 down: r1"
+
+
+def test_a_problem_in_a_window_is_held_with_its_reason_and_told_when_the_window_ends() -> None:
+    """What is still down at the end of a maintenance window is told then, with the time it began."""
+    story = Story(make_fleet())
+    story.round()
+    story.maintain("boxes", timedelta(minutes=25))
+    assert story.round({"r1": "d"}) == {}
+    assert story.reasons("r1") == ["held: in maintenance until 12:35 UTC"]
+    assert story.round({"r1": "d"}) == {}
+    assert story.round({"r1": "d"}) == {}
+    message = story.round({"r1": "d"})["ops"]
+    assert message.text.startswith("r1 is down since 12:10 UTC.")
+
+
+def test_an_outage_inside_a_window_is_never_told() -> None:
+    """What comes and goes inside a maintenance window is told neither then nor later."""
+    story = Story(make_fleet())
+    story.round()
+    story.maintain("r1", timedelta(minutes=30))
+    assert subjects(story, ["d", "u", "u", "u", "u"]) == [""] * 5
+
+
+def test_a_problem_told_before_a_window_is_told_recovered_in_it() -> None:
+    """Nobody is left believing in a problem because its end falls into a window."""
+    story = Story(make_fleet())
+    story.round({"r1": "d"})
+    story.maintain("all", timedelta(hours=2))
+    assert story.round()["ops"].subject == "1 recovered: r1"
+
+
+def test_a_proxy_whose_remotes_are_all_in_maintenance_is_silent() -> None:
+    """A window over a whole group covers the proxy that only this group is reached through."""
+    story = Story(make_fleet(3))
+    story.round()
+    story.maintain("boxes", timedelta(hours=1))
+    assert story.round({"jump": "x"}) == {}
+    assert story.reasons("jump") == ["held: in maintenance until 13:10 UTC"]
+
+
+def test_a_window_of_the_inventory_counts_like_one_given_by_command() -> None:
+    """remotestatus_maintenance holds what is confirmed in it."""
+    window = {"cron": "10 12 * * *", "for": "15m", "timezone": "UTC"}
+    story = Story(make_fleet({"r1": {"maintenance": window}}))
+    assert subjects(story, ["u", "d", "d", "d"]) == ["", "", "", "1 down: r1"]
+
+
+def test_quiet_hours_hold_and_then_tell_in_one_message() -> None:
+    """What is wrong in the morning is told then, and what came and went is said in one line without alarm."""
+    story = Story(make_fleet(3, quiet_hours=NIGHT), now=datetime(2026, 3, 2, 21, 50, tzinfo=UTC))
+    story.round()
+    assert story.round({"r1": "d", "r2": "d"}) == {}
+    assert story.reasons("r1") == ["held: quiet hours until 07:00 UTC"]
+    assert story.round({"r1": "d"}, after=timedelta(hours=9)) == {}
+    message = story.round({"r1": "d"})["ops"]
+    assert message.subject == "1 down: r1; 1 came and went"
+    assert "r1 is down since 2026-03-02 22:00 UTC." in message.text
+    assert "- r2: down from 2026-03-02 22:00 UTC, up from 2026-03-02 22:10 UTC." in message.text
+    assert story.round({"r1": "d"}) == {}
+
+
+def test_what_recovers_in_quiet_hours_is_told_in_the_morning() -> None:
+    """A problem that was told in the evening and ended at night is told recovered when the quiet hours end."""
+    story = Story(make_fleet(1, quiet_hours=NIGHT), now=datetime(2026, 3, 2, 21, 50, tzinfo=UTC))
+    assert subjects(story, ["d", "u"]) == ["1 down: r1", ""]
+    story.now = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)
+    assert subjects(story, ["u"]) == ["1 recovered: r1"]
+
+
+def test_let_down_pass_wakes_for_what_is_down_only() -> None:
+    """With let_down_pass what is down is told at once in quiet hours, what is degraded is held."""
+    story = Story(make_fleet(2, quiet_hours=NIGHT | {"let_down_pass": True}))
+    story.now = datetime(2026, 3, 2, 23, 0, tzinfo=UTC)
+    assert story.round({"r1": "d", "r2": "g"})["ops"].subject == "1 down: r1"
+    assert "held" in story.reasons("r2")[0]
+
+
+def test_quiet_hours_are_one_audiences_own() -> None:
+    """Quiet hours with tags hold the messages of the destinations with such a tag and of no others."""
+    fleet = make_fleet(1, quiet_hours=NIGHT | {"tags": ["chat"]})
+    story = Story(fleet, audiences=(OPS, CHAT), now=datetime(2026, 3, 2, 23, 0, tzinfo=UTC))
+    assert set(story.round({"r1": "d"})) == {"ops"}
+
+
+def test_quiet_hours_go_by_their_zones_clock_over_a_clock_change() -> None:
+    """In the night of 29 March 2026 seven o'clock in Berlin is 05:00 UTC, an hour earlier than the day before."""
+    berlin = {"from": "22:00", "until": "07:00", "timezone": "Europe/Berlin"}
+    story = Story(make_fleet(1, quiet_hours=berlin), now=datetime(2026, 3, 29, 4, 50, tzinfo=UTC))
+    assert subjects(story, ["d", "d"]) == ["", "1 down: r1"]
+
+
+def test_flapping_is_said_once_then_quiet_until_stable_then_said() -> None:
+    """Four changes close together are told as unstable, further ones not at all, and the end is told once."""
+    story = Story(make_fleet())
+    told = subjects(story, [*"dududududu", *"dddddddd", *"ddd"])
+    assert told[:3] == ["1 down: r1", "1 recovered: r1", "1 down: r1"]
+    assert told[3] == "1 unstable: r1"
+    assert set(told[4:17]) == {""}
+    assert [message for message in told[17:] if message] == ["1 down: r1"]
+
+
+def test_a_slow_change_is_not_flapping() -> None:
+    """A remote that changes every two hours is told each time."""
+    story = Story(make_fleet())
+    told = subjects(story, ["d"] * 12 + ["u"] * 12 + ["d"] * 12 + ["u"] * 12)
+    assert [message for message in told if message] == ["1 down: r1", "1 recovered: r1"] * 2
+
+
+def test_tags_route_and_no_tags_reach_everybody() -> None:
+    """A remote with tags goes to destinations that have one of them; one without goes to all."""
+    story = Story(make_fleet({"r1": {"notify": "chat"}, "r2": {}}), audiences=(OPS, CHAT))
+    told = story.round({"r1": "d", "r2": "d"})
+    assert {name: message.subject for name, message in told.items()} == {"ops": "1 down: r2", "chat": "2 down: r1, r2"}
+    assert "not for this destination: it goes to chat" in story.reasons("r1")
+
+
+def test_a_proxy_goes_to_everybody_who_hears_of_a_remote_behind_it() -> None:
+    """A proxy's audience is the union of the audiences of the remotes behind it."""
+    fleet = make_fleet({"r1": {"notify": "chat"}, "r2": {"notify": "chat"}})
+    assert set(Story(fleet, audiences=(OPS, CHAT)).round({"jump": "x"})) == {"chat"}
+
+
+def test_escalation_tells_a_further_tag_when_a_problem_lasts() -> None:
+    """The further destination hears of the problem after its time, why, and then of its end."""
+    settings = {"notify": "chat", "escalate": {"after": "20m", "notify": "boss"}}
+    story = Story(make_fleet({"r1": settings}), audiences=(CHAT, BOSS))
+    assert set(story.round({"r1": "d"})) == {"chat"}
+    assert "not told yet: escalated to it after 20 min" in story.reasons("r1")
+    assert story.round({"r1": "d"}) == {}
+    message = story.round({"r1": "d"})["boss"]
+    assert "You are told because it has lasted 20 min." in message.text
+    assert story.round({"r1": "d"}) == {}
+    assert set(story.round()) == {"chat", "boss"}
+
+
+def test_an_acknowledged_problem_is_not_escalated() -> None:
+    """An acknowledgement keeps the further destination out, with that as the reason."""
+    settings = {"notify": "chat", "escalate": {"after": "10m", "notify": "boss"}}
+    story = Story(make_fleet({"r1": settings}), audiences=(CHAT, BOSS))
+    story.round({"r1": "d"})
+    story.acknowledge("r1")
+    assert story.round({"r1": "d"}) == {}
+    assert "not escalated: acknowledged" in story.reasons("r1")
+
+
+def test_reasons_say_how_many_rounds_are_missing() -> None:
+    """`--why` for a problem that is not confirmed names the count and the setting."""
+    story = Story(make_fleet({"r1": {"fail_after": 3}}))
+    story.round({"r1": "d"})
+    assert story.reasons("r1") == ["not told yet: bad for 1 of 3 rounds in a row (fail_after)"]
+
+
+def test_a_clock_that_went_back_neither_repeats_nor_silences() -> None:
+    """After the clock is set back a year nothing is told twice, recoveries are told, and reminders count from there."""
+    story = Story(make_fleet({"r1": {"remind_every": "20m"}}))
+    story.round({"r1": "d"})
+    story.now = START - timedelta(days=365)
+    assert subjects(story, ["d", "d", "d", "u"]) == ["", "", "1 still down: r1", "1 recovered: r1"]
+
+
+def test_a_week_without_rounds_tells_what_changed_once() -> None:
+    """When the checker was off for a week, the first round after it tells what is different now."""
+    story = Story(make_fleet(2))
+    story.round({"r1": "d"}, after=timedelta(days=7))
+    message = story.round({"r2": "d"})["ops"]
+    assert message.subject == "1 down: r2; 1 recovered"
+    assert "r1 is up again after 7 d" in message.text
+
+
+def test_a_remote_that_left_the_inventory_is_forgotten() -> None:
+    """Nothing is told about a remote that is gone, and its memory goes with it."""
+    story = Story(make_fleet(2))
+    story.round({"r1": "d"})
+    story.fleet = make_fleet({"r2": {}})
+    del story.states[Kind.REMOTE, "r1"]
+    assert story.round() == {}
+    assert story.memory.told == {}
+
+
+def test_a_long_message_is_cut_with_a_count_and_the_pages_address() -> None:
+    """What does not fit is counted and the page named; the message keeps to the room its service has."""
+    proxies = tuple(f"p{number}" for number in range(1, 101))
+    behind = {f"r{number}": f"p{number}" for number in range(1, 101)}
+    fleet = make_fleet(100, proxies=proxies, behind=behind, url="https://status.example.com/")
+    wide = Story(fleet).round({f"r{number}": "d" for number in range(1, 101)})["ops"]
+    assert "… and 75 more that are not shown here; all of them: https://status.example.com/" in wide.text
+    narrow = Story(fleet, audiences=(Audience("id sms", "sms", (), room=2000),))
+    message = narrow.round({f"r{number}": "d" for number in range(1, 101)})["sms"]
+    assert len(message.html) <= 2000
+    assert "more that are not shown here" in message.html
+    assert message.subject == "100 down: r1, r2, r3 and 97 more"
+
+
+def test_what_comes_from_a_remote_cannot_write_html() -> None:
+    """Names and texts are escaped in the HTML."""
+    fleet = make_fleet({"r1": {"nickname": "<script>alert(1)</script>"}})
+    message = Story(fleet).round({"r1": "d"})["ops"]
+    assert "<script>" not in message.html
+    assert "<script>" in message.text
+
+
+def test_a_destination_that_fails_for_a_day_is_told_to_the_others() -> None:
+    """The others hear of it in the next message round, itself not; a refusal is told after an hour."""
+    fleet = make_fleet()
+    for since, permanent, told in (
+        (timedelta(hours=23), False, False),
+        (timedelta(hours=24), False, True),
+        (timedelta(hours=1), True, True),
+    ):
+        failing = FailingDestination("id chat", "chat", START - since, "the connection is refused", permanent=permanent)
+        story = Story(fleet, audiences=(OPS, CHAT), memory=Memory(failing=(failing,)))
+        messages = story.round()
+        assert set(messages) == ({"ops"} if told else set())
+        if told:
+            assert messages["ops"].subject == "no messages reach chat"
+            assert "the connection is refused" in messages["ops"].text
+
+
+def test_the_recovery_of_a_slow_recoverer_counts_from_its_beginning() -> None:
+    """With recover_after a good look in between does not make a recovery forget when the problem began."""
+    story = Story(make_fleet({"r1": {"recover_after": 2}}))
+    subjects(story, ["d", "u", "d", "u"])
+    assert "r1 is up again after 40 min" in story.round()["ops"].text
+
+
+def test_late_messages_say_when_it_happened() -> None:
+    """One late message names its time; several become one, the oldest first, with the time of each."""
+    story = Story(make_fleet(2))
+    first = story.round({"r1": "d"})["ops"]
+    second = story.round({"r1": "d", "r2": "d"})["ops"]
+    late = combine([first], START + timedelta(hours=5))
+    assert late.subject == "1 down: r1 (late)"
+    assert late.text.startswith("This message is late: it is about 12:00 UTC, 5 h ago.")
+    assert combine([first], START + timedelta(minutes=1)) == first
+    both = combine([first, second], START + timedelta(hours=5))
+    assert both.subject == "1 down: r2 (and 1 earlier)"
+    assert both.text.index("12:00 UTC, 5 h ago: 1 down: r1") < both.text.index("12:10 UTC, 4 h 50 min ago: 1 down: r2")
+
+
+def test_several_late_messages_keep_to_the_room() -> None:
+    """Of many late messages that do not fit, the older ones are given by their subjects."""
+    story = Story(make_fleet(30))
+    messages: list[Message] = []
+    for number in range(1, 31):
+        messages += story.round({f"r{one}": "d" for one in range(1, number + 1)}).values()
+    both = combine(messages, story.now, room=4096)
+    assert len(both.html) <= 4096
+    assert all(f"1 down: r{number}" in both.text for number in range(1, 31))
+
+
+def test_proxies_behind_a_dead_proxy_are_not_told() -> None:
+    """In a chain only the first dead proxy is told; what is behind it, proxies too, is unknown."""
+    fleet = make_fleet(1, proxies=("outer", "inner"), behind={"r1": "inner"})
+    states: dict[tuple[Kind, str], State] = {}
+    for verdict in look(fleet, states, {"outer": "x", "inner": "p"}, START):
+        states[verdict.state.kind, verdict.state.name] = verdict.state
+    result = plan(fleet, states, (OPS,), Memory(), START)
+    assert [line.subject for letter in result.letters for line in letter.lines] == [(Kind.PROXY, "outer")]
+    assert states[Kind.PROXY, "inner"].confirmed is Status.UP
+
+
+def test_nobody_to_tell_is_no_message() -> None:
+    """A fleet without destinations makes no letters."""
+    story = Story(make_fleet(), audiences=())
+    assert story.round({"r1": "d"}) == {}
+
+
+def test_an_empty_letter_still_has_a_subject() -> None:
+    """Whatever a letter holds, neither its subject nor its body is empty (a service would refuse it)."""
+    failing = FailingDestination("id chat", "chat", START, "x")
+    message = write(Letter(OPS, START, (), (failing,)), make_fleet())
+    assert message.subject
+    assert message.text

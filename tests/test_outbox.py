@@ -1,0 +1,197 @@
+"""What the outbox keeps: messages, memory, decisions, acknowledgements and windows, in a real history file."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from remotestatus import outbox
+from remotestatus.history import History, Round
+from remotestatus.judge import Kind
+from remotestatus.notice import Acknowledgement, Audience, plan
+from remotestatus.remote import Fleet
+from tests.telling import EVERY, OPS, START, look, make_fleet
+
+R1 = (Kind.REMOTE, "r1")
+CHAT = Audience("id chat", "chat")
+BOTH = {OPS.key: OPS.name, CHAT.key: CHAT.name}
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    """A new history file."""
+    with History.open(tmp_path / "history.sqlite3") as history:
+        yield history
+
+
+def have_round(
+    history: History, fleet: Fleet, letter: str, number: int, audiences: tuple[Audience, ...] = (OPS, CHAT)
+) -> None:
+    """Record one round in which r1 is what the letter says, with its messages."""
+    now = START + number * EVERY
+    verdicts = look(fleet, history.states(), {"r1": letter}, now)
+    states = {(verdict.state.kind, verdict.state.name): verdict.state for verdict in verdicts}
+    with history.transaction():
+        history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
+        outbox.add(history, plan(fleet, states, audiences, outbox.recall(history, now), now), fleet)
+
+
+def test_a_message_waits_for_each_destination_until_it_is_marked(history: History) -> None:
+    """Each destination has its own copy; marking one as sent leaves the other waiting."""
+    have_round(history, make_fleet(), "d", 0)
+    waiting = {one.destination: one for one in outbox.due(history, BOTH, START)}
+    assert set(waiting) == set(BOTH)
+    outbox.mark_sent(history, waiting[OPS.key], START)
+    assert [one.destination for one in outbox.due(history, BOTH, START)] == [CHAT.key]
+    assert outbox.count_waiting(history) == 1
+
+
+def test_messages_and_transitions_are_recorded_together_or_not_at_all(history: History) -> None:
+    """When recording fails after the messages were added, neither they nor the transition are there."""
+
+    def have_half_a_round() -> None:
+        with history.transaction():
+            have_round(history, make_fleet(), "d", 0)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        have_half_a_round()
+    assert outbox.count_waiting(history) == 0
+    assert history.states() == {}
+    assert outbox.recall(history, START).told == {}
+
+
+def test_a_failing_destination_is_tried_again_later_and_later(history: History) -> None:
+    """The wait grows by half each time from a minute up to an hour, and ends with the first success."""
+    have_round(history, make_fleet(), "d", 0, (OPS,))
+    now, waits = START, []
+    for _ in range(13):
+        (waiting,) = outbox.due(history, BOTH, now)
+        outbox.mark_failed(history, waiting, "the connection is refused", now, permanent=False)
+        assert outbox.due(history, BOTH, now) == []
+        wait = next(minutes for minutes in range(1, 90) if outbox.due(history, BOTH, now + timedelta(minutes=minutes)))
+        waits.append(wait)
+        now += timedelta(minutes=wait)
+    assert waits == [1, 2, 3, 4, 6, 8, 12, 18, 26, 39, 58, 60, 60]
+    (failing,) = outbox.failing_destinations(history)
+    assert (failing.name, failing.since, failing.error) == ("ops", START, "the connection is refused")
+    (waiting,) = outbox.due(history, BOTH, now)
+    outbox.mark_sent(history, waiting, now)
+    assert outbox.failing_destinations(history) == ()
+
+
+def test_a_clock_set_back_does_not_hold_messages_for_ever(history: History) -> None:
+    """A next attempt that lies further ahead than any backoff is from another clock: it is due."""
+    have_round(history, make_fleet(), "d", 0, (OPS,))
+    (waiting,) = outbox.due(history, BOTH, START)
+    outbox.mark_failed(history, waiting, "x", START, permanent=False)
+    assert outbox.due(history, BOTH, START - timedelta(days=400))
+
+
+def test_what_waits_for_a_destination_goes_out_together_and_in_order(history: History) -> None:
+    """Messages of several rounds are due together, the oldest first."""
+    fleet = make_fleet()
+    for number, letter in enumerate("dud"):
+        have_round(history, fleet, letter, number, (OPS,))
+    (waiting,) = outbox.due(history, BOTH, START + 3 * EVERY)
+    assert [message.subject for message in waiting.messages] == ["1 down: r1", "1 recovered: r1", "1 down: r1"]
+
+
+def test_a_destination_that_is_gone_is_dropped_with_its_reason(history: History) -> None:
+    """Its messages wait no longer and say why; its memory goes, so that its successor is told what is open."""
+    fleet = make_fleet()
+    have_round(history, fleet, "d", 0, (OPS,))
+    assert outbox.due(history, {CHAT.key: "chat"}, START) == []
+    (sent,) = outbox.messages_about(history, R1)
+    assert sent.dropped == "the destination is no longer configured"
+    have_round(history, fleet, "d", 1, (CHAT,))
+    (waiting,) = outbox.due(history, {CHAT.key: "chat"}, START)
+    assert waiting.messages[0].subject == "1 down: r1"
+
+
+def test_the_history_of_messages_says_what_was_sent_to_whom_when(history: History) -> None:
+    """Each mention of a remote is listed, newest first, with the time at which the service took it."""
+    fleet = make_fleet()
+    have_round(history, fleet, "d", 0, (OPS,))
+    (waiting,) = outbox.due(history, BOTH, START)
+    outbox.mark_sent(history, waiting, START + timedelta(seconds=3))
+    have_round(history, fleet, "u", 1, (OPS,))
+    newest, oldest = outbox.messages_about(history, R1)
+    assert (newest.subject, newest.sent_at, newest.what) == ("1 recovered: r1", None, "recovered")
+    assert (oldest.destination, oldest.sent_at) == ("ops", START + timedelta(seconds=3))
+    assert outbox.messages_about(history, (Kind.REMOTE, "r2")) == []
+
+
+def test_a_repeated_decision_is_kept_once_with_its_first_and_last_time(history: History) -> None:
+    """A hold that lasts many rounds is one row, so the file grows with changes and not with rounds."""
+    fleet = make_fleet()
+    have_round(history, fleet, "u", 0, (OPS,))
+    outbox.open_window(history, "r1", START, START + timedelta(days=1))
+    for number in range(1, 31):
+        have_round(history, fleet, "d", number, (OPS,))
+    (kept,) = outbox.decisions_about(history, R1)
+    assert kept.decision.reason == "held: in maintenance until 2026-03-03 12:00 UTC"
+    assert (kept.first_at, kept.decision.at) == (START + EVERY, START + 30 * EVERY)
+
+
+def test_decisions_do_not_grow_without_bound(history: History) -> None:
+    """However often a remote changes, only its newest decisions are kept."""
+    fleet = make_fleet({"r1": {"fail_after": 2}})
+    for number in range(200):
+        have_round(history, fleet, "udu"[number % 3], number, (OPS, CHAT))
+    assert len(outbox.decisions_about(history, R1, limit=1000)) <= outbox.DECISIONS_KEPT
+
+
+def test_an_acknowledgement_is_kept_replaced_and_cleared(history: History) -> None:
+    """A later word replaces an earlier one; clearing says whether there was one."""
+    outbox.acknowledge(history, R1, Acknowledgement(START, None, "mine"))
+    outbox.acknowledge(history, R1, Acknowledgement(START, START + EVERY, "really"))
+    assert outbox.acknowledgements(history) == {R1: Acknowledgement(START, START + EVERY, "really")}
+    assert outbox.clear_acknowledgement(history, R1)
+    assert not outbox.clear_acknowledgement(history, R1)
+
+
+def test_recovery_clears_an_acknowledgement(history: History) -> None:
+    """The round that finds it up again takes the acknowledgement away."""
+    fleet = make_fleet()
+    have_round(history, fleet, "d", 0)
+    outbox.acknowledge(history, R1, Acknowledgement(START))
+    have_round(history, fleet, "u", 1)
+    assert outbox.acknowledgements(history) == {}
+
+
+def test_windows_given_by_command_are_listed_until_they_are_over(history: History) -> None:
+    """Open and coming windows are listed; ending takes effect at once."""
+    outbox.open_window(history, "r1", START, START + EVERY, "disk")
+    outbox.open_window(history, "boxes", START + EVERY, START + 3 * EVERY)
+    assert [window.target for window in outbox.command_windows(history, START)] == ["r1", "boxes"]
+    assert [window.target for window in outbox.command_windows(history, START + EVERY)] == ["boxes"]
+    assert outbox.end_windows(history, "boxes", START) == 1
+    assert outbox.end_windows(history, "boxes", START) == 0
+
+
+def test_old_messages_are_forgotten_and_waiting_ones_are_not(history: History) -> None:
+    """Retention removes what was sent; what still waits stays however old it is."""
+    fleet = make_fleet()
+    have_round(history, fleet, "d", 0)
+    (first, _) = outbox.due(history, BOTH, START)
+    outbox.mark_sent(history, first, START)
+    outbox.prune(history, START + timedelta(days=30), timedelta(days=1))
+    assert [message.destination for message in outbox.messages_about(history, R1)] == ["chat"]
+    assert outbox.decisions_about(history, R1) == []
+
+
+def test_a_history_from_before_the_outbox_is_brought_up_to_date(tmp_path: Path) -> None:
+    """A file with only the first migration gets the outbox's tables and keeps what is in it."""
+    path = tmp_path / "history.sqlite3"
+    with History.open(path) as history:
+        tables = ("mentions", "messages", "destinations", "told", "decisions", "acknowledgements", "windows")
+        for table in tables:
+            history.connection.execute(f"DROP TABLE {table}")
+        history.connection.execute("PRAGMA user_version = 1")
+        now = START
+        history.record(Round(0, now, now, 1), look(make_fleet(), {}, {}, now), ())
+    with History.open(path) as history:
+        have_round(history, make_fleet(), "d", 1)
+        assert outbox.count_waiting(history) == 2

@@ -1,0 +1,385 @@
+"""The page as people meet it: in a real browser, light and dark, wide and narrow, with script and without."""
+
+import gzip
+import http.server
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from remotestatus.history import Round
+from remotestatus.publish import publish
+from remotestatus.report import build_report
+from tests.browser import axe_violations, html_errors, open_browser
+from tests.made_fleet import Made, make_material
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+HOSTILE = '"><img src=x onerror=window.owned=1><script>window.owned=1</script></title></svg>{{ 7*7 }}'
+FLEETS = {
+    "none": Made(0, NOW),
+    "one": Made(1, NOW, all_up=True),
+    "some": Made(41, NOW),
+    "dead": Made(56, NOW, dead_proxy=True),
+    "public": Made(41, NOW, public=True),
+    "thousand": Made(1000, NOW, dead_proxy=True, looks=3),
+    "hostile": Made(8, NOW, hostile=HOSTILE, names=(f"a{HOSTILE}",), settings={"title": f"T{HOSTILE}"}),
+}
+PAGES = (
+    "none/index.html",
+    "none/incidents.html",
+    "one/index.html",
+    "some/index.html",
+    "some/incidents.html",
+    "some/remotes/north-camera-1.html",
+    "some/remotes/south-camera-2.html",
+    "some/remotes/signage-1.html",
+    "dead/index.html",
+    "dead/incidents.html",
+    "dead/remotes/south-camera-1.html",
+    "public/index.html",
+    "public/remotes/south-camera-2.html",
+)
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published site for each fleet."""
+    folder = tmp_path_factory.mktemp("sites")
+    for name, made in FLEETS.items():
+        report = build_report(make_material(made, folder / f"{name}.sqlite3"), NOW)
+        publish(report, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as browser:
+        yield browser
+
+
+class Reader:
+    """Opens pages at a moment of its own, and keeps what went wrong on them."""
+
+    def __init__(self, browser: Browser, sites: Path) -> None:
+        self.browser, self.sites = browser, sites
+        self.trouble: list[str] = []
+        self.requests: list[str] = []
+        self._contexts: list[Any] = []
+
+    def open(self, path: str, *, at: datetime = NOW + timedelta(minutes=2), **context: Any) -> Page:
+        settings = {"viewport": {"width": 1280, "height": 900}, "timezone_id": "Europe/Berlin", **context}
+        opened = self.browser.new_context(**settings)
+        self._contexts.append(opened)
+        page = opened.new_page()
+        page.on("console", lambda message: self.trouble.append(message.text))
+        page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        if settings.get("java_script_enabled", True):
+            page.clock.install(time=at)
+        page.goto(path if "://" in path else (self.sites / path).as_uri())
+        return page
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+
+@pytest.fixture
+def reader(browser: Browser, sites: Path) -> Iterator[Reader]:
+    reader = Reader(browser, sites)
+    yield reader
+    reader.close()
+
+
+def overflow(page: Page) -> int:
+    return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+# -- what everyone is owed -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+def test_axe_finds_nothing(reader: Reader, scheme: str, width: int) -> None:
+    """axe finds no violation on any kind of page, light or dark, wide or narrow, folds open."""
+    for path in PAGES:
+        page = reader.open(path, color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True)
+        page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+        assert axe_violations(page) == [], path
+
+
+def test_axe_finds_nothing_on_a_stale_page(reader: Reader) -> None:
+    """The warning that a page is out of date can be read too."""
+    for scheme in ("light", "dark"):
+        page = reader.open("some/index.html", at=NOW + timedelta(hours=9), color_scheme=scheme, bypass_csp=True)
+        assert axe_violations(page) == []
+
+
+def test_html_is_valid(sites: Path) -> None:
+    """The Nu HTML checker has nothing to say about any page of any fleet, not even a warning."""
+    for name in ("none", "one", "some", "dead", "public", "hostile"):
+        assert html_errors(sites / name) == []
+
+
+@pytest.mark.parametrize("path", [*PAGES, "hostile/index.html", "thousand/index.html", "thousand/incidents.html"])
+def test_narrow_page_does_not_scroll_sideways(reader: Reader, path: str) -> None:
+    """At 320 pixels every page fits, with script and without."""
+    for script in (True, False):
+        page = reader.open(path, viewport={"width": 320, "height": 600}, java_script_enabled=script)
+        assert overflow(page) <= 0
+
+
+def test_page_asks_nobody_and_breaks_no_rule(reader: Reader) -> None:
+    """Opened from a file, a page loads only files beside it, and neither script nor policy complains."""
+    for path in PAGES:
+        reader.open(path)
+    assert reader.trouble == []
+    assert all(url.startswith("file://") for url in reader.requests)
+
+
+def test_index_stays_small(sites: Path) -> None:
+    """With a thousand remotes the summary is at most 150 KB compressed."""
+    assert len(gzip.compress((sites / "thousand" / "index.html").read_bytes(), 6)) <= 150_000
+
+
+# -- hostile text ----------------------------------------------------------------------------------------------------
+
+
+def test_hostile_text_stays_inert(reader: Reader, sites: Path) -> None:
+    """Names, descriptions, errors and process arguments full of markup are shown as text and run nothing."""
+    pages = [str(path.relative_to(sites)) for path in (sites / "hostile").rglob("*.html")]
+    assert len(pages) == 10
+    for path in pages:
+        page = reader.open(path, bypass_csp=True)
+        assert page.evaluate("window.owned") is None
+        assert page.locator("img[src=x]").count() == 0
+        assert page.locator("script:not([src])").count() == 0
+    page = reader.open("hostile/index.html")
+    assert HOSTILE in page.locator("#fleet").inner_text()
+    assert "49" not in page.locator(".brand").inner_text()
+
+
+# -- is it current? --------------------------------------------------------------------------------------------------
+
+
+def test_fresh_page_has_no_warning(reader: Reader) -> None:
+    """A page whose next round is not overdue shows no banner, and says how old it is."""
+    page = reader.open("some/index.html")
+    assert page.locator("#stale").is_hidden()
+    assert page.locator("#age").inner_text() == ", 2 min ago"
+
+
+def test_stale_page_says_so(reader: Reader) -> None:
+    """When the clock passes the moment at which the next round is overdue, every page says so by itself."""
+    for path in ("some/index.html", "some/incidents.html", "some/remotes/signage-1.html"):
+        page = reader.open(path)
+        page.clock.run_for(timedelta(minutes=13).total_seconds() * 1000)
+        assert page.locator("#stale").is_hidden()
+        page.clock.run_for(timedelta(minutes=2).total_seconds() * 1000)
+        assert page.locator("#stale").is_visible()
+        assert "Out of date: the next round was due" in page.locator("#stale").inner_text()
+
+
+def test_age_stands_in_words_without_script(reader: Reader) -> None:
+    """Without script a page says when it was made, when the next is due, and what it means if that has passed."""
+    for path in ("some/index.html", "some/incidents.html", "some/remotes/signage-1.html"):
+        page = reader.open(path, java_script_enabled=False)
+        words = " ".join(page.locator("footer .made").inner_text().split())
+        assert words == (
+            "Made 1 Mar 2026, 12:00 UTC. The next round is due 1 Mar 2026, 12:10 UTC; "
+            "if it is later than that now, this page is out of date."
+        )
+
+
+def test_page_on_a_wall_shows_the_next_round(reader: Reader, sites: Path) -> None:
+    """Served by a web server, an open page takes up the next round by itself and keeps its filter."""
+    material = make_material(Made(8, NOW), sites / "wall.sqlite3")
+    site = sites / "wall"
+    publish(build_report(material, NOW), site)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = reader.open(f"http://127.0.0.1:{server.server_port}/index.html?q=camera")
+        later = NOW + timedelta(minutes=10)
+        publish(build_report(replace(material, round=Round(2, NOW, later, 8)), later), site)
+        with page.expect_navigation():
+            page.clock.run_for(timedelta(minutes=9).total_seconds() * 1000)
+        assert page.locator("body").get_attribute("data-made") == "2026-03-01T12:10:00Z"
+        assert page.locator("#filter").input_value() == "camera"
+        server.shutdown()
+
+
+# -- times -----------------------------------------------------------------------------------------------------------
+
+
+def test_times_are_the_readers_own(reader: Reader) -> None:
+    """With script a time is in the reader's zone, with the exact UTC behind it; without, it is in UTC and says so."""
+    with_script = reader.open("some/index.html").locator(".current time").first
+    assert with_script.inner_text().startswith("1 Mar 2026, 13:00")
+    assert with_script.get_attribute("datetime") == "2026-03-01T12:00:00Z"
+    assert with_script.get_attribute("title") == "2026-03-01 12:00:00 UTC"
+    without = reader.open("some/index.html", java_script_enabled=False).locator(".current time").first
+    assert without.inner_text() == "1 Mar 2026, 12:00 UTC"
+
+
+# -- what is wrong ---------------------------------------------------------------------------------------------------
+
+
+def test_summary_answers_at_once(reader: Reader) -> None:
+    """What is wrong, since when, why, and whether the page is current are on a phone's first two screens."""
+    page = reader.open("dead/index.html", viewport={"width": 375, "height": 800})
+    assert "Proxy tunnel-proxy does not answer" in page.locator("h1").inner_text()
+    problem = page.locator(".problem").first
+    assert "for 47 min" in problem.inner_text()
+    assert "No answer from proxy.example.com, port 22" in problem.inner_text()
+    box = problem.bounding_box()
+    assert box is not None
+    assert box["y"] < 800
+
+
+def test_status_is_never_colour_alone(reader: Reader) -> None:
+    """Each row names its status in a word and with a shape of its own."""
+    page = reader.open("some/index.html")
+    for row in page.locator("#fleet tbody tr:not(.group)").all():
+        word = (row.get_attribute("class") or "").removeprefix("s-")
+        assert row.locator(".word").inner_text() == word
+        assert row.locator("use").first.get_attribute("href") == f"#{word}"
+
+
+def test_without_script_all_is_there(reader: Reader) -> None:
+    """Without script everything is unfolded, problems are on top, and no control stands there that does nothing."""
+    page = reader.open("dead/index.html", java_script_enabled=False)
+    assert page.locator(".problem").first.locator("li").first.is_visible()
+    assert page.locator("#fleet tbody tr:not(.group)").count() == 56
+    assert page.locator("#fleet tbody tr").last.is_visible()
+    assert page.locator(".tools").is_hidden()
+    assert page.locator("main button").count() == 0
+    order = page.locator("h2").all_inner_texts()
+    assert order.index("What is wrong") < order.index("Remotes")
+
+
+# -- the table -------------------------------------------------------------------------------------------------------
+
+
+def rows(page: Page) -> list[str]:
+    names: list[str] = page.evaluate(
+        "[...document.querySelectorAll('#fleet tbody tr:not(.group)')]"
+        ".filter(row => row.checkVisibility()).map(row => row.querySelector('a').textContent)"
+    )
+    return names
+
+
+def test_filter_finds(reader: Reader) -> None:
+    """The filter looks at names, locations, groups and proxies, word by word, and says how many it found."""
+    page = reader.open("some/index.html")
+    page.keyboard.press("/")
+    page.keyboard.type("south-proxy gate")
+    assert len(rows(page)) == 6
+    assert page.locator("#shown").inner_text() == "6 of 41"
+    page.keyboard.press("Escape")
+    assert len(rows(page)) == 41
+
+
+def test_status_filter_shows_what_is_not_up(reader: Reader) -> None:
+    """The status filter and the counts above leave only what has that status; the address remembers."""
+    page = reader.open("some/index.html")
+    page.locator("#status").select_option("wrong")
+    assert sorted(rows(page)) == ["South Camera 2", "Weather Station 1", "signage-1", "weather-2"]
+    page.locator(".counts li[data-status=down] button").click()
+    assert rows(page) == ["signage-1"]
+    page.reload()
+    assert rows(page) == ["signage-1"]
+
+
+def test_columns_sort(reader: Reader) -> None:
+    """A click on a heading sorts, the next turns the order round, and the third brings the groups back."""
+    page = reader.open("some/index.html")
+    before = rows(page)
+    heading = page.locator("#fleet thead button", has_text="Status")
+    heading.click()
+    assert rows(page)[0] == "signage-1"
+    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("Status")
+    heading.click()
+    assert rows(page)[-1] == "signage-1"
+    heading.click()
+    assert rows(page) == before
+    page.locator("#fleet thead button", has_text="Remote port").click()
+    assert rows(page)[:3] == ["South Camera 5", "north-camera-1", "South Camera 1"]
+
+
+def test_groups_fold(reader: Reader) -> None:
+    """Groups fold one by one or all at once, by keyboard too; a filter looks into folded ones."""
+    page = reader.open("some/index.html")
+    page.locator("#fold").click()
+    assert rows(page) == []
+    page.locator("button.fold", has_text="buses").focus()
+    page.keyboard.press("Enter")
+    assert len(rows(page)) == 5
+    page.locator("#filter").fill("barrier-3")
+    assert rows(page) == ["barrier-3"]
+
+
+def test_thousand_remotes_stay_usable(reader: Reader) -> None:
+    """With a thousand remotes the page is ready, filters and sorts within a moment."""
+    page = reader.open("thousand/index.html")
+    seconds: float = page.evaluate(
+        """() => {
+            const start = performance.timeOrigin + performance.now();
+            const filter = document.getElementById("filter");
+            filter.value = "camera 77";
+            filter.dispatchEvent(new Event("input"));
+            document.querySelector("#fleet thead button").click();
+            document.body.offsetHeight;
+            return (performance.timeOrigin + performance.now() - start) / 1000;
+        }"""
+    )
+    assert rows(page)
+    assert seconds < 2
+
+
+# -- one remote ------------------------------------------------------------------------------------------------------
+
+
+def test_remote_says_how_to_reach_it(reader: Reader) -> None:
+    """A remote's page has the ssh line through its proxy, with a button that copies it."""
+    page = reader.open("some/remotes/signage-1.html")
+    lines = page.locator(".command code").all_inner_texts()
+    assert lines == [
+        "remotestatus ssh signage-1",
+        "ssh -J proxy-user@proxy.example.com -p 8004 remote_user@127.0.0.1",
+        "remotestatus tunnel signage-1",
+    ]
+    assert page.locator(".command button").count() == 3
+
+
+def test_remote_shows_what_matched(reader: Reader) -> None:
+    """A remote's page shows each process with what matched or nearly did, and why that does not count."""
+    text = reader.open("some/remotes/south-camera-2.html").locator("#processes ~ div").inner_text()
+    assert "/usr/bin/python /srv/app/manage.py migrate capture_videos.py" in text
+    assert "does not count: has all the words, but not one after the other" in text
+    assert "ffmpeg -i /dev/video0 -f mp4 /srv/out/0.mp4" in text
+
+
+def test_chart_has_a_table(reader: Reader) -> None:
+    """The log-in times that the chart draws can be read as a table."""
+    page = reader.open("some/remotes/north-camera-1.html")
+    page.locator("#connect ~ details summary").click()
+    assert page.locator("#connect ~ details tbody tr").count() > 10
+
+
+def test_every_link_leads_somewhere(reader: Reader, sites: Path) -> None:
+    """No page of a site links to a file that is not there."""
+    for path in ("some/index.html", "some/incidents.html", "some/remotes/signage-1.html", "hostile/index.html"):
+        page = reader.open(path)
+        links: list[str] = page.evaluate("[...document.links].map(link => link.href.split('#')[0])")
+        assert [link for link in links if not Path(link.removeprefix("file://")).is_file()] == []

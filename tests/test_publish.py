@@ -1,0 +1,268 @@
+"""The site on the disk: whole, ours alone, and no more written than changed."""
+
+import errno
+import os
+import stat
+import subprocess
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from remotestatus import swap
+from remotestatus.errors import RoundError
+from remotestatus.publish import publish
+from remotestatus.report import Report, build_report
+from remotestatus.shipped import playbooks, report_templates
+from remotestatus.swap import swap_site
+from tests.made_fleet import Made, make_material
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Report:
+    return build_report(make_material(Made(8, NOW), tmp_path / "history.sqlite3"), NOW)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    return tmp_path / "served" / "site"
+
+
+def tree(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_site_is_complete(report: Report, site: Path) -> None:
+    """A published site holds the pages, the machine formats and the badges of every remote."""
+    publish(report, site)
+    found = tree(site)
+    assert {"index.html", "incidents.html", "status.json", "feed.xml", "metrics.prom", "badge.svg"} <= found
+    for remote in report.remotes:
+        assert {
+            f"remotes/{remote.slug}.html",
+            f"badges/{remote.slug}.svg",
+            f"badges/{remote.slug}.json",
+        } <= found
+
+
+def test_everyone_may_read(report: Report, site: Path) -> None:
+    """Files are 0644 and folders 0755, whatever the umask of the timer's service is."""
+    before = os.umask(0o077)
+    try:
+        publish(report, site)
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (site, *site.rglob("*")) if path.is_dir()}
+    assert modes == {0o755}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in site.rglob("*") if path.is_file()} == {0o644}
+
+
+def test_mode_that_an_administrator_chose_stays(report: Report, site: Path) -> None:
+    """A site's folder that was closed to others stays closed when it is exchanged."""
+    publish(report, site)
+    site.chmod(0o2750)
+    publish(report, site)
+    assert stat.S_IMODE(site.stat().st_mode) == 0o2750
+
+
+def test_unchanged_files_are_not_written_again(report: Report, site: Path) -> None:
+    """What is the same in the next round is the same file; what changed is a new one."""
+    publish(report, site)
+    before = {path: (site / path).stat().st_ino for path in tree(site)}
+    publish(report, site)
+    assert {path: (site / path).stat().st_ino for path in tree(site)}.items() - before.items() <= {
+        (swap.MARKER, (site / swap.MARKER).stat().st_ino)
+    }
+    publish(replace(report, generated_at=NOW + timedelta(minutes=10)), site)
+    changed = {path for path in before if (site / path).stat().st_ino != before[path]}
+    assert "index.html" in changed
+    assert not any(path.startswith(("assets/", "badges/", "feed.xml", "metrics.prom")) for path in changed)
+
+
+def test_departed_remote_leaves_the_site(report: Report, site: Path) -> None:
+    """The pages of a remote that is no longer in the inventory go."""
+    publish(report, site)
+    publish(replace(report, remotes=report.remotes[1:]), site)
+    assert f"remotes/{report.remotes[0].slug}.html" not in tree(site)
+
+
+def test_nothing_is_left_beside_the_site(report: Report, site: Path) -> None:
+    """After publishing, the site is all there is in its folder; leftovers of a killed run are gone."""
+    publish(report, site)
+    for name in (".site.new-killed", ".site.old-killed"):
+        site.with_name(name).mkdir()
+        (site.with_name(name) / swap.MARKER).write_bytes(b"{}")
+    publish(report, site)
+    assert [path.name for path in site.parent.iterdir()] == ["site"]
+
+
+def test_folder_of_others_is_refused(report: Report, site: Path) -> None:
+    """A folder that holds anything but has no marker of ours is left as it is, with a cure in the error."""
+    site.mkdir(parents=True)
+    (site / "thesis.txt").write_text("years of work")
+    with pytest.raises(RoundError, match=r"did not write.*remotestatus_site"):
+        publish(report, site)
+    assert tree(site) == {"thesis.txt"}
+
+
+def test_empty_folder_is_taken(report: Report, site: Path) -> None:
+    """A folder that an administrator made for the site, with its mode, is used."""
+    site.mkdir(parents=True, mode=0o750)
+    publish(report, site)
+    assert (site / "index.html").is_file()
+    assert stat.S_IMODE(site.stat().st_mode) == 0o750
+
+
+def test_files_of_others_in_our_folder_stay(report: Report, site: Path) -> None:
+    """What an administrator adds to the site (robots.txt, .well-known) is carried along."""
+    publish(report, site)
+    (site / "robots.txt").write_text("User-agent: *")
+    (site / ".well-known").mkdir()
+    (site / ".well-known" / "security.txt").write_text("Contact: us")
+    publish(replace(report, generated_at=NOW + timedelta(minutes=10)), site)
+    assert (site / "robots.txt").read_text() == "User-agent: *"
+    assert (site / ".well-known" / "security.txt").is_file()
+
+
+def test_link_to_the_site_stays_a_link(report: Report, site: Path, tmp_path: Path) -> None:
+    """A site that is reached through a symbolic link is written where the link leads."""
+    target = tmp_path / "real"
+    target.mkdir()
+    site.parent.mkdir()
+    site.symlink_to(target)
+    publish(report, site)
+    assert site.is_symlink()
+    assert (target / "index.html").is_file()
+
+
+def test_reader_never_sees_half_a_site(site: Path) -> None:
+    """While sites are exchanged, a reader that goes through an open folder finds both files of the same round."""
+    rounds = [{"a.html": str(number).encode(), "index.html": str(number).encode()} for number in range(60)]
+    swap_site(site, rounds[0])
+    torn: list[tuple[str, str]] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            folder = os.open(site, os.O_RDONLY)
+            try:
+                texts = []
+                for name in ("a.html", "index.html"):
+                    with open(os.open(name, os.O_RDONLY, dir_fd=folder), encoding="utf-8") as file:  # noqa: PTH123
+                        texts.append(file.read())
+                if texts[0] != texts[1]:
+                    torn.append((texts[0], texts[1]))
+            except FileNotFoundError:
+                pass  # the folder that was opened is already the old one, and being removed
+            finally:
+                os.close(folder)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for files in rounds[1:]:
+            swap_site(site, files)
+            assert (site / "index.html").is_file()
+    finally:
+        done.set()
+        reader.join()
+    assert torn == []
+
+
+def test_without_exchange_two_renames_do(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that knows no exchange gets the new site by two renames."""
+    swap_site(site, {"index.html": b"1"})
+    monkeypatch.setattr(swap, "_rename_exchange", lambda one, other: errno.EINVAL)
+    swap_site(site, {"index.html": b"2"})
+    assert (site / "index.html").read_bytes() == b"2"
+    assert [path.name for path in site.parent.iterdir()] == ["site"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_mounted_site_is_replaced_file_by_file(report: Report, site: Path) -> None:
+    """A site that is a mount point of its own cannot be exchanged and is brought up to date all the same."""
+    site.mkdir(parents=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", site], capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        publish(report, site)
+        publish(replace(report, remotes=report.remotes[1:], generated_at=NOW + timedelta(minutes=10)), site)
+        found = tree(site)
+        assert "index.html" in found
+        assert f"remotes/{report.remotes[0].slug}.html" not in found
+        assert not any(path.endswith(".new") for path in found)
+    finally:
+        subprocess.run(["umount", site], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_full_disk_leaves_the_old_site_and_says_so(report: Report, tmp_path: Path) -> None:
+    """When the disk is full, the old site stays whole and the error says to make room."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        site = disk / "site"
+        swap_site(site, {"index.html": b"old"})
+        with pytest.raises(RoundError, match=r"No space left.*make room"):
+            publish(report, site)
+        assert (site / "index.html").read_bytes() == b"old"
+        assert [path.name for path in disk.iterdir()] == ["site"]
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_templates_of_ones_own_stand_in(report: Report, site: Path, tmp_path: Path) -> None:
+    """A folder with one template and one style sheet replaces just these two."""
+    mine = tmp_path / "mine"
+    (mine / "assets").mkdir(parents=True)
+    (mine / "incidents.html.j2").write_text("<p>{{ report.title }}: {{ '<b>' }}</p>")
+    (mine / "assets" / "page.css").write_text("body { color: teal }")
+    publish(report, site, mine)
+    assert (site / "incidents.html").read_text() == "<p>Harbour boxes: &lt;b&gt;</p>"
+    assert (site / "assets" / "page.css").read_text() == "body { color: teal }"
+    assert "What is wrong" in (site / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("one\n{% if %}", r"incidents\.html\.j2, line 2"),
+        ("one\n\n{{ report.no_such_thing }}", r"incidents\.html\.j2, line 3.*no_such_thing"),
+        ("{% extends 'nowhere.j2' %}", "nowhere.j2"),
+        ("{{ 1 / 0 }}", r"incidents\.html\.j2, line 1.*division"),
+    ],
+)
+def test_broken_template_is_named(report: Report, site: Path, tmp_path: Path, text: str, said: str) -> None:
+    """A broken template leaves the old site, and the error names the file and the line."""
+    publish(report, site)
+    old = (site / "index.html").read_bytes()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "incidents.html.j2").write_text(text)
+    with pytest.raises(RoundError, match=said):
+        publish(replace(report, generated_at=NOW + timedelta(minutes=10)), site, mine)
+    assert (site / "index.html").read_bytes() == old
+
+
+def test_logo_is_shown_and_a_missing_one_left_out(report: Report, site: Path, tmp_path: Path) -> None:
+    """A logo is copied beside the page; without it, the page is made all the same, and the reason is returned."""
+    logo = tmp_path / "logo.svg"
+    logo.write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    assert publish(report, site, logo=logo) == ()
+    assert 'src="assets/logo.svg"' in (site / "index.html").read_text()
+    (note,) = publish(report, site, logo=tmp_path / "gone.png")
+    assert "gone.png was left out" in note
+    assert "logo" not in (site / "index.html").read_text()
+
+
+def test_shipped_folders_are_found() -> None:
+    """The playbook and the templates are where the code looks for them."""
+    assert (report_templates() / "index.html.j2").is_file()
+    assert playbooks().is_dir()
