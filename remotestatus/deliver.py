@@ -27,15 +27,12 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import apprise
 from apprise.manager_plugins import NotificationManager
 
-from remotestatus import outbox
 from remotestatus.diagnosis import one_line
 from remotestatus.errors import ConfigurationError, Problem
-from remotestatus.history import History
 from remotestatus.notice import Audience
-from remotestatus.outbox import Waiting
 from remotestatus.remote import Fleet
 from remotestatus.settings import Destination as Entry
-from remotestatus.wording import Message, Tone, combine, write_test
+from remotestatus.wording import Message, Tone, Waiting, combine, write_test
 
 DEADLINE = 60.0
 """Seconds that all destinations of a round together may take."""
@@ -65,12 +62,13 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What became of one sending. `permanent` means that trying again will hardly help."""
+    """What became of one sending. `permanent` means that trying again will hardly help; `name` is for people."""
 
     destination: str
     taken: bool
     error: str = ""
     permanent: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,25 +228,29 @@ def _asset() -> Any:
 # -- sending -----------------------------------------------------------------------------------------------------------
 
 
-def send_due(
-    history: History, destinations: Sequence[Destination], now: datetime, deadline: float = DEADLINE
+def send(
+    waiting: Sequence[Waiting],
+    destinations: Sequence[Destination],
+    now: datetime,
+    note: Callable[[Waiting, Attempt], None],
+    deadline: float = DEADLINE,
 ) -> Delivery:
     """
-    Send what waits for each destination, as one message each, and mark what was taken.
+    Send what waits for each destination, as one message each; `note` hears of each outcome as soon as it is known.
 
-    Returns after `deadline` seconds at the latest; what has not been taken by then counts as failed and is tried again.
+    Returns after `deadline` seconds at the latest; what has not been taken by then counts as failed.
     """
-    by_key = {destination.key: destination for destination in destinations}
-    waiting = {one.destination: one for one in outbox.due(history, {key: one.name for key, one in by_key.items()}, now)}
+    names = {destination.key: destination for destination in destinations}
+    by_key = {one.destination: one for one in waiting if one.destination in names}
 
-    def send(key: str) -> Attempt:
-        destination = by_key[key]
-        return _send(destination, combine(waiting[key].messages, now, destination.audience.room))
+    def send_one(key: str) -> Attempt:
+        return _send(names[key], combine(by_key[key].messages, now, names[key].audience.room))
 
     attempts = []
-    for attempt in _together(list(waiting), send, deadline):
+    for outcome in _together(list(by_key), send_one, deadline):
+        attempt = replace(outcome, name=names[outcome.destination].name)
+        note(by_key[attempt.destination], attempt)
         attempts.append(attempt)
-        _mark(history, waiting[attempt.destination], attempt, now)
     return Delivery(tuple(attempts))
 
 
@@ -265,13 +267,6 @@ def send_test(
 
     outcomes = {attempt.destination: attempt for attempt in _together(list(chosen), send, deadline)}
     return [(destination, outcomes[key]) for key, destination in chosen.items()]
-
-
-def _mark(history: History, waiting: Waiting, attempt: Attempt, now: datetime) -> None:
-    if attempt.taken:
-        outbox.mark_sent(history, waiting, now)
-    else:
-        outbox.mark_failed(history, waiting, attempt.error, now, permanent=attempt.permanent)
 
 
 def _together(keys: Sequence[str], send: Callable[[str], Attempt], deadline: float) -> Iterable[Attempt]:

@@ -192,6 +192,7 @@ def _explain(
         "port": subject.port if subject.port is not None else 22,
         "address": subject.address or subject.name,
         "user": f"{subject.user}@" if subject.user else "",
+        "login": subject.name if "@" in subject.name or not subject.user else f"{subject.user}@{subject.name}",
         "names": one_line(", ".join(names), 600),
         "s": "" if len(names) == 1 else "es",
         "is": "is" if len(names) == 1 else "are",
@@ -237,7 +238,7 @@ _SENTENCES: dict[Cause, tuple[str, str]] = {
     ),
     Cause.NAME_UNRESOLVED: (
         "The name {address} could not be resolved.",
-        "Try `getent hosts {address}`; correct ansible_host if it is misspelt.",
+        "`getent hosts {address}` asks for it; correct ansible_host if it is misspelt.",
     ),
     Cause.CONNECTION_REFUSED: (
         "{address} refuses connections to port {port}: no SSH server listens there.",
@@ -245,11 +246,11 @@ _SENTENCES: dict[Cause, tuple[str, str]] = {
     ),
     Cause.CONNECTION_TIMEOUT: (
         "No answer from {address}, port {port}: it is off, offline, or a firewall drops the packets.",
-        "Try `ping {address}` and `nc -vz {address} {port}` from the checker.",
+        "On the checker, `ping {address}` and `nc -vz {address} {port}` show how far one gets.",
     ),
     Cause.NO_ROUTE: (
         "There is no route to {address}.",
-        "Try `ip route get {address}` on the checker; is its network up?",
+        "On the checker, `ip route get {address}` shows which way is taken; is its network up?",
     ),
     Cause.HOST_KEY_UNKNOWN: (
         "The host key of {name} is not known, so it was not logged in to.",
@@ -261,8 +262,8 @@ _SENTENCES: dict[Cause, tuple[str, str]] = {
         "else find out who holds port {port}.",
     ),
     Cause.AUTHENTICATION_FAILED: (
-        "{name} refuses the log-in of {user}{name}.",
-        "Try `remotestatus ssh {name}`; check ansible_user, the key or password, and authorized_keys on {name}.",
+        "{name} refuses the log-in of {login}.",
+        "`remotestatus ssh {name}` does the same by hand; check ansible_user, the key or password, and authorized_keys on {name}.",
     ),
     Cause.CONNECTION_LOST: (
         "The connection to {to} broke in the middle.",
@@ -270,11 +271,11 @@ _SENTENCES: dict[Cause, tuple[str, str]] = {
     ),
     Cause.PROBE_TIMEOUT: (
         "Logged in to {name}, but its shell did not finish in time.",
-        "Try `remotestatus ssh {name}`: is it overloaded, or does a start-up file or a disk hang?",
+        "Look with `remotestatus ssh {name}`: is it overloaded, or does a start-up file or a disk hang?",
     ),
     Cause.PROBE_FAILED: (
         "Logged in to {name}, but what came back is not the probe's output.",
-        "Try `remotestatus ssh {name} /bin/sh -c true`: the account needs a shell, and /bin/sh has to be there.",
+        "Look with `remotestatus ssh {name} /bin/sh -c true`: the account needs a shell, and /bin/sh has to be there.",
     ),
     Cause.PROCESS_MISSING: (
         "Not running: {names}.",
@@ -321,7 +322,7 @@ _PROXY_HINTS: dict[Cause, str] = {
     Cause.HOST_KEY_UNKNOWN: "Compare fingerprints and trust it: `remotestatus trust {name}`.",
     Cause.HOST_KEY_CHANGED: "If the proxy was reinstalled, remove its line from the known_hosts file and run "
     "`remotestatus trust {name}`; if not, do not connect: someone else may answer in its place.",
-    Cause.AUTHENTICATION_FAILED: "Try `ssh {user}{address} -p {port}`; check ansible_user and the private key file, "
+    Cause.AUTHENTICATION_FAILED: "`ssh -p {port} {user}{address}` does the same by hand; check ansible_user and the private key file, "
     "and authorized_keys on the proxy.",
     Cause.CONNECTION_LOST: "Look at sshd's log on {name}; it drops connections over MaxStartups.",
 }

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from remotestatus.errors import ConfigurationError, Problem
+from remotestatus.maintenance import problem_of
 from remotestatus.playbook import AnsibleSource, Playbooks
 from remotestatus.reference import nearest
 from remotestatus.remote import Fleet, Proxy, Remote
@@ -103,6 +104,9 @@ def read_leniently(source: AnsibleSource, playbooks: Playbooks) -> tuple[Invento
             problems.add(name, variable, message)
         _check_names(name, host, problems)
         settings = _validate(RemoteSettings, _ours(host, remote_names()), name, problems)
+        for window in settings.maintenance if settings else ():
+            if what := problem_of(window):
+                problems.add(name, f"{PREFIX}maintenance", what)
         if PROXIES not in host["groups"]:
             remotes.append(_remote(name, host, settings or RemoteSettings()))
     fleet_settings = _fleet_settings(hosts, problems)

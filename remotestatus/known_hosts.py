@@ -109,9 +109,9 @@ def read_line(text: str) -> Line | None:
 
 
 def fingerprints(text: str) -> dict[str, str]:
-    """Each trusted key's fingerprint (`SHA256:…`) with the first name that it is trusted for; hashed ones are left out."""
+    """Each trusted key's fingerprint (`SHA256:…`) with the first name it is trusted for; hashed names are left out."""
     found: dict[str, str] = {}
-    for line in _lines(text):
+    for line in lines_of(text):
         if not line.marker and line.plain_names:
             found.setdefault(line.key.fingerprint, line.plain_names[0])
     return found
@@ -119,13 +119,13 @@ def fingerprints(text: str) -> dict[str, str]:
 
 def keys_of(text: str, name: str) -> tuple[HostKey, ...]:
     """The keys that are trusted for the host of this name."""
-    found = (line.key for line in _lines(text) if not line.marker and line.speaks_of(name))
+    found = (line.key for line in lines_of(text) if not line.marker and line.speaks_of(name))
     return tuple(dict.fromkeys(found))
 
 
 def is_known(text: str, name: str) -> bool:
     """Whether anything here lets this host be trusted: a key of its own, or a certificate authority."""
-    return any(line.speaks_of(name) for line in _lines(text) if line.marker in ("", "@cert-authority"))
+    return any(line.speaks_of(name) for line in lines_of(text) if line.marker in ("", "@cert-authority"))
 
 
 def add(text: str, name: str, key: HostKey) -> str:
@@ -148,7 +148,8 @@ def replace(text: str, name: str, key: HostKey) -> str:
     return add("".join(kept), name, key)
 
 
-def _lines(text: str) -> Iterator[Line]:
+def lines_of(text: str) -> Iterator[Line]:
+    """The lines that are understood, in their order."""
     return (line for written in text.splitlines() if (line := read_line(written)))
 
 

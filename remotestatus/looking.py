@@ -15,7 +15,7 @@ FEWEST_SUSPECT = 3
 """From so many remotes that vanish behind one answering proxy, we suspect ourselves first."""
 
 FEWEST_AT_ONCE = 40
-"""So many remotes are asked at the same time in any case: then half a fleet of 80 may hang without delaying the rest."""
+"""So many remotes are asked at the same time in any case: half a fleet of 40 may hang without delaying the rest."""
 
 _FINAL = frozenset(
     {
@@ -56,7 +56,10 @@ def look_again(remotes: Sequence[Remote], readings: Mapping[str, Reading], numbe
 def suspect_ourselves(
     fleet: Fleet, readings: Mapping[str, Reading], last: Mapping[tuple[Kind, str], State], failed: Collection[str]
 ) -> bool:
-    """Whether most remotes that were up behind one proxy vanished at once: our connection may be at fault."""
+    """
+    Whether our own connection to a proxy may be at fault: all remotes that were up behind it vanished at once, or most
+    of many.
+    """
     for proxy in fleet.proxies:
         behind = [remote.name for remote in fleet.behind(proxy.name) if remote.name in readings]
         were_up = [
@@ -65,6 +68,7 @@ def suspect_ourselves(
             if (state := last.get((Kind.REMOTE, name))) and state.status in (Status.UP, Status.DEGRADED)
         ]
         vanished = [name for name in were_up if name in failed]
-        if len(vanished) >= FEWEST_SUSPECT and 2 * len(vanished) > len(were_up):
+        most = len(vanished) >= FEWEST_SUSPECT and 2 * len(vanished) > len(were_up)
+        if vanished and (most or len(vanished) == len(were_up)):
             return True
     return False

@@ -21,7 +21,7 @@ from remotestatus.judge import Kind
 from remotestatus.maintenance import CommandWindow
 from remotestatus.notice import Acknowledgement, Decision, FailingDestination, Gist, Memory, Plan, Subject, Told
 from remotestatus.remote import Fleet
-from remotestatus.wording import Message, Tone, write
+from remotestatus.wording import Message, Tone, Waiting, write
 
 BACKOFF_FIRST = timedelta(minutes=1)
 BACKOFF_GROWTH = 1.5
@@ -35,16 +35,6 @@ BODIES_KEPT = timedelta(days=14)
 """So long the words of a sent message are kept; its subject stays as long as the history."""
 
 _TOLD = TypeAdapter(Told)
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Everything that waits for one destination, oldest first; `ids` are the messages' numbers."""
-
-    destination: str
-    ids: tuple[int, ...]
-    messages: tuple[Message, ...]
-    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

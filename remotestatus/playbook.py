@@ -14,6 +14,7 @@ import re
 import shlex
 import shutil
 import stat
+import subprocess
 import sysconfig
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,7 @@ from remotestatus.diagnosis import one_line
 from remotestatus.errors import ConfigurationError, Problem, RoundError
 from remotestatus.shipped import playbooks as playbooks_folder
 
-_LONGEST_PARENT = 104 - 40 - 1 - 17 - 9 - len("/remotestatus-12345678")
+_LONGEST_PARENT = 104 - 40 - 1 - 17 - len("/remotestatus-12345678")
 """What a socket's longest path (104 bytes) leaves for the folder our private directory is made in."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -113,22 +114,33 @@ class Playbooks:
 
     def keep_connections(self, database: Path) -> None:
         """Let SSH connections outlive the round, in a private directory that belongs to this history."""
-        name = "remotestatus-" + hashlib.sha256(str(database).encode()).hexdigest()[:8]
-        for parent in _short_parents():
-            folder = Path(parent) / name
+        for folder in kept_folders(database):
             with suppress(OSError):
                 folder.mkdir(mode=0o700, exist_ok=True)
-                found = folder.lstat()
-                if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
+                if _is_private(folder):
                     self.control = folder
                     return
         raise RoundError("no private directory for kept connections could be made; unset remotestatus_keep_connections")
+
+    def end_kept_connections(self, database: Path) -> None:
+        """End what earlier rounds kept, now that connections are no longer to be kept."""
+        for folder in kept_folders(database):
+            with suppress(OSError, subprocess.TimeoutExpired):
+                if not _is_private(folder):
+                    continue
+                for path in folder.iterdir():
+                    if path.is_socket():
+                        command = ["ssh", "-F", "none", "-S", str(path), "-O", "exit", "any"]
+                        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+                shutil.rmtree(folder)
 
     def read_inventory(self) -> dict[str, Any]:
         """Evaluate the inventory; raises ConfigurationError with what Ansible says is wrong with it."""
         code, output = self._run("inventory.yml", limit=self.source.limit)
         found = self.workdir / "inventory.json"
         problems = _inventory_problems(output)
+        if self.source.limit and "leaves us with no hosts to target" in output:
+            raise ConfigurationError(f"the limit {self.source.limit!r} matches no host of {self.source}")
         if code != 0 or problems:
             listed = problems or [
                 Problem(str(self.source), "Ansible could not read it: " + one_line(output[-600:], 400))
@@ -136,8 +148,6 @@ class Playbooks:
             count = "1 problem" if len(listed) == 1 else f"{len(listed)} problems"
             raise ConfigurationError(f"the inventory {self.source} has {count}", listed)
         if not found.exists():
-            if self.source.limit:
-                raise ConfigurationError(f"the limit {self.source.limit!r} matches no host of {self.source}")
             raise ConfigurationError(f"the inventory {self.source} has no hosts; add remotes to it")
         described: dict[str, Any] = json.loads(found.read_text())
         return described
@@ -286,9 +296,16 @@ class Playbooks:
 
     def _end_leftovers(self) -> None:
         """End what Ansible left running, except the shared connections, which outlive a single look."""
-        for process in self._descendants():
+        processes = self._descendants()
+        spared: set[int] = set()
+        for process in processes:
             with suppress(psutil.Error):
-                if not _is_shared_connection(process, self.workdir, self.control):
+                if _is_shared_connection(process, self.workdir, self.control):
+                    # With its children: a kept connection to a remote passes its proxy in a process of its own.
+                    spared |= {process.pid, *(child.pid for child in process.children(recursive=True))}
+        for process in processes:
+            with suppress(psutil.Error):
+                if process.pid not in spared:
                     process.kill()
         self._descendants()
 
@@ -332,6 +349,17 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def kept_folders(database: Path) -> list[Path]:
+    """Where the sockets of connections that outlive a round may lie: the first that can be made is taken."""
+    name = "remotestatus-" + hashlib.sha256(str(database).encode()).hexdigest()[:8]
+    return [Path(parent) / name for parent in _short_parents()]
+
+
+def _is_private(folder: Path) -> bool:
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
 def _short_parents() -> list[str]:
     candidates = (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp")  # noqa: S108
     return [
@@ -346,10 +374,10 @@ def _make_private_directory() -> Path:
 
 
 _FATAL_WARNINGS = re.compile(
-    r"unable to parse|skipping unexpected key|skipping key|not a valid group|invalid section|"
-    r"failed to parse|could not be parsed|no inventory was parsed|found both group and host",
-    re.IGNORECASE,
+    r"skipping unexpected key|skipping key|not a valid group|invalid section|found both group and host", re.IGNORECASE
 )
+_ONE_PLUGIN = re.compile(r"Failed to parse inventory with '(?P<plugin>\w+)' plugin: (?P<why>.*)", re.DOTALL)
+_WHOLE_SOURCE = re.compile(r"Completely failed to parse inventory source (?P<source>\S+)")
 
 
 def _inventory_problems(output: str) -> list[Problem]:
@@ -357,27 +385,45 @@ def _inventory_problems(output: str) -> list[Problem]:
     What Ansible says is wrong, a Problem each.
 
     Ansible quotes the lines around a mistake, and a password may stand there: only its sentence and the place are
-    taken over.
+    taken over. It tries several readers on each file and complains about each: the one that the file's name means
+    is believed.
     """
     problems: list[Problem] = []
-    for block in re.split(r"\n(?=\[(?:ERROR|WARNING)\]|ERROR!|fatal: )", "\n" + output):
-        text = block.strip()
-        if not text.startswith(("[ERROR]", "[WARNING]", "ERROR!", "fatal: ")):
+    complaints: list[tuple[str, str, str]] = []
+    for block in re.split(r"(?=\[(?:ERROR|WARNING)\]:|ERROR!|fatal: )", output):
+        if not block.startswith(("[ERROR]", "[WARNING]", "ERROR!", "fatal: ")):
             continue
-        sentences, _, rest = text.partition("\nOrigin:")
-        if text.startswith("[WARNING]") and not _FATAL_WARNINGS.search(sentences):
-            continue
-        where = rest.strip().split("\n")[0].strip() or "Ansible"
-        sentence = one_line(re.sub(r"^(\[(ERROR|WARNING)\]:|ERROR!)\s*", "", sentences.split("\n\n")[0]), 400)
-        sentence = _cure(sentence)
-        if not any(problem.what == sentence for problem in problems):
-            problems.append(Problem(where, sentence))
-    return [problem for problem in problems if "skipping: no hosts matched" not in problem.what]
+        origin = re.search(r"^Origin: (.*)$", block, re.MULTILINE)
+        where = origin[1].strip() if origin else "Ansible"
+        sentence = re.sub(r"^(\[(ERROR|WARNING)\]:|ERROR!)\s*", "", re.split(r"\n\n|\nOrigin:", block)[0])
+        if by_plugin := _ONE_PLUGIN.match(sentence):
+            complaints.append((by_plugin["plugin"], where, one_line(by_plugin["why"], 400)))
+        elif whole := _WHOLE_SOURCE.search(sentence):
+            problems.append(_best_complaint(whole["source"], complaints))
+        elif block.startswith("[ERROR]") or _FATAL_WARNINGS.search(sentence) or block.startswith(("ERROR!", "fatal")):
+            problems.append(Problem(where, _cure(one_line(sentence, 400))))
+    return list(dict.fromkeys(problem for problem in problems if problem.what))
+
+
+def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> Problem:
+    """Of what several readers said of one file, what the reader said that its name means."""
+    about = [(plugin, where, why) for plugin, where, why in complaints if source in where]
+    if source.endswith((".yml", ".yaml", ".json")):
+        wanted = ("auto", "yaml")
+    elif os.access(source, os.X_OK):
+        wanted = ("script",)
+    else:
+        wanted = ("ini",)
+    about.sort(key=lambda complaint: (complaint[0] not in wanted, not re.search(r":\d+(:\d+)?$", complaint[1])))
+    if not about:
+        return Problem(source, "Ansible could not read it as an inventory")
+    _plugin, where, why = about[0]
+    return Problem(where if where.startswith(source) else source, _cure(why))
 
 
 def _cure(sentence: str) -> str:
     lowered = sentence.lower()
-    if "vault" in lowered and ("no vault secrets" in lowered or "decrypt" in lowered or "password" in lowered):
+    if "vault" in lowered and ("secret" in lowered or "decrypt" in lowered or "password" in lowered):
         return f"{sentence} (give the Vault password: --vault-password-file FILE, or ANSIBLE_VAULT_PASSWORD_FILE)"
     return sentence
 

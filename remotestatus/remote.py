@@ -5,6 +5,7 @@ Comes from the inventory reader and goes to every later stage. A Remote's path i
 passed, so the last one is the proxy that its tunnel ends at.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from remotestatus.settings import FleetSettings, RemoteSettings
@@ -58,3 +59,10 @@ class Fleet:
     def behind(self, proxy: str) -> tuple[Remote, ...]:
         """The remotes that pass this proxy on their way."""
         return tuple(remote for remote in self.remotes if proxy in remote.path)
+
+    def hops(self, path: Sequence[str]) -> tuple[Proxy, ...]:
+        """The proxies of a Remote's or Proxy's path; the same name may stand on several ways."""
+        return tuple(
+            next(proxy for proxy in self.proxies if (*proxy.path, proxy.name) == tuple(path[: number + 1]))
+            for number in range(len(path))
+        )

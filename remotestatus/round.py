@@ -25,6 +25,7 @@ from remotestatus.publish import publish
 from remotestatus.reading import Reading, read_proxy, read_remote
 from remotestatus.remote import Fleet
 from remotestatus.report import build_report
+from remotestatus.sending import send_due
 from remotestatus.uptime import DayShare, share_out
 
 SHORTEST_ROUND = timedelta(minutes=2)
@@ -117,7 +118,7 @@ def run_round(order: Order) -> Finished:
             round_ = replace(round_, id=number)
             troubles = list(looks.troubles)
             troubles += _publish(order, history, inventory, round_, before, now)
-            delivery = deliver.send_due(history, destinations, now)
+            delivery = send_due(history, destinations, now)
             if heartbeat:
                 ping = deliver.ping_failure if troubles else deliver.ping_success
                 unheard.append(ping(heartbeat, "; ".join(troubles)))
@@ -142,6 +143,8 @@ def _look(
     keep_seconds = round(settings.every.total_seconds() * 2.5) if settings.keep_connections else 0
     if keep_seconds:
         playbooks.keep_connections(inventory.database)
+    else:
+        playbooks.end_kept_connections(inventory.database)
     deadline = time.monotonic() + max(settings.every, SHORTEST_ROUND).total_seconds()
     forks = choose_forks(settings.forks, len(remotes))
     most = max((remote.settings.attempts for remote in remotes), default=1)

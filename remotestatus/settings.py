@@ -192,15 +192,18 @@ class Window(_Model):
             raise ValueError("a recurring window needs `for`, for example 2h")
         if not recurring and not (self.from_ and self.until):
             raise ValueError("write `from` and `until`, or `cron` (or `rrule`) and `for`")
-        if not recurring and self.from_ and self.until and self.until <= self.from_:
+        if not recurring and self.from_ and self.until and self._aware(self.until) <= self._aware(self.from_):
             raise ValueError("`until` is not after `from`")
         return self
+
+    def _aware(self, moment: datetime) -> datetime:
+        return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.timezone))
 
     @field_validator("from_", "until", mode="before")
     @classmethod
     def _not_a_number(cls, value: object) -> object:
         if isinstance(value, int | float):
-            raise TypeError("write a date and time, for example 2026-01-31 22:00")
+            raise ValueError("write a date and time, for example 2026-01-31 22:00")  # noqa: TRY004 - pydantic reads it
         return value
 
 
@@ -290,6 +293,14 @@ class QuietHours(_Model):
     timezone: Zone = "UTC"
     tags: Tags = Field(default=(), description="the audiences this is for; none given: all")
     let_down_pass: bool = Field(default=False, description="tell at once what is down all the same")
+
+    @field_validator("from_", "until", mode="before")
+    @classmethod
+    def _sexagesimal(cls, value: object) -> object:
+        """YAML 1.1 reads an unquoted 22:00 as the number 1320: minutes, in base sixty."""
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
+            return time(*divmod(value, 60))
+        return value
 
 
 QuietHoursList = Annotated[tuple[QuietHours, ...], BeforeValidator(_as_list)]

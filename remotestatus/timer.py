@@ -89,9 +89,15 @@ def service_text(schedule: Schedule) -> str:
         lines += [
             "# remotestatus_keep_connections: the SSH connections outlive the round.",
             "KillMode=process",
-            f"RuntimeDirectory={schedule.name}",
-            "RuntimeDirectoryPreserve=yes",
         ]
+        if system:
+            # Their sockets would be gone with PrivateTmp; this folder stays from round to round.
+            lines += [
+                f"RuntimeDirectory={schedule.name}",
+                "RuntimeDirectoryMode=0700",
+                "RuntimeDirectoryPreserve=yes",
+                f"Environment=XDG_RUNTIME_DIR=%t/{schedule.name}",
+            ]
     else:
         lines += ["# Whatever a round leaves running ends with it.", "KillMode=control-group"]
     lines += ["UMask=0022", "Nice=5", ""]

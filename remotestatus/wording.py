@@ -37,6 +37,10 @@ LATE = timedelta(minutes=5)
 """A message that is older when it is sent says so."""
 
 
+_SIGNATURE = "\n\n-- \n"
+"""What mail programs take for the beginning of a signature."""
+
+
 class Tone(StrEnum):
     """How bad a message is at its worst, as services colour it: Apprise's notification types."""
 
@@ -58,6 +62,20 @@ class Message:
     text: str
     html: str
     about: tuple[tuple[Subject, Gist], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """
+    Everything that waits for one destination, oldest first.
+
+    `ids` are the messages' numbers in the outbox, `attempts` how often in a row the destination failed.
+    """
+
+    destination: str
+    ids: tuple[int, ...]
+    messages: tuple[Message, ...]
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +122,36 @@ def combine(messages: Sequence[Message], now: datetime, room: int = 0) -> Messag
         note = f"This message is late: it is about {say_moment(newest.at, now)}, {_ago(newest.at, now)}."
         return _with(newest, f"{newest.subject} (late)", f"{note}\n\n{newest.text}", f"<p>{note}</p>\n{newest.html}")
     note = f"{len(messages)} messages could not be delivered when they were due; here they are, the oldest first."
+    title = _title_of(messages)
+    gists = [message.subject.removesuffix(title) for message in messages]
     for whole in (len(messages), 3, 1, 0):
-        cut = len(messages) - whole
         text, html = [note], [f"<p>{note}</p>"]
-        for number, message in enumerate(messages):
-            heading = f"{say_moment(message.at, now)}, {_ago(message.at, now)}: {message.subject}"
-            body_text, body_html = (message.text, message.html) if number >= cut else ("", "")
+        for number, (message, gist) in enumerate(zip(messages, gists, strict=True)):
+            heading = f"{say_moment(message.at, now)}, {_ago(message.at, now)}: {gist}"
+            body_text, body_html = message.text, message.html
+            if message is not newest:
+                body_text, body_html = body_text.rpartition(_SIGNATURE)[0], body_html.rpartition("\n<p>")[0]
+            if number < len(messages) - whole:
+                body_text = body_html = ""
             text.append(f"{heading}\n{'-' * min(len(heading), 72)}\n{body_text}".rstrip())
             html.append(f"<h3>{_safe(heading)}</h3>\n{body_html}".rstrip())
         if not room or len("\n".join(html)) <= room:
             break
-    earlier = len(messages) - 1
-    subject = f"{newest.subject} (and {earlier} earlier)"
-    return _with(newest, subject, "\n\n".join(text), "\n".join(html))
+    worst = min(messages, key=lambda message: list(Tone).index(message.tone))
+    subject = " → ".join(gists) + title
+    if len(subject) > SUBJECT:
+        # The worst must not hide behind a recovery that came later.
+        latest_worst = [gist for gist, message in zip(gists, messages, strict=True) if message.tone is worst.tone][-1]
+        more = f" (and {len(messages) - 1} more){title}"
+        subject = one_line(latest_worst, max(20, SUBJECT - len(more))) + more
+    return replace(_with(newest, subject, "\n\n".join(text), "\n".join(html)), tone=worst.tone)
+
+
+def _title_of(messages: Sequence[Message]) -> str:
+    """The fleet's title as all these subjects end in it, or nothing."""
+    found = re.search(r" \[[^\[\]]*\]$", messages[-1].subject)
+    title = found[0] if found else ""
+    return title if all(message.subject.endswith(title) for message in messages) else ""
 
 
 def write_test(title: str, name: str) -> tuple[str, str]:
@@ -161,7 +196,10 @@ def _subject(letter: Letter, fleet: Fleet) -> str:
         parts.append(f"{len(flapping)} unstable: {_names(flapping, 3)}")
     if better:
         parts.append(f"{len(better)} better: {_names(_names_of(better), 3)}")
-    if recovered:
+    mended = [line for line in recovered if line.state.kind is Kind.PROXY]
+    if mended:
+        parts.append(f"{'proxy' if len(mended) == 1 else 'proxies'} {_names(_names_of(mended), 3)} recovered")
+    if recovered := [line for line in recovered if line.state.kind is Kind.REMOTE]:
         parts.append(f"{len(recovered)} recovered" + ("" if parts else f": {_names(_names_of(recovered), 3)}"))
     if gone_by:
         parts.append(f"{len(gone_by)} came and went" + ("" if parts else f": {_names(_names_of(gone_by), 3)}"))
@@ -201,8 +239,11 @@ def _sections(letter: Letter, fleet: Fleet) -> Iterable[_Section]:
         "Unstable",
         tuple(
             (
-                f"{_title(line, remotes)} keeps changing, now {_said(line.state.status)}.",
-                f"Do: {line.state.trouble.hint}" if line.state.trouble else "Do: See on its page when it changes.",
+                f"{_title(line, remotes)} keeps changing: {line.state.recent.count('1')} times in the last "
+                f"{len(line.state.recent)} looks, now {_said(line.state.status)}.",
+                f"Do: {line.state.trouble.hint}"
+                if line.state.trouble
+                else f"Do: See when it changes: `remotestatus status {line.state.name}`.",
                 "You will not hear of each change, but once when it has been the same for some time.",
             )
             for line in _of(letter, Gist.FLAPPING)
@@ -212,7 +253,7 @@ def _sections(letter: Letter, fleet: Fleet) -> Iterable[_Section]:
     yield _problems("Better, but not well", better, letter, fleet, remotes)
     yield _recoveries([line for line in letter.lines if _is_recovery(line)], letter, fleet, remotes)
     yield _Section(
-        "Came and went while you were not to be disturbed",
+        "Came and went in quiet hours",
         tuple((f"{_title(line, remotes)}: {_trail(line, letter.at)}.",) for line in _of(letter, Gist.CAME_AND_WENT)),
         compact=True,
     )
@@ -294,7 +335,9 @@ def _group(proxy: str, members: Sequence[Line], now: datetime) -> tuple[str, ...
             f"Do: Look for what they share: was {proxy} or its sshd restarted, is their site's line or power away? "
             f"If not, begin with {first.state.name}: {trouble.hint}"
         )
-        written.append(f"Why: {trouble.message}")
+        written.append(
+            f"Why: {trouble.message}" + (f" ({first.state.name})" if first.state.name not in trouble.message else "")
+        )
     written.append(f"All of them: {_names(_names_of(members), NAMES)}.")
     return tuple(written)
 
@@ -308,7 +351,7 @@ def _recoveries(lines: Sequence[Line], letter: Letter, fleet: Fleet, remotes: di
     counts: list[int] = []
     for proxy, members in groups.items():
         if len(members) >= GROUP and proxy:
-            spans = sorted(letter.at - line.before.since for line in members if line.before.since)
+            spans = sorted(_ended(line, letter.at) - line.before.since for line in members if line.before.since)
             shortest, longest = (say_duration(spans[0]), say_duration(spans[-1])) if spans else ("", "")
             after = f" after {shortest}" + (f" to {longest}" if longest != shortest else "") if spans else ""
             names = _names(_names_of(members), NAMES)
@@ -322,7 +365,10 @@ def _recoveries(lines: Sequence[Line], letter: Letter, fleet: Fleet, remotes: di
 
 
 def _recovery(line: Line, now: datetime, fleet: Fleet, remotes: dict[str, Remote]) -> str:
-    after = f" after {_lasting(line, now)}" if line.before.since else ""
+    ended = _ended(line, now)
+    after = f" after {say_duration(ended - line.before.since)}" if line.before.since else ""
+    if now - ended >= timedelta(minutes=1):
+        after = f" since {say_moment(ended, now)}{after and f',{after}'}"
     if line.before.status is Status.UNKNOWN:
         return f"{_title(line, remotes)} is looked at again, and it is up."
     was = f" (it was {_said(line.before.status)})" if line.before.status is not Status.DOWN else ""
@@ -380,7 +426,7 @@ def _text(sections: Sequence[_Section], foot: Sequence[str], most: int, settings
         paragraphs = ["\n".join((item[0], *(f"  {line}" for line in item[1:]))) for item in shown]
         paragraphs += [rest] if rest else []
         written.append(heading + "\n\n".join(paragraphs))
-    return "\n\n".join([*written, "-- \n" + "\n".join(foot)])
+    return "\n\n".join(written) + _SIGNATURE + "\n".join(foot)
 
 
 def _html(sections: Sequence[_Section], foot: Sequence[str], most: int, settings: FleetSettings) -> str:
@@ -482,6 +528,12 @@ def _since(line: Line, now: datetime) -> str:
     if begun is None or now - begun < timedelta(minutes=1):
         return ""
     return f" since {say_moment(begun, now)}"
+
+
+def _ended(line: Line, now: datetime) -> datetime:
+    """When a problem was over: earlier than now when quiet hours held the news."""
+    ended = line.state.confirmed_since or now
+    return ended if (line.before.since or ended) <= ended <= now else now
 
 
 def _lasting(line: Line, now: datetime) -> str:

@@ -19,7 +19,6 @@ from remotestatus.deliver import (
     ping_start,
     ping_success,
     problems_of_tags,
-    send_due,
     send_test,
 )
 from remotestatus.errors import ConfigurationError
@@ -27,6 +26,7 @@ from remotestatus.history import History, Round
 from remotestatus.judge import Kind
 from remotestatus.notice import plan
 from remotestatus.remote import Fleet
+from remotestatus.sending import send_due
 from remotestatus.settings import FleetSettings
 from tests.lab import HttpSink, SmtpSink
 from tests.telling import EVERY, START, look, make_fleet
@@ -122,7 +122,7 @@ def test_one_destinations_failure_repeats_nothing_elsewhere(
     now = START + 5 * EVERY
     send_due(history, load(smtp_sink.url, http_sink.apprise_url), now)
     (mail,) = smtp_sink.wait_for(1)
-    assert mail["Subject"] == "1 down: r1 (and 2 earlier)"
+    assert mail["Subject"] == "1 down: r1 → 1 recovered: r1 → 1 down: r1"
     text = body_of(mail, "plain")
     times = ["12:00 UTC, 50 min ago", "12:10 UTC, 40 min ago", "12:20 UTC, 30 min ago"]
     assert [text.index(one) for one in times] == sorted(text.index(one) for one in times)

@@ -18,12 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remotestatus import outbox
-from remotestatus.deliver import load_destinations, send_due
+from remotestatus.deliver import load_destinations
 from remotestatus.history import History, Round
 from remotestatus.judge import Kind, State
 from remotestatus.maintenance import window_of_proxy, window_of_remote
 from remotestatus.notice import Subject, plan
 from remotestatus.remote import Fleet
+from remotestatus.sending import send_due
 from remotestatus.settings import FleetSettings
 from remotestatus.status import Status
 from tests.lab import HttpSink

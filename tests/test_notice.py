@@ -65,7 +65,7 @@ def test_a_proxy_that_recovers_says_nothing_about_remotes_that_are_fine() -> Non
     story.round()
     story.round({"jump": "x"})
     message = story.round()["ops"]
-    assert message.subject == "1 recovered: jump"
+    assert message.subject == "proxy jump recovered"
     assert "answers again after 10 min; the 40 remotes behind it can be looked at again" in message.text
     assert len(message.about) == 1
 
@@ -77,7 +77,7 @@ def test_a_remote_down_before_its_proxy_died_recovers_only_when_it_is_seen() -> 
     assert story.round({"jump": "x"})["ops"].subject == "proxy jump down with 2 remotes behind it"
     assert story.round({"jump": "x"})["ops"].subject == "1 still down: jump"
     message = story.round()["ops"]
-    assert message.subject == "2 recovered: jump, r1"
+    assert message.subject == "proxy jump recovered; 1 recovered"
     assert "r1 is up again after 30 min" in message.text
 
 
@@ -392,8 +392,29 @@ def test_late_messages_say_when_it_happened() -> None:
     assert late.text.startswith("This message is late: it is about 12:00 UTC, 5 h ago.")
     assert combine([first], START + timedelta(minutes=1)) == first
     both = combine([first, second], START + timedelta(hours=5))
-    assert both.subject == "1 down: r2 (and 1 earlier)"
+    assert both.subject == "1 down: r1 → 1 down: r2"
+    assert both.text.count("looked at") == 1
     assert both.text.index("12:00 UTC, 5 h ago: 1 down: r1") < both.text.index("12:10 UTC, 4 h 50 min ago: 1 down: r2")
+
+
+def test_a_late_recovery_does_not_hide_a_problem_in_the_subject() -> None:
+    """Of several late messages whose gists are too long together, the subject gives the worst, as does the tone."""
+    names: dict[str, dict[str, Any]] = {f"a-remote-with-a-long-name-{number}": {} for number in range(1, 5)}
+    story = Story(make_fleet(names, title="Fleet"))
+    first = story.round(dict.fromkeys(names, "d"))["ops"]
+    second = story.round(dict.fromkeys(list(names)[1:], "d"))["ops"]
+    both = combine([first, second], START + timedelta(hours=5))
+    assert both.subject.startswith("4 down: a-remote-with-a-long-name-1, ")
+    assert both.subject.endswith(" (and 1 more) [Fleet]")
+    assert both.tone == "failure"
+
+
+def test_a_recovery_held_by_quiet_hours_tells_its_own_time() -> None:
+    """The morning's message says when it was over and how long it took, not how long the night was."""
+    story = Story(make_fleet(1, quiet_hours=NIGHT), now=datetime(2026, 3, 2, 21, 50, tzinfo=UTC))
+    subjects(story, ["d", "d", "u"])
+    story.now = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)
+    assert "- r1 is up again since 2026-03-02 22:10 UTC, after 20 min." in story.round()["ops"].text
 
 
 def test_several_late_messages_keep_to_the_room() -> None:

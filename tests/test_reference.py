@@ -9,7 +9,7 @@ import yaml
 
 from remotestatus.reference import json_schema, nearest, variables_table
 from remotestatus.settings import FleetSettings, RemoteSettings, fleet_names, remote_names
-from tests.conftest import Command
+from tests.lab import Command
 
 NAMES = (*remote_names(), *fleet_names())
 

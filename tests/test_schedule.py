@@ -6,6 +6,7 @@ import pwd
 import shlex
 import subprocess
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from remotestatus.timer import (
     service_text,
     timer_text,
 )
-from tests.conftest import Command
+from tests.lab import Command
 
 HOSTILE = '/srv/fleet of "Zoë\'s" 100% $HOME \\x20 `id` ;#é'
 INTERVALS = [
@@ -63,7 +64,7 @@ def _verify(schedule: Schedule, folder: Path, scope: str) -> None:
 
 
 @pytest.mark.parametrize("every", INTERVALS, ids=write_duration)
-@pytest.mark.parametrize("user", ["root", "nobody", None])
+@pytest.mark.parametrize("user", ["root", "daemon", None])
 def test_systemd_takes_the_units(every: timedelta, user: str | None, tmp_path: Path) -> None:
     """`systemd-analyze verify` has nothing to say about units of the system or of a user, whatever the frequency."""
     _verify(_schedule(every, user=user), tmp_path, "--system" if user else "--user")
@@ -79,7 +80,7 @@ def test_the_system_unit_is_confined() -> None:
     """systemd's own measure calls the exposure of the system unit low; shell access would need more than this."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "remotestatus.service")
-        path.write_text(service_text(_schedule(user="nobody")), encoding="utf-8")
+        path.write_text(service_text(_schedule(user="daemon")), encoding="utf-8")
         done = subprocess.run(
             ["systemd-analyze", "security", "--offline=true", "--threshold=45", "--no-pager", path],
             capture_output=True,
@@ -91,21 +92,24 @@ def test_the_system_unit_is_confined() -> None:
 
 def test_the_sandbox_leaves_what_ssh_and_ansible_need() -> None:
     """Keys are readable, the folders writable, and a folder below /tmp is not hidden."""
-    text = service_text(_schedule(user="nobody"))
+    text = service_text(_schedule(user="daemon"))
     assert "ProtectHome=read-only" in text
     assert 'ReadWritePaths="-/srv/fleet"' in text
     assert "PrivateTmp=yes" in text
-    assert "PrivateTmp=yes" not in service_text(_schedule(folder="/tmp/fleet", user="nobody"))
+    assert "PrivateTmp=yes" not in service_text(_schedule(folder="/tmp/fleet", user="daemon"))
     # In a user namespace ssh calls the owner of its system-wide configuration wrong.
     assert "PrivateUsers" not in text + service_text(_schedule())
     assert "ProtectSystem" not in service_text(_schedule())
 
 
-def test_kept_connections_outlive_the_round() -> None:
-    """Ending a round ends all that it started, unless connections are to be kept."""
-    assert "KillMode=control-group" in service_text(_schedule())
-    schedule = Schedule("r", ("/bin/echo",), timedelta(minutes=1), "/srv", keeps_connections=True)
+@pytest.mark.parametrize("user", ["root", None])
+def test_kept_connections_outlive_the_round(user: str | None, tmp_path: Path) -> None:
+    """Ending a round ends all that it started, unless connections are kept; their folder then is no private one."""
+    assert "KillMode=control-group" in service_text(_schedule(user=user))
+    schedule = replace(_schedule(user=user), keeps_connections=True)
     assert "KillMode=process" in service_text(schedule)
+    assert ("XDG_RUNTIME_DIR=%t/remotestatus" in service_text(schedule)) == (user is not None)
+    _verify(schedule, tmp_path, "--system" if user else "--user")
 
 
 @pytest.mark.parametrize("every", [every for every in INTERVALS if on_calendar(every)], ids=write_duration)

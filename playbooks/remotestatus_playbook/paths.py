@@ -164,6 +164,8 @@ class Topology:
     hops: dict[tuple[str, ...], Hop] = field(default_factory=dict)
     last_hop: dict[str, Hop | None] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    configs: tuple[str, ...] = ()
+    """The configuration files (`-F`) that hosts of the inventory name."""
 
     def in_order(self) -> list[Hop]:
         """The proxies, each after the one it is reached through."""
@@ -172,7 +174,7 @@ class Topology:
 
 def trace(hosts: Mapping[str, Host], proxies: Iterable[str] = ()) -> Topology:
     """Find the way to every host. Hosts named in `proxies` become hops even when no remote uses them."""
-    topology = Topology()
+    topology = Topology(configs=tuple(sorted({host.options.config for host in hosts.values() if host.options.config})))
     for name, host in hosts.items():
         try:
             topology.last_hop[name] = _last_hop(topology, hosts, host, ())
@@ -288,7 +290,8 @@ def _hop_lines(hop: Hop, control: Path, known_hosts: Path, connect_timeout: int)
             "ServerAliveInterval 10",
             f"ConnectTimeout {connect_timeout}",
         ]
-        lines += [f'Match originalhost {hop.target} exec "test -z \\"${OPENING}\\""', f"  {guard}"]
+        # Not quoted for the shell: OpenSSH knows no escaped quotes here. Without a value it is a `test` of "-z".
+        lines += [f'Match originalhost {hop.target} exec "test -z ${OPENING}"', f"  {guard}"]
         if hop.target != hop.spec.rpartition("@")[2].partition(":")[0].strip("[]"):
             parsed = _JUMP.match(hop.name)
             if parsed is not None:
@@ -334,12 +337,13 @@ def remote_options(host: Host, topology: Topology, *, known_hosts: Path) -> list
         # Says "Authenticated to ..." on standard error, which tells a log-in that hangs from one that never came.
         "LogLevel=VERBOSE",
         *(option.replace(" ", "=", 1) for option in _COMMON),
+        # It may share its address with a proxy, whose shared connection is not meant for it.
+        "ControlPath=none",
     ]
     if last_hop is not None:
         ours.append(f"ProxyJump={last_hop.spec}")
     elif any(hop.target == host.address for hop in topology.hops.values()):
-        # It shares its address with a proxy, whose shared connection is not meant for it.
-        ours += ["ProxyCommand=none", "ControlPath=none"]
+        ours.append("ProxyCommand=none")
     return [*host.options.rest, *(word for option in ours for word in ("-o", option))]
 
 

@@ -89,14 +89,9 @@ def make(entry: Entry, topology: Topology, known_hosts: Path, workdir: Workdir, 
             made["kept"] = str(kept)
             # The second look does without: a kept connection may be dead and not know it.
             if look.number == 1 and not look.fresh:
-                options += [
-                    "-o",
-                    "ControlMaster=auto",
-                    "-o",
-                    f"ControlPersist={look.keep}",
-                    "-o",
-                    f"ControlPath={kept}",
-                ]
+                # In front, because ssh takes the first value it meets.
+                ways = ("ControlMaster=auto", f"ControlPersist={look.keep}", f"ControlPath={kept}")
+                options = [*(word for way in ways for word in ("-o", way)), *options]
         made["path"] = [{"name": hop.name, "spec": hop.spec} for hop in (*last.path, last)] if last else []
         made["ssh_args"] = shlex.join(["-F", str(config), *options])
         made["address"], made["port"] = entry.host.address, entry.host.port

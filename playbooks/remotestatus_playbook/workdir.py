@@ -49,12 +49,11 @@ class Workdir:
 
     def write_ssh(self, topology: Topology, known_hosts: Path, *, connect_timeout: int = 12) -> None:
         """Write both configurations."""
-        extra = sorted({host.options.config for host in _hosts(topology) if host.options.config})
         text = write_config(
             topology,
             control=self.control,
             known_hosts=known_hosts,
-            user_configs=[*extra, *USER_CONFIGS],
+            user_configs=[*topology.configs, *USER_CONFIGS],
             connect_timeout=connect_timeout,
         )
         self.ssh_config.write_text(text)
@@ -118,7 +117,3 @@ def make_private_directory() -> Path:
         except OSError:
             continue
     raise OSError(f"no private directory could be made in any of {', '.join(filter(None, candidates))}")
-
-
-def _hosts(topology: Topology) -> list[Any]:
-    return [hop.host for hop in topology.hops.values() if hop.host is not None]

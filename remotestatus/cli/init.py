@@ -102,7 +102,7 @@ def command(
         vault = vault_password_file
     elif remotes or not asks:
         vault = vault_password_file
-        answers = _answer_by_flags(proxy, proxy_name, proxy_key, remotes, key)
+        answers = _answer_by_flags(proxy, proxy_name, proxy_key, remotes)
     else:
         _refuse_existing(directory, write_inventory(Answers()), force=force)
         password_login, vault, answers, every, title = _ask(
@@ -134,7 +134,7 @@ def _duration(text: str) -> timedelta:
 
 
 def _answer_by_flags(
-    proxy: str | None, proxy_name: str | None, proxy_key: str | None, remotes: Iterable[str], key: str | None
+    proxy: str | None, proxy_name: str | None, proxy_key: str | None, remotes: Iterable[str]
 ) -> Answers:
     problems: list[Problem] = []
     jump = _flag("--proxy", proxy, lambda text: _new_proxy(text, proxy_name, proxy_key), problems) if proxy else None
@@ -150,7 +150,6 @@ def _answer_by_flags(
             "there is nothing to write: this is no terminal to ask in, so say it by flags, for example --proxy "
             "tunnels@proxy.example.com --remote north-camera=camera@8001, or --from-ssh-config"
         )
-    del key
     return Answers(proxies=(jump,) if jump else (), remotes=tuple(found))
 
 

@@ -2,18 +2,21 @@
 What several commands share: the options that say where the inventory is, and opening it.
 
 `with_inventory` adds -i, --limit and the Vault options to a command and hands it an AnsibleSource as `source`;
-`open_inventory` reads and validates it without connecting to anything.
+`open_inventory` reads and validates it without connecting to anything. `remote_argument` is a remote's name, completed
+by the shell from what the history knows, and `choose` finds the one that was meant.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
 
-from remotestatus.errors import ConfigurationError
+from remotestatus.cli.completion import complete_names
+from remotestatus.errors import ConfigurationError, Problem
 from remotestatus.playbook import AnsibleSource
 
 DEFAULT_INVENTORY = Path("inventory")
@@ -69,3 +72,49 @@ def open_inventory(source: AnsibleSource) -> "Any":
 
     with Playbooks(source) as playbooks:
         return read_inventory(source, playbooks)
+
+
+def remote_argument(
+    name: str = "name", *, nargs: int = 1, required: bool = True, proxies: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the argument REMOTE (`nargs=-1`: any number of them) to a command; `proxies` may stand there too."""
+    metavar = "REMOTE" if nargs == 1 else "REMOTE..."
+    return click.argument(
+        name,
+        nargs=nargs,
+        required=required,
+        metavar=metavar if required else f"[{metavar}]",
+        shell_complete=functools.partial(complete_names, proxies=proxies),
+    )
+
+
+def choose(names: Iterable[str], known: Iterable[tuple[str, str]]) -> list[str]:
+    """
+    The names that are meant, each once; `known` are all names with their nicknames, which may be given instead.
+
+    Raises ConfigurationError for those that nothing is called, with the nearest name.
+    """
+    nicknames = dict(known)
+    called: dict[str, list[str]] = {}
+    for name, nickname in nicknames.items():
+        called.setdefault(nickname.casefold(), []).append(name)
+    chosen, problems = [], []
+    for wanted in names:
+        same = called.get(wanted.casefold(), []) if wanted else []
+        if wanted in nicknames:
+            chosen.append(wanted)
+        elif len(same) == 1:
+            chosen.append(same[0])
+        else:
+            near = get_close_matches(wanted, nicknames, n=1)
+            guess = f"did you mean {near[0]}?" if near else f"there are: {_some(nicknames)}"
+            problems.append(Problem(wanted, f"not in the inventory; {guess}"))
+    if problems:
+        what = "there is no such remote" if len(problems) == 1 else f"{len(problems)} names are no remotes"
+        raise ConfigurationError(what, problems)
+    return list(dict.fromkeys(chosen))
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from remotestatus.diagnosis import diagnose
@@ -96,12 +97,12 @@ def fleet_of(history: History) -> Fleet:
             )
             remote = replace(remote, path=tuple(hidden_by))
         remotes.append(remote)
-    return Fleet(tuple(remotes), proxies, FleetSettings(every=_frequency(history)))
+    return Fleet(tuple(remotes), proxies, FleetSettings().model_copy(update={"every": _frequency(history)}))
 
 
 def _frequency(history: History) -> timedelta:
     starts = [round_.started_at for round_ in history.rounds(_ROUNDS_FOR_FREQUENCY)]
-    gaps = [(newer - older).total_seconds() for newer, older in zip(starts, starts[1:], strict=False)]
+    gaps = [(newer - older).total_seconds() for newer, older in pairwise(starts)]
     if len(gaps) < _FEWEST_GAPS:
         return FleetSettings().every
     return timedelta(seconds=max(1, round(statistics.median(gaps))))

@@ -113,7 +113,8 @@ def _plan(name: str, source: AnsibleSource, inventory: Inventory, user: str | No
     for path in source.vault_password_files:
         arguments += ["--vault-password-file", str(path.absolute())]
     for label in source.vault_ids:
-        arguments += ["--vault-id", label]
+        name_of, at, place = label.rpartition("@")
+        arguments += ["--vault-id", f"{name_of}{at}{Path(place).absolute()}" if Path(place).is_file() else label]
     if source.limit is not None:
         arguments += ["--limit", source.limit]
     return Schedule(

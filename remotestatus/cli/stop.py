@@ -1,9 +1,9 @@
 """
 Stops a command cleanly when it is asked to: once to come to an end, twice to end at once.
 
-Inside `with stop_on_signal() as stop`, a first SIGTERM, SIGINT or SIGHUP only makes `stop.asked()` true, and whoever works asks
-for it and tidies up. A second one ends the work wherever it is, by an exception, so that what it started is still
-ended and removed. Handlers also make the signals work as process 1 of a container, which would else ignore them.
+Inside `with stop_on_signal() as stop`, a first SIGTERM, SIGINT or SIGHUP only makes `stop.asked()` true, and whoever
+works asks for it and tidies up. A second one ends the work wherever it is, by an exception, so that what it started is
+still ended and removed. Handlers also make the signals work as process 1 of a container, which would else ignore them.
 """
 
 import signal

@@ -6,7 +6,7 @@ verdict does. A dead proxy is one entry with the number of remotes behind it, as
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rich.console import Console
 from rich.text import Text
@@ -51,15 +51,9 @@ def print_summary(finished: Finished, console: Console) -> None:
     report = recall(inventory.fleet, inventory.database, now(), inventory.limited_to).report
     screen = screen_of(console)
     print_lines(console, fleet_lines(report, screen, fold=True, fold_up=report.summary["up"] > UP_LISTED))
-    print_lines(
-        console,
-        screen.paragraph(
-            f"Round {finished.round.id} took {finished.round.seconds:.1f} s. Page: {inventory.site / 'index.html'}"
-        )
-        if screen.width is None
-        else [screen.text(f"Round {finished.round.id} took {finished.round.seconds:.1f} s. Page:")]
-        + [screen.text(f"  {inventory.site / 'index.html'}")],
-    )
+    round_ = finished.round
+    page = screen.text(f"Round {round_.id} took {round_.seconds:.1f} s. Page: {inventory.site / 'index.html'}")
+    print_lines(console, [page])
 
 
 def fleet_lines(report: Report, screen: Screen, *, fold: bool, fold_up: bool = False) -> list[Text]:
@@ -101,7 +95,7 @@ def table_lines(report: Report, screen: Screen, *, fold: bool, fold_up: bool = F
 def _problem_rows(report: Report, screen: Screen, problem: Problem, *, fold: bool) -> Iterator[Sequence[Part]]:
     cause = problem.trouble.cause.value if problem.trouble else ""
     if problem.kind == "proxy":
-        since = say_duration(report.generated_at - problem.since)
+        since = _lasted(report, problem.since)
         ends = (cause, "", "", "", "", "", since, "")
         yield (screen.status(problem.status.value), (f"{problem.name} (proxy)", "bold"), *ends)
     elif problem.kind == "remote":
@@ -139,9 +133,13 @@ def _row(report: Report, screen: Screen, remote: Portrait) -> Sequence[Part]:
         str(remote.remote_port or ""),
         str(remote.virtual_port or ""),
         remote.location,
-        say_duration(report.generated_at - remote.since),
+        _lasted(report, remote.since),
         "" if month is None else say_percent(month),
     )
+
+
+def _lasted(report: Report, since: datetime) -> str:
+    return "new" if since >= report.round.started_at else say_duration(report.generated_at - since)
 
 
 def processes_text(remote: Portrait) -> str:
@@ -186,7 +184,8 @@ def problem_head(report: Report, screen: Screen, problem: Problem) -> list[Text]
         who = problem.subject
     title = problem.subject if problem.kind == "remote" and problem.subject != problem.name else ""
     place = ", ".join(filter(None, (title, problem.location)))
-    ends = f" for {say_duration(report.generated_at - problem.since)}"
+    is_new = problem.since >= report.round.started_at
+    ends = " since this round" if is_new else f" for {say_duration(report.generated_at - problem.since)}"
     if problem.kind == "proxy" and problem.affected:
         ends += f", and {_count(len(problem.affected))} behind it"
     if problem.unconfirmed:

@@ -1,0 +1,84 @@
+"""`remotestatus ack`: somebody takes care of a problem, so there are no reminders and no escalation."""
+
+from difflib import get_close_matches
+
+import click
+
+from remotestatus import outbox
+from remotestatus.cli.moments import read_end, say_local
+from remotestatus.cli.options import now, open_inventory, with_inventory
+from remotestatus.diagnosis import one_line
+from remotestatus.errors import ConfigurationError, RoundError
+from remotestatus.history import History
+from remotestatus.judge import State
+from remotestatus.notice import Acknowledgement, Subject
+from remotestatus.playbook import AnsibleSource
+from remotestatus.status import Status
+
+
+@click.command("ack")
+@click.argument("name", metavar="REMOTE", required=False)
+@with_inventory
+@click.option("--note", default="", help="Who takes care, and what is known; shown on the page.")
+@click.option("--for", "lasting", metavar="DURATION", help="For so long, for example 2h.")
+@click.option("--until", metavar="TIME", help='Until then: 22:30, or "2026-01-31 22:30".')
+@click.option("--clear", is_flag=True, help="Take it back: reminders go on.")
+@click.option("--list", "listing", is_flag=True, help="List what is acknowledged.")
+def command(
+    source: AnsibleSource,
+    name: str | None,
+    note: str,
+    lasting: str | None,
+    until: str | None,
+    *,
+    clear: bool,
+    listing: bool,
+) -> None:
+    """
+    Acknowledge the problem of a REMOTE (or proxy): no reminders and no escalation until it is over.
+
+    It is shown on the page with its note. That it gets worse is told all the same, and so is its recovery, which ends
+    the acknowledgement.
+    """
+    moment = now()
+    end = read_end(lasting, until, moment)
+    if not name and not listing:
+        raise click.UsageError("write which remote, or --list")
+    database = open_inventory(source).database
+    if not database.exists():
+        raise RoundError("no round was recorded yet, so there is nothing to acknowledge; begin with `remotestatus run`")
+    with History.open(database) as history:
+        if listing or not name:
+            _list(history)
+            return
+        subject, state = find(history, name)
+        if clear:
+            was = outbox.clear_acknowledgement(history, subject)
+            click.echo(f"{name} is no longer acknowledged." if was else f"{name} was not acknowledged.")
+            return
+        if state.status is Status.UP and state.confirmed is Status.UP:
+            raise ConfigurationError(f"{name} is up: there is nothing to acknowledge")
+        outbox.acknowledge(history, subject, Acknowledgement(moment, end, one_line(note, 300)))
+    lasts = f" until {say_local(end)}" if end else ""
+    click.echo(f"Acknowledged: {name} is {state.status}; no reminders and no escalation{lasts or ' until it is over'}.")
+
+
+def find(history: History, name: str) -> tuple[Subject, State]:
+    """The remote or proxy of this name, with its state. Raises ConfigurationError with the nearest right name."""
+    states = history.states()
+    for subject, state in sorted(states.items(), key=lambda item: item[0][0].value, reverse=True):
+        if subject[1] == name:
+            return subject, state
+    near = get_close_matches(name, [known for _, known in states], n=1)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    raise ConfigurationError(f'no remote or proxy "{name}" was looked at so far{guess}')
+
+
+def _list(history: History) -> None:
+    found = outbox.acknowledgements(history)
+    if not found:
+        click.echo("Nothing is acknowledged.")
+    for (_, name), one in sorted(found.items(), key=lambda item: item[0][1]):
+        until = f" until {say_local(one.until)}" if one.until else ""
+        note = f": {one.note}" if one.note else ""
+        click.echo(f"{name}, since {say_local(one.at)}{until}{note}")

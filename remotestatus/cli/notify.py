@@ -1,0 +1,68 @@
+"""`remotestatus notify`: where messages go, and whether they arrive."""
+
+import sys
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from remotestatus import outbox
+from remotestatus.cli.moments import say_local
+from remotestatus.cli.options import now, open_inventory, with_inventory
+from remotestatus.deliver import Destination, load_destinations, problems_of_tags, send_test
+from remotestatus.errors import ConfigurationError
+from remotestatus.history import History
+from remotestatus.notice import FailingDestination
+from remotestatus.playbook import AnsibleSource
+
+
+@click.command("notify")
+@click.argument("tag", required=False)
+@with_inventory
+@click.option("--test", is_flag=True, help="Send a test message to each destination (with this TAG).")
+def command(source: AnsibleSource, tag: str | None, *, test: bool) -> None:
+    """
+    List the destinations of messages; with --test, send each (that has the TAG) a test message.
+
+    Exit code 3 when one of them did not take it. No URL is ever printed.
+    """
+    inventory = open_inventory(source)
+    destinations = load_destinations(inventory.fleet.settings.apprise, inventory.base)
+    if not destinations:
+        raise ConfigurationError(
+            "nobody is told: remotestatus_apprise is not set; write an Apprise URL into group_vars/all, for example "
+            "mailto://… (see https://appriseit.com/services/)"
+        )
+    for problem in problems_of_tags(inventory.fleet, destinations):
+        click.echo(f"remotestatus: {problem}", err=True)
+    if tag and not any(tag in destination.tags for destination in destinations):
+        tags = sorted({known for destination in destinations for known in destination.tags})
+        raise ConfigurationError(f'no destination has the tag "{tag}"; there is {", ".join(tags) or "none"}')
+    if not test:
+        failing: dict[str, FailingDestination] = {}
+        if inventory.database.exists():
+            with History.open(inventory.database) as history:
+                failing = {one.key: one for one in outbox.failing_destinations(history)}
+        _list([one for one in destinations if not tag or tag in one.tags], failing)
+        return
+    outcomes = send_test(destinations, inventory.fleet.settings.title, tag, now())
+    for destination, attempt in outcomes:
+        if attempt.taken:
+            click.echo(f"sent    {destination.name}")
+        else:
+            hint = " Trying again will hardly help: correct its URL." if attempt.permanent else ""
+            click.echo(f"FAILED  {destination.name}: {attempt.error}.{hint}")
+    if not all(attempt.taken for _, attempt in outcomes):
+        sys.exit(3)
+
+
+def _list(destinations: list[Destination], failing: dict[str, FailingDestination]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Destination", "Service", "Tags", "State"):
+        table.add_column(heading, overflow="fold")
+    for destination in destinations:
+        problem = failing.get(destination.key)
+        state = f"fails since {say_local(problem.since)}: {problem.error}" if problem else "-"
+        service = str(destination.service.service_name)
+        table.add_row(destination.name, service, ", ".join(destination.tags) or "(everything)", state)
+    Console().print(table)

@@ -1,0 +1,232 @@
+"""`remotestatus status`: what the last round found, from the history; connects to nothing."""
+
+import json
+import sys
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from remotestatus import outbox
+from remotestatus.cli.details import Dossier, dossier_lines, dossier_values
+from remotestatus.cli.options import now, open_inventory, with_inventory
+from remotestatus.cli.recall import Recalled, fleet_of, open_history, recall_from
+from remotestatus.cli.screen import make_console, print_lines, screen_of
+from remotestatus.cli.summary import (
+    fleet_lines,
+    is_overdue,
+    overdue_sentence,
+    round_sentence,
+    unseen_lines,
+)
+from remotestatus.duration import say_duration
+from remotestatus.errors import ConfigurationError, RemotestatusError, RoundError
+from remotestatus.formats.status_json import write_status
+from remotestatus.history import History
+from remotestatus.inventory import Inventory
+from remotestatus.judge import Kind
+from remotestatus.playbook import AnsibleSource
+from remotestatus.portrait import Portrait
+from remotestatus.problems import ProxyLine
+from remotestatus.report import Report
+from remotestatus.status import Status
+
+UP, DEGRADED, DOWN, UNKNOWN = 0, 1, 2, 3
+"""Exit codes, as Nagios plugins have them: https://nagios-plugins.org/doc/guidelines.html"""
+
+_NAGIOS = {UP: "OK", DEGRADED: "WARNING", DOWN: "CRITICAL", UNKNOWN: "UNKNOWN"}
+_CODES = {Status.UP: UP, Status.DEGRADED: DEGRADED, Status.DOWN: DOWN, Status.UNKNOWN: UNKNOWN}
+_WORST_FIRST = (DOWN, UNKNOWN, DEGRADED, UP)
+
+
+@click.command()
+@click.argument("name", metavar="[REMOTE]", required=False)
+@with_inventory
+@click.option(
+    "--database",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Read this history and no inventory: faster, and names only.",
+)
+@click.option(
+    "--why", is_flag=True, help="With REMOTE: each decision to tell or not to tell somebody, with its reason."
+)
+@click.option("-a", "--all", "everything", is_flag=True, help="Fold nothing: one line for each remote.")
+@click.option("--json", "as_json", is_flag=True, help="JSON: the same document as the page's status.json.")
+@click.option("--nagios", is_flag=True, help="Only one line, as a Nagios (Icinga, Checkmk) plugin prints it.")
+def command(
+    source: AnsibleSource,
+    name: str | None,
+    database: Path | None,
+    why: bool,
+    everything: bool,
+    as_json: bool,
+    nagios: bool,
+) -> None:
+    """
+    Show what the last round found; with REMOTE (or a proxy's name) everything about that one.
+
+    Connects to nothing and reads only the history. Remotes that share one cause, for example a proxy that does not
+    answer, are one line.
+
+    \b
+    Exit codes, the worst that applies, as Nagios plugins have them:
+      0  everything is up, or in maintenance
+      1  something is degraded: reachable, but a process, limit or check is wrong
+      3  something is unknown: it could not be looked at
+      2  something is down, a proxy too
+      3  the last round is overdue, or there is nothing to tell: always
+    """
+    if why and not name:
+        raise click.UsageError("--why needs the name of a remote or proxy")
+    if as_json and nagios:
+        raise click.UsageError("--json and --nagios exclude each other")
+    try:
+        code = _show(source, name, database, why=why, everything=everything, as_json=as_json, nagios=nagios)
+    except RemotestatusError as error:
+        # What cannot be told is unknown, whatever the reason; 2 would say that something is down.
+        error.exit_code = UNKNOWN
+        if not nagios:
+            raise
+        click.echo(f"REMOTESTATUS UNKNOWN: {_one_line(str(error))}")
+        code = UNKNOWN
+    except Exception as error:
+        # A plugin's traceback would be taken for a warning: Python exits with 1.
+        if not nagios:
+            raise
+        click.echo(f"REMOTESTATUS UNKNOWN: {_one_line(f'{type(error).__name__}: {error}')}")
+        code = UNKNOWN
+    sys.exit(code)
+
+
+def _show(
+    source: AnsibleSource,
+    name: str | None,
+    database: Path | None,
+    *,
+    why: bool,
+    everything: bool,
+    as_json: bool,
+    nagios: bool,
+) -> int:
+    moment = now()
+    inventory: Inventory | None = None
+    if database is None:
+        inventory = open_inventory(source)
+        database = inventory.database
+    with open_history(database) as history:
+        fleet = inventory.fleet if inventory else fleet_of(history)
+        limit = inventory.limited_to if inventory and not name else None
+        recalled = recall_from(history, fleet, moment, limit)
+        if name:
+            dossier = _dossier(history, recalled, name, moment)
+            return _show_one(dossier, why=why, as_json=as_json, nagios=nagios)
+    code = exit_code(recalled.report)
+    if not recalled.report.remotes:
+        code = UNKNOWN
+    if as_json:
+        sys.stdout.write(write_status(recalled.report))
+    elif nagios:
+        click.echo(nagios_line(recalled.report, code))
+    else:
+        _print_fleet(recalled, everything=everything)
+    return code
+
+
+def exit_code(report: Report) -> int:
+    """The worst that applies: overdue, then down, unknown, degraded, up."""
+    if is_overdue(report):
+        return UNKNOWN
+    codes = {_CODES[remote.status] for remote in report.remotes if remote.maintenance is None}
+    for proxy in report.proxies:
+        behind = [remote for remote in report.remotes if proxy.name in remote.path]
+        if not behind or any(remote.maintenance is None for remote in behind):
+            codes.add(_CODES[proxy.status])
+    return next((code for code in _WORST_FIRST if code in codes), UP)
+
+
+def nagios_line(report: Report, code: int) -> str:
+    """The fleet in one line: status, what is wrong, and performance data."""
+    verdict = report.verdict
+    if is_overdue(report):
+        age = say_duration(report.generated_at - report.round.finished_at)
+        verdict = f"the last round ended {age} ago, one is due every {say_duration(report.every)}; then: {verdict}"
+    counts = " ".join(f"{word}={report.summary[word]}" for word in ("up", "degraded", "down", "unknown", "maintenance"))
+    return f"REMOTESTATUS {_NAGIOS[code]}: {_one_line(verdict)} | {counts}"
+
+
+def _one_line(text: str) -> str:
+    # A bar would begin the performance data.
+    return " ".join(text.replace("|", "/").split())
+
+
+def _print_fleet(recalled: Recalled, *, everything: bool) -> None:
+    console = make_console()
+    screen, report = screen_of(console), recalled.report
+    stale = screen.paragraph((overdue_sentence(report), "bold red")) if is_overdue(report) else []
+    print_lines(console, [*stale, *([Text()] if stale else [])])
+    print_lines(console, fleet_lines(report, screen, fold=not everything))
+    print_lines(console, unseen_lines(recalled.unseen, screen))
+    print_lines(console, stale or screen.paragraph(round_sentence(report)))
+
+
+# -- one remote or proxy -----------------------------------------------------------------------------------------------
+
+
+def _dossier(history: History, recalled: Recalled, name: str, moment: datetime) -> Dossier:
+    report = recalled.report
+    subject = _find(recalled, name)
+    kind = Kind.REMOTE if isinstance(subject, Portrait) else Kind.PROXY
+    known = outbox.acknowledgements(history).get((kind, subject.name))
+    return Dossier(
+        report=report,
+        state=recalled.material.states[kind, subject.name],
+        subject=subject,
+        incidents=(
+            subject.incidents
+            if isinstance(subject, Portrait)
+            else tuple(one for one in report.incidents if (one.kind, one.name) == (kind, subject.name))
+        ),
+        messages=tuple(outbox.messages_about(history, (kind, subject.name))),
+        decisions=tuple(outbox.decisions_about(history, (kind, subject.name))),
+        acknowledgement=known if known and known.holds(moment) else None,
+    )
+
+
+def _find(recalled: Recalled, name: str) -> Portrait | ProxyLine:
+    report = recalled.report
+    everyone: tuple[Portrait | ProxyLine, ...] = (*report.remotes, *report.proxies)
+    for one in everyone:
+        if one.name == name:
+            return one
+    called = [remote for remote in report.remotes if remote.nickname and remote.nickname.lower() == name.lower()]
+    if len(called) == 1:
+        return called[0]
+    if name in recalled.unseen:
+        raise RoundError(f"{name} was not looked at yet; `remotestatus run --limit {name}` looks at it")
+    near = get_close_matches(name, [one.name for one in everyone], n=1)
+    guess = f"; did you mean {near[0]}?" if near else "; `remotestatus status --all` lists them"
+    raise ConfigurationError(f"there is no remote or proxy {name}{guess}")
+
+
+def _show_one(dossier: Dossier, *, why: bool, as_json: bool, nagios: bool) -> int:
+    report, subject = dossier.report, dossier.subject
+    code = UP if dossier.word == "maintenance" else _CODES[dossier.state.status]
+    if is_overdue(report):
+        code = UNKNOWN
+    if as_json:
+        click.echo(json.dumps(dossier_values(dossier), ensure_ascii=False, indent=1))
+    elif nagios:
+        said = f"{subject.name} is {dossier.word} for {say_duration(dossier.now - dossier.state.since)}"
+        if subject.trouble:
+            said += f": {subject.trouble.message}"
+        if is_overdue(report):
+            said = f"the last round ended {say_duration(dossier.now - report.round.finished_at)} ago; then: {said}"
+        click.echo(f"REMOTESTATUS {_NAGIOS[code]}: {_one_line(said)}")
+    else:
+        console = make_console()
+        screen = screen_of(console)
+        stale = screen.paragraph((overdue_sentence(report), "bold red")) if is_overdue(report) else []
+        print_lines(console, [*stale, *([Text()] if stale else []), *dossier_lines(dossier, screen, why=why)])
+    return code

@@ -1,0 +1,62 @@
+"""
+Reads the inventory as far as it can be read, for all the checks that need it.
+
+Takes where it is; what Ansible says of each host (key files, whether there is a password) is kept beside the validated
+inventory. A wrong value is a Result, and the examination goes on with its default.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from remotestatus.doctor.result import Result, fine, wrong
+from remotestatus.errors import ConfigurationError
+from remotestatus.inventory import Inventory, read_leniently
+from remotestatus.playbook import AnsibleSource, Playbooks
+
+
+@dataclass
+class Patient:
+    """The inventory and what is known of its hosts; `inventory` is None when it could not be read at all."""
+
+    source: AnsibleSource
+    playbooks: Playbooks
+    inventory: Inventory | None = None
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def with_password(self) -> int:
+        """How many hosts are logged in to with a password."""
+        return sum(bool(host.get("password")) for host in self.hosts.values())
+
+    @property
+    def by_ssh(self) -> list[str]:
+        """The hosts that are reached by SSH, as far as the limit leaves them."""
+        assert self.inventory is not None
+        return [
+            name
+            for name, host in self.hosts.items()
+            if host.get("connection") == "ssh" and name in self.inventory.limited_to
+        ]
+
+
+def read_patient(patient: Patient) -> Iterator[Result]:
+    """Read the inventory into the patient, and say everything that is wrong with it."""
+    try:
+        inventory, problems = read_leniently(patient.source, patient.playbooks)
+    except ConfigurationError as error:
+        patient.problems += [str(problem) for problem in error.problems] or [error.summary]
+        for text in patient.problems:
+            yield wrong(text)
+        return
+    patient.inventory = inventory
+    patient.hosts = json.loads((patient.playbooks.workdir / "inventory.json").read_text())["hosts"]
+    patient.problems += [str(problem) for problem in problems]
+    for text in patient.problems:
+        yield wrong(text)
+    remotes, proxies = len(inventory.fleet.remotes), len(inventory.fleet.proxies)
+    counted = f"{remotes} remote{'s' if remotes != 1 else ''}, {proxies} prox{'ies' if proxies != 1 else 'y'}"
+    if not problems:
+        yield fine(f"the inventory {patient.source} is valid: {counted}")

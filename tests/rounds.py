@@ -1,0 +1,59 @@
+"""
+Runs rounds over a lab, as a timer would, and reads back what they recorded.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from remotestatus.history import History
+from remotestatus.judge import Kind, State
+from remotestatus.reading import Reading
+from remotestatus.status import Cause
+from tests.lab import Command, Lab
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What one round recorded: the readings by name, the states, how long it took in seconds, and what it printed."""
+
+    readings: Mapping[str, Reading]
+    states: Mapping[tuple[Kind, str], State]
+    seconds: float
+    printed: str
+
+    @property
+    def causes(self) -> dict[str, Cause | None]:
+        """The first cause of every remote; None for one that is up."""
+        return {name: reading.trouble.cause if reading.trouble else None for name, reading in self.readings.items()}
+
+    @property
+    def proxy_causes(self) -> dict[str, Cause | None]:
+        """The same for every proxy."""
+        return {
+            name: state.troubles[0].cause if state.troubles else None
+            for (kind, name), state in self.states.items()
+            if kind is Kind.PROXY
+        }
+
+    def words(self, name: str) -> str:
+        """Everything people are told of one remote: message, hint and the line of evidence."""
+        trouble = self.readings[name].trouble
+        return f"{trouble.message} {trouble.hint} {trouble.detail}" if trouble else ""
+
+
+def run_round(lab: Lab, remotestatus: Command, inventory: Path, *, timeout: float = 120) -> Recorded:
+    """Run one round, which has to succeed whatever it finds."""
+    started = time.monotonic()
+    done = remotestatus("run", "-i", inventory, timeout=timeout)
+    seconds = time.monotonic() - started
+    assert done.returncode == 0, done.stdout + done.stderr
+    with History.open(lab.directory / "history.sqlite3") as history:
+        return Recorded(history.readings(), history.states(), seconds, done.stdout)
+
+
+def forget_key(lab: Lab, name: str) -> None:
+    """Take the trusted host key of one host away."""
+    lines = lab.known_hosts.read_text().splitlines(keepends=True)
+    lab.known_hosts.write_text("".join(line for line in lines if not line.startswith(f"{name} ")))
