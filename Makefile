@@ -21,13 +21,16 @@ bench: $(INSTALLED)  ## compares a round with pdsh, clush and stock Ansible
 	./tests/prepare --bench
 	$(BIN)/python -m tests.bench
 
-pictures: $(INSTALLED)  ## makes docs/ pictures from the demo
+pictures: $(INSTALLED)  ## takes the pictures in docs/ from the demo
 	./tests/prepare
-	$(BIN)/python -m tests.pictures
+	rm -rf demo-fleet
+	$(BIN)/remotestatus demo demo-fleet
+	$(BIN)/python -m tests.take_pictures docs demo-fleet/site
 
 $(INSTALLED): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	# Without Debian's python3-venv there is no pip in a new environment: the system's own pip puts it there.
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable '.[demo]' --group dev
 	touch $@
 

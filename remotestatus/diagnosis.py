@@ -263,7 +263,8 @@ _SENTENCES: dict[Cause, tuple[str, str]] = {
     ),
     Cause.AUTHENTICATION_FAILED: (
         "{name} refuses the log-in of {login}.",
-        "`remotestatus ssh {name}` does the same by hand; check ansible_user, the key or password, and authorized_keys on {name}.",
+        "`remotestatus ssh {name}` does the same by hand; check ansible_user, the key or password, and authorized_keys "
+        "on {name}.",
     ),
     Cause.CONNECTION_LOST: (
         "The connection to {to} broke in the middle.",
@@ -322,7 +323,7 @@ _PROXY_HINTS: dict[Cause, str] = {
     Cause.HOST_KEY_UNKNOWN: "Compare fingerprints and trust it: `remotestatus trust {name}`.",
     Cause.HOST_KEY_CHANGED: "If the proxy was reinstalled, remove its line from the known_hosts file and run "
     "`remotestatus trust {name}`; if not, do not connect: someone else may answer in its place.",
-    Cause.AUTHENTICATION_FAILED: "`ssh -p {port} {user}{address}` does the same by hand; check ansible_user and the private key file, "
-    "and authorized_keys on the proxy.",
+    Cause.AUTHENTICATION_FAILED: "`ssh -p {port} {user}{address}` does the same by hand; check ansible_user and the "
+    "private key file, and authorized_keys on the proxy.",
     Cause.CONNECTION_LOST: "Look at sshd's log on {name}; it drops connections over MaxStartups.",
 }

@@ -18,13 +18,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from remotestatus.diagnosis import Trouble
 from remotestatus.errors import RoundError
-from remotestatus.judge import Kind, State, Transition, Verdict
+from remotestatus.judge import Kind, State, Subject, Transition, Verdict
 from remotestatus.reading import Reading
 from remotestatus.schema import MIGRATIONS
 from remotestatus.status import Cause, Status
 from remotestatus.uptime import DayShare
-
-Subject = tuple[Kind, str]
 
 SAMPLES_KEPT = 300
 """Connect times kept per remote, for the chart."""
@@ -166,9 +164,9 @@ class History:
         readings: Iterable[Reading],
         days: Iterable[tuple[Subject, DayShare]] = (),
         gone: Iterable[Subject] = (),
-    ) -> int:
+    ) -> Round:
         """
-        Record one round and return its number. Call inside `transaction()` to record its messages with it.
+        Record one round and return it with its number. Call inside `transaction()` to record its messages with it.
 
         `gone` are subjects that are no longer in the inventory: they keep their history and leave the page.
         """
@@ -193,7 +191,7 @@ class History:
                     (write_time(round_.finished_at), kind, name),
                 )
             db.execute("DELETE FROM rounds WHERE id <= ?", (number - ROUNDS_KEPT,))
-        return number
+        return replace(round_, id=number)
 
     def _record_verdict(self, db: sqlite3.Connection, number: int, verdict: Verdict) -> None:
         state = verdict.state

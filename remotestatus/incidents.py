@@ -11,10 +11,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from remotestatus.diagnosis import Trouble
-from remotestatus.judge import Kind, State, Transition
+from remotestatus.judge import Kind, State, Subject, Transition
 from remotestatus.status import Cause, Status
-
-Subject = tuple[Kind, str]
 
 
 @dataclass(frozen=True, slots=True)

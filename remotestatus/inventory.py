@@ -1,8 +1,8 @@
 """
-Asks Ansible for the inventory, and validates everything of ours in it.
+Makes a Fleet of the inventory, and validates everything of ours in it.
 
-Takes where the inventory is; returns the Fleet, or raises one ConfigurationError that holds every problem. Connects
-to nothing. Ansible itself evaluates the variables (`playbooks/inventory.yml`), so groups, group_vars, Vault, dynamic
+Takes what `playbooks/inventory.yml` said of every host; returns the Fleet, or raises one ConfigurationError that holds
+every problem. Connects to nothing. Ansible itself evaluated the variables, so groups, group_vars, Vault, dynamic
 inventories and templates mean what they mean in any play.
 """
 
@@ -17,7 +17,6 @@ from pydantic import BaseModel, ValidationError
 
 from remotestatus.errors import ConfigurationError, Problem
 from remotestatus.maintenance import problem_of
-from remotestatus.playbook import AnsibleSource, Playbooks
 from remotestatus.reference import nearest
 from remotestatus.remote import Fleet, Proxy, Remote
 from remotestatus.settings import PREFIX, SECRET_SETTINGS, FleetSettings, RemoteSettings, fleet_names, remote_names
@@ -34,13 +33,15 @@ class Ways:
     How plain `ssh` reaches each host; made by the playbook, which alone knows how SSH paths are written.
 
     `blocks` of ssh_config(5) by the name of a host or proxy, and the `end` that follows them with `ssh -F`. Through
-    the round's own configuration, these arguments of ssh lead to `hosts`, by name, and to `proxies`, by alias.
+    the round's own configuration, these arguments of ssh lead to `hosts`, by name, and to `proxies`, by alias. Those of
+    `mapped` go with a host whose port is mapped to another place.
     """
 
     blocks: Mapping[str, str] = field(default_factory=dict)
     end: str = ""
     hosts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     proxies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    mapped: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +75,25 @@ class Inventory:
         return self.base / Path(path).expanduser()
 
 
-def read_inventory(source: AnsibleSource, playbooks: Playbooks) -> Inventory:
+def read_inventory(described: Mapping[str, Any]) -> Inventory:
     """
-    Read and validate the inventory.
+    Read and validate the inventory, as `Playbooks.describe_inventory` gives it.
 
-    Raises ConfigurationError with all problems at once: what Ansible could not read, an empty inventory, unknown or
-    wrong variables, a limit that matches nothing.
+    Raises ConfigurationError with all problems at once: no remotes, unknown or wrong variables, missing files.
     """
-    inventory, problems = read_leniently(source, playbooks)
+    inventory, problems = read_leniently(described)
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ConfigurationError(f"the inventory {source} has {count}", problems)
+        raise ConfigurationError(f"the inventory {described['source']} has {count}", problems)
     return inventory
 
 
-def read_leniently(source: AnsibleSource, playbooks: Playbooks) -> tuple[Inventory, tuple[Problem, ...]]:
+def read_leniently(described: Mapping[str, Any]) -> tuple[Inventory, tuple[Problem, ...]]:
     """
     Read the inventory and return it with its problems: where a value is wrong, the default stands in its place.
 
     For the doctor, who goes on to look for more. Raises ConfigurationError for what leaves no inventory at all.
     """
-    _must_exist(source)
-    described = playbooks.read_inventory()
     hosts: dict[str, Any] = described["hosts"]
     problems = _Problems(hosts)
     remotes = []
@@ -122,12 +120,12 @@ def read_leniently(source: AnsibleSource, playbooks: Playbooks) -> tuple[Invento
         )
         for proxy in described["proxies"]
     )
-    base = source.base
+    base = Path(described["base"])
     _check_files(hosts, base, problems)
     if not remotes and not problems:
         raise ConfigurationError(
-            f"the inventory {source} has no remotes: every host of it is in the group `{PROXIES}`, or there is none; "
-            "add a host outside that group"
+            f"the inventory {described['source']} has no remotes: every host of it is in the group `{PROXIES}`, or "
+            "there is none; add a host outside that group"
         )
     inventory = Inventory(
         fleet=Fleet(tuple(remotes), proxies, fleet_settings),
@@ -137,18 +135,6 @@ def read_leniently(source: AnsibleSource, playbooks: Playbooks) -> tuple[Invento
         passwords=frozenset(name for name, host in hosts.items() if host.get("password")),
     )
     return inventory, tuple(problems)
-
-
-def _must_exist(source: AnsibleSource) -> None:
-    missing = [path for path in source.paths if not path.exists()]
-    if missing:
-        listed = ", ".join(str(path) for path in missing)
-        raise ConfigurationError(
-            f"there is no inventory at {listed}; name it with -i, or make one with `remotestatus init`"
-        )
-    for path in source.paths:
-        if path.is_dir() and not any(path.iterdir()):
-            raise ConfigurationError(f"the inventory {path} is an empty folder; make one with `remotestatus init`")
 
 
 class _Problems:

@@ -38,6 +38,10 @@ class Kind(StrEnum):
     PROXY = "proxy"
 
 
+Subject = tuple[Kind, str]
+"""What a State or Transition is about: a remote or proxy, by its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How many rounds in a row it takes before people are told."""

@@ -17,6 +17,11 @@ FEWEST_SUSPECT = 3
 FEWEST_AT_ONCE = 40
 """So many remotes are asked at the same time in any case: half a fleet of 40 may hang without delaying the rest."""
 
+FEW_AT_ONCE = 8
+"""Even a stock sshd that several remotes share takes so many log-ins at the same time (MaxStartups 10:30:100)."""
+
+_SILENT = frozenset({Cause.TUNNEL_STALE, Cause.CONNECTION_TIMEOUT, Cause.PROBE_TIMEOUT})
+
 _FINAL = frozenset(
     {
         # Trying again could only lock us out, or is answered the same way.
@@ -38,6 +43,16 @@ def choose_forks(setting: int | str, remotes: int) -> int:
     if isinstance(setting, int):
         return setting
     return max(1, min(remotes, max(FEWEST_AT_ONCE, min(100, remotes // 4))))
+
+
+def choose_forks_again(readings: Mapping[str, Reading], names: Sequence[str], forks: int) -> int:
+    """
+    How many are looked at again at the same time: all that only wait for a timeout, and few of those that get further.
+
+    Too many at once may be what made them fail, and those that time out must not queue up behind each other.
+    """
+    waiting = sum((trouble := readings[name].trouble) is not None and trouble.cause in _SILENT for name in names)
+    return min(max(forks, FEW_AT_ONCE), waiting + FEW_AT_ONCE)
 
 
 def look_again(remotes: Sequence[Remote], readings: Mapping[str, Reading], number: int) -> list[str]:

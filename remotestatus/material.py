@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Protocol
 
 from remotestatus.drawings import ConnectTime
-from remotestatus.incidents import Acknowledgement, Subject
-from remotestatus.judge import State, Transition
+from remotestatus.incidents import Acknowledgement
+from remotestatus.judge import State, Subject, Transition
 from remotestatus.reading import Reading
 from remotestatus.remote import Fleet
 from remotestatus.uptime import DayShare

@@ -17,13 +17,11 @@ from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from remotestatus.duration import say_duration
-from remotestatus.judge import Kind, State
+from remotestatus.judge import Kind, State, Subject
 from remotestatus.maintenance import CommandWindow, OpenWindow, window_of_proxy, window_of_remote
 from remotestatus.remote import Fleet, Remote
 from remotestatus.settings import Escalation, QuietHours, RemoteSettings
 from remotestatus.status import Cause, Status
-
-Subject = tuple[Kind, str]
 
 FAILING_IS_TOLD_AFTER = timedelta(days=1)
 """A destination that fails so long is told to the others."""

@@ -17,9 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from remotestatus.diagnosis import one_line
 from remotestatus.history import History, read_time, write_time
-from remotestatus.judge import Kind
+from remotestatus.judge import Kind, Subject
 from remotestatus.maintenance import CommandWindow
-from remotestatus.notice import Acknowledgement, Decision, FailingDestination, Gist, Memory, Plan, Subject, Told
+from remotestatus.notice import Acknowledgement, Decision, FailingDestination, Gist, Memory, Plan, Told
 from remotestatus.remote import Fleet
 from remotestatus.wording import Message, Tone, Waiting, write
 

@@ -9,6 +9,7 @@ that each remote's probe left whole, never events, which ansible-runner may drop
 import ctypes
 import hashlib
 import json
+import locale
 import os
 import re
 import shlex
@@ -134,8 +135,13 @@ class Playbooks:
                         subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
                 shutil.rmtree(folder)
 
-    def read_inventory(self) -> dict[str, Any]:
-        """Evaluate the inventory; raises ConfigurationError with what Ansible says is wrong with it."""
+    def describe_inventory(self) -> dict[str, Any]:
+        """
+        Evaluate the inventory, with `base`, where relative paths start, and `source`, what to call it.
+
+        Raises ConfigurationError with what Ansible says is wrong with it, or with a limit that matches nothing.
+        """
+        _must_exist(self.source)
         code, output = self._run("inventory.yml", limit=self.source.limit)
         found = self.workdir / "inventory.json"
         problems = _inventory_problems(output)
@@ -149,8 +155,7 @@ class Playbooks:
             raise ConfigurationError(f"the inventory {self.source} has {count}", listed)
         if not found.exists():
             raise ConfigurationError(f"the inventory {self.source} has no hosts; add remotes to it")
-        described: dict[str, Any] = json.loads(found.read_text())
-        return described
+        return {**json.loads(found.read_text()), "base": str(self.source.base), "source": str(self.source)}
 
     def look(
         self,
@@ -276,6 +281,7 @@ class Playbooks:
             "ANSIBLE_DEPRECATION_WARNINGS": "False",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_VERBOSITY": "0",
+            **({} if _locale_is_utf8() else {"LC_ALL": "C.UTF-8"}),
         }
         if self.control is not None:
             environment["REMOTESTATUS_CONTROL"] = str(self.control)
@@ -296,16 +302,9 @@ class Playbooks:
 
     def _end_leftovers(self) -> None:
         """End what Ansible left running, except the shared connections, which outlive a single look."""
-        processes = self._descendants()
-        spared: set[int] = set()
-        for process in processes:
+        for process in self._descendants():
             with suppress(psutil.Error):
-                if _is_shared_connection(process, self.workdir, self.control):
-                    # With its children: a kept connection to a remote passes its proxy in a process of its own.
-                    spared |= {process.pid, *(child.pid for child in process.children(recursive=True))}
-        for process in processes:
-            with suppress(psutil.Error):
-                if process.pid not in spared:
+                if not _is_shared_connection(process, self.workdir, self.control):
                     process.kill()
         self._descendants()
 
@@ -335,9 +334,26 @@ class Playbooks:
         return found
 
 
+def _must_exist(source: AnsibleSource) -> None:
+    missing = [path for path in source.paths if not path.exists()]
+    if missing:
+        listed = ", ".join(str(path) for path in missing)
+        raise ConfigurationError(
+            f"there is no inventory at {listed}; name it with -i, or make one with `remotestatus init`"
+        )
+    for path in source.paths:
+        if path.is_dir() and not any(path.iterdir()):
+            raise ConfigurationError(f"the inventory {path} is an empty folder; make one with `remotestatus init`")
+
+
 def _is_shared_connection(process: psutil.Process, workdir: Path, control: Path | None) -> bool:
     # One that `ssh` put in the background by itself is renamed: "ssh: /path/of/its/socket [mux]".
-    line = " ".join(process.cmdline())
+    words = process.cmdline()
+    line = " ".join(words)
+    if "-W" in words and str(workdir) in line and (control is not None or "REMOTESTATUS_OPENING" in process.environ()):
+        # What carries a kept connection past its proxy, or the connection to a proxy past the one before it, is
+        # nobody's child by now; it ends with what it carries.
+        return True
     return ("ControlMaster=yes" in line or "[mux]" in line) and any(
         str(place) in line for place in (workdir, control) if place
     )
@@ -358,6 +374,18 @@ def kept_folders(database: Path) -> list[Path]:
 def _is_private(folder: Path) -> bool:
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def _locale_is_utf8() -> bool:
+    """Whether Ansible would start here: it refuses a locale that is not UTF-8, or that is not installed."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        locale.setlocale(locale.LC_ALL, "")
+        return locale.nl_langinfo(locale.CODESET).upper().replace("-", "") == "UTF8"
+    except locale.Error:
+        return False
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 def _short_parents() -> list[str]:
@@ -408,6 +436,7 @@ def _inventory_problems(output: str) -> list[Problem]:
 def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> Problem:
     """Of what several readers said of one file, what the reader said that its name means."""
     about = [(plugin, where, why) for plugin, where, why in complaints if source in where]
+    wanted: tuple[str, ...]
     if source.endswith((".yml", ".yaml", ".json")):
         wanted = ("auto", "yaml")
     elif os.access(source, os.X_OK):

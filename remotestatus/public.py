@@ -15,8 +15,7 @@ from typing import TypeVar
 
 from remotestatus.diagnosis import Trouble
 from remotestatus.facts import Facts
-from remotestatus.incidents import Subject
-from remotestatus.judge import Kind
+from remotestatus.judge import Kind, Subject
 from remotestatus.limits import Finding
 from remotestatus.material import Material
 from remotestatus.processes import ProcessResult

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 from remotestatus import __version__
 from remotestatus.drawings import shares
-from remotestatus.incidents import Incident, Subject, build_incidents
-from remotestatus.judge import Kind
+from remotestatus.incidents import Incident, build_incidents
+from remotestatus.judge import Kind, Subject
 from remotestatus.material import FailingDestination, Material, SentMessage
 from remotestatus.portrait import Portrait, clean, clean_trouble, newest_first, paint, say_unconfirmed
 from remotestatus.problems import Problem, ProxyLine, find_problems
@@ -60,7 +60,6 @@ class Report:
 
     title: str
     accent: str | None
-    logo: str | None
     url: str | None
     public: bool
     version: str
@@ -127,7 +126,6 @@ def build_report(material: Material, now: datetime) -> Report:
     return Report(
         title=clean(settings.title) or "remotestatus",
         accent=settings.accent,
-        logo=settings.logo,
         url=settings.url.rstrip("/") + "/" if settings.url else None,
         public=settings.public,
         version=__version__,
@@ -189,13 +187,13 @@ def _remotes(number: int) -> str:
 
 
 def _homes(fleet: Fleet) -> dict[str, str]:
-    """The group that each remote is shown in: the smallest of its groups that it shares with another."""
+    """The group that each remote is shown in: the smallest of its groups."""
     sizes: dict[str, int] = {}
     for remote in fleet.remotes:
         for group in remote.groups:
             sizes[group] = sizes.get(group, 0) + 1
     return {
-        remote.name: min(remote.groups, key=lambda group: (sizes[group] == 1, sizes[group]), default="")
+        remote.name: min(remote.groups, key=lambda group: sizes[group], default="")
         for remote in fleet.remotes
     }
 

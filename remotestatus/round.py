@@ -5,48 +5,31 @@ Takes where the inventory is and a clock; leaves the history, the page and the m
 The order is the rule: readings are recorded before anything that may fail for reasons of its own (page, messages).
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from remotestatus import deliver, notice, outbox
-from remotestatus.errors import ConfigurationError, Problem, RoundError, RoundGivenUp
+from remotestatus.errors import ConfigurationError, RoundError, RoundGivenUp
 from remotestatus.gathering import gather
-from remotestatus.history import History, Round, Subject
+from remotestatus.history import History, Round
 from remotestatus.inventory import Inventory, read_inventory
-from remotestatus.judge import Kind, Policy, State, Verdict, judge
+from remotestatus.judge import Kind, Policy, State, Subject, Verdict, judge
 from remotestatus.lock import only_round
-from remotestatus.looking import choose_forks, look_again, suspect_ourselves
+from remotestatus.looks import Looks, look_at
 from remotestatus.maintenance import window_of_proxy, window_of_remote
 from remotestatus.playbook import AnsibleSource, Playbooks, Progress
 from remotestatus.publish import publish
-from remotestatus.reading import Reading, read_proxy, read_remote
+from remotestatus.reading import Reading
 from remotestatus.remote import Fleet
 from remotestatus.report import build_report
 from remotestatus.sending import send_due
 from remotestatus.uptime import DayShare, share_out
 
-SHORTEST_ROUND = timedelta(minutes=2)
-"""A round may take as long as the check interval, and never has less time than this."""
-
-PAUSE_SECONDS = 2.0
-"""Between the first look and the next: what was only a hiccup is over by then."""
-
-SUSPICION_SECONDS = 5.0
-"""The same, when most of the remotes behind a proxy vanished at once."""
-
 Clock = Callable[[], datetime]
-
-
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """What all looks of a round brought, by name, and sentences about what went wrong with the looking itself."""
-
-    proxies: Mapping[str, Reading]
-    remotes: Mapping[str, Reading]
-    troubles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,117 +70,74 @@ def run_round(order: Order) -> Finished:
     RoundGivenUp when the order was cancelled.
     """
     with Playbooks(order.source) as playbooks:
-        inventory = read_inventory(order.source, playbooks)
+        inventory = read_inventory(playbooks.describe_inventory())
         fleet = inventory.fleet
-        destinations = deliver.load_destinations(fleet.settings.apprise, inventory.base)
-        _refuse(deliver.problems_of_tags(fleet, destinations))
-        with only_round(inventory.database), History.open(inventory.database) as history:
-            heartbeat = fleet.settings.heartbeat
-            unheard = [deliver.ping_start(heartbeat)] if heartbeat else []
+        destinations = _destinations(inventory)
+        with (
+            only_round(inventory.database),
+            History.open(inventory.database) as history,
+            _Heartbeat(fleet.settings.heartbeat) as heartbeat,
+        ):
             started_at = order.clock()
             last, before = history.states(), history.readings()
-            looks = _look(order, playbooks, inventory, last, started_at)
+            looks = look_at(playbooks, inventory, last, order.clock, order.cancel, order.progress)
             now = order.clock()
             memory = outbox.recall(history, now)
             verdicts = _judge(fleet, last, looks, now)
             states = _current(fleet, last, verdicts)
-            audiences = [destination.audience for destination in destinations]
-            plan = notice.plan(fleet, states, audiences, memory, now)
+            plan = notice.plan(fleet, states, [destination.audience for destination in destinations], memory, now)
+            days = _days(fleet, last, verdicts, memory, now)
+            gone = [subject for subject in last if subject not in states]
             round_ = Round(0, started_at, now, len(looks.remotes), looks.troubles)
             with history.transaction():
-                number = history.record(
-                    round_,
-                    verdicts,
-                    looks.remotes.values(),
-                    _days(fleet, last, verdicts, memory, now),
-                    gone=[subject for subject in last if subject not in states],
-                )
+                round_ = history.record(round_, verdicts, looks.remotes.values(), days, gone)
                 outbox.add(history, plan, fleet)
-                history.prune(now, fleet.settings.retention)
-                outbox.prune(history, now, fleet.settings.retention)
-            round_ = replace(round_, id=number)
-            troubles = list(looks.troubles)
-            troubles += _publish(order, history, inventory, round_, before, now)
+                _forget_what_is_old(history, now, fleet.settings.retention)
+            troubles = (*looks.troubles, *_publish(order, history, inventory, round_, before, now))
             delivery = send_due(history, destinations, now)
-            if heartbeat:
-                ping = deliver.ping_failure if troubles else deliver.ping_success
-                unheard.append(ping(heartbeat, "; ".join(troubles)))
+            heartbeat.finished(troubles)
             readings = {**history.readings(), **looks.remotes}
-            return Finished(
-                inventory, round_, states, readings, delivery, tuple(troubles), tuple(filter(None, unheard))
-            )
+            return Finished(inventory, round_, states, readings, delivery, troubles, tuple(heartbeat.unheard))
 
 
-def _refuse(problems: Sequence[Problem]) -> None:
+class _Heartbeat:
+    """Tells the heartbeat's URL, if there is one, that a round starts, and how it ended, also when it could not."""
+
+    def __init__(self, url: str | None) -> None:
+        self.url = url
+        self.unheard: list[str] = []
+
+    def __enter__(self) -> Self:
+        if self.url:
+            self._note(deliver.ping_start(self.url))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self.url and isinstance(error, RoundError) and not isinstance(error, RoundGivenUp):
+            deliver.ping_failure(self.url, str(error))
+
+    def finished(self, troubles: Sequence[str]) -> None:
+        """The round was recorded; say so, or what of it failed."""
+        if self.url:
+            ping = deliver.ping_failure if troubles else deliver.ping_success
+            self._note(ping(self.url, "; ".join(troubles)))
+
+    def _note(self, why_not: str) -> None:
+        if why_not:
+            self.unheard.append(why_not)
+
+
+def _destinations(inventory: Inventory) -> Sequence[deliver.Destination]:
+    destinations = deliver.load_destinations(inventory.fleet.settings.apprise, inventory.base)
+    problems = deliver.problems_of_tags(inventory.fleet, destinations)
     if problems:
         raise ConfigurationError("what the inventory says about messages has problems", problems)
+    return destinations
 
 
-def _look(
-    order: Order, playbooks: Playbooks, inventory: Inventory, last: Mapping[Subject, State], started_at: datetime
-) -> Looks:
-    """Look at every remote, and again at what failed, before the round's time is up."""
-    fleet = inventory.fleet
-    settings = fleet.settings
-    remotes = [remote for remote in fleet.remotes if remote.name in inventory.limited_to]
-    keep_seconds = round(settings.every.total_seconds() * 2.5) if settings.keep_connections else 0
-    if keep_seconds:
-        playbooks.keep_connections(inventory.database)
-    else:
-        playbooks.end_kept_connections(inventory.database)
-    deadline = time.monotonic() + max(settings.every, SHORTEST_ROUND).total_seconds()
-    forks = choose_forks(settings.forks, len(remotes))
-    most = max((remote.settings.attempts for remote in remotes), default=1)
-    proxies: dict[str, Reading] = {}
-    found: dict[str, Reading] = {}
-    troubles: list[str] = []
-    names, fresh = sorted(inventory.limited_to), False
-    for number in range(1, most + 1):
-        look = playbooks.look(
-            names,
-            number=number,
-            of=most,
-            forks=forks if number == 1 else max(5, forks // 2),
-            keep_seconds=keep_seconds,
-            fresh=fresh,
-            cancel=lambda: order.cancel() or time.monotonic() > deadline,
-            progress=order.progress,
-            total=sum(remote.name in names for remote in remotes),
-        )
-        if order.cancel():
-            raise RoundGivenUp
-        now = order.clock()
-        answers = {_proxy_name(fleet, spec): answer for spec, answer in look.proxies.items()}
-        proxies |= {
-            proxy.name: read_proxy(proxy, answers[proxy.name], now) for proxy in fleet.proxies if proxy.name in answers
-        }
-        chosen = [remote for remote in remotes if number == 1 or remote.name in names]
-        found |= {
-            remote.name: read_remote(remote, look.remotes.get(remote.name), now)
-            for remote in chosen
-            if number == 1 or remote.name in look.remotes
-        }
-        if look.trouble:
-            troubles.append(look.trouble)
-            break
-        names = look_again(remotes, found, number + 1)
-        if not names:
-            break
-        fresh = suspect_ourselves(fleet, found, last, names)
-        _pause(SUSPICION_SECONDS if fresh else PAUSE_SECONDS, order.cancel)
-    return Looks(proxies, found, tuple(troubles))
-
-
-def _pause(seconds: float, cancel: Callable[[], bool]) -> None:
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        if cancel():
-            raise RoundGivenUp
-        time.sleep(min(0.1, left))
-
-
-def _proxy_name(fleet: Fleet, spec: str) -> str:
-    return next((proxy.name for proxy in fleet.proxies if proxy.alias == spec), spec)
+def _forget_what_is_old(history: History, now: datetime, retention: timedelta) -> None:
+    history.prune(now, retention)
+    outbox.prune(history, now, retention)
 
 
 def _judge(fleet: Fleet, last: Mapping[Subject, State], looks: Looks, now: datetime) -> list[Verdict]:
@@ -242,17 +182,12 @@ def _days(
 
 
 def _publish(
-    order: Order,
-    history: History,
-    inventory: Inventory,
-    round_: Round,
-    before: Mapping[str, Reading],
-    now: datetime,
-) -> Iterator[str]:
+    order: Order, history: History, inventory: Inventory, round_: Round, before: Mapping[str, Reading], now: datetime
+) -> Sequence[str]:
     """Make the page; what goes wrong with it is a sentence, because the round was recorded all the same."""
+    logo = inventory.fleet.settings.logo
     try:
-        publish(
-            build_report(gather(history, inventory.fleet, round_, before, now), now), inventory.site, order.templates
-        )
+        report = build_report(gather(history, inventory.fleet, round_, before, now), now)
+        return publish(report, inventory.site, order.templates, inventory.resolve(logo) if logo else None)
     except RoundError as error:
-        yield str(error)
+        return [str(error)]

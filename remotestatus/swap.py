@@ -31,7 +31,7 @@ def swap_site(site: Path, files: Mapping[str, bytes]) -> None:
     """Make `site` hold `files`, by their relative path. Raises RoundError, with the cure; the old site then stays."""
     site = site.resolve()
     try:
-        ours = _examine(site)
+        ours = examine_site(site)
         site.parent.mkdir(parents=True, exist_ok=True)
         files = {**files, MARKER: _marker(files)}
         if os.path.ismount(site) or not _swap_whole(site, files, ours):
@@ -41,8 +41,8 @@ def swap_site(site: Path, files: Mapping[str, bytes]) -> None:
     _remove_leftovers(site)
 
 
-def _examine(site: Path) -> frozenset[str]:
-    """What we wrote there before. Raises RoundError when the folder is somebody else's."""
+def examine_site(site: Path) -> frozenset[str]:
+    """What we wrote there before; changes nothing. Raises RoundError when the folder is somebody else's."""
     if not site.exists():
         return frozenset()
     if not site.is_dir():

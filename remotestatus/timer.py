@@ -18,6 +18,7 @@ _TEMPORARY = ("/tmp/", "/var/tmp/")  # noqa: S108
 
 
 MARK = "# Written by `remotestatus schedule` for "
+CRON_MARK = "# Written by `remotestatus schedule`: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,4 +297,4 @@ def remove_cron_line(crontab: str, name: str) -> str:
 
 
 def _cron_mark(name: str) -> str:
-    return f"# Written by `remotestatus schedule`: {name} (this line and the next)"
+    return f"{CRON_MARK}{name} (this line and the next)"

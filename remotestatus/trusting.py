@@ -81,11 +81,11 @@ def trust(playbooks: Playbooks, inventory: Inventory, names: Iterable[str], cons
     offers: dict[str, Offer] = {}
     for depth in sorted({len(target.hops) for target in targets}):
         stage = [target for target in targets if len(target.hops) == depth]
-        trusted = [target for target in stage if _way_is_trusted(target, offers)]
+        trusted = [target for target in stage if all(_is_trusted(hop, offers) for hop in target.hops)]
         opened = _open_the_way(playbooks, inventory.fleet, trusted) if depth else {}
         reachable = [target for target in trusted if all(_answers(hop, opened) for hop in target.hops)]
         found = _ask_all(playbooks, inventory, reachable)
-        found |= {target.name: _not_asked(target, opened) for target in stage if target not in reachable}
+        found |= {target.name: _not_asked(target, offers, opened) for target in stage if target not in reachable}
         offers |= _note_troubles(inventory.fleet, offers, opened)
         stage_offers = [found[target.name] for target in stage]
         accepted = set(consent(stage_offers))
@@ -118,8 +118,8 @@ def _targets(inventory: Inventory, names: Iterable[str]) -> list[_Target]:
     return list(found.values())
 
 
-def _way_is_trusted(target: _Target, offers: Mapping[str, Offer]) -> bool:
-    return all(offers[hop.name].standing is Standing.TRUSTED for hop in target.hops)
+def _is_trusted(hop: Proxy, offers: Mapping[str, Offer]) -> bool:
+    return offers[hop.name].standing is Standing.TRUSTED
 
 
 def _open_the_way(playbooks: Playbooks, fleet: Fleet, targets: Sequence[_Target]) -> Mapping[str, Mapping[str, Any]]:
@@ -192,11 +192,18 @@ def _owners(text: str) -> dict[str, list[str]]:
     return owners
 
 
-def _not_asked(target: _Target, opened: Mapping[str, Mapping[str, Any]]) -> Offer:
+def _not_asked(target: _Target, offers: Mapping[str, Offer], opened: Mapping[str, Mapping[str, Any]]) -> Offer:
     """What stands for a host whose way was not open: the first proxy on it that does not let us through."""
-    blocked = next((hop for hop in target.hops if not _answers(hop, opened)), None)
-    told = {"outcome": "proxy-down", "proxy": blocked.name if blocked else ""}
-    trouble = diagnose(target.subject, told)
+    untrusted = next((hop.name for hop in target.hops if not _is_trusted(hop, offers)), None)
+    if untrusted is not None and offers[untrusted].standing is not Standing.UNREACHABLE:
+        trouble = Trouble(
+            Cause.PROXY_UNREACHABLE,
+            f"Not asked: the host key of its proxy {untrusted} is not trusted.",
+            f"Compare its fingerprint and trust it first: `remotestatus trust {untrusted}`.",
+        )
+    else:
+        blocked = untrusted or next((hop.name for hop in target.hops if not _answers(hop, opened)), "")
+        trouble = diagnose(target.subject, {"outcome": "proxy-down", "proxy": blocked})
     return Offer(target.name, isinstance(target.subject, Proxy), Standing.UNREACHABLE, trouble=trouble)
 
 

@@ -15,8 +15,8 @@ from html import escape
 
 from remotestatus.diagnosis import one_line
 from remotestatus.duration import say_duration
-from remotestatus.judge import Kind
-from remotestatus.notice import FailingDestination, Gist, Letter, Line, Subject, say_moment
+from remotestatus.judge import Kind, Subject
+from remotestatus.notice import FailingDestination, Gist, Letter, Line, say_moment
 from remotestatus.remote import Fleet, Remote
 from remotestatus.settings import FleetSettings
 from remotestatus.status import Status

@@ -83,8 +83,7 @@ def make_material(made: Made, database: Path) -> Material:
     round_ = Round(0, start, made.now, len(fleet.remotes), trouble)
     with History.open(database) as history, history.transaction():
         history.record(round_, verdicts, samples, days)
-        number = history.record(round_, [], readings)
-        return _gather(history, fleet, made, Round(number, start, made.now, len(fleet.remotes), trouble))
+        return _gather(history, fleet, made, history.record(round_, [], readings))
 
 
 def _gather(history: History, fleet: Fleet, made: Made, round_: Round) -> Material:

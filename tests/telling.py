@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from remotestatus.diagnosis import Trouble, explain
-from remotestatus.judge import Kind, Policy, State, Verdict, judge
+from remotestatus.judge import Kind, Policy, State, Subject, Verdict, judge
 from remotestatus.maintenance import CommandWindow
-from remotestatus.notice import Acknowledgement, Audience, Letter, Memory, Plan, Subject, plan
+from remotestatus.notice import Acknowledgement, Audience, Letter, Memory, Plan, plan
 from remotestatus.remote import Fleet, Proxy, Remote
 from remotestatus.settings import FleetSettings, RemoteSettings
 from remotestatus.status import Cause

@@ -37,6 +37,12 @@ def moment(text: str) -> datetime:
             "2026-07-02 11:00",
             id="an offset wins over the zone",
         ),
+        pytest.param(
+            {"from": "2026-07-01T22:00:00+02:00", "until": "2026-07-02 06:00", **BERLIN},
+            "2026-07-02 03:00",
+            "2026-07-02 04:00",
+            id="only one of them has an offset",
+        ),
         pytest.param({"cron": "0 2 * * SUN", "for": "2h"}, "2026-03-01 02:00", "2026-03-01 04:00", id="cron, first"),
         pytest.param({"cron": "0 2 * * SUN", "for": "2h"}, "2026-03-01 03:59", "2026-03-01 04:00", id="cron, last"),
         pytest.param({"cron": "0 2 * * SUN", "for": "2h"}, "2026-03-01 04:00", None, id="cron, over"),

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from remotestatus import outbox
 from remotestatus.deliver import load_destinations
 from remotestatus.history import History, Round
-from remotestatus.judge import Kind, State
+from remotestatus.judge import Kind, State, Subject
 from remotestatus.maintenance import window_of_proxy, window_of_remote
-from remotestatus.notice import Subject, plan
+from remotestatus.notice import plan
 from remotestatus.remote import Fleet
 from remotestatus.sending import send_due
 from remotestatus.settings import FleetSettings
@@ -150,7 +150,7 @@ def send_and_gather(
         bodies += [json.loads(request.body)["message"] for request in sink.requests if sink.status == 200]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=st.lists(steps, min_size=1, max_size=12))
 def test_whatever_happens_each_transition_is_told_in_order_and_nothing_that_was_held(
     sinks: tuple[HttpSink, HttpSink], story: list[Step]

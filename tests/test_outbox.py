@@ -138,7 +138,7 @@ def test_a_repeated_decision_is_kept_once_with_its_first_and_last_time(history: 
 def test_decisions_do_not_grow_without_bound(history: History) -> None:
     """However often a remote changes, only its newest decisions are kept."""
     fleet = make_fleet({"r1": {"fail_after": 2}})
-    for number in range(200):
+    for number in range(90):
         have_round(history, fleet, "udu"[number % 3], number, (OPS, CHAT))
     assert len(outbox.decisions_about(history, R1, limit=1000)) <= outbox.DECISIONS_KEPT
 

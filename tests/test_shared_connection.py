@@ -263,7 +263,7 @@ def _kept(lab: Lab) -> list[str]:
     """The SSH clients that stand by in the background for this lab: ssh names them after their socket."""
     folders = [str(folder) for folder in kept_folders(lab.directory / "history.sqlite3")]
     lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
-    return [line for line in lines if "[mux]" in line and any(folder in line for folder in folders)]
+    return [line for line in lines if line.startswith("ssh") and any(folder in line for folder in folders)]
 
 
 def _end_kept(lab: Lab, remotestatus: Command) -> None:

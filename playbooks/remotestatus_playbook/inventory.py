@@ -17,6 +17,7 @@ from remotestatus_playbook.paths import (
     Options,
     PathError,
     Topology,
+    mapped_arguments,
     opening_arguments,
     reaching_arguments,
     split_options,
@@ -162,8 +163,9 @@ def describe_ssh(entries: Mapping[str, Entry], topology: Topology, base: Path) -
     """
     How `ssh` reaches every host by hand, as plain values.
 
-    `blocks` of ssh_config(5) by name and the `end` that follows them with `ssh -F`; and the arguments that lead
-    through the round's own configuration to each of `hosts`, by name, and of `proxies`, by alias.
+    `blocks` of ssh_config(5) by name and the `end` that follows them with `ssh -F`; the arguments that lead through
+    the round's own configuration to each of `hosts`, by name, and of `proxies`, by alias; and those that a host needs
+    whose port is `mapped` to another place.
     """
     hosts = _ssh_hosts(entries)
     known_hosts = known_hosts_of(entries, base)
@@ -172,6 +174,7 @@ def describe_ssh(entries: Mapping[str, Entry], topology: Topology, base: Path) -
         "end": user_config_end(),
         "hosts": {name: reaching_arguments(host, topology, known_hosts=known_hosts) for name, host in hosts.items()},
         "proxies": {hop.spec: opening_arguments(hop) for hop in topology.in_order()},
+        "mapped": {name: mapped_arguments(host, known_hosts=known_hosts, base=base) for name, host in hosts.items()},
     }
 
 
@@ -190,6 +193,7 @@ def _describe_entry(entry: Entry, topology: Topology) -> dict[str, Any]:
             "user": host.user,
             "key_file": host.key_file,
             "password": host.password,
+            "ssh_options": list(host.options.rest),
             "path": [*(hop.name for hop in last.path), last.name] if last else [],
         }
     return described

@@ -402,3 +402,11 @@ def reaching_arguments(host: Host, topology: Topology, *, known_hosts: Path) -> 
     arguments = ["-p", str(host.port)] if host.port else []
     arguments += ["-l", host.user] if host.user else []
     return [*arguments, *remote_options(host, topology, known_hosts=known_hosts), host.address]
+
+
+def mapped_arguments(host: Host, *, known_hosts: Path, base: Path) -> list[str]:
+    """Arguments of `ssh` that go with a host wherever its port is mapped to: who it is, and how to log in."""
+    arguments = ["-i", str(base / host.key_file)] if host.key_file else []
+    arguments += ["-l", host.user] if host.user else []
+    ours = (f"HostKeyAlias={host.name}", f"UserKnownHostsFile={quote(known_hosts)}")
+    return [*arguments, *host.options.rest, *(word for option in ours for word in ("-o", option))]

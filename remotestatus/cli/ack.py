@@ -10,8 +10,8 @@ from remotestatus.cli.options import now, open_inventory, with_inventory
 from remotestatus.diagnosis import one_line
 from remotestatus.errors import ConfigurationError, RoundError
 from remotestatus.history import History
-from remotestatus.judge import State
-from remotestatus.notice import Acknowledgement, Subject
+from remotestatus.judge import State, Subject
+from remotestatus.notice import Acknowledgement
 from remotestatus.playbook import AnsibleSource
 from remotestatus.status import Status
 

@@ -71,7 +71,7 @@ def open_inventory(source: AnsibleSource) -> "Any":
     from remotestatus.playbook import Playbooks
 
     with Playbooks(source) as playbooks:
-        return read_inventory(source, playbooks)
+        return read_inventory(playbooks.describe_inventory())
 
 
 def remote_argument(

@@ -19,11 +19,11 @@ def command(source: AnsibleSource, names: tuple[str, ...]) -> None:
 
     \b
       remotestatus ssh-config > ~/.ssh/remotes.conf
-      sed -i '1i Include ~/.ssh/remotes.conf' ~/.ssh/config
+      # the first line of ~/.ssh/config:  Include ~/.ssh/remotes.conf
       rsync -a capture-1:/srv/videos .
 
-    The Include has to stand first in ~/.ssh/config: further down it would only belong to the Host above it. No
-    password is ever printed. Print it again when the inventory has changed.
+    The Include has to stand first: further down it would only belong to the Host above it. No password is ever
+    printed. Print it again when the inventory has changed.
     """
     inventory = open_inventory(source)
     if names:

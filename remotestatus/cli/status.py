@@ -3,7 +3,6 @@
 import json
 import sys
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from remotestatus import outbox
 from remotestatus.cli.details import Dossier, dossier_lines, dossier_values
-from remotestatus.cli.options import now, open_inventory, with_inventory
+from remotestatus.cli.options import choose, now, open_inventory, remote_argument, with_inventory
 from remotestatus.cli.recall import Recalled, fleet_of, open_history, recall_from
 from remotestatus.cli.screen import make_console, print_lines, screen_of
 from remotestatus.cli.summary import (
@@ -22,7 +21,7 @@ from remotestatus.cli.summary import (
     unseen_lines,
 )
 from remotestatus.duration import say_duration
-from remotestatus.errors import ConfigurationError, RemotestatusError, RoundError
+from remotestatus.errors import RemotestatusError, RoundError
 from remotestatus.formats.status_json import write_status
 from remotestatus.history import History
 from remotestatus.inventory import Inventory
@@ -42,7 +41,7 @@ _WORST_FIRST = (DOWN, UNKNOWN, DEGRADED, UP)
 
 
 @click.command()
-@click.argument("name", metavar="[REMOTE]", required=False)
+@remote_argument(required=False, proxies=True)
 @with_inventory
 @click.option(
     "--database",
@@ -196,18 +195,16 @@ def _dossier(history: History, recalled: Recalled, name: str, moment: datetime) 
 
 def _find(recalled: Recalled, name: str) -> Portrait | ProxyLine:
     report = recalled.report
+    known = [
+        *((remote.name, remote.nickname) for remote in report.remotes),
+        *((proxy.name, "") for proxy in report.proxies),
+        *((unseen, "") for unseen in recalled.unseen),
+    ]
+    (chosen,) = choose([name], known)
+    if chosen in recalled.unseen:
+        raise RoundError(f"{chosen} was not looked at yet; `remotestatus run --limit {chosen}` looks at it")
     everyone: tuple[Portrait | ProxyLine, ...] = (*report.remotes, *report.proxies)
-    for one in everyone:
-        if one.name == name:
-            return one
-    called = [remote for remote in report.remotes if remote.nickname and remote.nickname.lower() == name.lower()]
-    if len(called) == 1:
-        return called[0]
-    if name in recalled.unseen:
-        raise RoundError(f"{name} was not looked at yet; `remotestatus run --limit {name}` looks at it")
-    near = get_close_matches(name, [one.name for one in everyone], n=1)
-    guess = f"; did you mean {near[0]}?" if near else "; `remotestatus status --all` lists them"
-    raise ConfigurationError(f"there is no remote or proxy {name}{guess}")
+    return next(one for one in everyone if one.name == chosen)
 
 
 def _show_one(dossier: Dossier, *, why: bool, as_json: bool, nagios: bool) -> int:

@@ -184,13 +184,12 @@ def _say_mapped(mapping: Mapping, inventory: Inventory) -> None:
     remote = mapping.remote
     here = f"{_LOOPBACK}:{mapping.port}"
     if mapping.is_ssh:
-        user = f"{remote.user}@" if remote.user else ""
-        options = f"-o HostKeyAlias={remote.name} -o UserKnownHostsFile={shlex.quote(str(inventory.known_hosts))}"
+        options = shlex.join(inventory.ways.mapped[remote.name])
         click.echo(
             f"{here} is mapped to {remote.name} (port {remote.port or 22} on {mapping.through.name}). Use it with:"
         )
-        click.echo(f"  ssh -p {mapping.port} {options} {user}{_LOOPBACK}")
-        click.echo(f"  scp -P {mapping.port} {options} FILE {user}{_LOOPBACK}:")
+        click.echo(f"  ssh -p {mapping.port} {options} {_LOOPBACK}")
+        click.echo(f"Other clients: host {_LOOPBACK}, port {mapping.port}, user {remote.user or 'as always'}.")
     else:
         click.echo(f"{here} is mapped to {mapping.where} as seen from {remote.name}.")
     click.echo("Ctrl-C ends it.")

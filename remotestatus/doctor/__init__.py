@@ -23,9 +23,7 @@ Finding = tuple[str, Result]
 
 def examine(source: AnsibleSource, now: datetime, *, offline: bool) -> Iterator[Finding]:
     """Examine everything; `offline` leaves out what connects to somebody else."""
-    yield from _section(
-        "This machine", machine.check_versions, machine.check_locale, lambda: machine.check_clock(now)
-    )
+    yield from _section("This machine", machine.check_versions, machine.check_locale, lambda: machine.check_clock(now))
     yield from _section("SSH", machine.check_ssh, machine.check_timeout)
     try:
         with Playbooks(source) as playbooks:
@@ -52,9 +50,7 @@ def _of_inventory(patient: Patient, now: datetime, *, offline: bool) -> Iterator
         lambda: way.check_ports(inventory),
         lambda: way.check_proxies(patient, now, offline=offline),
     )
-    yield from _section(
-        "Files", lambda: files.check_site(inventory), lambda: files.check_database(inventory)
-    )
+    yield from _section("Files", lambda: files.check_site(inventory), lambda: files.check_database(inventory))
     yield from _section("Rounds", lambda: rounds.check_rounds(inventory, now), lambda: rounds.check_timer(inventory))
     yield from _section(
         "Messages",

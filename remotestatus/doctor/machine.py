@@ -94,18 +94,14 @@ def check_locale() -> Iterator[Result]:
         encoding = locale.nl_langinfo(locale.CODESET)
     except locale.Error:
         named = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "")
-        yield warning(
-            f"the locale {named} is not installed; rounds run under C.UTF-8 instead", "export LC_ALL=C.UTF-8"
-        )
+        yield warning(f"the locale {named} is not installed; rounds run under C.UTF-8 instead", "export LC_ALL=C.UTF-8")
         return
     finally:
         locale.setlocale(locale.LC_ALL, before)
     if encoding.upper().replace("-", "") == "UTF8":
         yield fine("the locale is UTF-8")
     else:
-        yield warning(
-            f"the locale is {encoding}, not UTF-8; rounds run under C.UTF-8 instead", "export LC_ALL=C.UTF-8"
-        )
+        yield warning(f"the locale is {encoding}, not UTF-8; rounds run under C.UTF-8 instead", "export LC_ALL=C.UTF-8")
 
 
 def check_ssh() -> Iterator[Result]:
@@ -124,9 +120,9 @@ def check_ssh() -> Iterator[Result]:
         yield wrong(f"{path} is OpenSSH {found[1]}.{found[2]}, and {oldest} is needed", "update OpenSSH")
     else:
         yield fine(f"{path} is OpenSSH {found[1]}.{found[2]}")
-    options = ("-J", "jump.invalid", "-o", "ControlMaster=auto", "-o", "ControlPath=/nowhere/%C")
-    options += ("-o", "StrictHostKeyChecking=yes", "-o", "HostKeyAlias=x")
-    code, text = run("ssh", "-F", "none", "-G", *options, "host.invalid")
+    options = ("ControlMaster=auto", "ControlPath=/nowhere/%C", "StrictHostKeyChecking=yes", "HostKeyAlias=x")
+    words = [word for option in options for word in ("-o", option)]
+    code, text = run("ssh", "-F", "none", "-G", "-J", "jump.invalid", *words, "host.invalid")
     seen = text.lower()
     lacking = [
         name
@@ -144,7 +140,9 @@ def check_ssh() -> Iterator[Result]:
         yield fine("ssh knows ProxyJump, shared connections and strict host key checking")
     missing = [name for name in ("ssh-keygen", "ssh-keyscan") if shutil.which(name) is None]
     if missing:
-        yield wrong(f"there is no program {' or '.join(missing)}", "it comes with the OpenSSH client; install all of it")
+        yield wrong(
+            f"there is no program {' or '.join(missing)}", "it comes with the OpenSSH client; install all of it"
+        )
 
 
 def check_timeout() -> Iterator[Result]:
@@ -170,7 +168,7 @@ def check_askpass(hosts: int) -> Iterator[Result]:
             f"{sys.executable} -m pip install --force-reinstall ansible-core",
         )
     try:
-        with tempfile.TemporaryFile(dir="/dev/shm"):  # noqa: S108
+        with tempfile.TemporaryFile(dir="/dev/shm"):
             pass
     except OSError as error:
         problems = True

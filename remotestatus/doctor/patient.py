@@ -45,7 +45,7 @@ class Patient:
 def read_patient(patient: Patient) -> Iterator[Result]:
     """Read the inventory into the patient, and say everything that is wrong with it."""
     try:
-        inventory, problems = read_leniently(patient.source, patient.playbooks)
+        inventory, problems = read_leniently(patient.playbooks.describe_inventory())
     except ConfigurationError as error:
         patient.problems += [str(problem) for problem in error.problems] or [error.summary]
         for text in patient.problems:

@@ -38,9 +38,7 @@ def check_rounds(inventory: Inventory, now: datetime) -> Iterator[Result]:
     elif is_on_time(last, every, now):
         yield fine(f"the last round ended {say_duration(age)} ago; one is due every {say_duration(every)}")
     else:
-        yield wrong(
-            f"the last round ended {say_duration(age)} ago, and one is due every {say_duration(every)}", _CURE
-        )
+        yield wrong(f"the last round ended {say_duration(age)} ago, and one is due every {say_duration(every)}", _CURE)
     for trouble in last.troubles:
         yield warning(f"the last round: {trouble}")
     if last.finished_at - last.started_at > every:
@@ -91,13 +89,12 @@ def _examine_timer(path: Path, scope: str, text: str, every: str) -> Result:
     command = ["systemctl", *([scope] if scope else [])]
     if f"every {every}\n" not in text:
         return warning(
-            f"{path} was made for another frequency than remotestatus_every ({every})", "remotestatus schedule --install"
+            f"{path} was made for another frequency than remotestatus_every ({every})",
+            "remotestatus schedule --install",
         )
     _, state = run(*command, "is-active", path.name)
     if state.strip() != "active":
-        return wrong(
-            f"the timer {path} is not active", f"{' '.join(command)} enable --now {path.name}"
-        )
+        return wrong(f"the timer {path} is not active", f"{' '.join(command)} enable --now {path.name}")
     service = path.with_suffix(".service").name
     _, outcome = run(*command, "show", service, "--property=Result", "--value")
     if outcome.strip() not in ("success", ""):

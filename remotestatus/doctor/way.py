@@ -132,7 +132,9 @@ def _check_key(path: Path, names: Sequence[str]) -> Iterator[Result]:
     elif not loose:
         code, said = run("ssh-keygen", "-y", "-P", "", "-f", str(path))
         if code != 0:
-            yield wrong(f"{whose} is no usable private key: {one_line(said, 150)}", "name the private key, not the .pub")
+            yield wrong(
+                f"{whose} is no usable private key: {one_line(said, 150)}", "name the private key, not the .pub"
+            )
 
 
 def is_encrypted(text: str) -> bool:
@@ -277,7 +279,7 @@ def check_proxies(patient: Patient, now: datetime, *, offline: bool) -> Iterator
     for proxy in proxies:
         reading = read_proxy(proxy, look.proxies.get(proxy.alias), now)
         if reading.trouble is None:
-            took = f" in {reading.connect_ms} ms" if reading.connect_ms is not None else ""
+            took = f" ({reading.connect_ms} ms)" if reading.connect_ms is not None else ""
             yield fine(f"the proxy {proxy.name} lets us in{took}")
         else:
             seen = f" ({reading.trouble.detail})" if reading.trouble.detail else ""

@@ -1,0 +1,74 @@
+"""`remotestatus doctor`: examines everything that a round needs, and names the cure of what is wrong."""
+
+import json
+import sys
+from itertools import groupby
+
+import click
+from rich.text import Text
+
+from remotestatus.cli.options import now, with_inventory
+from remotestatus.cli.screen import Screen, make_console, print_lines, screen_of
+from remotestatus.doctor import Mark, Result, examine
+from remotestatus.playbook import AnsibleSource
+
+_SIGNS = {Mark.FINE: "✔", Mark.WARNING: "▲", Mark.WRONG: "✖", Mark.SKIPPED: "·"}
+_STYLES = {Mark.FINE: "green", Mark.WARNING: "yellow", Mark.WRONG: "red", Mark.SKIPPED: "dim"}
+
+NEEDS_MENDING = 2
+
+
+@click.command("doctor")
+@with_inventory
+@click.option("--offline", is_flag=True, help="Connect to nobody; otherwise each proxy is logged in to once.")
+@click.option("--json", "as_json", is_flag=True, help="JSON: a list of what was examined, each with its mark and cure.")
+def command(source: AnsibleSource, offline: bool, as_json: bool) -> None:
+    """
+    Examine everything that a round needs, from top to bottom, with a tick or the cure for each.
+
+    Finds all that is wrong, not only the first. Changes nothing, sends nothing, and logs in to proxies only.
+
+    \b
+      ✔  fine
+      ▲  may be meant so
+      ✖  needs mending; the line below says how
+      ·  could not be examined
+
+    Exit code 0: nothing needs mending. 2: something does.
+    """
+    findings = examine(source, now(), offline=offline)
+    if as_json:
+        results = [
+            {"section": section, "mark": result.mark.value, "said": result.said, "cure": result.cure}
+            for section, result in findings
+        ]
+        click.echo(json.dumps(results, ensure_ascii=False, indent=1))
+        sys.exit(NEEDS_MENDING if any(result["mark"] == Mark.WRONG for result in results) else 0)
+    console = make_console()
+    screen = screen_of(console)
+    counts = dict.fromkeys(Mark, 0)
+    for section, members in groupby(findings, key=lambda finding: finding[0]):
+        print_lines(console, [screen.text((section, "bold"))])
+        for _, result in members:
+            counts[result.mark] += 1
+            _print(result, screen)
+    print_lines(console, [Text()])
+    _say_sum(counts, screen)
+    sys.exit(NEEDS_MENDING if counts[Mark.WRONG] else 0)
+
+
+def _print(result: Result, screen: Screen) -> None:
+    console = make_console()
+    sign = (f"{_SIGNS[result.mark]} ", _STYLES[result.mark])
+    print_lines(console, screen.paragraph(sign, result.said, indent=2, hang=4))
+    if result.cure:
+        print_lines(console, screen.paragraph(("-> ", "bold"), result.cure, indent=4, hang=7))
+
+
+def _say_sum(counts: dict[Mark, int], screen: Screen) -> None:
+    console = make_console()
+    wrong, warnings = counts[Mark.WRONG], counts[Mark.WARNING]
+    said = "Nothing needs mending" if not wrong else f"{wrong} thing{'s need' if wrong > 1 else ' needs'} mending"
+    style = "red" if wrong else "green"
+    more = f", {warnings} may be meant so" if warnings else ""
+    print_lines(console, screen.paragraph("", (f"{said}{more}.", f"bold {style}")))

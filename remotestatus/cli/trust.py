@@ -1,0 +1,213 @@
+"""`remotestatus trust`: collects host keys through the proxies, shows their fingerprints, and asks."""
+
+import json
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from remotestatus.cli.by_hand import known_names, note
+from remotestatus.cli.options import choose, remote_argument, with_inventory
+from remotestatus.cli.screen import Column, Part, Screen, make_console, print_lines, screen_of
+from remotestatus.cli.summary import list_names, trouble_lines
+from remotestatus.inventory import Inventory, read_inventory
+from remotestatus.playbook import AnsibleSource, Playbooks
+from remotestatus.remote import Proxy, Remote
+from remotestatus.trusting import Offer, Standing, trust
+
+_STYLES = {
+    Standing.TRUSTED: "green",
+    Standing.NEW: "yellow",
+    Standing.CHANGED: "bold red",
+    Standing.UNREACHABLE: "magenta",
+}
+_COLUMNS = (
+    Column("State", widest=12),
+    Column("Host", widest=40, shrinks=True),
+    Column("", rank=2),
+    Column("Type", rank=1),
+    Column("Fingerprint", widest=60),
+)
+
+
+@click.command()
+@remote_argument("names", nargs=-1, required=False, proxies=True)
+@click.option("-y", "--yes", is_flag=True, help="Trust new keys without asking, for scripts. Never a changed one.")
+@click.option(
+    "--replace", "replaced", multiple=True, metavar="NAME", help="Trust the key that NAME presents now, if it changed."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and ask nothing.")
+@with_inventory
+def command(
+    source: AnsibleSource, names: tuple[str, ...], yes: bool, replaced: tuple[str, ...], *, as_json: bool
+) -> None:
+    """
+    Collect the host keys of all remotes (or of these) and of the proxies on the way, and trust them.
+
+    Each key is fetched through the remote's own proxy and shown by its fingerprint. Compare it with what
+    `ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub` says on the machine itself before you trust it. Trusted keys
+    go into the file that remotestatus_known_hosts names, under the names of the inventory.
+
+    A key that has changed since it was trusted is only replaced if you agree to that very one, here or by --replace.
+
+    Exit code 0: all that was asked for is trusted now. 2: there was something to ask, and nobody to answer. 3: some
+    could not be reached, or are not trusted.
+    """
+    console = make_console()
+    with Playbooks(source) as playbooks:
+        inventory = read_inventory(playbooks.describe_inventory())
+        known = known_names(inventory)
+        agreed = frozenset(choose(replaced, known))
+        wanted = choose([*names, *agreed], known) or _everything(inventory, limited=source.limit is not None)
+        asker = _Asker(console, yes=yes, agreed=agreed, quiet=as_json)
+        with console.status("Collecting host keys") as spinner:
+            asker.spinner = spinner if console.is_terminal and not as_json else None
+            if asker.spinner is None:
+                spinner.stop()
+            offers = trust(playbooks, inventory, wanted, asker)
+    if as_json:
+        click.echo(json.dumps([_values(offer) for offer in offers], indent=1, ensure_ascii=False))
+    else:
+        print_lines(console, _end_lines(offers, inventory, asker, screen_of(console)))
+    if asker.unanswered:
+        note(
+            f"nobody is here to ask about the new keys of {list_names(asker.unanswered)}: "
+            "run it in a terminal, or with --yes if you trust the network this once"
+        )
+        sys.exit(2)
+    if any(offer.standing is not Standing.TRUSTED for offer in offers):
+        sys.exit(3)
+
+
+def _everything(inventory: Inventory, *, limited: bool) -> list[str]:
+    """All remotes that a limit leaves, and without one also the proxies that no remote uses yet."""
+    fleet = inventory.fleet
+    remotes = [remote.name for remote in fleet.remotes if remote.name in inventory.limited_to]
+    return remotes if limited else [*(proxy.name for proxy in fleet.proxies), *remotes]
+
+
+@dataclass
+class _Asker:
+    """Shows the offers of one stage and asks about them: this is the `consent` of trusting.trust."""
+
+    console: Console
+    yes: bool
+    agreed: Collection[str]
+    quiet: bool
+    spinner: Any = None
+    unanswered: list[str] = field(default_factory=list)
+
+    def __call__(self, offers: Sequence[Offer]) -> Collection[str]:
+        if self.spinner:
+            self.spinner.stop()
+        if not self.quiet:
+            print_lines(self.console, _stage_lines(offers, screen_of(self.console)))
+        accepted = {*self._ask_new(offers), *self._ask_changed(offers)}
+        if self.spinner:
+            self.spinner.start()
+        return accepted
+
+    @property
+    def _can_ask(self) -> bool:
+        return sys.stdin.isatty() and not self.quiet
+
+    def _ask_new(self, offers: Sequence[Offer]) -> list[str]:
+        new = [offer.name for offer in offers if offer.standing is Standing.NEW]
+        if not new or self.yes:
+            return new
+        if not self._can_ask:
+            self.unanswered += new
+            return []
+        question = f"Trust the new key of {new[0]}?" if len(new) == 1 else f"Trust these {len(new)} new keys?"
+        return new if click.confirm(question, default=False) else []
+
+    def _ask_changed(self, offers: Sequence[Offer]) -> Iterator[str]:
+        for offer in offers:
+            if offer.standing is not Standing.CHANGED or offer.key is None:
+                continue
+            if offer.name in self.agreed:
+                yield offer.name
+            elif self._can_ask and not self.yes:
+                print_lines(self.console, _changed_lines(offer, screen_of(self.console)))
+                if click.confirm(f"Replace the trusted key of {offer.name}?", default=False):
+                    yield offer.name
+
+
+def _stage_lines(offers: Sequence[Offer], screen: Screen) -> Iterator[Text]:
+    rows: list[list[Part]] = []
+    for offer in offers:
+        style = _STYLES[offer.standing]
+        said = offer.standing.upper() if offer.standing is Standing.CHANGED else str(offer.standing)
+        fingerprint: Part = offer.fingerprint or (offer.trouble.cause.value if offer.trouble else "")
+        rows.append([(said, style), offer.name, "proxy" if offer.is_proxy else "", offer.kind, fingerprint])
+    yield from screen.table(_COLUMNS, rows)
+    for offer in offers:
+        if offer.same_as and offer.standing is not Standing.TRUSTED:
+            yield from screen.paragraph(
+                (f"{offer.name} presents the key that is trusted for {list_names(offer.same_as)}.", "yellow"),
+                " Unless they are one machine, a tunnel leads to the wrong one.",
+            )
+    yield Text()
+
+
+def _changed_lines(offer: Offer, screen: Screen) -> Iterator[Text]:
+    yield from screen.paragraph(
+        (f"{offer.name} presents another key than the one that is trusted.", "bold red"),
+        " It was reinstalled, or something else answers in its place.",
+    )
+    for key in offer.known:
+        yield screen.text(f"  trusted:   {key.kind} {key.fingerprint}")
+    yield screen.text(f"  presented: {offer.kind} {offer.fingerprint}")
+
+
+def _end_lines(offers: Sequence[Offer], inventory: Inventory, asker: _Asker, screen: Screen) -> Iterator[Text]:
+    """What was not reached and why, what is still changed and the cure, and what was written."""
+    closed = {offer.name for offer in offers if offer.trouble or offer.standing is not Standing.TRUSTED}
+    for offer in offers:
+        if offer.trouble and not _follows_from(offer, closed, inventory):
+            yield from screen.paragraph((offer.name, "bold"))
+            yield from trouble_lines(screen, offer.trouble)
+    hidden = [offer.name for offer in offers if offer.trouble and _follows_from(offer, closed, inventory)]
+    if hidden:
+        yield from screen.paragraph(f"Not asked, because the way to it is closed: {list_names(hidden)}")
+    for offer in offers:
+        if offer.standing is Standing.CHANGED:
+            if asker.yes or not asker.agreed:
+                yield from _changed_lines(offer, screen)
+            yield from screen.paragraph(
+                ("Try: ", "bold"),
+                f"if {offer.name} was reinstalled, `remotestatus trust --replace {offer.name}`; if not, find out who "
+                "answers there.",
+                indent=2,
+                hang=4,
+            )
+    stored = [offer.name for offer in offers if offer.stored]
+    if stored:
+        keys = "1 key" if len(stored) == 1 else f"{len(stored)} keys"
+        yield from screen.paragraph(f"Wrote {keys} to {inventory.known_hosts}: {list_names(stored)}")
+    trusted = sum(offer.standing is Standing.TRUSTED for offer in offers)
+    yield from screen.paragraph(f"Trusted: {trusted} of {len(offers)}.")
+
+
+def _follows_from(offer: Offer, closed: Collection[str], inventory: Inventory) -> bool:
+    """Whether it was only not reached because a proxy on its way was not."""
+    subjects: Sequence[Remote | Proxy] = inventory.fleet.proxies if offer.is_proxy else inventory.fleet.remotes
+    return any(hop in closed for one in subjects if one.name == offer.name for hop in one.path)
+
+
+def _values(offer: Offer) -> dict[str, Any]:
+    return {
+        "name": offer.name,
+        "kind": "proxy" if offer.is_proxy else "remote",
+        "standing": offer.standing,
+        "stored": offer.stored,
+        "key_type": offer.kind or None,
+        "fingerprint": offer.fingerprint or None,
+        "trusted_before": [key.fingerprint for key in offer.known],
+        "same_as": list(offer.same_as),
+        "trouble": asdict(offer.trouble) if offer.trouble else None,
+    }

@@ -1,0 +1,113 @@
+"""
+Does all the looking of one round: once at every remote, and again at what failed.
+
+Takes the playbooks and the inventory; returns a Reading for every remote and proxy. Which remotes are looked at again,
+and how many at the same time, is decided in `looking`.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from remotestatus.errors import RoundGivenUp
+from remotestatus.inventory import Inventory
+from remotestatus.judge import State, Subject
+from remotestatus.looking import choose_forks, choose_forks_again, look_again, suspect_ourselves
+from remotestatus.playbook import Playbooks, Progress
+from remotestatus.reading import Reading, read_proxy, read_remote
+from remotestatus.remote import Fleet
+
+SHORTEST_ROUND = timedelta(minutes=2)
+"""A round may take as long as the check interval, and never has less time than this."""
+
+PAUSE_SECONDS = 2.0
+"""Between the first look and the next: what was only a hiccup is over by then."""
+
+SUSPICION_SECONDS = 5.0
+"""The same, when most of the remotes behind a proxy vanished at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What all looks of a round brought, by name, and sentences about what went wrong with the looking itself."""
+
+    proxies: Mapping[str, Reading]
+    remotes: Mapping[str, Reading]
+    troubles: tuple[str, ...] = ()
+
+
+def look_at(
+    playbooks: Playbooks,
+    inventory: Inventory,
+    last: Mapping[Subject, State],
+    clock: Callable[[], datetime],
+    cancel: Callable[[], bool],
+    progress: Callable[[Progress], None],
+) -> Looks:
+    """
+    Look at every remote that the limit leaves, and again at what failed, before the round's time is up.
+
+    Raises RoundGivenUp when it is cancelled.
+    """
+    fleet = inventory.fleet
+    settings = fleet.settings
+    remotes = [remote for remote in fleet.remotes if remote.name in inventory.limited_to]
+    keep_seconds = round(settings.every.total_seconds() * 2.5) if settings.keep_connections else 0
+    if keep_seconds:
+        playbooks.keep_connections(inventory.database)
+    else:
+        playbooks.end_kept_connections(inventory.database)
+    deadline = time.monotonic() + max(settings.every, SHORTEST_ROUND).total_seconds()
+    forks = choose_forks(settings.forks, len(remotes))
+    most = max((remote.settings.attempts for remote in remotes), default=1)
+    proxies: dict[str, Reading] = {}
+    found: dict[str, Reading] = {}
+    troubles: list[str] = []
+    names, fresh = sorted(inventory.limited_to), False
+    for number in range(1, most + 1):
+        look = playbooks.look(
+            names,
+            number=number,
+            of=most,
+            forks=forks if number == 1 else choose_forks_again(found, names, forks),
+            keep_seconds=keep_seconds,
+            fresh=fresh,
+            cancel=lambda: cancel() or time.monotonic() > deadline,
+            progress=progress,
+            total=sum(remote.name in names for remote in remotes),
+        )
+        if cancel():
+            raise RoundGivenUp
+        now = clock()
+        answers = {_proxy_name(fleet, spec): answer for spec, answer in look.proxies.items()}
+        proxies |= {
+            proxy.name: read_proxy(proxy, answers[proxy.name], now) for proxy in fleet.proxies if proxy.name in answers
+        }
+        chosen = [remote for remote in remotes if number == 1 or remote.name in names]
+        found |= {
+            remote.name: read_remote(remote, look.remotes.get(remote.name), now)
+            for remote in chosen
+            if number == 1 or remote.name in look.remotes
+        }
+        if look.trouble:
+            troubles.append(look.trouble)
+            break
+        names = look_again(remotes, found, number + 1)
+        if not names:
+            break
+        fresh = suspect_ourselves(fleet, found, last, names)
+        _pause(SUSPICION_SECONDS if fresh else PAUSE_SECONDS, cancel)
+    return Looks(proxies, found, tuple(troubles))
+
+
+def _pause(seconds: float, cancel: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if cancel():
+            raise RoundGivenUp
+        time.sleep(min(0.1, left))
+
+
+def _proxy_name(fleet: Fleet, spec: str) -> str:
+    return next((proxy.name for proxy in fleet.proxies if proxy.alias == spec), spec)

@@ -1,0 +1,215 @@
+"""
+Records what the installed OpenSSH prints for each failure: `python -m tests.record_transcripts`, best as root.
+
+Breaks a lab, looks at it with the playbook and with the plain client, and writes one file per text into
+tests/data/transcripts. Each says which cause the text means, so a new OpenSSH version is a new set of files and no new
+code. Nothing is written down that was not printed, but for
+line endings, and for folders and accounts of the lab, which get other names. Those of `behind-nat` were recorded in the
+same way, with servers on other machines.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from remotestatus.shipped import playbooks
+from tests.lab import Lab
+from tests.lab.requirements import program
+from tests.rounds import forget_key
+
+TRANSCRIPTS = Path(__file__).parent / "data" / "transcripts"
+
+TUNNELLED = {
+    "tunnel-cut": "tunnel-down",
+    "tunnel-frozen": "tunnel-stale",
+    "sshd-stopped": "sshd-down",
+    "sshd-closing": "sshd-down",
+    "sshd-silent": "tunnel-stale",
+    "key-changed": "host-key-changed",
+    "key-unknown": "host-key-unknown",
+    "login-refused": "authentication-failed",
+    "password-refused": "authentication-failed",
+    "shell-breaks": "connection-lost",
+}
+DIRECT = {
+    "stopped": "connection-refused",
+    "deaf": "connection-timeout",
+    "silent": "connection-timeout",
+    "closing": "connection-lost",
+    "nameless": "name-unresolved",
+    "routeless": "no-route",
+    "key-changed": "host-key-changed",
+    "key-unknown": "host-key-unknown",
+    "login-refused": "authentication-failed",
+    "no-common-algorithm": "authentication-failed",
+    "shell-breaks": "connection-lost",
+}
+PROXY = {name: cause for name, cause in DIRECT.items() if name not in ("shell-breaks", "no-common-algorithm")}
+FORBIDDEN = {"forwarding-forbidden": "authentication-failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """One recorded text. `path` is direct, tunnelled or proxy; `how` says who printed it."""
+
+    name: str
+    cause: str
+    path: str
+    how: str
+    openssh: str
+    text: str
+    logged_in: bool = False
+
+
+def read_transcripts() -> Iterator[Transcript]:
+    """Every recorded text, in the order of the files' names."""
+    for path in sorted(TRANSCRIPTS.glob("*.yml")):
+        yield Transcript(name=path.stem, **yaml.safe_load(path.read_text()))
+
+
+def build(lab: Lab) -> None:
+    """Make one host for each failure and break it."""
+    lab.proxy()
+    lab.proxy("strict", sshd_config={"AllowTcpForwarding": "remote"})
+    for name in TUNNELLED:
+        if name == "password-refused":
+            _break(lab.remote(f"tunnelled-{name}", proxy="tunnel-proxy", password="as it was"), name)
+        else:
+            _break(lab.remote(f"tunnelled-{name}", proxy="tunnel-proxy"), name)
+    lab.remote("tunnelled-forwarding-forbidden", proxy="strict")
+    for name in DIRECT:
+        _break(lab.direct(f"direct-{name}"), name)
+    for name in PROXY:
+        proxy = lab.proxy(f"proxy-{name}", variables={"ansible_ssh_common_args": "-o ConnectTimeout=3"})
+        lab.direct(f"behind-{name}", variables={"ansible_ssh_common_args": f"-o ProxyJump=proxy-{name}"})
+        _break(proxy, name)
+
+
+def _break(host: Any, name: str) -> None:
+    match name:
+        case "tunnel-cut":
+            host.cut_tunnel()
+        case "tunnel-frozen":
+            host.freeze_tunnel()
+        case "stopped" | "sshd-stopped":
+            host.stop()
+        case "deaf":
+            host.black_hole()
+        case "silent" | "sshd-silent":
+            host.fall_silent()
+        case "closing" | "sshd-closing":
+            host.close_at_once()
+        case "nameless":
+            host.variables["ansible_host"] = "no-such-host.invalid"
+        case "routeless":
+            host.variables["ansible_host"] = "255.255.255.255"
+        case "key-changed":
+            host.change_host_key()
+        case "login-refused":
+            host.reject_key()
+        case "password-refused":
+            host.change_password()
+        case "no-common-algorithm":
+            host.sshd.change(KexAlgorithms="diffie-hellman-group1-sha1")
+        case "shell-breaks":
+            host.lose_connection()
+
+
+def look(lab: Lab) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Look at everything with the playbook; the answers of the remotes and of the proxies."""
+    inventory = lab.write_inventory(remotestatus_timeout=12)
+    for host in [*lab.remotes, *lab.proxies]:
+        if host.endswith("key-unknown"):
+            forget_key(lab, host)
+    scripts = Path(sys.executable).parent
+    with tempfile.TemporaryDirectory(prefix="rs-", dir="/tmp") as workdir:
+        subprocess.run(
+            [scripts / "ansible-playbook", "-f", "60", "-i", inventory, playbooks() / "check.yml"],
+            check=True,
+            capture_output=True,
+            env={"PATH": f"{scripts}:{os.environ['PATH']}", "HOME": workdir, "REMOTESTATUS_WORKDIR": workdir},
+        )
+        for socket in Path(workdir).iterdir():
+            if socket.is_socket():
+                subprocess.run(
+                    ["ssh", "-F", "none", "-S", socket, "-O", "exit", "any"], capture_output=True, check=False
+                )
+        return _answers(Path(workdir) / "readings"), _answers(Path(workdir) / "proxies")
+
+
+def _answers(folder: Path) -> dict[str, Any]:
+    return {path.stem: json.loads(path.read_text()) for path in folder.iterdir()}
+
+
+def record(lab: Lab, version: str) -> Iterator[Transcript]:
+    """Look at the broken lab, with the playbook and with the plain client."""
+    build(lab)
+    remotes, proxies = look(lab)
+    places = {str(lab.directory): "/home/checker", str(lab.scratch): "/srv"}
+
+    def transcript(name: str, cause: str, path: str, how: str, text: str, *, logged_in: bool) -> Transcript:
+        for place, shown in places.items():
+            text = text.replace("\r\n", "\n").replace(place, shown)
+        text = re.sub(r"rslab-[0-9a-f]{8}", "remote_user", text)
+        return Transcript(name, cause, path, how, version, text, logged_in)
+
+    for path, causes, answers in (
+        ("tunnelled", {**TUNNELLED, **FORBIDDEN}, remotes),
+        ("direct", DIRECT, remotes),
+        ("proxy", PROXY, proxies),
+    ):
+        for name, cause in causes.items():
+            answer = answers[f"{path}-{name}"]
+            yield transcript(
+                f"{path}-{name}",
+                cause,
+                path,
+                "the playbook" + (", through the shared connection to the proxy" if path == "tunnelled" else ""),
+                answer["stderr"],
+                logged_in=bool(answer.get("logged_in")),
+            )
+    for name, cause in {**TUNNELLED, **FORBIDDEN}.items():
+        # What needs no shared connection reads otherwise; the key stays unknown only where it was taken away.
+        if name not in ("shell-breaks", "key-unknown"):
+            done = lab.ssh(f"tunnelled-{name}", connect_timeout=3)
+            yield transcript(
+                f"tunnelled-{name}-plain", cause, "tunnelled", "plain ssh with ProxyJump", done.stderr, logged_in=False
+            )
+
+
+def main() -> int:
+    """Record everything and write it down."""
+    shown = subprocess.run([program("ssh"), "-V"], check=True, capture_output=True, text=True).stderr
+    version = shown.split(",")[0].removeprefix("OpenSSH_").split()[0]
+    TRANSCRIPTS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder)) as lab:
+        for found in record(lab, version):
+            fields = {name: getattr(found, name) for name in ("cause", "path", "how", "openssh", "logged_in", "text")}
+            path = TRANSCRIPTS / f"{version}-{found.name}.yml"
+            path.write_text(yaml.dump(fields, sort_keys=False, Dumper=_Readable, width=200))
+            print(f"{found.cause:22} {path.name}")
+    return 0
+
+
+class _Readable(yaml.SafeDumper):
+    """Writes texts of several lines as such."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Readable.add_representer(str, _text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""How the command line reads until when something holds."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import click
+import pytest
+
+from remotestatus.cli.moments import read_end, read_moment
+
+NOW = datetime(2026, 3, 28, 20, 0, tzinfo=UTC)  # 21:00 in Berlin, the evening before the clock change
+
+
+@pytest.fixture(autouse=True)
+def _in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The checker stands in Berlin."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("22:30", "2026-03-28 21:30"),
+        ("20:30", "2026-03-29 18:30"),  # tomorrow, and by then it is summer time
+        ("2026-03-28 23:00", "2026-03-28 22:00"),
+        ("2026-07-01 23:00", "2026-07-01 21:00"),
+        ("2026-03-28T23:00+00:00", "2026-03-28 23:00"),
+    ],
+)
+def test_a_time_is_the_checkers_own_unless_it_has_an_offset(text: str, utc: str) -> None:
+    """A clock time is the next one, a date is of the local zone, and an offset is kept."""
+    assert f"{read_moment(text, NOW):%Y-%m-%d %H:%M}" == utc
+
+
+@pytest.mark.parametrize("text", ["25:00", "soon", "", "2026-13-01", "10m"])
+def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
+    """The error shows how to write one."""
+    with pytest.raises(click.BadParameter, match="write for example 22:30"):
+        read_moment(text, NOW)
+
+
+def test_an_end_is_given_by_duration_or_by_time_and_lies_ahead() -> None:
+    """--for counts from the beginning; both together, and an end that is over, are refused."""
+    begins = NOW + timedelta(hours=1)
+    assert read_end("2h", None, NOW) == NOW + timedelta(hours=2)
+    assert read_end("2h", None, NOW, begins) == begins + timedelta(hours=2)
+    assert read_end(None, None, NOW) is None
+    with pytest.raises(click.UsageError, match="either --for or --until"):
+        read_end("2h", "22:30", NOW)
+    with pytest.raises(click.BadParameter, match="is over already"):
+        read_end(None, "2026-03-28 20:00", NOW)
+    with pytest.raises(click.BadParameter, match="is not a duration"):
+        read_end("soon", None, NOW)

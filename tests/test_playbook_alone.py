@@ -1,0 +1,178 @@
+"""
+The playbook without us: under `ansible-playbook`, under `ansible-runner run`, and laid out as AWX lays it out.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.lab import Command, Lab, run_command
+from tests.rounds import forget_key
+
+ROOT = Path(__file__).resolve().parent.parent
+PLAYBOOK = ROOT / "playbooks" / "check.yml"
+CAPTURE = f"python manage.py capture_{uuid4().hex}.py"
+
+
+def start(
+    program: str, *arguments: str | Path, lab: Lab, remotestatus: Command, folder: Path = ROOT, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one of Ansible's own programs with a clean environment."""
+    return run_command(
+        [str(Path(sys.executable).with_name(program)), *map(str, arguments)],
+        environment={**remotestatus.environment, "TMPDIR": str(lab.scratch), **more},
+        timeout=120,
+        folder=folder,
+    )
+
+
+def events(private: Path) -> Iterator[dict[str, Any]]:
+    """What an ansible-runner left of its run, event by event."""
+    for path in private.glob("artifacts/*/job_events/*.json"):
+        yield json.loads(path.read_text())
+
+
+def answers(private: Path) -> dict[str, dict[str, Any]]:
+    """What the probe returned for each remote, as any later task or AWX's job log sees it."""
+    return {
+        event["event_data"]["host"]: event["event_data"]["res"]["remotestatus"]
+        for event in events(private)
+        if event["event"] in ("runner_on_ok", "runner_on_unreachable")
+        if event["event_data"]["task_action"] == "remotestatus_probe"
+    }
+
+
+def test_ansible_playbook_reaches_every_remote_and_says_which_it_did_not(lab: Lab, remotestatus: Command) -> None:
+    """`ansible-playbook playbooks/check.yml -i inventory`: ok or UNREACHABLE with the reason, and nothing is left."""
+    lab.remote("capture-1", processes=[CAPTURE])
+    lab.remote("capture-2").cut_tunnel()
+    inventory = lab.write_inventory()
+
+    done = start("ansible-playbook", "playbooks/check.yml", "-i", inventory, "-v", lab=lab, remotestatus=remotestatus)
+
+    assert "ok: [capture-1] =>" in done.stdout, done.stdout + done.stderr
+    assert "reached in " in done.stdout
+    assert CAPTURE.rpartition(" ")[2] in done.stdout
+    assert "[capture-2]: UNREACHABLE!" in done.stdout
+    assert "Connection refused" in done.stdout
+    # A remote that is down is what a look may find, and no fault of the play.
+    assert done.returncode == 0, done.stdout
+    assert lab.proxies["tunnel-proxy"].logins() == 1
+    assert list(lab.scratch.glob("rs-*")) == []
+
+
+def test_limit_and_tags_mean_what_they_mean_in_ansible(lab: Lab, remotestatus: Command) -> None:
+    """`--limit` looks at those remotes only; `--tags proxies` at the proxies, and at no remote."""
+    lab.remote("capture-1")
+    lab.remote("capture-2")
+    inventory = lab.write_inventory()
+
+    limited = start(
+        "ansible-playbook", PLAYBOOK, "-i", inventory, "-l", "capture-2", lab=lab, remotestatus=remotestatus
+    )
+    proxies = start("ansible-playbook", PLAYBOOK, "-i", inventory, "-t", "proxies", lab=lab, remotestatus=remotestatus)
+
+    assert limited.returncode == 0, limited.stdout + limited.stderr
+    assert "capture-1" not in limited.stdout
+    assert proxies.returncode == 0, proxies.stdout + proxies.stderr
+    assert "Run the probe" not in proxies.stdout
+    assert (lab.remotes["capture-1"].logins(), lab.remotes["capture-2"].logins()) == (0, 1)
+    assert lab.proxies["tunnel-proxy"].logins() == 2
+
+
+def test_ansible_runner_brings_back_what_the_probe_read(lab: Lab, remotestatus: Command, tmp_path: Path) -> None:
+    """`ansible-runner run`: each remote's event holds the whole answer, processes too, and why one was not reached."""
+    lab.remote("capture-1", processes=[CAPTURE])
+    lab.remote("capture-2").cut_tunnel()
+    inventory = lab.write_inventory()
+    private = tmp_path / "private"
+    private.mkdir()
+
+    done = start(
+        *("ansible-runner", "run", private, "-p", PLAYBOOK, "--inventory", inventory),
+        lab=lab,
+        remotestatus=remotestatus,
+        folder=tmp_path,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = answers(private)
+    assert {name: answer["outcome"] for name, answer in found.items()} == {
+        "capture-1": "answered",
+        "capture-2": "ssh-failed",
+    }
+    running = {" ".join(process["argv"]) for process in found["capture-1"]["facts"]["processes"]}
+    assert any(line.endswith(CAPTURE.rpartition(" ")[2]) for line in running)
+    assert "Connection refused" in found["capture-2"]["stderr"]
+
+
+def test_host_keys_stay_strict_although_ansible_runner_turns_them_off(
+    lab: Lab, remotestatus: Command, tmp_path: Path
+) -> None:
+    """ansible-runner sets ANSIBLE_HOST_KEY_CHECKING=False; a remote with an unknown key is not logged in to anyway."""
+    remote = lab.remote("capture-1")
+    inventory = lab.write_inventory()
+    forget_key(lab, "capture-1")
+    private = tmp_path / "private"
+    private.mkdir()
+
+    done = start(
+        *("ansible-runner", "run", private, "-p", PLAYBOOK, "--inventory", inventory),
+        lab=lab,
+        remotestatus=remotestatus,
+        ANSIBLE_HOST_KEY_CHECKING="False",
+    )
+
+    assert "host key" in answers(private)["capture-1"]["stderr"], done.stdout + done.stderr
+    assert remote.logins() == 0
+
+
+def test_a_project_of_awx_needs_only_the_playbooks_folder(lab: Lab, remotestatus: Command, tmp_path: Path) -> None:
+    """The folder `playbooks/` as a runner's project, beside an inventory of its own: nothing of ours is installed."""
+    lab.remote("capture-1")
+    inventory = lab.write_inventory()
+    private = tmp_path / "private"
+    shutil.copytree(PLAYBOOK.parent, private / "project" / "playbooks")
+    shutil.copytree(inventory, private / "inventory")
+    shutil.copy(lab.known_hosts, private / "known_hosts")
+
+    done = start(
+        *("ansible-runner", "run", private, "-p", "playbooks/check.yml"),
+        lab=lab,
+        remotestatus=remotestatus,
+        folder=tmp_path,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert answers(private)["capture-1"]["outcome"] == "answered"
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        'remotestatus_timeout: "{{ nowhere }}"',
+        "ansible_ssh_common_args: -o 'User=unbalanced",
+        "ansible_ssh_common_args: -o ProxyJump=one,,two",
+        "ansible_ssh_common_args: -o ProxyJump=broken-1",
+    ],
+)
+def test_a_wrong_inventory_fails_the_play_with_a_sentence(
+    variable: str, lab: Lab, remotestatus: Command, tmp_path: Path
+) -> None:
+    """Without us nobody has validated the inventory before: the first task does, and connects to nothing."""
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(f"all:\n  hosts:\n    broken-1:\n      {variable}\n")
+
+    done = start("ansible-playbook", PLAYBOOK, "-i", inventory, lab=lab, remotestatus=remotestatus)
+
+    assert done.returncode != 0, done.stdout + done.stderr
+    assert "the inventory has problems: broken-1: " in done.stdout, done.stdout + done.stderr
+    assert "Run the probe" not in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr

@@ -1,0 +1,243 @@
+"""
+`remotestatus status`: what the last round found, its exit codes, and everything about one remote; from history alone.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from remotestatus.diagnosis import Trouble, diagnose, explain
+from remotestatus.history import History, Round
+from remotestatus.judge import Kind, Policy, State, judge
+from remotestatus.reading import Reading
+from remotestatus.remote import Proxy, Remote
+from remotestatus.settings import RemoteSettings
+from remotestatus.status import Cause
+from tests.lab import Command, HttpSink, Lab
+from tests.rounds import run_round
+
+PROXY = Proxy("jump", "jump", "proxy.example.com", 22, None)
+
+
+def _write_history(path: Path, found: Mapping[str, Cause | None], ended: datetime, rounds: int = 1) -> Path:
+    """A history whose last round, ended at `ended`, found these causes; `jump` is a proxy, all else remotes."""
+    states: dict[tuple[Kind, str], State] = {}
+    with History.open(path) as history:
+        for number in range(rounds):
+            at = ended - timedelta(minutes=10) * (rounds - 1 - number)
+            verdicts, readings = [], []
+            for name, cause in found.items():
+                troubles = _troubles(name, cause)
+                subject = (Kind.PROXY if name == "jump" else Kind.REMOTE, name)
+                verdict = judge(*subject, states.get(subject), troubles, Policy(), at)
+                states[subject] = verdict.state
+                verdicts.append(verdict)
+                if name != "jump":
+                    readings.append(Reading(name, at, troubles))
+            history.record(Round(0, at - timedelta(seconds=3), at, len(readings)), verdicts, readings)
+    return path
+
+
+def _troubles(name: str, cause: Cause | None) -> tuple[Trouble, ...]:
+    if cause is None:
+        return ()
+    if name == "jump":
+        return (explain(cause, proxy=PROXY),)
+    remote = Remote(name, (), RemoteSettings(), path=("jump",))
+    if cause is Cause.PROXY_UNREACHABLE:
+        return (diagnose(remote, {"outcome": "proxy-down", "proxy": "jump"}),)
+    return (explain(cause, remote=remote, names=["encoder"]),)
+
+
+CODES = [
+    ({"a": None, "b": None}, 0, "OK: All 2 remotes are up | up=2 degraded=0 down=0 unknown=0 maintenance=0"),
+    ({"a": None, "b": Cause.PROCESS_MISSING}, 1, "WARNING: 1 of 2 remotes needs attention | up=1 degraded=1"),
+    ({"a": Cause.PROCESS_MISSING, "b": Cause.NOT_CHECKED}, 3, "UNKNOWN: 2 of 2 remotes need attention | up=0"),
+    ({"a": Cause.TUNNEL_DOWN, "b": Cause.NOT_CHECKED}, 2, "CRITICAL: 2 of 2 remotes need attention | up=0"),
+    (
+        {"jump": Cause.CONNECTION_REFUSED, "a": Cause.PROXY_UNREACHABLE, "b": Cause.PROXY_UNREACHABLE},
+        2,
+        "CRITICAL: Proxy jump does not answer: 2 of 2 remotes cannot be checked | up=0 degraded=0 down=0 unknown=2",
+    ),
+    ({"jump": None, "a": None}, 0, "OK: The remote is up | up=1"),
+]
+
+
+@pytest.mark.parametrize(("found", "code", "line"), CODES)
+def test_it_speaks_as_a_nagios_plugin(
+    tmp_path: Path, remotestatus: Command, found: dict[str, Cause | None], code: int, line: str
+) -> None:
+    """The exit code is the worst that applies (down, unknown, degraded), and --nagios prints one line with counts."""
+    database = _write_history(tmp_path / "h", found, datetime.now(UTC))
+    plugin = remotestatus("status", "--nagios", "--database", database)
+    assert (plugin.returncode, plugin.stderr) == (code, "")
+    assert plugin.stdout.startswith(f"REMOTESTATUS {line}")
+    assert plugin.stdout.count("\n") == 1
+    assert remotestatus("status", "--database", database).returncode == code
+
+
+@pytest.mark.parametrize(
+    ("minutes", "code"), [(15, 0), (15.9, 0), (16.1, 3), (600, 3), (-5, 0)], ids=lambda value: str(value)
+)
+def test_an_overdue_round_is_unknown_and_said_loudly(
+    tmp_path: Path, remotestatus: Command, minutes: float, code: int
+) -> None:
+    """After one and a half check intervals and a minute: exit code 3 and a first line in capitals, though all is up."""
+    ended = datetime.now(UTC) - timedelta(minutes=minutes)
+    database = _write_history(tmp_path / "h", {"a": None}, ended, rounds=6)
+    done = remotestatus("status", "--database", database)
+    assert done.returncode == code
+    assert done.stdout.startswith("OUT OF DATE: the last round ended") == (code == 3)
+    plugin = remotestatus("status", "--nagios", "--database", database)
+    assert plugin.stdout.startswith("REMOTESTATUS UNKNOWN: the last round ended" if code else "REMOTESTATUS OK")
+
+
+def test_what_cannot_be_told_is_unknown(tmp_path: Path, remotestatus: Command) -> None:
+    """No inventory, no history, an empty or a damaged one, a name that is none: exit code 3 with the cure."""
+    empty = tmp_path / "empty"
+    History.open(empty).close()
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(b"not a database" * 100)
+    good = _write_history(tmp_path / "good", {"capture-1": None}, datetime.now(UTC))
+    cases = {
+        ("-i", tmp_path / "nowhere"): "there is no inventory at",
+        ("--database", tmp_path / "none"): "`remotestatus run` makes it",
+        ("--database", empty): "holds none",
+        ("--database", damaged): "damaged or no SQLite file",
+        ("capture-2", "--database", good): "did you mean capture-1?",
+    }
+    for arguments, words in cases.items():
+        done = remotestatus("status", *arguments)
+        assert done.returncode == 3, done.stderr
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+        plugin = remotestatus("status", *arguments, "--nagios")
+        assert (plugin.returncode, plugin.stderr) == (3, "")
+        assert plugin.stdout.startswith("REMOTESTATUS UNKNOWN: ")
+
+
+def test_it_only_reads(tmp_path: Path, remotestatus: Command) -> None:
+    """The history file is byte for byte the same afterwards."""
+    database = _write_history(tmp_path / "h", {"a": Cause.TUNNEL_DOWN}, datetime.now(UTC))
+    before = database.read_bytes()
+    for arguments in ((), ("a",), ("a", "--why"), ("--json",), ("--nagios",)):
+        assert remotestatus("status", *arguments, "--database", database).returncode == 2
+    assert database.read_bytes() == before
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
+
+
+def test_remotes_behind_a_dead_proxy_are_told_apart_without_an_inventory(tmp_path: Path, remotestatus: Command) -> None:
+    """The history alone knows which remotes a dead proxy hides: they are one entry."""
+    found = {"jump": Cause.CONNECTION_TIMEOUT, **{f"r{number}": Cause.PROXY_UNREACHABLE for number in range(9)}}
+    shown = remotestatus("status", "--database", _write_history(tmp_path / "h", found, datetime.now(UTC))).stdout
+    assert shown.count("proxy-unreachable") == 1
+    assert "9 remotes behind it" in shown
+    assert "r0, r1, r2, r3, r4, r5, r6 and 2 more" in shown
+
+
+def test_everything_about_one_remote(lab: Lab, remotestatus: Command, http_sink: HttpSink) -> None:
+    """Cause, way, matched processes, limits, checks, uptime, incidents, messages, reasons; of a proxy likewise."""
+    box = lab.remote(
+        "box-1",
+        processes=["python serve.py --port 80"],
+        variables={
+            "remotestatus_nickname": "Box One",
+            "remotestatus_location": "Attic",
+            "remotestatus_forwarded_port": 1001,
+            "remotestatus_limits": {"disk": {"/": "99.9%"}},
+            "remotestatus_checks": [{"name": "lamp", "command": "echo 'lamp is off | w=3'; exit 1"}],
+        },
+    )
+    lab.remote("box-2")
+    inventory = lab.write_inventory(
+        remotestatus_apprise=[{"url": f"json://127.0.0.1:{http_sink.port}/x", "name": "office"}]
+    )
+    run_round(lab, remotestatus, inventory)
+    assert box.proxy
+    connections = box.proxy.connections(), box.connections()
+
+    done = remotestatus("status", "box-1", "--why", "-i", inventory)
+    assert done.returncode == 1
+    for words in (
+        "box-1 · Box One",
+        "▲ degraded for",
+        "Cause: check-failed",
+        "Attic",
+        f"tunnel-proxy → port {box.port}",
+        "Virtual port  1001",
+        "python serve.py --port 80: 1 running, at least 1 wanted",
+        "pid ",
+        "disk /",
+        "lamp: WARNING: lamp is off",
+        "remotestatus ssh box-1",
+        "ssh -J ",
+        "remotestatus tunnel box-1",
+        "90 d",
+        "% of that time was observed",
+        "degraded, check-failed",
+        "sent to office: ",
+        "office: told: problem",
+    ):
+        assert words in done.stdout, words
+    assert remotestatus("status", "box one", "-i", inventory).stdout.startswith("box-1")
+    assert "Told, or not told" not in remotestatus("status", "box-1", "-i", inventory).stdout
+
+    proxy = remotestatus("status", "tunnel-proxy", "-i", inventory)
+    assert proxy.returncode == 0
+    assert "2: 1 degraded, 1 up" in proxy.stdout
+    assert "box-1, box-2" in proxy.stdout
+
+    values = json.loads(remotestatus("status", "box-1", "--json", "-i", inventory).stdout)
+    assert (values["kind"], values["status"], values["cause"]["code"]) == ("remote", "degraded", "check-failed")
+    assert values["processes"][0]["matched"][0]["command"] == "python serve.py --port 80"
+    assert [finding["ok"] for finding in values["findings"]] == [True, False]
+    assert values["messages"][0]["destination"] == "office"
+    assert values["decisions"][0]["told"] is True
+
+    only = remotestatus("status", "--limit", "box-2", "-i", inventory)
+    assert only.returncode == 0
+    assert "box-1" not in only.stdout
+    assert (box.proxy.connections(), box.connections()) == connections, "status connected to somebody"
+
+    assert remotestatus("ack", "box-1", "--note", "Kim fetches a bulb", "-i", inventory).returncode == 0
+    assert "Kim fetches a bulb" in remotestatus("status", "box-1", "-i", inventory).stdout
+    assert remotestatus("maintenance", "box-1", "--for", "2h", "-i", inventory).returncode == 0
+    resting = remotestatus("status", "-i", inventory)
+    assert resting.returncode == 0, "what is in maintenance is not counted"
+    assert "◌ maintenance" in resting.stdout
+    assert remotestatus("status", "box-1", "-i", inventory).returncode == 0
+
+
+def test_the_document_is_that_of_the_page(lab: Lab, remotestatus: Command) -> None:
+    """--json says what the page's status.json says but for the moment it was made; public mode hides nothing."""
+    lab.remote("box-1").cut_tunnel()
+    lab.local("checker")
+    inventory = lab.write_inventory()
+    run_round(lab, remotestatus, inventory)
+    page = json.loads((lab.directory / "site" / "status.json").read_text())
+    done = remotestatus("status", "--json", "-i", inventory)
+    assert done.returncode == 2
+    assert {**json.loads(done.stdout), "generated_at": None} == {**page, "generated_at": None}
+    lab.write_inventory(remotestatus_public=True)
+    shown = json.loads(remotestatus("status", "--json", "-i", inventory).stdout)
+    assert {**shown, "generated_at": None} == {**page, "generated_at": None}
+
+
+def test_a_remote_that_is_new_in_the_inventory_is_named(lab: Lab, remotestatus: Command) -> None:
+    """What no round has looked at yet is said, and is neither up nor down."""
+    lab.local("checker")
+    inventory = lab.write_inventory()
+    run_round(lab, remotestatus, inventory)
+    lab.local("newcomer")
+    lab.write_inventory()
+    done = remotestatus("status", "-i", inventory)
+    assert done.returncode == 0
+    assert "1 remote of the inventory was not looked at yet: newcomer" in done.stdout
+    one = remotestatus("status", "newcomer", "-i", inventory)
+    assert one.returncode == 3
+    assert "remotestatus run --limit newcomer" in one.stderr
