@@ -19,7 +19,7 @@ test: $(INSTALLED)  ## static checks and all tests
 
 bench: $(INSTALLED)  ## compares a round with pdsh, clush and stock Ansible
 	./tests/prepare --bench
-	$(BIN)/python -m tests.bench
+	PYTHONPATH=playbooks $(BIN)/python -m tests.bench
 
 pictures: $(INSTALLED)  ## takes the pictures in docs/ from the demo
 	./tests/prepare

@@ -44,6 +44,7 @@ def gather(history: History, fleet: Fleet, round_: Round, before: Mapping[str, R
         acknowledgements=[
             Acknowledgement(kind=kind, name=name, at=known.at, note=known.note)
             for (kind, name), known in outbox.acknowledgements(history).items()
+            if known.holds(now)
         ],
         maintenance=maintenance,
         messages=[

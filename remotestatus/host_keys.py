@@ -26,6 +26,7 @@ CONNECT_SECONDS = 12
 
 _SEEN = re.compile(r"^debug1: Server host (?:key|certificate): (\S+) (SHA256:\S+)", re.MULTILINE)
 _CHANGED = re.compile(r"host identification has changed", re.IGNORECASE)
+_REVOKED = re.compile(r"revoked host key|is marked as revoked", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,12 @@ class Answer:
     """
     What came of one question.
 
-    `key` is there unless it is trusted already; then only `type` and `fingerprint` are. `name` is what `ssh` looks the
-    key up by. `text` is what `ssh` printed, for the diagnosis, when there was no key at all.
+    `key` is there unless it is trusted already, or `revoked`; then only `type` and `fingerprint` are. `name` is what
+    `ssh` looks the key up by. `text` is what `ssh` printed, for the diagnosis, when there was no key at all.
     """
 
     trusted: bool = False
+    revoked: bool = False
     key: HostKey | None = None
     name: str = ""
     type: str = ""
@@ -76,8 +78,9 @@ def ask(config: Path, arguments: Sequence[str], trusted: Sequence[str], environm
                 fingerprint=line.key.fingerprint,
                 text=text,
             )
-        refused = "revoked" in text or _CHANGED.search(text) is not None
-        return Answer(trusted=not refused, type=seen[1], fingerprint=seen[2], text=text)
+        revoked = _REVOKED.search(text) is not None
+        trusted_already = not revoked and not _CHANGED.search(text)
+        return Answer(trusted=trusted_already, revoked=revoked, type=seen[1], fingerprint=seen[2], text=text)
 
 
 _KNOW_NOTHING = ("-o", "GlobalKnownHostsFile=/dev/null")

@@ -6,6 +6,7 @@ answer is: silence is a reading too. What a reading says about processes is None
 looked at, never "not running". No clock and no files.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -86,7 +87,13 @@ def read_remote(remote: Remote, answer: Mapping[str, Any] | None, at: datetime) 
     facts = answer.get("facts")
     if not isinstance(facts, Mapping):
         return replace(blank, troubles=(diagnose(remote, answer),), attempts=attempts)
-    return _read_facts(remote, rules, answer, facts, at, attempts)
+    try:
+        return _read_facts(remote, rules, answer, facts, at, attempts)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # A worker with another version of the playbook may answer in another shape. That is our fault, and one
+        # remote's answer must not cost the others their round.
+        detail = one_line(f"its answer could not be read: {error}")
+        return replace(blank, troubles=(explain(Cause.CHECKER_ERROR, remote=remote, detail=detail),), attempts=attempts)
 
 
 def read_proxy(proxy: Proxy, answer: Mapping[str, Any] | None, at: datetime) -> Reading:
@@ -172,4 +179,4 @@ def _processes(raw: object) -> tuple[Process, ...] | None:
 
 
 def _whole(value: object) -> int | None:
-    return round(value) if isinstance(value, int | float) else None
+    return round(value) if isinstance(value, int | float) and math.isfinite(value) else None

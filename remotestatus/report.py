@@ -192,10 +192,7 @@ def _homes(fleet: Fleet) -> dict[str, str]:
     for remote in fleet.remotes:
         for group in remote.groups:
             sizes[group] = sizes.get(group, 0) + 1
-    return {
-        remote.name: min(remote.groups, key=lambda group: sizes[group], default="")
-        for remote in fleet.remotes
-    }
+    return {remote.name: min(remote.groups, key=lambda group: sizes[group], default="") for remote in fleet.remotes}
 
 
 def _groups(remotes: tuple[Portrait, ...]) -> tuple[Group, ...]:

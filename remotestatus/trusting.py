@@ -9,10 +9,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from remotestatus import host_keys, known_hosts
 from remotestatus.diagnosis import Trouble, diagnose
+from remotestatus.errors import RoundError
 from remotestatus.inventory import Inventory
 from remotestatus.known_hosts import HostKey
 from remotestatus.playbook import Playbooks
@@ -75,7 +77,7 @@ def trust(playbooks: Playbooks, inventory: Inventory, names: Iterable[str], cons
     """
     Ask these remotes and proxies, and the proxies on the way to them, for their keys; keep those that `consent` names.
 
-    Raises RoundError when the known_hosts file can't be written.
+    Raises RoundError when the known_hosts file can't be written, or Ansible did not run.
     """
     targets = _targets(inventory, names)
     offers: dict[str, Offer] = {}
@@ -131,7 +133,12 @@ def _open_the_way(playbooks: Playbooks, fleet: Fleet, targets: Sequence[_Target]
             names.add(subject.name)
         else:
             names |= {remote.name for remote in fleet.behind(subject.name)}
-    return playbooks.look(sorted(names), forks=1, proxies_only=True).proxies if names else {}
+    if not names:
+        return {}
+    look = playbooks.look(sorted(names), forks=1, proxies_only=True)
+    if look.trouble:
+        raise RoundError(look.trouble)
+    return look.proxies
 
 
 def _answers(hop: Proxy, opened: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -171,6 +178,7 @@ def _ask_all(playbooks: Playbooks, inventory: Inventory, targets: Sequence[_Targ
             key=answer.key,
             known=known,
             same_as=tuple(name for name in owners.get(answer.fingerprint, ()) if name != looked_up_as),
+            trouble=_revoked(target.name, own_file) if answer.revoked else None,
             looked_up_as=looked_up_as,
         )
 
@@ -182,6 +190,15 @@ def _ask_all(playbooks: Playbooks, inventory: Inventory, targets: Sequence[_Targ
     finally:
         # After Ctrl-C nobody waits for the rest: what they started ends with the round's directory.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _revoked(name: str, file: Path) -> Trouble:
+    return Trouble(
+        Cause.HOST_KEY_CHANGED,
+        f"{name} presents a key that is revoked in {file}.",
+        f"Find out who answers there. If it is {name}, make it a new host key; a revoked one is not trusted again "
+        "unless its @revoked line is removed.",
+    )
 
 
 def _owners(text: str) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """
 Compares one round with the peers: pdsh, clush and stock Ansible, each with ProxyJump, over the same real SSH remotes.
 
-Run by `make bench`. Builds N remotes behind one proxy on loopback, runs every contender in turn several times (so that
+Run by `make bench`. Every contender runs the same command, our probe, at the same parallelism. Builds N remotes behind one proxy on loopback, runs every contender in turn several times (so that
 a machine that drifts drifts for all), and prints medians and ratios. Asserts nothing about time.
 """
 
@@ -14,17 +14,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 import psutil
+from remotestatus_playbook.probe_output import compose
 
 from tests.lab import Lab, Proxy
 
 SCRIPTS = Path(sys.executable).parent
 PARALLEL = 50
+_SCRIPT = b64encode(compose("0123456789abcdef", root_pid=None, checks=())).decode()
+COMMAND = f"echo {_SCRIPT} | base64 -d | /bin/sh"
+"""Our probe as a command line, for those who cannot send a script on standard input."""
 
 
 @dataclass
@@ -87,15 +92,15 @@ def _contenders(lab: Lab, inventory: Path) -> dict[str, Callable[[], int]]:
 
     def pdsh() -> int:
         own = {**environment, "PDSH_SSH_ARGS_APPEND": f"-F {config}"}
-        done = _run(["pdsh", "-R", "ssh", "-f", str(PARALLEL), "-w", ",".join(names), "true"], own)
+        done = _run(["pdsh", "-R", "ssh", "-f", str(PARALLEL), "-w", ",".join(names), COMMAND], own)
         return done.stderr.count("exited with exit code")
 
     def clush() -> int:
-        done = _run(["clush", "-f", str(PARALLEL), "-o", f"-F {config}", "-w", ",".join(names), "true"], environment)
+        done = _run(["clush", "-f", str(PARALLEL), "-o", f"-F {config}", "-w", ",".join(names), COMMAND], environment)
         return done.stderr.count("exited with exit code")
 
     def stock_ansible() -> int:
-        arguments = ["-f", str(PARALLEL), "-i", str(inventory), "all:!proxies", "-m", "raw", "-a", "true"]
+        arguments = ["-f", str(PARALLEL), "-i", str(inventory), "all:!proxies", "-m", "raw", "-a", COMMAND]
         keyed = ["-e", "ansible_ssh_extra_args='-o HostKeyAlias={{ inventory_hostname }}'"]
         own = {**environment, "ANSIBLE_SSH_ARGS": f"-F {config}"}
         done = _run(["ansible", *arguments, *keyed], own)

@@ -43,7 +43,7 @@ EDGES = {
 GROUND = frozenset({"errors", "shipped"})
 """What everybody may use: the errors that reach a person, and where the shipped folders are."""
 
-TOP = frozenset({"round", "sending", "trusting", "doctor"})
+TOP = frozenset({"round", "looks", "sending", "trusting", "doctor"})
 """Puts core and edges together: a round, and what is done beside it. A name without a dot stands for its folder too."""
 
 SHELL = frozenset({"cli", "__main__"})

@@ -61,10 +61,15 @@ def test_one_round_tells_the_truth_about_every_kind_of_remote(lab: Lab, remotest
     }
     assert remotes["upload-1"]["cause"]["code"] == "tunnel-down"
     assert remotes["web-1"]["cause"]["code"] == "process-missing"
-    assert remotes["chained-1"]["proxy"] == "inner"
-    assert {proxy["name"]: proxy["status"] for proxy in document["proxies"]} == {"outer": "up", "inner": "up"}
+    assert remotes["upload-1"]["proxy"] == "inner"
+    assert {proxy["name"]: proxy["status"] for proxy in document["proxies"]} == {
+        "outer": "up",
+        "inner": "up",
+        "inner (through outer)": "up",
+    }
     assert document["summary"] == {"up": 3, "degraded": 1, "down": 1, "unknown": 0, "maintenance": 0}
     assert lab.proxies["outer"].logins() == 1
+    assert lab.proxies["inner"].logins() == 2  # on two ways: directly, and through the outer proxy
     assert all(process["running"] is None for process in remotes["upload-1"]["processes"])
 
 

@@ -96,6 +96,7 @@ def test_the_same_address_behind_two_proxies_is_two_remotes(lab: Lab, remotestat
     assert found.causes == {"left-1": None, "right-1": Cause.HOST_KEY_CHANGED}
     assert "left-1 answers in the place of right-1" in found.words("right-1")
     assert [lab.proxies[f"{side}-proxy"].logins() for side in ("left", "right")] == [1, 1]
+    _end_kept(lab, remotestatus)
 
 
 def test_a_shared_connection_that_breaks_is_opened_again(lab: Lab, remotestatus: Command) -> None:

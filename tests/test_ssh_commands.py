@@ -4,14 +4,13 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.lab import Command, HttpSink, Lab, run_command
+from tests.lab import Command, HttpSink, Lab, require_program, run_command
 from tests.lab.ports import Port
 from tests.terminal import Terminal
 
@@ -52,19 +51,36 @@ def test_plain_ssh_and_scp_reach_every_remote_by_its_name(lab: Lab, remotestatus
     assert {"compression yes", "serveraliveinterval 7", "addressfamily inet"} <= set(asked.splitlines())
 
 
-def test_rsync_and_a_folder_with_spaces(remotestatus: Command, tmp_path: Path) -> None:
-    """Paths with spaces survive the configuration; rsync goes by the name alone."""
-    if shutil.which("rsync") is None:
-        pytest.skip("needs rsync: apt-get install rsync")
+def test_a_folder_with_spaces_survives_the_configuration(remotestatus: Command, tmp_path: Path) -> None:
+    """Key and known_hosts files may lie in a folder whose name holds spaces."""
     with Lab(tmp_path / "my lab") as lab:
         lab.remote("capture-1")
+        inventory = lab.write_inventory()
         config = tmp_path / "config"
-        config.write_text(remotestatus("ssh-config", "-i", lab.write_inventory()).stdout)
-        (tmp_path / "video").write_text("frames")
-        command = ["rsync", "-e", f"ssh -F {config}", str(tmp_path / "video"), f"capture-1:{tmp_path / 'copied'}"]
-        done = run_command(command, environment=ENVIRONMENT, timeout=30)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert (tmp_path / "copied").read_text() == "frames"
+        config.write_text(remotestatus("ssh-config", "-i", inventory).stdout)
+        done = run_command(["ssh", "-F", str(config), "capture-1", "echo reached"], environment=ENVIRONMENT, timeout=30)
+        assert (done.stdout, done.stderr) == ("reached\n", "")
+        assert remotestatus("ssh", "-i", inventory, "capture-1", "echo reached").stdout == "reached\n"
+
+
+def test_rsync_goes_by_the_name_alone(lab: Lab, remotestatus: Command, tmp_path: Path) -> None:
+    """`rsync FILE capture-1:` goes through the proxy like ssh does."""
+    rsync = require_program("rsync", "copying with rsync")
+    lab.remote("capture-1")
+    config = tmp_path / "config"
+    config.write_text(remotestatus("ssh-config", "-i", lab.write_inventory()).stdout)
+    (tmp_path / "video").write_text("frames")
+    command = [
+        rsync,
+        f"--rsync-path={rsync}",
+        "-e",
+        f"ssh -F {config}",
+        str(tmp_path / "video"),
+        f"capture-1:{tmp_path / 'copied'}",
+    ]
+    done = run_command(command, environment=ENVIRONMENT, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "copied").read_text() == "frames"
 
 
 def test_a_chosen_remote_comes_with_its_proxy_and_no_password(lab: Lab, remotestatus: Command) -> None:
@@ -251,7 +267,7 @@ def test_names_are_completed_from_the_history(lab: Lab, remotestatus: Command) -
             "COMP_CWORD": str(len(words)),
         }
         done = remotestatus(environment=environment, timeout=30)
-        return [line.partition(",")[2] for line in done.stdout.splitlines()]
+        return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
 
     assert complete("match", "-i", str(inventory), "he") == []
     assert remotestatus("run", "-q", "-i", inventory).returncode == 0

@@ -81,7 +81,7 @@ def test_it_speaks_as_a_nagios_plugin(
 
 
 @pytest.mark.parametrize(
-    ("minutes", "code"), [(15, 0), (15.9, 0), (16.1, 3), (600, 3), (-5, 0)], ids=lambda value: str(value)
+    ("minutes", "code"), [(15, 0), (14, 0), (16.1, 3), (600, 3), (-5, 0)], ids=lambda value: str(value)
 )
 def test_an_overdue_round_is_unknown_and_said_loudly(
     tmp_path: Path, remotestatus: Command, minutes: float, code: int

@@ -5,6 +5,7 @@
 import json
 import re
 import stat
+import subprocess
 from pathlib import Path
 
 from tests.lab import Command, Lab, Proxy, Remote
@@ -220,3 +221,28 @@ def test_a_folder_that_is_not_there_yet_is_made(lab: Lab, remotestatus: Command)
     done = remotestatus("trust", "--yes", "-i", inventory)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (lab.directory / "keys/deep/known_hosts").read_text().startswith("web-1 ")
+
+
+def test_a_revoked_key_is_never_trusted(lab: Lab, remotestatus: Command) -> None:
+    """Neither --yes nor --replace trusts a key that the file revokes, and its line stays."""
+    web = lab.direct("web-1")
+    inventory = lab.write_inventory()
+    lab.known_hosts.write_text(f"@revoked * {web.sshd.host_key.public}\n")
+    done = remotestatus("trust", "--yes", "--replace", "web-1", "-i", inventory)
+    assert done.returncode == 3
+    assert "web-1 presents a key that is revoked" in done.stdout
+    assert lab.known_hosts.read_text() == f"@revoked * {web.sshd.host_key.public}\n"
+
+
+def test_a_host_that_now_has_another_type_of_key_has_changed(lab: Lab, remotestatus: Command, tmp_path: Path) -> None:
+    """A key of another type than the trusted one does not slip in as a new one."""
+    lab.direct("web-1")
+    inventory = lab.write_inventory()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", tmp_path / "old"], check=True)
+    old = " ".join((tmp_path / "old.pub").read_text().split()[:2])
+    lab.known_hosts.write_text(f"web-1 {old}\n")
+    done = remotestatus("trust", "--yes", "-i", inventory)
+    assert done.returncode == 3
+    assert "trusted:   ECDSA" in done.stdout
+    assert "presented: ED25519" in done.stdout
+    assert lab.known_hosts.read_text() == f"web-1 {old}\n"

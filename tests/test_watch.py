@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -58,7 +58,7 @@ class Watch:
         deadline = time.monotonic() + PATIENCE
         while not true():
             assert self.process.poll() is None, f"it ended: {self.complaints}"
-            assert time.monotonic() < deadline, self.lines + [self.complaints]
+            assert time.monotonic() < deadline, [*self.lines, self.complaints]
             time.sleep(0.05)
 
     def family(self) -> list[psutil.Process]:
@@ -79,11 +79,10 @@ class Watch:
         return self.process.wait(timeout=PATIENCE)
 
     def close(self) -> None:
-        for process in (*self.family(), self.process):
-            try:
+        for process in self.family():
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
-            except psutil.NoSuchProcess:
-                pass
+        self.process.kill()
         self.process.wait()
         for folder in self.private.glob("*"):
             subprocess.run(["rm", "-rf", str(folder)], check=True)
@@ -228,7 +227,7 @@ def test_it_runs_as_process_1_of_a_container(lab: Lab, remotestatus: Command, tm
 
 
 def test_a_terminal_sees_the_fleet_and_the_countdown(lab: Lab, remotestatus: Command) -> None:
-    """On a terminal: verdict, problem, table and the seconds to the next round; Ctrl-C ends it with 0 and a last line."""
+    """On a terminal: verdict, problem, table and a countdown; Ctrl-C ends it with 0 and a last line."""
     lab.remote("gone-1", variables={"remotestatus_attempts": 1}).cut_tunnel()
     lab.remote("fine-1")
     inventory = lab.write_inventory(remotestatus_title="Harbour")

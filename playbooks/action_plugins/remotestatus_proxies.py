@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
         for name in play_hosts:
             entry = entries[name]
             if inventory.PROXIES in entry.groups:
-                wanted |= {hop.spec for hop in topology.hops.values() if hop.name == name}
+                wanted |= {hop.spec for hop in topology.hops.values() if hop.host and hop.host.name == name}
                 continue
             last = topology.last_hop.get(name)
             wanted |= {last.spec} if last else set()

@@ -147,14 +147,18 @@ def refusal_of(socket: Path, address: str, port: int | None) -> str:
     A client of a shared connection is only told "Session open refused by peer", for a tunnel that is down as for a
     proxy that forbids forwarding; the connection itself is told the reason.
     """
-    channel, reason = None, ""  # "" while the number of our channel is still to come
+    channel, reason, comes_next = None, "", False
     asked = f": {address}:{port or 22}"
     for line in _text_of(log_of(socket), 4_000_000).splitlines():
         words = line.strip()
         if "channel_connect_stdio_fwd" in words:
-            channel, reason = ("", "") if words.endswith(asked) else (None, reason)
-        elif channel == "" and (found := _NEW_CHANNEL.search(words)):
-            channel = found[1]
+            comes_next = words.endswith(asked)
+            if comes_next:
+                channel, reason = None, ""
+        elif found := _NEW_CHANNEL.search(words):
+            # The number of a channel that has ended is given to the next one.
+            if comes_next or found[1] == channel:
+                channel, comes_next = found[1] if comes_next else None, False
         elif channel and words.startswith(f"channel {channel}: open failed: "):
             channel, reason = None, words
     return reason

@@ -182,7 +182,9 @@ def trace(hosts: Mapping[str, Host], proxies: Iterable[str] = ()) -> Topology:
             topology.problems[name] = str(error)
             topology.last_hop[name] = None
     for name in proxies:
-        if name in hosts and name not in topology.problems:
+        # One that remotes pass is looked at on their way there: it may be reachable on no other.
+        passed = any(hop.host is not None and hop.host.name == name for hop in topology.hops.values())
+        if name in hosts and name not in topology.problems and not passed:
             _hop(topology, hosts, name, topology.last_hop[name], ())
     return topology
 
@@ -224,6 +226,8 @@ def _hop(topology: Topology, hosts: Mapping[str, Host], spec: str, parent: Hop |
     )
     if clash:
         target = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{spec}-via-{parent.target if parent else 'checker'}")
+    if any(other.name == name for other in topology.hops.values()):
+        name = f"{name} (through {parent.name})" if parent else f"{name} (directly)"
     jump_spec = target if clash or host is not None else spec
     hop = Hop(name, target, jump_spec, host, user, port, parent)
     topology.hops[key] = hop

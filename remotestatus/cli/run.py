@@ -63,7 +63,10 @@ def say_troubles(finished: Finished) -> list[str]:
     """What went wrong with a round itself, a sentence each."""
     return [
         *finished.troubles,
-        *(f"a message was not taken and is tried again: {attempt.error}" for attempt in finished.delivery.failed),
+        *(
+            f"{attempt.name or 'a destination'} did not take its message, which is tried again: {attempt.error}"
+            for attempt in finished.delivery.failed
+        ),
         *finished.unheard,
     ]
 

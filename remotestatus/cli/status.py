@@ -70,7 +70,7 @@ def command(
     answer, are one line.
 
     \b
-    Exit codes, the worst that applies, as Nagios plugins have them:
+    Exit codes, as Nagios plugins have them; of several the lowest line counts:
       0  everything is up, or in maintenance
       1  something is degraded: reachable, but a process, limit or check is wrong
       3  something is unknown: it could not be looked at

@@ -100,6 +100,7 @@ class _Asker:
     quiet: bool
     spinner: Any = None
     unanswered: list[str] = field(default_factory=list)
+    declined: list[str] = field(default_factory=list)
 
     def __call__(self, offers: Sequence[Offer]) -> Collection[str]:
         if self.spinner:
@@ -135,6 +136,8 @@ class _Asker:
                 print_lines(self.console, _changed_lines(offer, screen_of(self.console)))
                 if click.confirm(f"Replace the trusted key of {offer.name}?", default=False):
                     yield offer.name
+                else:
+                    self.declined.append(offer.name)
 
 
 def _stage_lines(offers: Sequence[Offer], screen: Screen) -> Iterator[Text]:
@@ -175,8 +178,8 @@ def _end_lines(offers: Sequence[Offer], inventory: Inventory, asker: _Asker, scr
     if hidden:
         yield from screen.paragraph(f"Not asked, because the way to it is closed: {list_names(hidden)}")
     for offer in offers:
-        if offer.standing is Standing.CHANGED:
-            if asker.yes or not asker.agreed:
+        if offer.standing is Standing.CHANGED and offer.key:
+            if offer.name not in asker.declined:
                 yield from _changed_lines(offer, screen)
             yield from screen.paragraph(
                 ("Try: ", "bold"),

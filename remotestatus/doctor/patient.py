@@ -5,7 +5,6 @@ Takes where it is; what Ansible says of each host (key files, whether there is a
 inventory. A wrong value is a Result, and the examination goes on with its default.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,14 +44,15 @@ class Patient:
 def read_patient(patient: Patient) -> Iterator[Result]:
     """Read the inventory into the patient, and say everything that is wrong with it."""
     try:
-        inventory, problems = read_leniently(patient.playbooks.describe_inventory())
+        described = patient.playbooks.describe_inventory()
+        inventory, problems = read_leniently(described)
     except ConfigurationError as error:
         patient.problems += [str(problem) for problem in error.problems] or [error.summary]
         for text in patient.problems:
             yield wrong(text)
         return
     patient.inventory = inventory
-    patient.hosts = json.loads((patient.playbooks.workdir / "inventory.json").read_text())["hosts"]
+    patient.hosts = described["hosts"]
     patient.problems += [str(problem) for problem in problems]
     for text in patient.problems:
         yield wrong(text)

@@ -1,0 +1,293 @@
+"""
+What OpenSSH printed, and the cause that it means: recorded texts, and anything at all.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from remotestatus_playbook.host_keys import owners_of_offered_key
+from remotestatus_playbook.opening import log_of, refusal_of
+from remotestatus_playbook.paths import PROXY_LOST as PLAYBOOK_PROXY_LOST
+
+from remotestatus.diagnosis import PROXY_LOST, cause_of_text, diagnose, evidence, explain, one_line
+from remotestatus.reading import read_proxy, read_remote
+from remotestatus.remote import Proxy, Remote
+from remotestatus.settings import RemoteSettings
+from remotestatus.status import Cause, Status
+from tests.lab.keys import make_key
+from tests.record_transcripts import Transcript, read_transcripts
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+SETTINGS = RemoteSettings.model_validate(
+    {
+        "processes": ["python manage.py capture_videos.py"],
+        "limits": {"disk": "90%", "memory": 90, "swap": 90, "load": 2, "clock": "1m"},
+        "checks": [{"name": "raid", "command": "true"}],
+    }
+)
+TUNNELLED = Remote(
+    "capture-1", (), SETTINGS, address="127.0.0.1", port=8001, user="remote_user", path=("tunnel-proxy",)
+)
+DIRECT = Remote("web-1", (), SETTINGS, address="web.example.com", port=22, user="remote_user")
+PROXY = Proxy("tunnel-proxy", "tunnel-proxy", "proxy.example.com", 22, "proxy-user")
+CHAINED = Proxy("inner", "inner", "10.0.0.1", None, None, path=("tunnel-proxy",))
+UNLISTED = Proxy(
+    "me@proxy.example.com:22", "me@proxy.example.com:22", "proxy.example.com", 22, "me", in_inventory=False
+)
+SUBJECTS: dict[str, Remote | Proxy] = {"tunnelled": TUNNELLED, "direct": DIRECT, "proxy": PROXY}
+
+
+# -- recorded texts ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transcript", list(read_transcripts()), ids=lambda transcript: transcript.name)
+def test_a_recorded_text_means_its_cause(transcript: Transcript) -> None:
+    """Each text that OpenSSH printed for a real failure is read as that failure, with one telling line of it."""
+    answer = {"outcome": "ssh-failed", "stderr": transcript.text, "logged_in": transcript.logged_in}
+    trouble = diagnose(SUBJECTS[transcript.path], answer)
+    assert trouble.cause == transcript.cause
+    assert trouble.detail
+    assert trouble.detail in one_line(transcript.text, 100_000)
+
+
+def test_recorded_texts_cover_every_way_and_cause_of_a_failed_connection() -> None:
+    """No cause that is read from a text goes without a recording, on each way where it can happen."""
+    recorded = {(transcript.path, transcript.cause) for transcript in read_transcripts()}
+    both = {"host-key-changed", "host-key-unknown", "authentication-failed", "connection-lost"}
+    direct = {"name-unresolved", "connection-refused", "connection-timeout", "no-route"}
+    tunnel = {"tunnel-down", "tunnel-stale", "sshd-down"}
+    assert recorded >= {("tunnelled", cause) for cause in both | tunnel}
+    assert recorded >= {(path, cause) for path in ("direct", "proxy") for cause in both | direct}
+
+
+def test_the_same_words_mean_another_thing_behind_a_proxy() -> None:
+    """A refusal is a tunnel that is down, silence a stale one; for a proxy behind a proxy they are its own."""
+    refused, silent = "channel 3: open failed: connect failed: Connection refused", "timed out during banner exchange"
+    assert cause_of_text(refused, behind_proxy=True) is Cause.TUNNEL_DOWN
+    assert cause_of_text(refused, behind_proxy=True, is_proxy=True) is Cause.CONNECTION_REFUSED
+    assert cause_of_text(silent, behind_proxy=True) is Cause.TUNNEL_STALE
+    assert cause_of_text(silent, behind_proxy=True, is_proxy=True) is Cause.CONNECTION_TIMEOUT
+    assert diagnose(CHAINED, {"outcome": "timed-out"}).cause is Cause.CONNECTION_TIMEOUT
+
+
+# -- outcomes without a telling text ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        ({"outcome": "proxy-down", "proxy": "tunnel-proxy"}, Cause.PROXY_UNREACHABLE),
+        ({"outcome": "timed-out", "logged_in": True}, Cause.PROBE_TIMEOUT),
+        ({"outcome": "timed-out", "logged_in": True, "stderr": "Connection refused"}, Cause.PROBE_TIMEOUT),
+        ({"outcome": "timed-out"}, Cause.TUNNEL_STALE),
+        ({"outcome": "timed-out", "proxy_lost": True}, Cause.NOT_CHECKED),
+        ({"outcome": "too-much", "logged_in": True}, Cause.PROBE_TIMEOUT),
+        (
+            {"outcome": "no-probe-output", "logged_in": True, "noise": "This account is not available."},
+            Cause.PROBE_FAILED,
+        ),
+        ({"outcome": "ssh-failed", "logged_in": True}, Cause.PROBE_FAILED),
+        ({"outcome": "ssh-failed", "logged_in": True, "frame": True}, Cause.CONNECTION_LOST),
+        ({"outcome": "ssh-failed", "proxy_lost": True}, Cause.NOT_CHECKED),
+        ({"outcome": "ssh-failed", "proxy_lost": True, "logged_in": True, "frame": True}, Cause.NOT_CHECKED),
+        ({"outcome": "ssh-failed", "proxy_lost": True, "stderr": "Permission denied (publickey)."}, None),
+        ({"outcome": "ssh-failed"}, Cause.CONNECTION_LOST),
+        ({"outcome": "error", "stderr": "no ssh"}, Cause.CHECKER_ERROR),
+    ],
+)
+def test_an_outcome_says_what_no_text_says(answer: dict[str, Any], cause: Cause | None) -> None:
+    """A silent failure is placed by how far it came; a refusal stays one, even when the proxy was lost later."""
+    assert diagnose(TUNNELLED, answer).cause is (cause or Cause.AUTHENTICATION_FAILED)
+
+
+def test_no_answer_is_a_reading_too() -> None:
+    """What was never looked at is unknown, and its processes are unknown and not missing."""
+    reading = read_remote(TUNNELLED, None, NOW)
+    assert reading.status is Status.UNKNOWN
+    assert reading.trouble
+    assert reading.trouble.cause is Cause.NOT_CHECKED
+    assert [process.running for process in reading.processes] == [None]
+    assert read_proxy(PROXY, None, NOW).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("cause", [cause for cause in Cause if cause.status is Status.DOWN])
+def test_the_processes_of_an_unreachable_remote_are_unknown(cause: Cause) -> None:
+    """Whatever keeps us from looking, a process is never called missing for it."""
+    texts = {transcript.cause: transcript.text for transcript in read_transcripts()}
+    reading = read_remote(TUNNELLED, {"outcome": "ssh-failed", "stderr": texts.get(cause, "")}, NOW)
+    assert [process.running for process in reading.processes] == [None]
+    assert reading.running_all is None
+
+
+# -- words for people -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_has_a_sentence_and_a_hint(cause: Cause) -> None:
+    """Each cause tells what happened and what to try, with the subject's own name, address and port filled in."""
+    for subject in (TUNNELLED, DIRECT, PROXY, CHAINED, UNLISTED):
+        remote, proxy = (subject, None) if isinstance(subject, Remote) else (None, subject)
+        trouble = explain(cause, remote=remote, proxy=proxy, names=["a", "b"])
+        words = f"{trouble.message} {trouble.hint}"
+        assert trouble.message.endswith(".")
+        assert trouble.hint
+        assert not {"{", "}", "None"} & set(words.replace("{", " { ").replace("}", " } ").split()), words
+        assert "@me@" not in words
+        assert "me@me@" not in words
+
+
+def test_the_owner_of_the_offered_key_is_named() -> None:
+    """Behind a proxy the hint leads to the port, elsewhere to the address; one's own name is no other remote."""
+    answer = {
+        "outcome": "ssh-failed",
+        "stderr": "Host key for capture-1 has changed and you have requested strict checking.",
+        "answered_by": ["capture-1", "capture-2"],
+    }
+    trouble = diagnose(TUNNELLED, answer)
+    assert trouble.cause is Cause.HOST_KEY_CHANGED
+    assert trouble.message.startswith("capture-2 answers in the place of capture-1")
+    assert "sport = :8001" in trouble.hint
+    assert "web.example.com" in diagnose(DIRECT, answer).hint
+    nobody = diagnose(TUNNELLED, {**answer, "answered_by": ["capture-1"]})
+    assert "remotestatus trust capture-1" in nobody.hint
+
+
+def test_evidence_is_the_telling_line() -> None:
+    """Of all that ssh prints the line that the cause was read from is shown, not the frame around it."""
+    texts = {transcript.name: transcript.text for transcript in read_transcripts()}
+    changed = evidence(next(text for name, text in texts.items() if name.endswith("tunnelled-key-changed")))
+    assert changed.endswith("has changed and you have requested strict checking.")
+    assert evidence("Authenticated to h.\nKilled by signal 15.\n") == ""
+    assert evidence("something new\nand its last line\n") == "and its last line"
+
+
+# -- what the playbook adds -------------------------------------------------------------------------------------------
+
+
+def test_the_playbook_and_the_diagnosis_agree_on_their_one_word() -> None:
+    """The text that a jump prints without a connection is known to the diagnosis."""
+    assert PROXY_LOST == PLAYBOOK_PROXY_LOST
+    assert diagnose(TUNNELLED, {"outcome": "ssh-failed", "stderr": PROXY_LOST}).cause is Cause.NOT_CHECKED
+
+
+def test_a_key_has_owners(tmp_path: Path) -> None:
+    """Plain lines with that key name their hosts; hashed names, markers, comments and broken lines name nobody."""
+    key = make_key(tmp_path / "key", "any")
+    kind, one = key.public.split()
+    known_hosts = tmp_path / "known_hosts"
+    known_hosts.write_text(
+        f"capture-1,capture-2 {kind} {one} a comment\n|1|abc=|def= {kind} {one}\n# {one} {one} {one}\n"
+        f"@revoked capture-3 {kind} {one}\nweb-1 {kind} AAAA%\nweb-2 {kind} AAAA\n\nhalf\n"
+    )
+    offered = f"The fingerprint for the ED25519 key sent by the remote host is\n{key.fingerprint}.\nPlease contact"
+    assert owners_of_offered_key(offered, known_hosts) == ["capture-1", "capture-2"]
+    assert owners_of_offered_key(offered, tmp_path / "none") == []
+    assert owners_of_offered_key("no key was offered", known_hosts) == []
+
+
+def test_a_proxys_refusal_is_found_in_the_log_of_its_connection(tmp_path: Path) -> None:
+    """The last word on one address and port counts, and a later success takes an earlier refusal back."""
+    socket = tmp_path / "abc"
+    lines = [
+        "debug1: channel_connect_stdio_fwd: 127.0.0.1:8001",
+        "debug1: channel 2: new stdio-forward [stdio-forward] (inactive timeout: 0)",
+        "debug1: channel_connect_stdio_fwd: 127.0.0.1:8002",
+        "debug1: channel 3: new stdio-forward [stdio-forward] (inactive timeout: 0)",
+        "channel 3: open failed: administratively prohibited: open failed",
+        "channel 2: open failed: connect failed: Connection refused",
+    ]
+    log_of(socket).write_text("\r\n".join(lines))
+    assert refusal_of(socket, "127.0.0.1", 8001) == "channel 2: open failed: connect failed: Connection refused"
+    assert refusal_of(socket, "127.0.0.1", 8002).endswith("administratively prohibited: open failed")
+    assert refusal_of(socket, "127.0.0.1", 800) == ""
+    log_of(socket).write_text("\r\n".join([*lines, *lines[:2]]))
+    assert refusal_of(socket, "127.0.0.1", 8001) == ""
+    reused = [*lines[:2], lines[2], lines[1], "channel 2: open failed: connect failed: No route to host"]
+    log_of(socket).write_text("\r\n".join(reused))
+    assert refusal_of(socket, "127.0.0.1", 8001) == ""
+    assert refusal_of(socket, "127.0.0.1", 8002).endswith("No route to host")
+    assert refusal_of(tmp_path / "none", "127.0.0.1", 8001) == ""
+
+
+# -- anything at all --------------------------------------------------------------------------------------------------
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+OUTCOMES = st.sampled_from(
+    ["answered", "proxy-down", "error", "timed-out", "too-much", "no-probe-output", "ssh-failed", "other"]
+)
+PIECES = st.sampled_from(
+    [
+        "Permission denied",
+        "Connection refused",
+        "kex_exchange_identification",
+        "\x00",
+        "\x1b[31m",
+        "\r\n",
+        "\u202e",
+        "\ud800",
+    ]
+)
+TEXTS = st.lists(PIECES | st.text(), max_size=6).map("".join)
+PROCESSES = st.fixed_dictionaries(
+    {"pid": ANYTHING}, optional=dict.fromkeys(["ppid", "argv", "user", "rss_kb"], ANYTHING)
+)
+FACTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "processes": st.lists(PROCESSES, max_size=3) | ANYTHING,
+        **dict.fromkeys(
+            ["processes_complete", "load", "memory", "disks", "clock", "checks", "notes", "cpus", "uptime_seconds"],
+            ANYTHING,
+        ),
+    },
+)
+ANSWERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "outcome": OUTCOMES | ANYTHING,
+        "stderr": TEXTS | ANYTHING,
+        "noise": TEXTS | ANYTHING,
+        "facts": FACTS | ANYTHING,
+        **dict.fromkeys(
+            ["logged_in", "frame", "attempts", "connect_ms", "answered_by", "proxy_lost", "asked_at", "answered_at"],
+            ANYTHING,
+        ),
+    },
+)
+
+
+@given(answer=ANSWERS)
+@example(answer={"outcome": "answered", "facts": {"processes": [{"pid": "x"}]}})
+@example(answer={"outcome": "answered", "facts": {"memory": 5}})
+@example(answer={"attempts": float("nan"), "connect_ms": float("inf"), "outcome": "answered", "facts": {}})
+def test_any_answer_is_a_reading(answer: dict[str, Any]) -> None:
+    """Whatever shape an answer has, there is a reading; one that is not up has a cause and clean, short evidence."""
+    for remote in (TUNNELLED, DIRECT):
+        reading = read_remote(remote, answer, NOW)
+        assert (reading.status is Status.UP) == (not reading.troubles)
+        if answer.get("outcome") != "answered":
+            assert reading.troubles
+        for trouble in reading.troubles:
+            assert trouble.message
+            assert len(trouble.detail) <= 300
+            assert not any(character in trouble.detail for character in "\x00\x1b\r\n\u202e")
+    for proxy in (PROXY, CHAINED, UNLISTED):
+        assert read_proxy(proxy, answer, NOW).name == proxy.name
+
+
+@given(text=st.text() | TEXTS, limit=st.integers(1, 400))
+def test_any_text_becomes_one_short_line(text: str, limit: int) -> None:
+    """Folding leaves nothing that could move a terminal's cursor, turn the text round or start a new line."""
+    line = one_line(text, limit)
+    assert len(line) <= limit
+    assert len(line.splitlines()) <= 1
+    assert not any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 for character in line)
+    assert one_line(line, limit) == line

@@ -1,0 +1,287 @@
+"""
+The documents say what the code says: help texts, the README's tables and commands, changelog, example inventory.
+"""
+
+import ast
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel
+
+from remotestatus.cli import COMMANDS, group
+from remotestatus.diagnosis import cause_of_text
+from remotestatus.reference import json_schema, variables_table
+from remotestatus.settings import (
+    CheckSpec,
+    Destination,
+    Escalation,
+    Limits,
+    ProcessSpec,
+    QuietHours,
+    Window,
+    fleet_names,
+    remote_names,
+)
+from remotestatus.status import Cause
+from tests.lab import Command
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def command_of(name: str) -> click.Command:
+    """One command as the command line loads it."""
+    found = group.get_command(click.Context(group), name)
+    assert found is not None
+    return found
+
+
+def between(marker: str) -> str:
+    """What stands in the README between the two markers of a generated or checked part."""
+    start, end = f"<!-- {marker} -->\n", f"<!-- /{marker} -->"
+    assert README.count(start) == README.count(end) == 1
+    return README.partition(start)[2].partition(end)[0]
+
+
+def fences(language: str) -> Iterator[str]:
+    """The README's blocks of code in one language, without their indentation."""
+    for found in re.finditer(rf"^( *)```{language}\n(.*?)^\1```$", README, re.MULTILINE | re.DOTALL):
+        yield "".join(line.removeprefix(found[1]) for line in found[2].splitlines(keepends=True))
+
+
+def written_commands() -> Iterator[list[str]]:
+    """Every `remotestatus ...` that a reader may copy: in blocks, and between backticks in the text."""
+    for block in [*fences("sh"), *fences("console")]:
+        for line in block.replace("\\\n", " ").splitlines():
+            yield from _commands_in(line.removeprefix("$ "))
+    for found in re.finditer(r"`(remotestatus [a-z][^`]*)`", re.sub(r"```.*?```", "", README, flags=re.DOTALL)):
+        yield from _commands_in(found[1].replace("\n", " "))
+
+
+def _commands_in(line: str) -> Iterator[list[str]]:
+    words: list[str] = []
+    for token in [*shlex.shlex(line, posix=True, punctuation_chars=True), ";"]:
+        if set(token) <= set("|&;<>()"):
+            if words[:1] == ["remotestatus"]:
+                yield words[1:]
+            words = []
+        else:
+            words.append(token)
+
+
+# -- the command line --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_teaches(name: str) -> None:
+    """Each command has a help text whose first line says what it does, and each of its options has one too."""
+    command = command_of(name)
+    assert command.help
+    assert len(command.get_short_help_str()) > 10
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{name} {parameter.opts}"
+            assert parameter.help[0].isupper() or parameter.help.startswith("JSON"), f"{name} {parameter.opts}"
+            assert parameter.help.rstrip("]").endswith((".", ")")) or "[default" in parameter.help, parameter.opts
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_readme(name: str) -> None:
+    """The README's table of commands has a row for each, and for nothing else."""
+    rows = re.findall(r"^\| `remotestatus ([a-z-]+)` \| \S.* \|$", README, re.MULTILINE)
+    assert name in rows
+    assert set(rows) == set(COMMANDS)
+
+
+def test_commands_in_the_readme_exist_with_their_options() -> None:
+    """Whatever command line the README writes, that command has those options."""
+    seen = set()
+    for words in written_commands():
+        if not words or words[0] == "...":
+            continue
+        if words[0].startswith("-"):
+            assert words[0] in ("--help", "--version"), words
+            continue
+        assert words[0] in COMMANDS, words
+        seen.add(words[0])
+        command = command_of(words[0])
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        for word in words[1:]:
+            if word.startswith("-") and words[0] not in ("ssh", "tunnel"):
+                assert word.partition("=")[0] in {*known, "--help"}, words
+    assert seen == set(COMMANDS)
+
+
+def test_make_targets_in_the_documents_exist() -> None:
+    """Every `make TARGET` that README and CONTRIBUTING name is one of the Makefile."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = README + (ROOT / "CONTRIBUTING.md").read_text()
+    assert set(re.findall(r"^make ([a-z]+)|`make ([a-z]+)`", text, re.MULTILINE)) > set()
+    named = {one or other for one, other in re.findall(r"^make ([a-z]+)|`make ([a-z]+)`", text, re.MULTILINE)}
+    assert named <= targets
+
+
+# -- the README's tables -----------------------------------------------------------------------------------------------
+
+
+def test_the_table_of_variables_is_the_generated_one() -> None:
+    """Between its markers stands what `remotestatus schema --markdown` prints."""
+    assert between("variables") == variables_table()
+
+
+def test_the_table_of_causes_is_complete_and_right() -> None:
+    """Each cause has one row, with the status that it implies, what was seen and what to do."""
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\w+) \| (.+?) \| (.+?) \|$", between("causes"), re.MULTILINE)
+    assert [(code, status) for code, status, _, _ in rows] == [(str(cause), str(cause.status)) for cause in Cause]
+    assert all(seen.strip() and cure.strip() for _, _, seen, cure in rows)
+
+
+def test_the_diagram_shows_every_cause() -> None:
+    """The words of the diagram are file names that exist, and each cause stands at the link that it belongs to."""
+    section = README.partition("## How it works")[2].partition("\n## ")[0]
+    diagram = section.partition("```\n")[2].partition("```")[0]
+    assert [cause for cause in Cause if str(cause) not in diagram.replace(",", " ").split()] == []
+    for path in re.findall(r"playbooks/\S+", diagram):
+        assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [ProcessSpec, Limits, CheckSpec, Window, Escalation, Destination, QuietHours],
+    ids=lambda model: model.__name__,
+)
+def test_every_key_of_a_mapping_is_shown(model: type[BaseModel]) -> None:
+    """What may stand inside a process, limit, check, window, step, destination or quiet hours stands in an example."""
+    shown = " ".join(fences("yaml")) + " ".join(re.findall(r"`(\w+)`", README))
+    names = {field.alias or name for name, field in model.model_fields.items()}
+    assert {name for name in names if not re.search(rf"\b{name}\b", shown)} == set()
+
+
+def test_the_table_of_messages_quotes_what_is_really_said() -> None:
+    """Each message of the troubleshooting table is one of ours, letter by letter, or a text of SSH that we know."""
+    ours = " ".join(_strings_of_the_code())
+    section = README.partition("## Troubleshooting")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(.+?)` \| ", section, re.MULTILINE)
+    assert len(rows) > 10
+    for message in rows:
+        pieces = [piece.strip(" .?'()") for piece in re.split(r"[.]{3}|; ", message)]
+        said_by_us = all(piece in ours for piece in pieces)
+        assert said_by_us or cause_of_text(message, behind_proxy=True) is not None, message
+
+
+def _strings_of_the_code() -> Iterator[str]:
+    for path in [*(ROOT / "remotestatus").rglob("*.py"), *(ROOT / "playbooks").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+    yield (ROOT / "report_templates" / "assets" / "page.js").read_text(encoding="utf-8")
+
+
+# -- the README's examples ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", list(fences("yaml")))
+def test_examples_of_variables_are_valid(text: str) -> None:
+    """Every YAML example of the README satisfies the JSON Schema, so also the validator that it is made from."""
+    values = yaml.safe_load(text)
+    plain: dict[str, Any] = yaml.load(text, Loader=yaml.BaseLoader) | {
+        name: value for name, value in values.items() if "maintenance" not in name
+    }
+    assert plain.keys() <= {f"remotestatus_{name}" for name in (*remote_names(), *fleet_names())}
+    assert [error.message for error in Draft202012Validator(json_schema()).iter_errors(plain)] == []
+
+
+def test_variables_in_the_text_exist() -> None:
+    """No document and no help text speaks of a variable that there is not."""
+    known = {f"remotestatus_{name}" for name in (*remote_names(), *fleet_names(), "workers")}
+    others = {"remotestatus_look", "remotestatus_playbook", "remotestatus_round"}
+    texts = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("*.md")}
+    texts |= {name: command_of(name).help or "" for name in COMMANDS}
+    texts |= {path.name: path.read_text() for path in (ROOT / "inventory").rglob("*.yml")}
+    for where, text in texts.items():
+        assert set(re.findall(r"\bremotestatus_[a-z_]+\b", text)) - known - others <= {"remotestatus_"}, where
+
+
+def test_links_lead_somewhere() -> None:
+    """Links to files and to headings of the README exist; the picture is made by `make pictures`."""
+    headings = {
+        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+    }
+    for target in re.findall(r"\]\(([^)\s]+)\)", README):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif not target.startswith("https://"):
+            assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_documents_are_lines_that_one_can_read(name: str) -> None:
+    """Outside tables and blocks of code no line is longer than 128 characters, and no trailing space remains."""
+    text = re.sub(r"^ *```.*?^ *```$", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for line in text.splitlines():
+        assert line == line.rstrip(), line
+        assert line.startswith(("|", "[![")) or len(line) <= 128, line
+
+
+# -- the changelog -----------------------------------------------------------------------------------------------------
+
+
+def test_the_changelog_keeps_its_form() -> None:
+    """Versions, the six kinds of change of Keep a Changelog, and one sentence a change."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    heads = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - (unreleased|\d{4}-\d\d-\d\d)", head) for head in heads)
+    assert heads[0].startswith(f"[{version}]")
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= kinds
+    changes = re.findall(r"^- (.+(?:\n  .+)*)", text, re.MULTILINE)
+    assert all(change.endswith(".") and ". " not in change.replace("remotes.py", "") for change in changes)
+
+
+# -- the example inventory ---------------------------------------------------------------------------------------------
+
+
+def copy_inventory(folder: Path, *, whole: bool) -> Path:
+    """The example inventory in another folder; with `whole`, what is commented out is taken in too."""
+    for path in (ROOT / "inventory").rglob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        if whole:
+            text = re.sub(r"^( *)# ((?:remotestatus_|ansible_)\w+:|servers:|  )", r"\1\2", text, flags=re.MULTILINE)
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    return folder / "inventory"
+
+
+def test_the_example_inventory_is_valid_as_it_is(remotestatus: Command, tmp_path: Path) -> None:
+    """`remotestatus` in a checkout takes `inventory/` without -i, on a machine that has none of its keys."""
+    copy_inventory(tmp_path, whole=False)
+    done = remotestatus("schedule", "--cron", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "password:" not in re.sub(r"#.*", "", (tmp_path / "inventory" / "remotes.yml").read_text())
+
+
+def test_what_the_example_inventory_comments_out_is_valid_too(remotestatus: Command, tmp_path: Path) -> None:
+    """With its keys and vaulted variables there, every line of it may be taken in."""
+    inventory = copy_inventory(tmp_path, whole=True)
+    (inventory / "group_vars" / "all" / "vault.yml").write_text(
+        'vault_capture_1: "example"\nvault_mail: "json://127.0.0.1:9/"\n'
+    )
+    keys = remotestatus.home / ".ssh"
+    keys.mkdir()
+    for name in ("proxy", "remotes"):
+        (keys / name).write_text("a key")
+    done = remotestatus("schedule", "--cron", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    listed = remotestatus("ssh-config", folder=tmp_path)
+    assert {"Host tunnel-proxy", "Host capture-1", "Host web-1"} <= set(listed.stdout.splitlines()), listed.stderr
