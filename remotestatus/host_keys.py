@@ -140,7 +140,8 @@ def without_debugging(text: str) -> str:
 def read_file(path: Path) -> str:
     """The text of a known_hosts file; empty when there is none. Raises RoundError when it can't be read."""
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read()
     except FileNotFoundError:
         return ""
     except OSError as error:
@@ -159,7 +160,7 @@ def change_file(path: Path, change: Callable[[str], str]) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, unfinished = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(descriptor)

@@ -34,7 +34,8 @@ class Ways:
 
     `blocks` of ssh_config(5) by the name of a host or proxy, and the `end` that follows them with `ssh -F`. Through
     the round's own configuration, these arguments of ssh lead to `hosts`, by name, and to `proxies`, by alias. Those of
-    `mapped` go with a host whose port is mapped to another place.
+    `mapped` go with a host whose port is mapped to another place. By a proxy's name, `jumps` has what the inventory
+    writes for it, and `key_names` the name of its host key, if that is the inventory's to choose.
     """
 
     blocks: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +43,8 @@ class Ways:
     hosts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     proxies: Mapping[str, Sequence[str]] = field(default_factory=dict)
     mapped: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    jumps: Mapping[str, str] = field(default_factory=dict)
+    key_names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

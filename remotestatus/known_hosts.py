@@ -91,7 +91,7 @@ def fingerprint_of(key: bytes) -> str:
 
 def read_line(text: str) -> Line | None:
     """Read one line; None for comments, empty lines and what is no key."""
-    words = text.split()
+    words = re.findall(r"[^ \t\r\n]+", text)
     if not words or words[0].startswith("#"):
         return None
     marker = words.pop(0) if words[0].startswith("@") else ""
@@ -139,7 +139,7 @@ def add(text: str, name: str, key: HostKey) -> str:
 def replace(text: str, name: str, key: HostKey) -> str:
     """Trust this key for the host, and none of those that had been trusted for it by its own name."""
     kept = []
-    for written in text.splitlines(keepends=True):
+    for written in re.findall(r"[^\n]*\n|[^\n]+", text):
         line = read_line(written)
         if line is None or line.marker or not line.speaks_of(name):
             kept.append(written)
@@ -150,7 +150,7 @@ def replace(text: str, name: str, key: HostKey) -> str:
 
 def lines_of(text: str) -> Iterator[Line]:
     """The lines that are understood, in their order."""
-    return (line for written in text.splitlines() if (line := read_line(written)))
+    return (line for written in text.split("\n") if (line := read_line(written)))
 
 
 def _fits(pattern: str, name: str) -> bool:

@@ -84,7 +84,7 @@ def trust(playbooks: Playbooks, inventory: Inventory, names: Iterable[str], cons
     for depth in sorted({len(target.hops) for target in targets}):
         stage = [target for target in targets if len(target.hops) == depth]
         trusted = [target for target in stage if all(_is_trusted(hop, offers) for hop in target.hops)]
-        opened = _open_the_way(playbooks, inventory.fleet, trusted) if depth else {}
+        opened = _open_the_way(playbooks, inventory, trusted) if depth else {}
         reachable = [target for target in trusted if all(_answers(hop, opened) for hop in target.hops)]
         found = _ask_all(playbooks, inventory, reachable)
         found |= {target.name: _not_asked(target, offers, opened) for target in stage if target not in reachable}
@@ -124,15 +124,19 @@ def _is_trusted(hop: Proxy, offers: Mapping[str, Offer]) -> bool:
     return offers[hop.name].standing is Standing.TRUSTED
 
 
-def _open_the_way(playbooks: Playbooks, fleet: Fleet, targets: Sequence[_Target]) -> Mapping[str, Mapping[str, Any]]:
+def _open_the_way(
+    playbooks: Playbooks, inventory: Inventory, targets: Sequence[_Target]
+) -> Mapping[str, Mapping[str, Any]]:
     """Open one connection to each proxy on the way to these; what is open already stays so. Answers by alias."""
-    names = set()
+    listed = inventory.ways.hosts.keys() - {remote.name for remote in inventory.fleet.remotes}
+    names: set[str] = set()
     for target in targets:
-        subject = target.subject
-        if isinstance(subject, Remote) or subject.in_inventory:
-            names.add(subject.name)
+        if isinstance(target.subject, Remote):
+            names.add(target.name)
+        elif target.hops[-1].name in listed:
+            names.add(target.hops[-1].name)
         else:
-            names |= {remote.name for remote in fleet.behind(subject.name)}
+            names |= {remote.name for remote in inventory.fleet.behind(target.name)}
     if not names:
         return {}
     look = playbooks.look(sorted(names), forks=1, proxies_only=True)
@@ -166,7 +170,8 @@ def _ask_all(playbooks: Playbooks, inventory: Inventory, targets: Sequence[_Targ
                 "stderr": host_keys.without_debugging(answer.text),
             }
             return Offer(target.name, is_proxy, Standing.UNREACHABLE, trouble=diagnose(subject, told))
-        looked_up_as = answer.name if outsider and answer.name else target.name
+        own_name = inventory.ways.key_names.get(target.name, target.name) if is_proxy else target.name
+        looked_up_as = answer.name if outsider and answer.name else own_name
         known = known_hosts.keys_of(text, looked_up_as)
         standing = Standing.TRUSTED if answer.trusted else Standing.CHANGED if known or not answer.key else Standing.NEW
         return Offer(

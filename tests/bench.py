@@ -1,8 +1,9 @@
 """
 Compares one round with the peers: pdsh, clush and stock Ansible, each with ProxyJump, over the same real SSH remotes.
 
-Run by `make bench`. Every contender runs the same command, our probe, at the same parallelism. Builds N remotes behind one proxy on loopback, runs every contender in turn several times (so that
-a machine that drifts drifts for all), and prints medians and ratios. Asserts nothing about time.
+Run by `make bench`. Every contender runs the same command, our probe, at the same parallelism. Builds N remotes behind
+one proxy on loopback, runs every contender in turn several times (so that a machine that drifts drifts for all), and
+prints medians and ratios. Asserts nothing about time.
 """
 
 import os

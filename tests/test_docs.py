@@ -225,11 +225,11 @@ def test_links_lead_somewhere() -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_documents_are_lines_that_one_can_read(name: str) -> None:
-    """Outside tables and blocks of code no line is longer than 128 characters, and no trailing space remains."""
+    """Outside tables and blocks of code no line is longer than 120 characters, and no trailing space remains."""
     text = re.sub(r"^ *```.*?^ *```$", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     for line in text.splitlines():
         assert line == line.rstrip(), line
-        assert line.startswith(("|", "[![")) or len(line) <= 128, line
+        assert line.startswith(("|", "[![")) or len(line) <= 120, line
 
 
 # -- the changelog -----------------------------------------------------------------------------------------------------

@@ -100,8 +100,8 @@ def test_what_hangs_costs_its_own_time_and_nobody_elses(lab: Lab, remotestatus: 
     found = run_round(lab, remotestatus, inventory)
 
     assert found.causes == {name: Cause.TUNNEL_STALE if name.startswith("frozen-") else None for name in found.causes}
-    # One after the other they would cost 20 x 3 s twice; a slow machine is allowed for.
-    assert found.seconds < 2 * calm.seconds + 2 * 8
+    # One after the other they would cost 20 x 3 s, twice; a busy machine is allowed for.
+    assert found.seconds < calm.seconds + 60
     assert {found.readings[remote.name].attempts for remote in frozen} == {2}
 
 

@@ -3,6 +3,7 @@ One whole round against real SSH servers: inventory, proxy, probe, history, page
 """
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -419,10 +420,14 @@ def test_a_limited_round_leaves_the_others_as_they_were(lab: Lab, remotestatus: 
 def test_relative_paths_start_at_the_folder_that_holds_the_inventory(
     lab: Lab, remotestatus: Command, tmp_path: Path
 ) -> None:
-    """The working directory does not matter: site and history lie beside the inventory."""
+    """The working directory does not matter: site, history and key files lie beside the inventory."""
     lab.local("here")
+    (lab.directory / "my keys").mkdir()
+    shutil.copy(lab.directory / "checker_key", lab.directory / "my keys" / "key")
+    lab.direct("keyed-1", variables={"ansible_ssh_private_key_file": "my keys/key"})
     inventory = lab.write_inventory()
     done = remotestatus("run", "-i", "lab/inventory", folder=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert by_name(status_json(lab))["keyed-1"]["status"] == "up"
     assert (lab.directory / "site" / "index.html").is_file()
     assert inventory == lab.directory / "inventory"

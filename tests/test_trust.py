@@ -191,6 +191,19 @@ def test_keys_are_collected_through_a_chain_of_proxies(lab: Lab, remotestatus: C
     assert (outer.logins(), inner.logins()) == (1, 1)
 
 
+def test_a_chain_may_be_written_with_the_remote(lab: Lab, remotestatus: Command) -> None:
+    """With ProxyJump=outer,inner in a remote's own variables, its way counts, and each key is under its own name."""
+    outer, inner = lab.proxy("outer"), lab.proxy("inner")
+    deep = lab.remote("deep-1", proxy=[outer, inner])
+    inventory = forget(lab)
+    done = remotestatus("trust", "--yes", "-i", inventory)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert trusted(lab) == keys(outer, inner, deep)
+    assert remotestatus("ssh", "-i", inventory, "deep-1", "echo in").stdout == "in\n"
+    for proxy in ("outer", "inner"):
+        assert remotestatus("ssh", "-i", inventory, proxy, "echo in").stdout == "in\n"
+
+
 def test_a_proxy_that_the_inventory_does_not_list_is_trusted_as_ssh_looks_it_up(
     lab: Lab, remotestatus: Command
 ) -> None:

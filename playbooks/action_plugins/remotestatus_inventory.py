@@ -30,10 +30,9 @@ class ActionModule(ActionBase):
         """Return the inventory, or where it was written."""
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        entries = inventory.read_entries(task_vars["hostvars"])
+        base = inventory.base_directory(task_vars)
+        entries = inventory.read_entries(task_vars["hostvars"], base)
         topology = inventory.topology_of(entries)
-        sources = [str(source) for source in task_vars.get("ansible_inventory_sources") or ()]
-        base = inventory.base_directory(sources)
         described = inventory.describe(entries, topology)
         described["ssh"] = inventory.describe_ssh(entries, topology, base)
         described["limited_to"] = [str(name) for name in task_vars.get("ansible_play_hosts_all") or ()]

@@ -133,6 +133,8 @@ class ActionModule(ActionBase):
             "use_tty": False,
         }.items():
             connection.set_option(option, value)
+        if plan["key_file"]:  # a relative one starts at the inventory, not at the working directory
+            connection.set_option("private_key_file", plan["key_file"])
         if connection.get_option("timeout") == 10:  # Ansible's default: nobody chose it
             connection.set_option("timeout", plan["connect_seconds"])
 

@@ -32,7 +32,8 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         hostvars = task_vars["hostvars"]
-        entries = inventory.read_entries(hostvars)
+        base = inventory.base_directory(task_vars)
+        entries = inventory.read_entries(hostvars, base)
         topology = inventory.topology_of(entries)
         given = inventory.workdir_of_environment()
         if self._task.args.get("state") == "closed":
@@ -46,8 +47,7 @@ class ActionModule(ActionBase):
         wrong = [f"{name}: {what}" for entry in entries.values() for name, what in entry.problems if given is None]
         if wrong:
             raise AnsibleActionFail("the inventory has problems: " + "; ".join(wrong))
-        sources = [str(source) for source in task_vars.get("ansible_inventory_sources") or ()]
-        known_hosts = inventory.known_hosts_of(entries, inventory.base_directory(sources))
+        known_hosts = inventory.known_hosts_of(entries, base)
         workdir = Workdir(given) if given else Workdir.make()
         workdir.write_ssh(topology, known_hosts)
         play_hosts = [str(name) for name in task_vars["ansible_play_hosts_all"]]

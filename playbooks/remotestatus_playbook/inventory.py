@@ -51,12 +51,12 @@ class Entry:
     host: Host | None = None
 
 
-def read_entries(hostvars: Mapping[str, Any]) -> dict[str, Entry]:
-    """Evaluate every host's variables; what fails becomes a problem of its host."""
-    return {name: _entry(name, hostvars[name]) for name in hostvars}
+def read_entries(hostvars: Mapping[str, Any], base: Path) -> dict[str, Entry]:
+    """Evaluate every host's variables; what fails becomes a problem of its host. Relative paths start at `base`."""
+    return {name: _entry(name, hostvars[name], base) for name in hostvars}
 
 
-def _entry(name: str, variables: Mapping[str, Any]) -> Entry:
+def _entry(name: str, variables: Mapping[str, Any], base: Path) -> Entry:
     entry = Entry(name=name, groups=sorted(map(str, variables["group_names"])))
 
     def evaluated(variable: str) -> Any:
@@ -102,7 +102,7 @@ def _entry(name: str, variables: Mapping[str, Any]) -> Entry:
         address=str(last_of(_ADDRESS) or name),
         port=port,
         user=None if user is None else str(user),
-        key_file=None if key_file is None else str(Path(str(key_file)).expanduser()),
+        key_file=None if key_file is None else str(base / Path(str(key_file)).expanduser()),
         password=last_of(_PASSWORD) not in (None, ""),
         options=options,
     )
@@ -165,7 +165,8 @@ def describe_ssh(entries: Mapping[str, Entry], topology: Topology, base: Path) -
 
     `blocks` of ssh_config(5) by name and the `end` that follows them with `ssh -F`; the arguments that lead through
     the round's own configuration to each of `hosts`, by name, and of `proxies`, by alias; and those that a host needs
-    whose port is `mapped` to another place.
+    whose port is `mapped` to another place. Of each proxy, how the inventory writes it (`jumps`) and by what name its
+    host key is looked up (`key_names`; not for one that only `ssh` knows).
     """
     hosts = _ssh_hosts(entries)
     known_hosts = known_hosts_of(entries, base)
@@ -174,6 +175,8 @@ def describe_ssh(entries: Mapping[str, Entry], topology: Topology, base: Path) -
         "end": user_config_end(),
         "hosts": {name: reaching_arguments(host, topology, known_hosts=known_hosts) for name, host in hosts.items()},
         "proxies": {hop.spec: opening_arguments(hop) for hop in topology.in_order()},
+        "jumps": {hop.name: hop.written for hop in topology.in_order()},
+        "key_names": {hop.name: hop.host.name for hop in topology.in_order() if hop.host is not None},
         "mapped": {name: mapped_arguments(host, known_hosts=known_hosts, base=base) for name, host in hosts.items()},
     }
 
@@ -199,8 +202,9 @@ def _describe_entry(entry: Entry, topology: Topology) -> dict[str, Any]:
     return described
 
 
-def base_directory(sources: list[str]) -> Path:
+def base_directory(variables: Mapping[str, Any]) -> Path:
     """The folder that holds the inventory: relative paths of our variables start there."""
+    sources = [str(source) for source in variables.get("ansible_inventory_sources") or ()]
     first = next((source for source in sources if "," not in source), None)
     return Path(first).absolute().parent if first else Path.cwd()
 

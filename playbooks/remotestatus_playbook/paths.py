@@ -129,13 +129,15 @@ class Hop:
     """
     A proxy on the way to something.
 
-    `target` is what ssh is told to connect to, `spec` the same with user and port for ProxyJump. `host` is the
-    inventory's host for it; None for one that only `ssh` knows (`user@host:port`, or an alias of the user's own).
+    `target` is what ssh is told to connect to, `spec` the same with user and port for ProxyJump, `written` what the
+    inventory says. `host` is the inventory's host for it; None for one that only `ssh` knows (`user@host:port`, or an
+    alias of the user's own).
     """
 
     name: str
     target: str
     spec: str
+    written: str
     host: Host | None
     user: str | None
     port: int | None
@@ -229,7 +231,7 @@ def _hop(topology: Topology, hosts: Mapping[str, Host], spec: str, parent: Hop |
     if any(other.name == name for other in topology.hops.values()):
         name = f"{name} (through {parent.name})" if parent else f"{name} (directly)"
     jump_spec = target if clash or host is not None else spec
-    hop = Hop(name, target, jump_spec, host, user, port, parent)
+    hop = Hop(name, target, jump_spec, spec, host, user, port, parent)
     topology.hops[key] = hop
     return hop
 
@@ -297,7 +299,7 @@ def _hop_lines(hop: Hop, control: Path, known_hosts: Path, connect_timeout: int)
         # Not quoted for the shell: OpenSSH knows no escaped quotes here. Without a value it is a `test` of "-z".
         lines += [f'Match originalhost {hop.target} exec "test -z ${OPENING}"', f"  {guard}"]
         if hop.target != hop.spec.rpartition("@")[2].partition(":")[0].strip("[]"):
-            parsed = _JUMP.match(hop.name)
+            parsed = _JUMP.match(hop.written)
             if parsed is not None:
                 body.append(f"HostName {quote(parsed['host'].strip('[]'))}")
             body += [f"User {quote(hop.user)}"] if hop.user else []
@@ -384,7 +386,7 @@ def _user_block(host: Host, topology: Topology, known_hosts: Path, base: Path) -
     body += [f"IdentityFile {quote(base / host.key_file)}"] if host.key_file else []
     body += host.options.as_lines()
     # The whole way, each proxy as the inventory spells it: a later `-J` on the command line then means what it says.
-    body += [f"ProxyJump {','.join(hop.name for hop in (*last_hop.path, last_hop))}"] if last_hop else []
+    body += [f"ProxyJump {','.join(hop.written for hop in (*last_hop.path, last_hop))}"] if last_hop else []
     body += [f"UserKnownHostsFile {quote(known_hosts)}", "StrictHostKeyChecking yes"]
     body += [f"Include {quote(host.options.config)}"] if host.options.config else []
     return "\n".join([f"Host {host.name}", *(f"  {line}" for line in body)]) + "\n"
@@ -397,7 +399,7 @@ def _outsider_block(hop: Hop, known_hosts: Path) -> str:
 
 
 def _address_in(hop: Hop) -> str:
-    parsed = _JUMP.match(hop.name)
+    parsed = _JUMP.match(hop.written)
     return parsed["host"].strip("[]") if parsed else hop.target
 
 

@@ -93,6 +93,7 @@ def make(entry: Entry, topology: Topology, known_hosts: Path, workdir: Workdir, 
                 ways = ("ControlMaster=auto", f"ControlPersist={look.keep}", f"ControlPath={kept}")
                 options = [*(word for way in ways for word in ("-o", way)), *options]
         made["path"] = [{"name": hop.name, "spec": hop.spec} for hop in (*last.path, last)] if last else []
+        made["key_file"] = entry.host.key_file
         made["ssh_args"] = shlex.join(["-F", str(config), *options])
         made["address"], made["port"] = entry.host.address, entry.host.port
         made["proxy_socket"] = str(workdir.control / last.socket) if last else None

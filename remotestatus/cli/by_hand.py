@@ -56,14 +56,15 @@ def must_be_ssh(subject: Remote | Proxy) -> None:
         )
 
 
-def ssh_target(subject: Remote | Proxy) -> list[str]:
+def ssh_target(inventory: Inventory, subject: Remote | Proxy) -> list[str]:
     """The arguments of `ssh` that mean this remote or proxy under the configuration of `write_config`."""
-    name = subject.name
     if isinstance(subject, Remote):
-        return [name]
-    # A proxy that the inventory does not list may be written user@host:port, which only a URL may say here.
-    written = f"ssh://{name}" if re.search(r"[@:]", name) and not name.startswith("ssh://") else name
-    return [*(["-J", ",".join(subject.path)] if subject.path else []), written]
+        return [subject.name]
+    jumps = inventory.ways.jumps
+    written = jumps[subject.name]
+    if re.search(r"[@:]", written) and not written.startswith("ssh://"):
+        written = f"ssh://{written}"  # user@host:port, as a ProxyJump may be written, is only understood as a URL here
+    return [*(["-J", ",".join(jumps[name] for name in subject.path)] if subject.path else []), written]
 
 
 def write_config(source: AnsibleSource, inventory: Inventory) -> Path:
@@ -104,11 +105,14 @@ def ssh_config_text(inventory: Inventory, names: Iterable[str] | None = None) ->
 def say_before_ssh(inventory: Inventory, subject: Remote | Proxy) -> None:
     """Say on standard error what a person had better know before `ssh` takes over."""
     text = host_keys.read_file(inventory.known_hosts)
-    hosts = [name for name in (*subject.path, subject.name) if name in inventory.ways.hosts]
+    names = [inventory.ways.key_names.get(name, name) for name in (*subject.path, subject.name)]
+    hosts = [name for name in names if name in inventory.ways.hosts]
     unknown = [name for name in hosts if not known_hosts.is_known(text, name)]
     if unknown:
-        names = " ".join(unknown)
-        note(f"no host key is trusted yet for {', '.join(unknown)}; `remotestatus trust {names}` collects and shows it")
+        note(
+            f"no host key is trusted yet for {', '.join(unknown)}; `remotestatus trust {' '.join(unknown)}` collects "
+            "and shows it"
+        )
     asked = [name for name in hosts if name in inventory.passwords]
     if asked and sys.stdin.isatty():
         note(f"ssh will ask for the password of {' and of '.join(asked)}; the inventory's is not handed to it")

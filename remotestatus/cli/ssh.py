@@ -32,8 +32,8 @@ def command(source: AnsibleSource, name: str, tty: bool, command_line: tuple[str
     subject = find(inventory, name)
     must_be_ssh(subject)
     say_before_ssh(inventory, subject)
-    config = str(write_config(source, inventory))
+    options = ["-F", str(write_config(source, inventory)), *(["-t"] if tty else [])]
     try:
-        os.execvp("ssh", ["ssh", "-F", config, *(["-t"] if tty else []), *ssh_target(subject), *command_line])  # noqa: S606
+        os.execvp("ssh", ["ssh", *options, *ssh_target(inventory, subject), *command_line])  # noqa: S606
     except OSError as error:
         raise RoundError(f"ssh could not be started: {error.strerror}; install openssh-client") from error

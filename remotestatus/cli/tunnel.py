@@ -72,7 +72,7 @@ def command(source: AnsibleSource, name: str, port: int | None, destination: str
     )
     arguments = ["ssh", "-F", str(write_config(source, inventory)), "-N", "-T"]
     arguments += [word for option in options for word in ("-o", option)]
-    arguments += ["-L", f"{_LOOPBACK}:{mapping.port}:{mapping.where}", *ssh_target(mapping.through)]
+    arguments += ["-L", f"{_LOOPBACK}:{mapping.port}:{mapping.where}", *ssh_target(inventory, mapping.through)]
     sys.exit(_keep(arguments, mapping, inventory))
 
 
