@@ -153,7 +153,10 @@ def authorized(place: str) -> list[str]:
 
 
 def test_the_restricted_keys_of_the_readme_are_enough(lab: Lab, remotestatus: Command) -> None:
-    """With `restrict` on the remote and only its port allowed on the proxy it is up; another port is forbidden."""
+    """
+    With `restrict` on the remote, and only its port and one direction allowed on the proxy, it is up; another port is
+    forbidden.
+    """
     proxy = lab.proxy()
     remote = lab.remote("north-camera", processes=["python manage.py restricted.py"])
     lab.remote("south-camera")
@@ -166,8 +169,10 @@ def test_the_restricted_keys_of_the_readme_are_enough(lab: Lab, remotestatus: Co
         )
         if host is remote:
             # Logs the tunnel in anew, under the proxy's new lines, and forgets what was changed on the remote.
+            proxy.sshd.change(AllowTcpForwarding="remote")
             remote.cut_tunnel()
             remote.restore()
+            proxy.sshd.change(AllowTcpForwarding="local")
         (host.sshd.folder / "authorized_keys").write_text(text)
 
     recorded = run_round(lab, remotestatus, lab.write_inventory())

@@ -171,13 +171,13 @@ def describe_ssh(entries: Mapping[str, Entry], topology: Topology, base: Path) -
     hosts = _ssh_hosts(entries)
     known_hosts = known_hosts_of(entries, base)
     return {
-        "blocks": write_user_config(topology, hosts, known_hosts=known_hosts, base=base),
+        "blocks": write_user_config(topology, hosts, known_hosts=known_hosts),
         "end": user_config_end(),
         "hosts": {name: reaching_arguments(host, topology, known_hosts=known_hosts) for name, host in hosts.items()},
         "proxies": {hop.spec: opening_arguments(hop) for hop in topology.in_order()},
         "jumps": {hop.name: hop.written for hop in topology.in_order()},
         "key_names": {hop.name: hop.host.name for hop in topology.in_order() if hop.host is not None},
-        "mapped": {name: mapped_arguments(host, known_hosts=known_hosts, base=base) for name, host in hosts.items()},
+        "mapped": {name: mapped_arguments(host, known_hosts=known_hosts) for name, host in hosts.items()},
     }
 
 

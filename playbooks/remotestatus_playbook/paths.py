@@ -356,16 +356,14 @@ def remote_options(host: Host, topology: Topology, *, known_hosts: Path) -> list
 # -- by hand ----------------------------------------------------------------------------------------------------------
 
 
-def write_user_config(
-    topology: Topology, hosts: Mapping[str, Host], *, known_hosts: Path, base: Path
-) -> dict[str, str]:
+def write_user_config(topology: Topology, hosts: Mapping[str, Host], *, known_hosts: Path) -> dict[str, str]:
     """
     Blocks of ssh_config(5) with which plain `ssh`, `scp` and `rsync` reach every host by its inventory name.
 
     A block by each host's name, and by the name of each proxy on the way. They stand on their own and hold nothing of
-    a round, so they may be kept. Relative paths start at `base`. No password is in them.
+    a round, so they may be kept. No password is in them.
     """
-    blocks = {name: _user_block(host, topology, known_hosts, base) for name, host in hosts.items()}
+    blocks = {name: _user_block(host, topology, known_hosts) for name, host in hosts.items()}
     for hop in topology.in_order():
         blocks[hop.name] = blocks[hop.host.name] if hop.host else _outsider_block(hop, known_hosts)
     return blocks
@@ -376,14 +374,14 @@ def user_config_end() -> str:
     return "\n".join(["Host *", *(f"  Include {quote(config)}" for config in USER_CONFIGS)]) + "\n"
 
 
-def _user_block(host: Host, topology: Topology, known_hosts: Path, base: Path) -> str:
+def _user_block(host: Host, topology: Topology, known_hosts: Path) -> str:
     last_hop = topology.last_hop.get(host.name)
     # Without a HostName line, an alias of the user's own of the same name keeps the one it has.
     body = [f"HostName {quote(host.address)}"] if host.address != host.name else []
     body += [f"HostKeyAlias {host.name}"]
     body += [f"Port {host.port}"] if host.port else []
     body += [f"User {quote(host.user)}"] if host.user else []
-    body += [f"IdentityFile {quote(base / host.key_file)}"] if host.key_file else []
+    body += [f"IdentityFile {quote(host.key_file)}"] if host.key_file else []
     body += host.options.as_lines()
     # The whole way, each proxy as the inventory spells it: a later `-J` on the command line then means what it says.
     body += [f"ProxyJump {','.join(hop.written for hop in (*last_hop.path, last_hop))}"] if last_hop else []
@@ -410,9 +408,9 @@ def reaching_arguments(host: Host, topology: Topology, *, known_hosts: Path) -> 
     return [*arguments, *remote_options(host, topology, known_hosts=known_hosts), host.address]
 
 
-def mapped_arguments(host: Host, *, known_hosts: Path, base: Path) -> list[str]:
+def mapped_arguments(host: Host, *, known_hosts: Path) -> list[str]:
     """Arguments of `ssh` that go with a host wherever its port is mapped to: who it is, and how to log in."""
-    arguments = ["-i", str(base / host.key_file)] if host.key_file else []
+    arguments = ["-i", host.key_file] if host.key_file else []
     arguments += ["-l", host.user] if host.user else []
     ours = (f"HostKeyAlias={host.name}", f"UserKnownHostsFile={quote(known_hosts)}")
     return [*arguments, *host.options.rest, *(word for option in ours for word in ("-o", option))]
