@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint bench pictures clean
+.PHONY: demo test bench pictures clean
 
 demo: $(INSTALLED)  ## one round through a real SSH proxy on loopback; leaves a page in demo-fleet/site
 	$(BIN)/remotestatus demo demo-fleet
@@ -21,11 +21,13 @@ bench: $(INSTALLED)  ## compares a round with pdsh, clush and stock Ansible
 	./tests/prepare --bench
 	PYTHONPATH=playbooks $(BIN)/python -m tests.bench
 
-pictures: $(INSTALLED)  ## takes the pictures in docs/ from the demo
+pictures: $(INSTALLED)  ## takes the picture in docs/ from the demo
 	./tests/prepare
 	rm -rf demo-fleet
 	$(BIN)/remotestatus demo demo-fleet
-	$(BIN)/python -m tests.take_pictures docs demo-fleet/site
+	$(BIN)/python -m tests.take_pictures demo-fleet/pictures demo-fleet/site
+	mkdir -p docs
+	cp demo-fleet/pictures/demo-index-light.png docs/summary.png
 
 $(INSTALLED): pyproject.toml
 	# Without Debian's python3-venv there is no pip in a new environment: the system's own pip puts it there.

@@ -2,13 +2,25 @@
 What every test may ask for: a lab, sinks for mail and web hooks, and the installed command as a real process.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.lab import Command, HttpSink, Lab, SmtpSink, lab_folders
+
+
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True)
+def _blocking_standard_input() -> None:
+    """A browser driver makes the standard input that it shares with us non-blocking, and Ansible refuses that."""
+    os.set_blocking(0, True)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def take(site: Path, folder: Path, name: str) -> None:
             )
             for path in pages:
                 page = context.new_page()
-                page.goto(path.as_uri())
+                page.goto(path.absolute().as_uri())
                 kind = "remote" if path.parent.name == "remotes" else path.stem
                 page.screenshot(path=folder / f"{name}-{kind}-{look}.png")
             context.close()

@@ -44,8 +44,9 @@ class ActionModule(ActionBase):
             return {"changed": False}
 
         # The inventory reader of remotestatus has looked at these already; ansible-playbook alone has not.
-        wrong = [f"{name}: {what}" for entry in entries.values() for name, what in entry.problems if given is None]
-        if wrong:
+        wrong = [f"{entry.name}: {name}: {what}" for entry in entries.values() for name, what in entry.problems]
+        wrong += [f"{name}: ansible_ssh_common_args: {what}" for name, what in topology.problems.items()]
+        if wrong and given is None:
             raise AnsibleActionFail("the inventory has problems: " + "; ".join(wrong))
         known_hosts = inventory.known_hosts_of(entries, base)
         workdir = Workdir(given) if given else Workdir.make()

@@ -160,7 +160,9 @@ class Fleet:
 
 def _check_startable(layout: Layout) -> None:
     if find_spec("asyncssh") is None:
-        raise FleetError("the demo needs asyncssh, which is not installed: pip install 'remotestatus[demo]'")
+        raise FleetError(
+            "the demo needs asyncssh, which is not installed: install the extra `demo`, or `pip install asyncssh`"
+        )
     directory = layout.directory
     if directory.exists() and not directory.is_dir():
         raise FleetError(f"{directory} is not a directory; give the demo an empty or new one")
