@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, settings
 
 from tests.lab import Command, HttpSink, Lab, SmtpSink, lab_folders
 
-
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 

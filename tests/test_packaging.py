@@ -130,7 +130,9 @@ def test_the_source_distribution_holds_what_a_packager_needs(built: Mapping[str,
 def test_the_wheel_of_the_source_distribution_is_the_wheel(built: Mapping[str, Path], tmp_path: Path) -> None:
     """Whoever builds from the source distribution gets the very same wheel."""
     with tarfile.open(built["sdist"]) as sdist:
-        sdist.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # since 3.11.4
+        if hasattr(tarfile, "data_filter"):  # since 3.11.4
+            sdist.extraction_filter = tarfile.data_filter
+        sdist.extractall(tmp_path)
     (source,) = tmp_path.iterdir()
     assert build(source, tmp_path / "dist")["wheel"].read_bytes() == built["wheel"].read_bytes()
 
