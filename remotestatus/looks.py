@@ -81,9 +81,11 @@ def look_at(
             raise RoundGivenUp
         now = clock()
         answers = {_proxy_name(fleet, spec): answer for spec, answer in look.proxies.items()}
-        proxies |= {
-            proxy.name: read_proxy(proxy, answers[proxy.name], now) for proxy in fleet.proxies if proxy.name in answers
-        }
+        for proxy in fleet.proxies:
+            answer = answers.get(proxy.name)
+            # A connection that is still open from the first look took the time that was read then.
+            if answer is not None and not (answer.get("kept") and proxy.name in proxies):
+                proxies[proxy.name] = read_proxy(proxy, answer, now)
         chosen = [remote for remote in remotes if number == 1 or remote.name in names]
         found |= {
             remote.name: read_remote(remote, look.remotes.get(remote.name), now)

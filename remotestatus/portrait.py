@@ -346,7 +346,7 @@ def say_size(kib: int) -> str:
 
 
 def _commands(remote: Remote, proxies: Mapping[str, Proxy]) -> Iterable[tuple[str, str]]:
-    """How to reach it by hand: with remotestatus, which knows keys and passwords, and with ssh alone."""
+    """How to reach it by hand: with remotestatus, which knows keys and host keys, and with ssh alone."""
     name = shlex.quote(remote.name)
     if remote.connection == "local":
         return

@@ -57,7 +57,8 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Begin with `remotestatus demo` to see it work, or `remotestatus init` for a fleet of your own.",
+    epilog="Begin with `remotestatus demo` to see it work, or `remotestatus init` for a fleet of your own. "
+    'For completion of names in bash: eval "$(_REMOTESTATUS_COMPLETE=bash_source remotestatus)".',
 )
 @click.version_option(__version__, prog_name="remotestatus")
 def group() -> None:
