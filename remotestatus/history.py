@@ -224,10 +224,9 @@ class History:
 
     def _record_readings(self, db: sqlite3.Connection, readings: Iterable[Reading]) -> None:
         for reading in readings:
-            kept = replace(reading, all_processes=None)
             row = db.execute(
                 "UPDATE subjects SET reading = ? WHERE kind = ? AND name = ? RETURNING id",
-                (_READING.dump_json(kept), Kind.REMOTE, reading.name),
+                (_READING.dump_json(reading), Kind.REMOTE, reading.name),
             ).fetchone()
             if row is not None and reading.connect_ms is not None:
                 db.execute(

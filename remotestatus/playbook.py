@@ -18,13 +18,13 @@ import stat
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import ansible_runner
 import psutil
@@ -81,6 +81,28 @@ class Look:
     proxies: Mapping[str, Answer] = field(default_factory=dict)
     remotes: Mapping[str, Answer] = field(default_factory=dict)
     trouble: str | None = None
+
+
+class _Answers(Mapping[str, Answer]):
+    """The answers that one look left in a folder, each read when it is asked for, until the next look."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __getitem__(self, name: str) -> Answer:
+        try:
+            found = json.loads((self.folder / f"{quote(name, safe='')}.json").read_text())
+        except (OSError, ValueError):
+            raise KeyError(name) from None
+        if not isinstance(found, dict):
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (unquote(path.name.removesuffix(".json")) for path in self.folder.glob("*.json"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class Playbooks:
@@ -213,14 +235,7 @@ class Playbooks:
             trouble = "The round was ended before every remote had answered."
         elif not ran:
             trouble = f"Ansible did not finish: {_first_error(output) or f'exit code {code}'}"
-        return Look(self._left("proxies"), self._left("readings"), trouble)
-
-    def _left(self, kind: str) -> dict[str, Answer]:
-        found = {}
-        for path in (self.workdir / kind).glob("*.json"):
-            with suppress(ValueError, OSError):
-                found[unquote(path.name.removesuffix(".json"))] = json.loads(path.read_text())
-        return found
+        return Look(dict(_Answers(self.workdir / "proxies")), _Answers(self.workdir / "readings"), trouble)
 
     def _run(
         self,

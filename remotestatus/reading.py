@@ -27,8 +27,7 @@ class Reading:
     What one round learned about one remote.
 
     `troubles` holds everything that is wrong, the most telling first; empty means up. `connect_ms` is the time from
-    start to a finished log-in in milliseconds, None when there was none. `all_processes` is every process seen, or
-    None; it is not kept.
+    start to a finished log-in in milliseconds, None when there was none.
     """
 
     name: str
@@ -39,7 +38,6 @@ class Reading:
     findings: tuple[Finding, ...] = ()
     facts: Facts = field(default_factory=Facts)
     attempts: int = 1
-    all_processes: tuple[Process, ...] | None = None
 
     @property
     def trouble(self) -> Trouble | None:
@@ -115,8 +113,8 @@ def _read_facts(
     at: datetime,
     attempts: int,
 ) -> Reading:
-    processes = _processes(raw.get("processes"))
-    results = match(rules, processes, complete=bool(raw.get("processes_complete", True)))
+    # Thousands of remotes have hundreds of processes each: they are looked through one remote at a time, and not kept.
+    results = match(rules, processes_of(raw) if rules else None, complete=bool(raw.get("processes_complete", True)))
     facts = read_facts(raw, answer.get("asked_at"), answer.get("answered_at"))
     findings = (
         *examine_limits(remote.settings.limits, facts),
@@ -146,7 +144,6 @@ def _read_facts(
         findings=findings,
         facts=facts,
         attempts=attempts,
-        all_processes=processes,
     )
 
 
@@ -158,7 +155,9 @@ def _wanted(result: ProcessResult) -> str:
     return result.name
 
 
-def _processes(raw: object) -> tuple[Process, ...] | None:
+def processes_of(facts: Mapping[str, Any]) -> tuple[Process, ...] | None:
+    """Every process that a remote's answer lists, or None when it could not list them."""
+    raw = facts.get("processes")
     if not isinstance(raw, list):
         return None
     return tuple(

@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from remotestatus.inventory import read_inventory
 from remotestatus.playbook import AnsibleSource, Look, Playbooks
 from remotestatus.portrait import say_size
 from remotestatus.processes import Process, ProcessResult, ProcessRule, match, words_of
-from remotestatus.reading import Reading, read_proxy, read_remote, rule_of
+from remotestatus.reading import Reading, processes_of, read_proxy, read_remote, rule_of
 from remotestatus.remote import Fleet, Remote
 
 _LONGEST_LINE = 2000
@@ -77,12 +77,13 @@ def command(
         inventory = read_inventory(playbooks.describe_inventory())
         remote = find_remote(inventory, name)
         look = playbooks.look([remote.name], forks=1)
+        look = replace(look, remotes=dict(look.remotes))  # what it left goes with the playbooks
     if look.trouble:
         raise RoundError(look.trouble)
     moment = now()
     rules = [_rule(pattern, way, user)] if pattern is not None else [rule_of(one) for one in remote.settings.processes]
     reading = read_remote(remote, look.remotes.get(remote.name), moment)
-    processes = reading.all_processes
+    processes = processes_of(_facts(look, remote))
     troubles = _troubles(inventory.fleet, remote, reading, look, moment) if processes is None else ()
     results = match(rules, processes, complete=_is_complete(look, remote)) if processes is not None else ()
     if as_json:
@@ -116,8 +117,12 @@ def _rule(pattern: str, way: str | None, user: str | None) -> ProcessRule:
 
 
 def _is_complete(look: Look, remote: Remote) -> bool:
+    return bool(_facts(look, remote).get("processes_complete", True))
+
+
+def _facts(look: Look, remote: Remote) -> Mapping[str, Any]:
     facts = look.remotes.get(remote.name, {}).get("facts")
-    return bool(facts.get("processes_complete", True)) if isinstance(facts, Mapping) else True
+    return facts if isinstance(facts, Mapping) else {}
 
 
 def _troubles(
