@@ -29,9 +29,6 @@ from remotestatus.demo.fleet import Fleet, FleetError
 from remotestatus.demo.members import MEMBERS, PROXY, Fault
 from remotestatus.demo.messages import Message
 
-pytest.importorskip("asyncssh")
-pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="needs the OpenSSH client")
-
 UP = "shop-1"
 BY_PASSWORD = "upload-1"
 LOST = "sensors-1"

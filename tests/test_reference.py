@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -54,7 +55,6 @@ WRONG = [
 
 
 def _complaints(text: str) -> list[Any]:
-    jsonschema = pytest.importorskip("jsonschema")
     return list(jsonschema.Draft202012Validator(json_schema()).iter_errors(yaml.safe_load(text)))
 
 
