@@ -147,7 +147,6 @@ def problems_of_tags(fleet: Fleet, destinations: Sequence[Destination]) -> list[
         for step in remote.settings.escalate:
             for tag in step.notify:
                 users.setdefault(tag, []).append(f"{remote.name}: remotestatus_escalate")
-    named = set(users)
     for hours in fleet.settings.quiet_hours:
         for tag in hours.tags:
             users.setdefault(tag, []).append("all: remotestatus_quiet_hours")
@@ -164,7 +163,7 @@ def problems_of_tags(fleet: Fleet, destinations: Sequence[Destination]) -> list[
                 "remove it",
             )
             for tag in destination.tags
-            if tag not in named
+            if tag not in users
         ]
     return problems
 

@@ -279,6 +279,12 @@ def test_unknown_and_unused_tags_are_problems() -> None:
     ]
 
 
+def test_a_tag_may_be_for_quiet_hours_alone() -> None:
+    """A destination can have quiet hours of its own through a tag that no remote names."""
+    fleet = make_fleet({"r1": {"notify": "ops"}}, quiet_hours={"from": "22:00", "until": "06:00", "tags": "night"})
+    assert problems_of_tags(fleet, load({"url": "json://host/a", "name": "pager", "tags": ["ops", "night"]})) == []
+
+
 def test_a_named_destination_keeps_its_identity_when_its_url_changes() -> None:
     """With a name, a new password does not make it a new destination that hears everything again."""
     one, two = (load({"url": f"json://u:{password}@host", "name": "hook"})[0] for password in ("a", "b"))
