@@ -246,6 +246,7 @@ def test_ps_stands_in_for_proc(shell: list[str], start: Callable[..., subprocess
     """Without /proc, ps tells the processes at full width, with a wrapper's command line kept whole."""
     long = start("sleep", "65.5", *["1"] * 300)
     wrapper = start("sh", "-c", "sleep 66.5; true")
+    time.sleep(1.2)  # ps does not tell the age of a process that is younger than its own clock's step
     raw = run(shell, without_proc(compose(NONCE, root_pid=None, checks=[Check("one", "echo fine; exit 1")])))
     reading = parse(raw, NONCE)
     assert reading["complete"]
