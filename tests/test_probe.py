@@ -256,7 +256,7 @@ def test_ps_stands_in_for_proc(shell: list[str], start: Callable[..., subprocess
     assert abs(by_pid(reading, long.pid)["started"] - time.time()) < 30
     assert by_pid(reading, wrapper.pid)["argv"] == ["sh", "-c", "sleep 66.5; true"]
     assert [check["exit"] for check in reading["checks"]] == [1]
-    children = [one for one in reading["processes"] if one["argv"] == ["sleep", "66.5"]]
+    children = [one for one in reading["processes"] if one["ppid"] == wrapper.pid]
     for child in children:
         os.kill(child["pid"], 9)
 
