@@ -60,7 +60,6 @@ def _complaints(text: str) -> list[Any]:
 
 def test_the_schema_is_a_valid_schema() -> None:
     """It is JSON Schema, draft 2020-12, and survives being written as JSON."""
-    jsonschema = pytest.importorskip("jsonschema")
     jsonschema.Draft202012Validator.check_schema(json.loads(json.dumps(json_schema())))
 
 
