@@ -38,7 +38,7 @@ def choose_forks(setting: int | str, remotes: int) -> int:
     How many remotes are asked at the same time.
 
     By itself the whole of a small fleet and a quarter of a large one, at most 100: what waits for a remote that does
-    not answer holds one of these places, and each costs the checker some 25 MB while it lasts.
+    not answer holds one of these places, and each costs the checker two `ssh` processes while it lasts.
     """
     if isinstance(setting, int):
         return setting

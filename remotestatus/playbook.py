@@ -201,29 +201,35 @@ class Playbooks:
         """
         chosen = self.workdir / f"limit-{number}"
         chosen.write_text("".join(f"{name}\n" for name in names))
-        for folder in ("readings", "plans", "proxies"):
+        for folder in ("readings", "proxies"):
             shutil.rmtree(self.workdir / folder, ignore_errors=True)
+        counted = self.workdir / "counted"
+        counted.unlink(missing_ok=True)
         state = Progress(total=len(names) if total is None else total, look=number)
         progress(state)
         ran = False
 
         def follow(event: dict[str, Any]) -> bool:
             nonlocal ran
-            kind, data = event.get("event"), event.get("event_data") or {}
-            ran = ran or kind == "playbook_on_stats"
-            if kind in ("runner_on_ok", "runner_on_unreachable") and data.get("task_action") == "remotestatus_probe":
-                state.done += 1
-                state.failing += kind == "runner_on_unreachable"
-                progress(state)
+            ran = ran or event.get("event") == "playbook_on_stats"
             return False
+
+        def count() -> bool:
+            with suppress(FileNotFoundError):
+                letters = counted.read_text()
+                if len(letters) != state.done:
+                    state.done, state.failing = len(letters), letters.count("-")
+                    progress(state)
+            return cancel()
 
         code, output = self._run(
             "check.yml",
             limit=f"@{chosen}",
             forks=forks,
             follow=follow,
-            cancel=cancel,
+            cancel=count,
             tags="proxies" if proxies_only else None,
+            skip_tags="alone",
             environment={
                 "REMOTESTATUS_LOOK": f"{number}/{of}",
                 "REMOTESTATUS_FRESH": "1" if fresh else "0",
@@ -231,7 +237,7 @@ class Playbooks:
             },
         )
         trouble = None
-        if cancel():
+        if count():
             trouble = "The round was ended before every remote had answered."
         elif not ran:
             trouble = f"Ansible did not finish: {_first_error(output) or f'exit code {code}'}"
@@ -247,6 +253,7 @@ class Playbooks:
         follow: Callable[[dict[str, Any]], bool] = lambda _: False,
         cancel: Callable[[], bool] = lambda: False,
         tags: str | None = None,
+        skip_tags: str | None = None,
     ) -> tuple[int, str]:
         self.runs += 1
         private = self.workdir / f"ansible-{self.runs}"
@@ -254,6 +261,7 @@ class Playbooks:
         options = [f"--vault-id={name}" for name in self.source.vault_ids]
         options += [f"--vault-password-file={path.absolute()}" for path in self.source.vault_password_files]
         options += [f"--tags={tags}"] if tags else []
+        options += [f"--skip-tags={skip_tags}"] if skip_tags else []
         try:
             runner = ansible_runner.run(
                 private_data_dir=str(private),
@@ -266,7 +274,7 @@ class Playbooks:
                 quiet=True,
                 event_handler=follow,
                 cancel_callback=cancel,
-                settings={"pexpect_timeout": 1},  # so that `cancel` is asked every second, and not every five
+                settings={"pexpect_timeout": 0.25},  # so that `cancel` is asked so often, and not every five seconds
                 rotate_artifacts=0,
             )
             output = _ANSI.sub("", runner.stdout.read()) if runner.stdout else ""

@@ -134,7 +134,6 @@ def _sandbox(schedule: Schedule) -> list[str]:
             if temporary
             else ["PrivateTmp=yes"]
         ),
-        "# Hands passwords to ssh through /dev/shm, which PrivateDevices leaves in place.",
         "PrivateDevices=yes",
         "NoNewPrivileges=yes",
         f"CapabilityBoundingSet={kept}",

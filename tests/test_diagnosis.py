@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from remotestatus_playbook.host_keys import owners_of_offered_key
-from remotestatus_playbook.opening import log_of, refusal_of
+from remotestatus_playbook.opening import Refusals
 from remotestatus_playbook.paths import PROXY_LOST as PLAYBOOK_PROXY_LOST
 
 from remotestatus.diagnosis import PROXY_LOST, cause_of_text, diagnose, evidence, explain, one_line
@@ -191,7 +191,7 @@ def test_a_key_has_owners(tmp_path: Path) -> None:
 
 def test_a_proxys_refusal_is_found_in_the_log_of_its_connection(tmp_path: Path) -> None:
     """The last word on one address and port counts, and a later success takes an earlier refusal back."""
-    socket = tmp_path / "abc"
+    log = tmp_path / "abc.log"
     lines = [
         "debug1: channel_connect_stdio_fwd: 127.0.0.1:8001",
         "debug1: channel 2: new stdio-forward [stdio-forward] (inactive timeout: 0)",
@@ -200,17 +200,17 @@ def test_a_proxys_refusal_is_found_in_the_log_of_its_connection(tmp_path: Path) 
         "channel 3: open failed: administratively prohibited: open failed",
         "channel 2: open failed: connect failed: Connection refused",
     ]
-    log_of(socket).write_text("\r\n".join(lines))
-    assert refusal_of(socket, "127.0.0.1", 8001) == "channel 2: open failed: connect failed: Connection refused"
-    assert refusal_of(socket, "127.0.0.1", 8002).endswith("administratively prohibited: open failed")
-    assert refusal_of(socket, "127.0.0.1", 800) == ""
-    log_of(socket).write_text("\r\n".join([*lines, *lines[:2]]))
-    assert refusal_of(socket, "127.0.0.1", 8001) == ""
+    log.write_text("\r\n".join(lines))
+    assert Refusals(log).of("127.0.0.1", 8001) == "channel 2: open failed: connect failed: Connection refused"
+    assert Refusals(log).of("127.0.0.1", 8002).endswith("administratively prohibited: open failed")
+    assert Refusals(log).of("127.0.0.1", 800) == ""
+    log.write_text("\r\n".join([*lines, *lines[:2]]))
+    assert Refusals(log).of("127.0.0.1", 8001) == ""
     reused = [*lines[:2], lines[2], lines[1], "channel 2: open failed: connect failed: No route to host"]
-    log_of(socket).write_text("\r\n".join(reused))
-    assert refusal_of(socket, "127.0.0.1", 8001) == ""
-    assert refusal_of(socket, "127.0.0.1", 8002).endswith("No route to host")
-    assert refusal_of(tmp_path / "none", "127.0.0.1", 8001) == ""
+    log.write_text("\r\n".join(reused))
+    assert Refusals(log).of("127.0.0.1", 8001) == ""
+    assert Refusals(log).of("127.0.0.1", 8002).endswith("No route to host")
+    assert Refusals(tmp_path / "none").of("127.0.0.1", 8001) == ""
 
 
 # -- anything at all --------------------------------------------------------------------------------------------------

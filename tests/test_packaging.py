@@ -112,9 +112,9 @@ def test_the_shell_scripts_are_executable_in_the_wheel(built: Mapping[str, Path]
         modes = {
             info.filename.rpartition("/")[2]: info.external_attr >> 16 & 0o111
             for info in wheel.infolist()
-            if info.filename.endswith(("/playbooks/files/askpass", "/playbooks/files/bounded-ssh"))
+            if info.filename.endswith("/playbooks/files/askpass")
         }
-    assert modes == {"askpass": 0o111, "bounded-ssh": 0o111}
+    assert modes == {"askpass": 0o111}
 
 
 def test_the_source_distribution_holds_what_a_packager_needs(built: Mapping[str, Path]) -> None:

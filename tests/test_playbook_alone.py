@@ -45,7 +45,7 @@ def answers(private: Path) -> dict[str, dict[str, Any]]:
         event["event_data"]["host"]: event["event_data"]["res"]["remotestatus"]
         for event in events(private)
         if event["event"] in ("runner_on_ok", "runner_on_unreachable")
-        if event["event_data"]["task_action"] == "remotestatus_probe"
+        if event["event_data"]["task_action"] == "remotestatus_answer"
     }
 
 

@@ -217,6 +217,34 @@ def test_vault_templates_and_several_files_mean_what_they_mean_in_a_play(
     assert capture.logins() == 1
 
 
+def test_an_ansible_cfg_speaks_for_every_connection(lab: Lab, remotestatus: Command) -> None:
+    """User, key file and SSH arguments that only ansible.cfg names hold for the proxy, the remotes and ssh-config."""
+    capture = lab.remote("capture-1", processes=[])
+    inventory = lab.write_inventory()
+    path = inventory / "remotes.yml"
+    hosts = yaml.safe_load(path.read_text())
+    bare = [host for group in hosts["all"]["children"].values() for host in group["hosts"].values()]
+    user, key = bare[0]["ansible_user"], bare[0]["ansible_ssh_private_key_file"]
+    for host in bare:
+        for name in ("ansible_user", "ansible_ssh_private_key_file"):
+            host.pop(name)
+    path.write_text(yaml.safe_dump(hosts))
+    # Shared connections of Ansible's own, which many an ansible.cfg has, are not ours to use.
+    shared = "-o ControlMaster=auto -o ControlPersist=60s -o ControlPath=/nowhere/at/all -o Compression=yes"
+    (inventory.parent / "ansible.cfg").write_text(
+        f"[defaults]\nremote_user = {user}\nprivate_key_file = {key}\n[ssh_connection]\nssh_args = {shared}\n"
+    )
+
+    run(remotestatus, inventory)
+    written = remotestatus("ssh-config", "-i", inventory)
+
+    assert by_name(status_json(lab))["capture-1"]["status"] == "up"
+    assert capture.logins() == 1
+    assert lab.proxies["tunnel-proxy"].logins() == 1
+    assert written.stdout.count(f"User {user}") == 2, written.stdout + written.stderr
+    assert written.stdout.count(f"IdentityFile {key}") == 2
+
+
 def test_the_playbook_runs_alone(lab: Lab, remotestatus: Command) -> None:
     """`ansible-playbook -i inventory playbooks/check.yml` reaches every remote through one connection to the proxy."""
     lab.remote("capture-1")
@@ -270,6 +298,11 @@ INVENTORIES: dict[str, tuple[str, str]] = {
     "undefined template": ("all:\n  hosts:\n    a: {remotestatus_nickname: '{{ nobody }}'}\n", "'nobody' is undefined"),
     "misspelt hosts key": ("all:\n  host:\n    a: {}\n", "host"),
     "duplicate key": ("all:\n  hosts:\n    a: {}\n    a: {}\n", "a"),
+    "other connection": ("all:\n  hosts:\n    a: {ansible_connection: winrm}\n", "and not through 'winrm'"),
+    "key in a variable": (
+        "all:\n  hosts:\n    a: {ansible_private_key: x}\n",
+        "not supported; name the key's file in ansible_ssh_private_key_file",
+    ),
     "circle of proxies": (
         "all:\n  hosts:\n    a: {ansible_ssh_common_args: -J b}\n    b: {ansible_ssh_common_args: -J a}\n",
         "goes round in a circle",

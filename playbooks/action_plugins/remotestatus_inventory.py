@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible import constants
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import connection_loader
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -31,7 +33,9 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         base = inventory.base_directory(task_vars)
-        entries = inventory.read_entries(task_vars["hostvars"], base)
+        connection_loader.get("ssh", class_only=True)  # makes its options known
+        chosen = inventory.chosen_for_all(constants.config)
+        entries = inventory.read_entries(task_vars["hostvars"], base, chosen)
         topology = inventory.topology_of(entries)
         described = inventory.describe(entries, topology)
         described["ssh"] = inventory.describe_ssh(entries, topology, base)

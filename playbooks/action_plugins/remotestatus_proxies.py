@@ -1,7 +1,7 @@
 """
 Action plugin: opens one shared connection to every proxy that the play's hosts need, or closes them all.
 
-Runs once for the whole play and prepares what each remote's probe needs: the SSH configuration and one small file per
+Runs once for the whole play and prepares what each remote's probe needs: the SSH configuration and a plan for each
 remote in a private directory, whose path is returned as `workdir`. Argument: `state`, open (default) or closed.
 """
 
@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import connection_loader
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -33,7 +35,9 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         hostvars = task_vars["hostvars"]
         base = inventory.base_directory(task_vars)
-        entries = inventory.read_entries(hostvars, base)
+        connection_loader.get("ssh", class_only=True)  # makes its options known
+        chosen = inventory.chosen_for_all(constants.config)
+        entries = inventory.read_entries(hostvars, base, chosen)
         topology = inventory.topology_of(entries)
         given = inventory.workdir_of_environment()
         if self._task.args.get("state") == "closed":
@@ -54,6 +58,7 @@ class ActionModule(ActionBase):
         play_hosts = [str(name) for name in task_vars["ansible_play_hosts_all"]]
         look = plan.Look.of_environment()
         wanted = set()
+        plans = {}
         for name in play_hosts:
             entry = entries[name]
             if inventory.PROXIES in entry.groups:
@@ -61,17 +66,14 @@ class ActionModule(ActionBase):
                 continue
             last = topology.last_hop.get(name)
             wanted |= {last.spec} if last else set()
-            workdir.leave("plans", name, plan.make(entry, topology, known_hosts, workdir, look))
-        passwords = {
-            name: lambda variables=hostvars[name]: inventory.password_of(variables)
-            for name, entry in entries.items()
-            if entry.host and entry.host.password
-        }
+            plans[name] = plan.make(entry, topology, known_hosts, workdir, look)
+        workdir.leave_plans(plans)
+        with_password = [name for name, entry in entries.items() if entry.host and entry.host.password]
         answers = opening.open_all(
             topology,
             workdir,
             wanted=wanted,
-            passwords=passwords,
+            passwords=inventory.passwords(hostvars, with_password),
             known_hosts=known_hosts,
             keep_seconds=int(os.environ.get("REMOTESTATUS_KEEP", opening.KEEP_SECONDS)),
             fresh=look.fresh,

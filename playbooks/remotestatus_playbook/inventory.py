@@ -7,8 +7,9 @@ returned.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,23 @@ _PORT = ("ansible_port", "ansible_ssh_port")
 _USER = ("ansible_user", "ansible_ssh_user")
 _KEY_FILE = ("ansible_private_key_file", "ansible_ssh_private_key_file")
 _PASSWORD = ("ansible_password", "ansible_ssh_password", "ansible_ssh_pass")
-_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
+_ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
+_PROGRAM = ("ansible_ssh_executable",)
+_CONNECT_SECONDS = ("ansible_ssh_timeout",)
+_CONNECTION = ("ansible_connection",)
+_SAME_CONNECTION = {
+    "smart": "ssh",
+    "ansible.builtin.ssh": "ssh",
+    "paramiko": "ssh",
+    "paramiko_ssh": "ssh",
+    "ansible.builtin.paramiko_ssh": "ssh",
+    "ansible.builtin.local": "local",
+}
+_NOT_SUPPORTED = {
+    "ansible_private_key": "name the key's file in ansible_ssh_private_key_file",
+    "ansible_ssh_private_key": "name the key's file in ansible_ssh_private_key_file",
+    "ansible_ssh_pkcs11_provider": "write -o PKCS11Provider=... into ansible_ssh_common_args",
+}
 
 
 @dataclass
@@ -51,12 +68,32 @@ class Entry:
     host: Host | None = None
 
 
-def read_entries(hostvars: Mapping[str, Any], base: Path) -> dict[str, Entry]:
-    """Evaluate every host's variables; what fails becomes a problem of its host. Relative paths start at `base`."""
-    return {name: _entry(name, hostvars[name], base) for name in hostvars}
+def read_entries(hostvars: Mapping[str, Any], base: Path, chosen: Mapping[str, Any]) -> dict[str, Entry]:
+    """
+    Evaluate every host's variables; what fails becomes a problem of its host.
+
+    Relative paths start at `base`; `chosen` is what `chosen_for_all` found.
+    """
+    return {name: _entry(name, hostvars[name], base, chosen) for name in hostvars}
 
 
-def _entry(name: str, variables: Mapping[str, Any], base: Path) -> Entry:
+def chosen_for_all(config: Any) -> dict[str, Any]:
+    """
+    What an ansible.cfg, the environment or the command line say of every SSH connection, by option.
+
+    `config` is Ansible's own `constants.config`, once its ssh connection plugin was loaded.
+    """
+    found = {}
+    for option in ("remote_user", "private_key_file", "port", "ssh_executable", "timeout", *_ARGUMENTS):
+        value, origin = config.get_config_value_and_origin(
+            option, plugin_type="connection", plugin_name="ssh", variables={}
+        )
+        if origin != "default" and value not in (None, ""):
+            found[option] = value
+    return found
+
+
+def _entry(name: str, variables: Mapping[str, Any], base: Path, chosen: Mapping[str, Any]) -> Entry:
     entry = Entry(name=name, groups=sorted(map(str, variables["group_names"])))
 
     def evaluated(variable: str) -> Any:
@@ -66,8 +103,8 @@ def _entry(name: str, variables: Mapping[str, Any], base: Path) -> Entry:
             entry.problems.append((variable, _first_line(error)))
             return None
 
-    def last_of(names: tuple[str, ...]) -> Any:
-        found = None
+    def last_of(names: tuple[str, ...], option: str = "") -> Any:
+        found = chosen.get(option)
         for variable in names:
             if variable in variables:
                 value = evaluated(variable)
@@ -79,10 +116,13 @@ def _entry(name: str, variables: Mapping[str, Any], base: Path) -> Entry:
             value = evaluated(variable)
             if not any(problem[0] == variable for problem in entry.problems):
                 entry.variables[variable] = value
-    entry.connection = str(last_of(("ansible_connection",)) or "ssh")
-    if entry.connection in ("smart", "ansible.builtin.ssh"):
-        entry.connection = "ssh"
-    port = last_of(_PORT)
+    connection = str(last_of(_CONNECTION) or "ssh")
+    entry.connection = _SAME_CONNECTION.get(connection, connection)
+    if entry.connection not in ("ssh", "local"):
+        sentence = f"remotestatus looks at remotes through ssh or local, and not through {connection!r}"
+        entry.problems.append(("ansible_connection", sentence))
+    entry.problems += [(one, f"not supported; {cure}") for one, cure in _NOT_SUPPORTED.items() if one in variables]
+    port = last_of(_PORT, "port")
     try:
         port = None if port in (None, "") else int(port)
         if port is not None and not 0 < port < 65536:
@@ -92,11 +132,12 @@ def _entry(name: str, variables: Mapping[str, Any], base: Path) -> Entry:
         port = None
     options = Options(None, None, ())
     try:
-        texts = [evaluated(variable) for variable in _ARGUMENTS if variable in variables]
+        texts = [last_of((f"ansible_{option}",), option) for option in _ARGUMENTS]
         options = split_options(*(None if text is None else str(text) for text in texts))
     except PathError as error:
         entry.problems.append(("ansible_ssh_common_args", str(error)))
-    user, key_file = last_of(_USER), last_of(_KEY_FILE)
+    user, key_file = last_of(_USER, "remote_user"), last_of(_KEY_FILE, "private_key_file")
+    seconds = last_of(_CONNECT_SECONDS, "timeout")
     entry.host = Host(
         name=name,
         address=str(last_of(_ADDRESS) or name),
@@ -105,13 +146,20 @@ def _entry(name: str, variables: Mapping[str, Any], base: Path) -> Entry:
         key_file=None if key_file is None else str(base / Path(str(key_file)).expanduser()),
         password=last_of(_PASSWORD) not in (None, ""),
         options=options,
+        program=str(last_of(_PROGRAM, "ssh_executable") or "ssh"),
+        connect_seconds=int(seconds) if str(seconds).isdigit() and int(seconds) > 0 else None,
     )
     return entry
 
 
-def password_of(variables: Mapping[str, Any]) -> str:
-    """A host's password; only for handing it to `ssh`."""
-    return next((str(variables[name]) for name in reversed(_PASSWORD) if name in variables), "")
+def passwords(hostvars: Mapping[str, Any], names: Iterable[str]) -> dict[str, Callable[[], str]]:
+    """How to learn the password of each of these hosts; only for handing it to `ssh`."""
+
+    def of(name: str) -> str:
+        variables = hostvars[name]
+        return next((str(variables[one]) for one in reversed(_PASSWORD) if one in variables), "")
+
+    return {name: partial(of, name) for name in names}
 
 
 def plain(value: Any) -> Any:

@@ -8,10 +8,7 @@ and keep the connection open is up.
 
 import os
 import re
-import stat
 import subprocess
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from remotestatus_playbook.children import Secret
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.paths import OPENING, Hop, Topology, opening_arguments
 from remotestatus_playbook.workdir import Workdir
@@ -103,25 +101,31 @@ def _open(
     command = [
         *("ssh", "-F", str(workdir.ssh_config), "-f", "-N"),
         *("-o", "ControlMaster=yes", "-o", f"ControlPersist={keep_seconds}"),
-        # What becomes of each remote's channel stands only in this connection's own log; see `refusal_of`.
+        # What becomes of each remote's channel stands only in this connection's own log; see `Refusals`.
         *("-E", str(log), "-o", "LogLevel=DEBUG"),
         *opening_arguments(hop),
     ]
+    secret = None
+    if password is not None:
+        secret = Secret(password(), workdir.path / f"proxy-{hop.socket}.secret")
+        environment |= secret.environment(workdir.tool("askpass"))
     started = time.monotonic()
     with said.open("wb") as stderr:
         try:
-            with _secret(password, workdir, environment):
-                code = subprocess.run(
-                    ["timeout", "-k", "2", str(seconds), *command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=stderr,
-                    env=environment,
-                    check=False,
-                    start_new_session=True,
-                ).returncode
+            code = subprocess.run(
+                ["timeout", "-k", "2", str(seconds), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env=environment,
+                check=False,
+                start_new_session=True,
+            ).returncode
         except OSError as error:
             return {"outcome": "error", "stderr": f"ssh could not be started: {error.strerror}"}
+        finally:
+            if secret is not None:
+                secret.forget()
     taken = round((time.monotonic() - started) * 1000)
     if code == 0:
         return {"outcome": "answered", "connect_ms": taken}
@@ -140,30 +144,36 @@ def log_of(socket: Path) -> Path:
     return socket.with_suffix(".log")
 
 
-def refusal_of(socket: Path, address: str, port: int | None) -> str:
+class Refusals:
     """
-    Why the proxy could not connect to this address and port, in the words of OpenSSH; empty when it does not say.
+    Why a proxy could not connect to an address and port, read from the log of the shared connection to it.
 
     A client of a shared connection is only told "Session open refused by peer", for a tunnel that is down as for a
     proxy that forbids forwarding; the connection itself is told the reason.
     """
-    channel, reason, comes_next = None, "", False
-    asked = f": {address}:{port or 22}"
-    for line in _text_of(log_of(socket), 4_000_000).splitlines():
-        words = line.strip()
-        if "channel_connect_stdio_fwd" in words:
-            comes_next = words.endswith(asked)
-            if comes_next:
-                channel, reason = None, ""
-        elif found := _NEW_CHANNEL.search(words):
-            # The number of a channel that has ended is given to the next one.
-            if comes_next or found[1] == channel:
-                channel, comes_next = found[1] if comes_next else None, False
-        elif channel and words.startswith(f"channel {channel}: open failed: "):
-            channel, reason = None, words
-    return reason
+
+    def __init__(self, log: Path) -> None:
+        self._reasons: dict[str, str] = {}
+        asked, channels = "", dict[str, str]()
+        for line in _text_of(log, 16_000_000).splitlines():
+            words = line.strip()
+            if _ASKED in words:
+                asked = words.rpartition(_ASKED)[2]
+                self._reasons.pop(asked, None)
+            elif found := _NEW_CHANNEL.search(words):
+                # The number of a channel that has ended is given to the next one.
+                channels[found[1]], asked = asked, ""
+            elif found := _OPEN_FAILED.match(words):
+                self._reasons[channels.pop(found[1], "")] = words
+        self._reasons.pop("", None)
+
+    def of(self, address: str, port: int | None) -> str:
+        """The reason in the words of OpenSSH, for the last time it was asked; empty when it does not say."""
+        return self._reasons.get(f"{address}:{port or 22}", "")
 
 
+_ASKED = "channel_connect_stdio_fwd: "
+_OPEN_FAILED = re.compile(r"channel (\d+): open failed: ")
 _NEW_CHANNEL = re.compile(r"\bchannel (\d+): new\b")
 
 
@@ -180,47 +190,6 @@ def _shorten(log: Path) -> None:
     """Empty the log of a kept connection; ssh appends to it, so it goes on at the start."""
     with suppress(FileNotFoundError):
         os.truncate(log, 0)
-
-
-class _secret:  # noqa: N801
-    """Hands a password to ssh's askpass through a named pipe while the `with` lasts."""
-
-    def __init__(self, password: Callable[[], str] | None, workdir: Workdir, environment: dict[str, str]) -> None:
-        self.password = password
-        if password is None:
-            return
-        self.folder = tempfile.mkdtemp(dir=workdir.path)
-        self.pipe = Path(self.folder) / "secret"
-        os.mkfifo(self.pipe, stat.S_IRUSR | stat.S_IWUSR)
-        environment |= {
-            "SSH_ASKPASS": str(workdir.tool("askpass")),
-            "SSH_ASKPASS_REQUIRE": "force",
-            "REMOTESTATUS_SECRET": str(self.pipe),
-        }
-        environment.setdefault("DISPLAY", "-")
-
-    def __enter__(self) -> None:
-        if self.password is not None:
-            self.done = threading.Event()
-            self.writer = threading.Thread(target=self._write, daemon=True)
-            self.writer.start()
-
-    def __exit__(self, *_: object) -> None:
-        if self.password is not None:
-            self.done.set()
-            self.writer.join()
-            self.pipe.unlink()
-            Path(self.folder).rmdir()
-
-    def _write(self) -> None:
-        assert self.password is not None
-        secret = self.password().encode() + b"\n"
-        while not self.done.wait(0.02):
-            with suppress(OSError):  # nobody reads yet
-                pipe = os.open(self.pipe, os.O_WRONLY | os.O_NONBLOCK)
-                os.write(pipe, secret)
-                os.close(pipe)
-                return
 
 
 def close_all(topology: Topology, workdir: Workdir) -> None:

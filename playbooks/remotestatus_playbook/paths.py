@@ -41,6 +41,9 @@ _LINES = {
 }
 """Flags of ssh(1) and what they are called in ssh_config(5)."""
 
+_SHARING = frozenset({"controlmaster", "controlpath", "controlpersist"})
+"""Options of shared connections, as many an ansible.cfg has them: which connections are shared is our own business."""
+
 USER_CONFIGS = ("~/.ssh/config", "/etc/ssh/ssh_config")
 """What `ssh` reads by itself, and `ssh -F` does not."""
 
@@ -93,6 +96,8 @@ def split_options(*texts: str | None) -> Options:
             if key.lower() == "proxyjump":
                 jump = jump or value.strip('"')
                 continue
+            if key.lower() in _SHARING:
+                continue
             value = f"{key}={value}"
         elif letter == "J":
             jump = jump or value
@@ -113,7 +118,12 @@ def _key_and_value(option: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host's connection, as Ansible evaluated it. `password` tells whether there is one, never what it is."""
+    """
+    One host's connection, as Ansible evaluated it.
+
+    `password` tells whether there is one, never what it is; `program` is the `ssh` to run, and `connect_seconds` the
+    time to connect in, if somebody chose one.
+    """
 
     name: str
     address: str
@@ -122,6 +132,8 @@ class Host:
     key_file: str | None
     password: bool
     options: Options
+    program: str = "ssh"
+    connect_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +354,7 @@ def remote_options(host: Host, topology: Topology, *, known_hosts: Path) -> list
         f"UserKnownHostsFile={quote(known_hosts)}",
         # Says "Authenticated to ..." on standard error, which tells a log-in that hangs from one that never came.
         "LogLevel=VERBOSE",
-        *(option.replace(" ", "=", 1) for option in _COMMON),
+        *map(_as_word, _COMMON),
         # It may share its address with a proxy, whose shared connection is not meant for it.
         "ControlPath=none",
     ]
@@ -351,6 +363,31 @@ def remote_options(host: Host, topology: Topology, *, known_hosts: Path) -> list
     elif any(hop.target == host.address for hop in topology.hops.values()):
         ours.append("ProxyCommand=none")
     return [*host.options.rest, *(word for option in ours for word in ("-o", option))]
+
+
+def looking_command(
+    host: Host, topology: Topology, *, config: Path, known_hosts: Path, options: Sequence[str], seconds: int
+) -> list[str]:
+    """
+    The command that runs a shell script, sent on standard input, on a remote.
+
+    `options` come first, because ssh takes the first value it meets; `seconds` is the time to connect in, unless the
+    inventory says another.
+    """
+    return [
+        *(host.program, "-F", str(config), *options),
+        *remote_options(host, topology, known_hosts=known_hosts),
+        *(["-p", str(host.port)] if host.port else []),
+        *(["-l", host.user] if host.user else []),
+        *(["-i", host.key_file] if host.key_file else []),
+        *(word for option in (_ONE_PASSWORD if host.password else _ASK_NOBODY) for word in ("-o", _as_word(option))),
+        *("-o", f"ConnectTimeout={host.connect_seconds or seconds}"),
+        *("--", host.address, "exec /bin/sh -s"),
+    ]
+
+
+def _as_word(line: str) -> str:
+    return line.replace(" ", "=", 1)
 
 
 # -- by hand ----------------------------------------------------------------------------------------------------------

@@ -1,20 +1,19 @@
 """
 Plans one look at one remote: with which SSH options, how long it may take, and what it is asked.
 
-Takes the host's evaluated variables and the number of the look; returns plain values that the remote's probe reads
-from the round's directory, so that a probe among a thousand does not have to know the other 999.
+Takes the host's evaluated variables and the number of the look; returns plain values that the task which looks reads
+from the round's directory.
 """
 
 import hashlib
 import os
 import re
-import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from remotestatus_playbook.inventory import PREFIX, Entry
-from remotestatus_playbook.paths import Hop, Host, Topology, remote_options
+from remotestatus_playbook.paths import Hop, Host, Topology, looking_command
 from remotestatus_playbook.probe_output import Check
 from remotestatus_playbook.workdir import Workdir
 
@@ -71,8 +70,9 @@ def make(entry: Entry, topology: Topology, known_hosts: Path, workdir: Workdir, 
     checks = entry.variables.get(f"{PREFIX}checks") or []
     made: dict[str, Any] = {
         "connection": entry.connection,
+        "command": ["/bin/sh", "-s"] if entry.connection == "local" else [],
+        "password": False,
         "seconds": look.seconds(whole),
-        "connect_seconds": max(3, whole // 4),
         "look": look.number,
         "checks": [
             asdict(Check(str(check["name"]), str(check["command"]), seconds_of(check.get("timeout", 10), 10)))
@@ -83,18 +83,19 @@ def make(entry: Entry, topology: Topology, known_hosts: Path, workdir: Workdir, 
     if entry.connection == "ssh" and entry.host is not None:
         last = topology.last_hop.get(entry.name)
         config = workdir.remote_config if last else workdir.ssh_config
-        options = remote_options(entry.host, topology, known_hosts=known_hosts)
+        options: list[str] = []
         if look.keep:
             kept = workdir.control / _kept_socket(entry.host, last)
             made["kept"] = str(kept)
             # The second look does without: a kept connection may be dead and not know it.
             if look.number == 1 and not look.fresh:
-                # In front, because ssh takes the first value it meets.
                 ways = ("ControlMaster=auto", f"ControlPersist={look.keep}", f"ControlPath={kept}")
-                options = [*(word for way in ways for word in ("-o", way)), *options]
+                options = [word for way in ways for word in ("-o", way)]
         made["path"] = [{"name": hop.name, "spec": hop.spec} for hop in (*last.path, last)] if last else []
-        made["key_file"] = entry.host.key_file
-        made["ssh_args"] = shlex.join(["-F", str(config), *options])
+        made["password"] = entry.host.password
+        made["command"] = looking_command(
+            entry.host, topology, config=config, known_hosts=known_hosts, options=options, seconds=max(3, whole // 4)
+        )
         made["address"], made["port"] = entry.host.address, entry.host.port
         made["proxy_socket"] = str(workdir.control / last.socket) if last else None
         made["known_hosts"] = str(known_hosts)

@@ -18,6 +18,9 @@ from remotestatus_playbook.paths import USER_CONFIGS, Topology, write_config
 CONTROL = "REMOTESTATUS_CONTROL"
 """Environment variable: where sockets of shared connections lie, when they outlive the round."""
 
+COUNTED, REACHED, NOT_REACHED = "counted", "+", "-"
+"""How far the looking has come: a file with a letter for each remote that was looked at."""
+
 FILES = Path(__file__).resolve().parent.parent / "files"
 
 _LONGEST_SOCKET = 104 - 49 - 1 - 17
@@ -79,6 +82,20 @@ class Workdir:
             return None
         return found if isinstance(found, dict) else None
 
+    def leave_plans(self, plans: dict[str, dict[str, Any]]) -> None:
+        """Leave how each remote is looked at."""
+        self._plans.write_text(json.dumps(plans))
+
+    def find_plans(self) -> dict[str, dict[str, Any]]:
+        """How each remote is looked at."""
+        found: dict[str, dict[str, Any]] = json.loads(self._plans.read_text())
+        return found
+
+    def count(self, *, reached: bool) -> None:
+        """Count one more remote that was looked at: a letter each, so that nobody has to read a half-written number."""
+        with (self.path / COUNTED).open("a") as file:
+            file.write(REACHED if reached else NOT_REACHED)
+
     def output(self, name: str) -> Path:
         """Where the raw output of one host's probe goes while it runs (`.out` and `.err`)."""
         folder = self.path / "output"
@@ -101,6 +118,10 @@ class Workdir:
     def remove(self) -> None:
         """Remove it with everything in it."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+    @property
+    def _plans(self) -> Path:
+        return self.path / "plans.json"
 
     def _file(self, kind: str, name: str) -> Path:
         return self.path / kind / (quote_name(name, safe="") + ".json")

@@ -40,9 +40,7 @@ def examine(source: AnsibleSource, now: datetime, *, offline: bool) -> Iterator[
 def _of_inventory(patient: Patient, now: datetime, *, offline: bool) -> Iterator[Finding]:
     assert patient.inventory is not None
     inventory = patient.inventory
-    yield from _section(
-        "Keys and passwords", lambda: way.check_keys(patient), lambda: machine.check_askpass(patient.with_password)
-    )
+    yield from _section("Keys and passwords", lambda: way.check_keys(patient))
     yield from _section("Host keys", lambda: way.check_host_keys(patient), lambda: way.check_strictness(patient))
     yield from _section(
         "The way to the remotes",

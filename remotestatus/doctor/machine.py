@@ -10,8 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
@@ -152,32 +150,6 @@ def check_timeout() -> Iterator[Result]:
         yield fine("the program `timeout` works")
     else:
         yield wrong(f"the program `timeout` does not work: {one_line(text, 200) or code}", "apt-get install coreutils")
-
-
-def check_askpass(hosts: int) -> Iterator[Result]:
-    """What Ansible needs to hand a password to ssh, when so many hosts have one."""
-    if not hosts:
-        return
-    who = "1 host has" if hosts == 1 else f"{hosts} hosts have"
-    search = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
-    problems = False
-    if shutil.which("ansible", path=search) is None:
-        problems = True
-        yield wrong(
-            f"{who} a password, and the program `ansible`, which hands it to ssh, is not on PATH",
-            f"{sys.executable} -m pip install --force-reinstall ansible-core",
-        )
-    try:
-        with tempfile.TemporaryFile(dir="/dev/shm"):
-            pass
-    except OSError as error:
-        problems = True
-        yield wrong(
-            f"{who} a password, and /dev/shm, through which it is handed to ssh, cannot be written: {error.strerror}",
-            "mount it (tmpfs, mode 1777), or log in with keys",
-        )
-    if not problems:
-        yield fine(f"{who} a password, and it can be handed to ssh")
 
 
 def check_clock(now: datetime) -> Iterator[Result]:

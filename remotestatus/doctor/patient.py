@@ -26,11 +26,6 @@ class Patient:
     problems: list[str] = field(default_factory=list)
 
     @property
-    def with_password(self) -> int:
-        """How many hosts are logged in to with a password."""
-        return sum(bool(host.get("password")) for host in self.hosts.values())
-
-    @property
     def by_ssh(self) -> list[str]:
         """The hosts that are reached by SSH, as far as the limit leaves them."""
         assert self.inventory is not None

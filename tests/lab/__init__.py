@@ -4,12 +4,14 @@ A test laboratory: real OpenSSH servers, tunnels, processes, mail and web server
 
 from tests.lab.command import Command, run_command
 from tests.lab.lab import Lab, lab_folders
+from tests.lab.link import BadLink
 from tests.lab.proxy import Proxy
 from tests.lab.remote import LocalRemote, Remote
 from tests.lab.requirements import require_program, require_root
 from tests.lab.sinks import HttpSink, Request, SmtpSink
 
 __all__ = [
+    "BadLink",
     "Command",
     "HttpSink",
     "Lab",

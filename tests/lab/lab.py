@@ -26,7 +26,8 @@ from tests.lab.host import CHECKER, TUNNELS
 from tests.lab.inventory import write_inventory, write_known_hosts, write_ssh_config
 from tests.lab.keeper import LIFETIME, Keeper
 from tests.lab.keys import make_key
-from tests.lab.ports import Port
+from tests.lab.link import BadLink
+from tests.lab.ports import LOOPBACK, Port
 from tests.lab.proxy import STOCK, Proxy
 from tests.lab.remote import LocalRemote, Processes, Remote, login_options
 from tests.lab.requirements import program, require_root, require_ssh
@@ -96,10 +97,19 @@ class Lab:
         *,
         sshd_config: Mapping[str, str] | None = None,
         variables: Mapping[str, Any] | None = None,
+        link: BadLink | None = None,
+        tunnel_link: BadLink | None = None,
     ) -> Proxy:
-        """A jump host with the limits of a stock Debian, unless `sshd_config` says otherwise."""
-        sshd = self._sshd(name, {**STOCK, **(sshd_config or {})})
-        proxy = Proxy(name, sshd, self._login, self.keys, dict(variables or {}))
+        """
+        A jump host with the limits of a stock Debian, unless `sshd_config` says otherwise.
+
+        The checker reaches it through `link`, and the tunnels through `tunnel_link`, if there is one.
+        """
+        also_on = link or tunnel_link
+        sshd = self._sshd(name, {**STOCK, **(sshd_config or {})}, also_on=also_on.near if also_on else None)
+        given = {**({"ansible_host": link.address} if link else {}), **(variables or {})}
+        proxy = Proxy(name, sshd, self._login, self.keys, given)
+        proxy.tunnels_address = tunnel_link.address if tunnel_link else LOOPBACK
         self.proxies[name] = proxy
         sshd.start()
         self._trust()
@@ -284,7 +294,9 @@ class Lab:
         self._ports.append(port)
         return port
 
-    def _sshd(self, name: str, options: Mapping[str, str], *, isolated: bool = False) -> Sshd:
+    def _sshd(
+        self, name: str, options: Mapping[str, str], *, isolated: bool = False, also_on: str | None = None
+    ) -> Sshd:
         assert name not in self.proxies.keys() | self.remotes.keys() | self.locals.keys(), f"{name} exists already"
         return Sshd(
             self._keeper,
@@ -294,6 +306,7 @@ class Lab:
             authorized=self.keys,
             options=options,
             isolated=isolated,
+            also_on=also_on,
         )
 
     def _tunnel(self, name: str, proxy: Proxy) -> Tunnel:
@@ -304,6 +317,7 @@ class Lab:
             key=self.keys[TUNNELS],
             user=proxy.login.user,
             proxy_port=proxy.sshd.port,
+            proxy_address=proxy.tunnels_address,
         )
         proxy.tunnels.append(tunnel)
         return tunnel

@@ -8,6 +8,7 @@ from typing import Any
 from tests.lab.account import Login
 from tests.lab.host import Host
 from tests.lab.keys import Key
+from tests.lab.ports import LOOPBACK
 from tests.lab.sshd import Sshd
 from tests.lab.tunnel import Tunnel
 
@@ -21,10 +22,11 @@ class Proxy(Host):
     def __init__(self, name: str, sshd: Sshd, login: Login, keys: dict[str, Key], variables: dict[str, Any]) -> None:
         super().__init__(name, sshd, login, keys, variables)
         self.tunnels: list[Tunnel] = []
+        self.tunnels_address = LOOPBACK
 
     def inventory_variables(self, checker: Key) -> Mapping[str, Any]:
         return {
-            "ansible_host": "127.0.0.1",
+            "ansible_host": LOOPBACK,
             "ansible_port": self.sshd.port,
             "ansible_user": self.login.user,
             "ansible_ssh_private_key_file": str(checker.path),

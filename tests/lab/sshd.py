@@ -38,6 +38,7 @@ class Sshd:
         authorized: Mapping[str, Key],
         options: Mapping[str, str],
         isolated: bool = False,
+        also_on: str | None = None,
     ) -> None:
         folder.mkdir(mode=0o755, exist_ok=True)
         self.folder = folder
@@ -48,6 +49,7 @@ class Sshd:
         self._keeper = keeper
         self._authorized = dict(authorized)
         self._isolated = isolated
+        self._addresses = [LOOPBACK, *([also_on] if also_on else [])]
         self._changes: dict[str, str] = {}
         self._pid: int | None = None
         self._impostor: Impostor | None = None
@@ -188,7 +190,6 @@ class Sshd:
             **self._changes,
             **{name: value for name, value in self.options.items() if name not in self._changes},
             "Port": str(self.port),
-            "ListenAddress": LOOPBACK,
             "HostKey": str(key.path),
             "AuthorizedKeysFile": str(self.folder / "authorized_keys"),
             "PidFile": "none",
@@ -208,6 +209,7 @@ class Sshd:
             # Every host of the lab has the same address: one that fails would have the others shut out.
             defaults["PerSourcePenalties"] = "no"
         lines = [f"{name} {value}\n" for name, value in {**defaults, **options}.items()]
+        lines += [f"ListenAddress {address}\n" for address in self._addresses]
         (self.folder / "sshd_config").write_text("".join(lines))
 
     def _accepted(self) -> list[re.Match[str]]:

@@ -22,9 +22,19 @@ _BOUND = re.compile(r"remote forward success for:")
 
 
 class Tunnel:
-    """The client of one or more remotes, logged in to the proxy that listens on `proxy_port`."""
+    """The client of one or more remotes, logged in to the proxy that listens on `proxy_port` of `proxy_address`."""
 
-    def __init__(self, keeper: Keeper, control: Path, log: Path, *, key: Key, user: str, proxy_port: int) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        control: Path,
+        log: Path,
+        *,
+        key: Key,
+        user: str,
+        proxy_port: int,
+        proxy_address: str = LOOPBACK,
+    ) -> None:
         self._keeper = keeper
         self._control = control
         self._log = log
@@ -37,6 +47,7 @@ class Tunnel:
             *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"),
             *("-o", "IdentitiesOnly=yes", "-o", "KexAlgorithms=curve25519-sha256"),
         ]
+        self._proxy_address = proxy_address
         self._forwards: dict[Port, int] = {}
         self._misled = False
         self._pid: int | None = None
@@ -92,7 +103,9 @@ class Tunnel:
         requests = [word for port, target in forwards.items() for word in ("-R", _forward(port, target))]
         before = self._bound()
         self._pid = self._keeper.start(
-            [*self._ssh, *requests, LOOPBACK], log=self._log, environment={"PATH": os.environ.get("PATH", os.defpath)}
+            [*self._ssh, *requests, self._proxy_address],
+            log=self._log,
+            environment={"PATH": os.environ.get("PATH", os.defpath)},
         )
         self._await(lambda: self._bound() >= before + len(forwards))
 
@@ -108,7 +121,7 @@ class Tunnel:
         return len(_BOUND.findall(self._log.read_text(errors="replace")))
 
     def _await(self, done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not done():
             gone = self._pid is not None and not self.running
             if gone or time.monotonic() > deadline:

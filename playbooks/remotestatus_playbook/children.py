@@ -1,0 +1,217 @@
+"""
+Runs many programs at the same time, each with a limit on its time and on what it may print.
+
+Takes what to run; hands each program back when it has ended. Their output goes into files of limited size and not
+through pipes, so that one that prints for ever costs no memory and delays nobody. One thread does it all: most of the
+time it waits.
+"""
+
+import os
+import resource
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_GRACE_SECONDS = 2.0
+"""Between the request to end and the order to."""
+
+_ROUND_TRIP = 0.005
+"""How often the programs are asked whether they have ended, in seconds."""
+
+
+@dataclass(eq=False)
+class Child:
+    """
+    A program: its words, what it reads, where its output goes (`.out` and `.err` are appended), and its limits.
+
+    Once it has ended, `code` is its exit code (negative: the signal that ended it), `timed_out` tells whether it was
+    ended because its `seconds` were over, `trouble` why it could not be started at all, and `asked_at` and
+    `answered_at` are the clock's times (POSIX). `printing` is the most bytes a file of its may hold; None: no limit.
+    """
+
+    name: str
+    words: Sequence[str]
+    stdin: bytes
+    output: Path
+    seconds: float
+    printing: int | None = None
+    password: Callable[[], str] | None = None
+    askpass: Path | None = None
+    before: Callable[[], None] = lambda: None
+    code: int = 0
+    timed_out: bool = False
+    trouble: str = ""
+    asked_at: float = 0.0
+    answered_at: float = 0.0
+    taken: float = 0.0
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _secret: "Secret | None" = field(default=None, repr=False)
+    _started: float = 0.0
+    _deadline: float = 0.0
+
+    def start(self) -> None:
+        """Start it, in a session of its own: it can ask nobody at a terminal, and ends with all its children."""
+        self.before()
+        environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+        if self.password is not None and self.askpass is not None:
+            self._secret = Secret(self.password(), self.output.with_name(f"{self.output.name}.secret"))
+            environment |= self._secret.environment(self.askpass)
+        source = self._file(".in")
+        source.write_bytes(self.stdin)
+        self.asked_at, self._started = time.time(), time.monotonic()
+        self._deadline = self._started + self.seconds
+        try:
+            with (
+                source.open("rb") as stdin,
+                self._file(".out").open("wb") as out,
+                self._file(".err").open("wb") as err,
+                _file_size_limit(self.printing),
+            ):
+                self._process = subprocess.Popen(
+                    self.words,
+                    stdin=stdin,
+                    stdout=out,
+                    stderr=err,
+                    env=environment,
+                    cwd=_home(),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self.trouble = f"{self.words[0]} could not be started: {error.strerror}"
+        finally:
+            source.unlink()
+
+    def has_ended(self) -> bool:
+        """Whether it has ended; ends it when its time is over."""
+        if self._process is None:
+            self._note_end()
+            return True
+        code = self._process.poll()
+        if code is not None:
+            self.code = code
+            if self.timed_out:
+                self._signal(signal.SIGKILL)  # whom it left behind
+            self._note_end()
+            return True
+        now = time.monotonic()
+        if now > self._deadline:
+            self._signal(signal.SIGKILL if self.timed_out else signal.SIGTERM)
+            self.timed_out = True
+            self._deadline = now + _GRACE_SECONDS
+        return False
+
+    def kill(self) -> None:
+        """End it at once, and forget what it printed."""
+        if self._process is not None:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+        self._note_end()
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove what it printed."""
+        for ending in (".out", ".err"):
+            self._file(ending).unlink(missing_ok=True)
+
+    @property
+    def out(self) -> Path:
+        """What it printed on standard output."""
+        return self._file(".out")
+
+    @property
+    def err(self) -> Path:
+        """What it printed on standard error."""
+        return self._file(".err")
+
+    def _file(self, ending: str) -> Path:
+        return self.output.with_name(self.output.name + ending)
+
+    def _note_end(self) -> None:
+        self.answered_at, self.taken = time.time(), time.monotonic() - self._started
+        if self._secret is not None:
+            self._secret.forget()
+            self._secret = None
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+
+def run_all(children: Iterable[Child], at_once: int) -> Iterator[Child]:
+    """Start the children in their order, so many at the same time; yield each when it has ended."""
+    waiting, running = iter(children), list[Child]()
+    try:
+        while True:
+            ended = [child for child in running if child.has_ended()]
+            running = [child for child in running if child not in ended]
+            while len(running) < at_once and (child := next(waiting, None)) is not None:
+                running.append(child)
+                child.start()
+            yield from ended
+            if not running:
+                return
+            if not ended:
+                time.sleep(_ROUND_TRIP)
+    finally:
+        for child in running:
+            child.kill()
+
+
+class Secret:
+    """
+    Hands a password to ssh's askpass through a named pipe that only we can read.
+
+    It is in no file, argument or environment. Held open for writing, so that nobody waits for the other; written a few
+    times over, because ssh may ask once for each method of authentication.
+    """
+
+    _TIMES = 3
+
+    def __init__(self, password: str, path: Path) -> None:
+        self.path = path
+        path.unlink(missing_ok=True)
+        os.mkfifo(path, stat.S_IRUSR | stat.S_IWUSR)
+        # Both directions, or the open would wait for a reader.
+        self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        os.write(self._pipe, f"{password}\n".encode() * self._TIMES)
+
+    def environment(self, askpass: Path) -> dict[str, str]:
+        """What ssh needs to find it. Some versions ask only where there seems to be a screen."""
+        return {
+            "SSH_ASKPASS": str(askpass),
+            "SSH_ASKPASS_REQUIRE": "force",
+            "REMOTESTATUS_SECRET": str(self.path),
+            "DISPLAY": os.environ.get("DISPLAY", "-"),
+        }
+
+    def forget(self) -> None:
+        """Remove the pipe and what was not read of it."""
+        os.close(self._pipe)
+        self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _file_size_limit(most: int | None) -> Iterator[None]:
+    """What starts meanwhile is killed by SIGXFSZ when a file of its grows beyond this."""
+    if most is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def _home() -> Path | None:
+    """Where a shell would start that was logged in to."""
+    home = Path("~").expanduser()
+    return home if home.is_dir() else None

@@ -1,0 +1,125 @@
+"""
+Many programs at the same time: real ones, with their limits on time, number and output.
+"""
+
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from remotestatus_playbook.children import Child, Secret, run_all
+
+ASKPASS = Path(__file__).resolve().parent.parent / "playbooks" / "files" / "askpass"
+
+
+def child(folder: Path, script: str, *, name: str = "one", seconds: float = 20, printing: int | None = None) -> Child:
+    return Child(name, ["/bin/sh", "-c", script], b"read me\n", folder / name, seconds, printing)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process still is one two seconds from now: the dead are collected by others than us."""
+    try:
+        process = psutil.Process(pid)
+        process.wait(2)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.TimeoutExpired:
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def only(one: Child) -> Child:
+    assert list(run_all([one], 1)) == [one]
+    return one
+
+
+def test_a_program_reads_prints_and_ends(tmp_path: Path) -> None:
+    """Standard input, both outputs and the exit code are the program's own."""
+    one = only(child(tmp_path, "cat; echo oops >&2; exit 7"))
+    assert (one.code, one.timed_out, one.trouble) == (7, False, "")
+    assert (one.out.read_text(), one.err.read_text()) == ("read me\n", "oops\n")
+    assert one.asked_at <= one.answered_at
+    one.forget()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_more_run_at_once_than_were_asked_for(tmp_path: Path) -> None:
+    """Each counts who runs beside it; all of them run, and the first to end comes first."""
+    (tmp_path / "now").mkdir()
+    script = f"cd {tmp_path}/now; touch $$; ls | wc -l; sleep 0.2; rm $$"
+    children = [child(tmp_path, script, name=f"c{number}") for number in range(12)]
+    ended = list(run_all(children, 3))
+    assert {one.name for one in ended} == {one.name for one in children}
+    assert max(int(one.out.read_text()) for one in ended) == 3
+
+
+def test_one_that_hangs_is_ended_with_its_children_and_delays_nobody(tmp_path: Path) -> None:
+    """Its time is over: the whole session goes, also what ignores the request to end; nobody is held up."""
+    stubborn = child(tmp_path, "trap '' TERM; sleep 61 & echo $!; wait", name="stubborn", seconds=0.5)
+    quick = [child(tmp_path, "sleep 0.1", name=f"q{number}") for number in range(8)]
+    began = time.monotonic()
+    ended = list(run_all([stubborn, *quick], 2))
+    assert ended[-1] is stubborn
+    assert stubborn.timed_out
+    assert stubborn.code in (-signal.SIGKILL, 128 + signal.SIGTERM)
+    assert time.monotonic() - began < 30
+    assert not is_running(int(stubborn.out.read_text()))
+    assert not any(one.timed_out for one in quick)
+
+
+def test_one_that_prints_for_ever_costs_a_file_of_limited_size(tmp_path: Path) -> None:
+    """It is killed by SIGXFSZ at its limit, and the next one that starts has none of that limit."""
+    endless = child(tmp_path, "exec cat /dev/zero", name="endless", printing=100_000)
+    free = child(tmp_path, "exec head -c 300000 /dev/zero", name="free")
+    assert len(list(run_all([endless, free], 1))) == 2
+    assert (endless.code, endless.out.stat().st_size) == (-signal.SIGXFSZ, 100_000)
+    assert (free.code, free.out.stat().st_size) == (0, 300_000)
+
+
+def test_one_that_cannot_be_started_says_why(tmp_path: Path) -> None:
+    """A program that is not there is a sentence; the others run."""
+    missing = Child("missing", [str(tmp_path / "none")], b"", tmp_path / "missing", 5)
+    other = child(tmp_path, "true", name="other")
+    assert set(run_all([missing, other], 2)) == {missing, other}
+    assert missing.trouble == f"{tmp_path}/none could not be started: No such file or directory"
+    assert other.code == 0
+
+
+def test_whoever_stops_listening_leaves_nothing_running(tmp_path: Path) -> None:
+    """An exception in the one who uses the answers ends all that still run."""
+    children = [child(tmp_path, "sleep 62 & echo $!; wait", name=f"c{number}") for number in range(3)]
+    with pytest.raises(KeyboardInterrupt):
+        stop_at_the_first([child(tmp_path, "sleep 0.5", name="first"), *children])
+    assert not list(tmp_path.glob("c*"))
+    assert not [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "62"]]
+
+
+def stop_at_the_first(children: list[Child]) -> None:
+    for _ in run_all(children, 4):
+        raise KeyboardInterrupt
+
+
+def test_a_password_goes_through_a_pipe_that_only_we_can_read(tmp_path: Path) -> None:
+    """Any password arrives as it is, once for each question; it stands in no argument, file or environment."""
+    password = "  two words, $HOME `x` \\n 'quoted' ü\t"
+    one = child(
+        tmp_path, '"$SSH_ASKPASS" "Password:"; "$SSH_ASKPASS" "x\'s password:"; "$SSH_ASKPASS" "Passphrase?"; env'
+    )
+    one.password, one.askpass = (lambda: password), ASKPASS
+    only(one)
+    lines = one.out.read_text().splitlines()
+    assert lines[:2] == [password, password]
+    assert not any("two words" in line for line in lines[2:])
+    assert "SSH_ASKPASS_REQUIRE=force" in lines
+    assert not list(tmp_path.glob("*.secret"))
+
+
+def test_a_passwords_pipe_waits_for_nobody(tmp_path: Path) -> None:
+    """Nobody asks: nothing hangs, and nothing is left."""
+    secret = Secret("unused", tmp_path / "secret")
+    assert oct((tmp_path / "secret").stat().st_mode & 0o777) == "0o600"
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    secret.forget()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before - 1
+    assert list(tmp_path.iterdir()) == []
