@@ -83,7 +83,8 @@ def make(entry: Entry, topology: Topology, known_hosts: Path, workdir: Workdir, 
     if entry.connection == "ssh" and entry.host is not None:
         last = topology.last_hop.get(entry.name)
         config = workdir.remote_config if last else workdir.ssh_config
-        options: list[str] = []
+        # On a slow link the list of processes takes several round trips; compressed it takes one.
+        options = ["-o", "Compression=yes"] if look.number > 1 else []
         if look.keep:
             kept = workdir.control / _kept_socket(entry.host, last)
             made["kept"] = str(kept)
@@ -94,7 +95,13 @@ def make(entry: Entry, topology: Topology, known_hosts: Path, workdir: Workdir, 
         made["path"] = [{"name": hop.name, "spec": hop.spec} for hop in (*last.path, last)] if last else []
         made["password"] = entry.host.password
         made["command"] = looking_command(
-            entry.host, topology, config=config, known_hosts=known_hosts, options=options, seconds=max(3, whole // 4)
+            entry.host,
+            topology,
+            config=config,
+            known_hosts=known_hosts,
+            options=options,
+            # The handshake is most of the way: what is left is one exchange more, and the probe.
+            seconds=max(3, look.seconds(whole) * 3 // 4),
         )
         made["address"], made["port"] = entry.host.address, entry.host.port
         made["proxy_socket"] = str(workdir.control / last.socket) if last else None
