@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from remotestatus.errors import ConfigurationError, Problem
 from remotestatus.maintenance import problem_of
-from remotestatus.reference import nearest
+from remotestatus.reference import keys_beside, nearest
 from remotestatus.remote import Fleet, Proxy, Remote
 from remotestatus.settings import PREFIX, SECRET_SETTINGS, FleetSettings, RemoteSettings, fleet_names, remote_names
 
@@ -203,7 +204,7 @@ def _validate(model: type[Settings], values: dict[str, Any], host: str, problems
         for detail in error.errors(include_url=False, include_input=True, include_context=True):
             name = str(detail["loc"][0])
             where = PREFIX + name + "".join(_step(step) for step in detail["loc"][1:])
-            problems.add(host, where, _say(detail, secret=name in SECRET_SETTINGS))
+            problems.add(host, where, _say(detail, model, secret=name in SECRET_SETTINGS))
         return None
 
 
@@ -214,14 +215,16 @@ def _step(step: int | str) -> str:
     return "" if step.startswith(("tuple[", "function-", "constrained-", "literal[", "str")) else f".{step}"
 
 
-def _say(detail: Mapping[str, Any], *, secret: bool) -> str:
+def _say(detail: Mapping[str, Any], model: type[BaseModel], *, secret: bool) -> str:
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, Exception):
         return str(cause)
     message = str(detail["msg"])
     message = message[:1].lower() + message[1:]
     if detail["type"] == "extra_forbidden":
-        return "no such key"
+        keys = keys_beside(model, detail["loc"])
+        near = get_close_matches(str(detail["loc"][-1]), keys, n=1)
+        return f"no such key; did you mean {near[0]}?" if near else f"no such key; there are {', '.join(keys)}"
     if secret:
         return message
     shown = json.dumps(detail["input"], default=str)[:60]

@@ -6,7 +6,8 @@ same inputs always give the same answer. The page shows what was seen at once; p
 for `fail_after` bad (or `recover_after` good) rounds in a row. What could not be looked at changes nothing of what
 people were told.
 
-What changes its confirmed status over and over is called flapping, by a weighted window as Icinga and Nagios have it
+What changes its confirmed status over and over, or strays from it and comes back, is called flapping, by a weighted
+window as Icinga and Nagios have it
 (https://icinga.com/docs/icinga-2/latest/doc/08-advanced-topics/#check-flapping): of the last looks, newer changes weigh
 more than older ones; it starts over one share and ends under a lower one, or after enough like looks in a row.
 """
@@ -58,8 +59,8 @@ class State:
     `since` is when the present status began, `bad` and `good` count the rounds in a row that were not up or up
     (rounds in which we could not look leave them alone). `confirmed` is the status people know of, `confirmed_since`
     when it was confirmed. `problem_since` is when the present problem was first seen; it is over when up is confirmed.
-    `recent` holds a 1 for each of the last looks that changed what is confirmed and a 0 for each that did not, oldest
-    first.
+    `recent` holds a 1 for each of the last looks that changed what is confirmed, or came back to it before that was
+    changed, and a 0 for all others, oldest first.
     """
 
     kind: Kind
@@ -147,8 +148,9 @@ def judge(
         state = replace(state, confirmed=status, confirmed_since=now)
     if is_good and state.confirmed is Status.UP:
         state = replace(state, problem_since=None)
+    strayed = base.bad > 0 and is_good if base.confirmed is Status.UP else base.good > 0 and is_bad
     if is_good or is_bad:
-        state = _watch_for_flapping(state, changed=changed, now=now)
+        state = _watch_for_flapping(state, changed=changed or strayed, now=now)
     confirmed = Transition(kind, name, now, base.confirmed, status, trouble, base.problem_since) if changed else None
     return Verdict(state, seen, confirmed)
 

@@ -277,7 +277,10 @@ class Playbooks:
                 settings={"pexpect_timeout": 0.25},  # so that `cancel` is asked so often, and not every five seconds
                 rotate_artifacts=0,
             )
-            output = _ANSI.sub("", runner.stdout.read()) if runner.stdout else ""
+            output = ""
+            if printed := runner.stdout:
+                with printed:
+                    output = _ANSI.sub("", printed.read())
             return runner.rc if runner.rc is not None else -1, output
         except Exception as error:
             if isinstance(error, ConfigurationError):

@@ -258,6 +258,16 @@ def test_flapping_is_said_once_then_quiet_until_stable_then_said() -> None:
     assert [message for message in told[17:] if message] == ["1 down: r1"]
 
 
+def test_what_never_fails_long_enough_to_be_told_is_told_as_unstable() -> None:
+    """Outages shorter than fail_after are nothing to tell one by one; four of them close together are, once."""
+    story = Story(make_fleet({"r1": {"fail_after": 2}}))
+    told = subjects(story, [*"udududu", *"dududu", *"uuuuuuuuuu"])
+    assert told[:8] == [""] * 8
+    assert told[8] == "1 unstable: r1"
+    assert [message for message in told[9:] if message] == ["1 recovered: r1"]
+    assert set(subjects(Story(make_fleet({"r1": {"fail_after": 2}})), [*"uduuuuuuuuuuuuuduuuuuuu"])) == {""}
+
+
 def test_a_slow_change_is_not_flapping() -> None:
     """A remote that changes every two hours is told each time."""
     story = Story(make_fleet())

@@ -303,6 +303,14 @@ INVENTORIES: dict[str, tuple[str, str]] = {
         "all:\n  hosts:\n    a: {ansible_private_key: x}\n",
         "not supported; name the key's file in ansible_ssh_private_key_file",
     ),
+    "wrong key of a mapping": (
+        "all:\n  hosts:\n    a: {ansible_connection: local, remotestatus_maintenance: [{untill: 2026-01-01 00:00}]}\n",
+        "remotestatus_maintenance[0].untill: no such key; did you mean until?",
+    ),
+    "unknown key of a mapping": (
+        "all:\n  hosts:\n    a: {ansible_connection: local, remotestatus_processes: [{command: x, zzz: 1}]}\n",
+        "zzz: no such key; there are name, words, command, regex, contains, user, min, max",
+    ),
     "circle of proxies": (
         "all:\n  hosts:\n    a: {ansible_ssh_common_args: -J b}\n    b: {ansible_ssh_common_args: -J a}\n",
         "goes round in a circle",
