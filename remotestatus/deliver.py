@@ -204,6 +204,9 @@ def _what_is_wrong(url: str) -> str:
     schema = url.partition("://")[0].strip().lower()
     if "://" not in url or not re.fullmatch(r"[a-z0-9]{1,20}", schema):
         return "not an Apprise URL; write for example mailto://… or ntfy://…"
+    if schema in ("http", "https"):
+        hook = "json://" if schema == "http" else "jsons://"
+        return f"an address alone is not an Apprise URL; write {hook}… to post to it, or the URL of its service"
     known = set(NotificationManager().schemas())
     if schema not in known:
         return f'Apprise has no service "{schema}://"{_nearest(schema, known)}'

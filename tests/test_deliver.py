@@ -221,6 +221,7 @@ def test_no_secret_of_a_url_reaches_an_error_a_log_or_the_history(
     [
         ([f"jsom://{SECRET}@host/x"], 'entry 1: Apprise has no service "jsom://"; did you mean json?'),
         ([f"mailto://user:{SECRET}@"], "entry 1: Apprise cannot use this mailto:// URL"),
+        ([f"https://example.com/{SECRET}"], "entry 1: an address alone is not an Apprise URL; write jsons://…"),
         ([SECRET], "entry 1: not an Apprise URL; write for example mailto://… or ntfy://…"),
         ([{"url": f"tgram://{SECRET}", "name": "phone"}], "entry 1 (phone): Apprise cannot use this tgram:// URL"),
         ([f"json://h/{SECRET}", f"json://h/{SECRET}"], "entry 2: the same destination as JSON"),

@@ -63,7 +63,11 @@ def command(
             assert end is not None
             outbox.open_window(history, target, start, end, one_line(note, 300))
             names = affected(inventory.fleet, target)
-            who = target if names == (target,) else f"{target} ({len(names)} remotes)"
+            who = (
+                target
+                if names == (target,)
+                else f"{target} ({len(names)} {'remote' if len(names) == 1 else 'remotes'})"
+            )
             click.echo(f"In maintenance: {who}, from {say_local(start)} until {say_local(end)}.")
 
 

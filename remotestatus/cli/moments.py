@@ -4,6 +4,7 @@ Reads until when something holds, as people write it on the command line.
 Text and the present moment come in, an aware UTC datetime goes out. A time without an offset is the checker's own.
 """
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -43,6 +44,8 @@ def read_end(lasting: str | None, until: str | None, now: datetime, begins: date
             raise click.BadParameter(str(error), param_hint="--for") from None
     if until is None:
         return None
+    with suppress(ValueError):
+        return begun + parse_duration(until)  # what is meant is plain
     end = read_moment(until, now)
     if end <= max(now, begun):
         raise click.BadParameter(f'"{until}" is over already; {EXAMPLES}', param_hint="--until")
