@@ -110,7 +110,7 @@ def diagnose(subject: Remote | Proxy, answer: Mapping[str, Any]) -> Trouble:
         case "timed-out" | "ssh-failed" as outcome:
             cause = _cause_of_failure(subject, answer, text, timed_out=outcome == "timed-out")
             owners = _names(answer.get("answered_by"), but=subject.name)
-            return _explain(subject, cause, detail=evidence(text) or noise, owners=owners)
+            return _explain(subject, cause, detail=evidence(text) or noise, owners=owners, key=_key_trouble(text))
         case _:
             return _explain(subject, Cause.PROBE_FAILED, detail=noise or one_line(text))
 
@@ -161,6 +161,15 @@ _CHATTER = re.compile(
 )
 
 
+_KEY_TROUBLE = re.compile(r'^Load key ".*": (.+)$', re.MULTILINE)
+
+
+def _key_trouble(text: str) -> str:
+    """Why our own ssh could not use the private key. A remote's banner may say the same, so no path is taken over."""
+    found = _KEY_TROUBLE.search(text)
+    return one_line(found[1], 80).rstrip(".") if found else ""
+
+
 def explain(
     cause: Cause,
     *,
@@ -184,6 +193,7 @@ def _explain(
     proxy: str = "",
     owners: Sequence[str] = (),
     endless: bool = False,
+    key: str = "",
 ) -> Trouble:
     last_proxy = proxy or (subject.path[-1] if subject.path else "")
     words = {
@@ -197,6 +207,7 @@ def _explain(
         "s": "" if len(names) == 1 else "es",
         "is": "is" if len(names) == 1 else "are",
         "owners": " or ".join(owners),
+        "key": key,
         "to": f"{subject.name} through {last_proxy}" if last_proxy else subject.name,
     }
     message, hint = _SENTENCES[cause]
@@ -206,6 +217,8 @@ def _explain(
         message = "Logged in to {name}, but its shell prints without end; it was cut off."
     elif cause is Cause.NOT_CHECKED and detail and subject.path:
         message, hint = _PROXY_BROKE
+    elif cause is Cause.AUTHENTICATION_FAILED and key:
+        message, hint = _KEY_NOT_USED
     elif isinstance(subject, Proxy):
         hint = _PROXY_HINTS.get(cause, hint)
     elif cause is Cause.AUTHENTICATION_FAILED and "prohibited" in detail:
@@ -317,6 +330,11 @@ _OTHER_ANSWERS_DIRECTLY = (
 _PROXY_BROKE = (
     "The connection to the proxy {proxy} broke before {name} had answered.",
     "If it happens again, look at sshd's log on {proxy}: it ended the connection that all remotes behind it share.",
+)
+
+_KEY_NOT_USED = (
+    "{name} could not be logged in to as {login}: ssh did not use the private key ({key}).",
+    "`remotestatus doctor` names the file; `chmod 600` it if others may read it.",
 )
 
 _PROXY_HINTS: dict[Cause, str] = {

@@ -5,8 +5,11 @@ One fleet per way to a host, broken in as many ways as there are hosts, and one 
 proves that no failure touches its neighbours.
 """
 
+from pathlib import Path
+
 from remotestatus.status import Cause, Status
 from tests.lab import Command, Lab
+from tests.lab.host import CHECKER
 from tests.rounds import forget_key, run_round
 
 SHORT = {"remotestatus_timeout": 8}
@@ -294,3 +297,26 @@ def test_what_the_checker_lacks_is_its_own_fault(lab: Lab, remotestatus: Command
 
     assert found.causes == {"typo": Cause.CHECKER_ERROR, "whole": None}
     assert found.readings["typo"].status is Status.UNKNOWN
+
+
+def test_a_key_that_ssh_refuses_to_use_is_said_to_be_our_own_fault(
+    lab: Lab, remotestatus: Command, tmp_path: Path
+) -> None:
+    """A key file that others may read, or that holds no key: the remote is not blamed, and no path is taken over."""
+    readable, broken = tmp_path / "readable", tmp_path / "broken"
+    readable.write_bytes(lab.keys[CHECKER].path.read_bytes())
+    broken.write_text("no key\n")
+    readable.chmod(0o644)
+    broken.chmod(0o600)
+    lab.remote("mode", variables={"ansible_ssh_private_key_file": str(readable)})
+    lab.remote("broken", variables={"ansible_ssh_private_key_file": str(broken)})
+    lab.proxy("proxy-mode", variables={"ansible_ssh_private_key_file": str(readable)})
+    lab.remote("behind", proxy="proxy-mode")
+
+    found = run_round(lab, remotestatus, lab.write_inventory())
+
+    assert found.causes["mode"] is found.causes["broken"] is Cause.AUTHENTICATION_FAILED
+    assert found.proxy_causes["proxy-mode"] is Cause.AUTHENTICATION_FAILED
+    assert "ssh did not use the private key (bad permissions). `remotestatus doctor` names" in found.words("mode")
+    assert "ssh did not use the private key (" in found.words("broken")
+    assert "private key (bad permissions)" in " ".join(found.printed.partition("✖ Proxy proxy-mode")[2].split())[:300]
