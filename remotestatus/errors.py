@@ -20,6 +20,14 @@ class Problem:
         return f"{self.where}: {self.what}"
 
 
+def with_vault_cure(sentence: str) -> str:
+    """What Ansible says, with the way to give a Vault password if one is missing or wrong."""
+    lowered = sentence.lower()
+    if "vault" in lowered and any(word in lowered for word in ("secret", "decrypt", "password")):
+        return f"{sentence} (give the Vault password: --vault-password-file FILE, or ANSIBLE_VAULT_PASSWORD_FILE)"
+    return sentence
+
+
 class RemotestatusError(Exception):
     """Anything that ends a command with a sentence instead of a traceback."""
 

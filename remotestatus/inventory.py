@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from remotestatus.errors import ConfigurationError, Problem
+from remotestatus.errors import ConfigurationError, Problem, with_vault_cure
 from remotestatus.maintenance import problem_of
 from remotestatus.reference import keys_beside, nearest
 from remotestatus.remote import Fleet, Proxy, Remote
@@ -103,7 +103,7 @@ def read_leniently(described: Mapping[str, Any]) -> tuple[Inventory, tuple[Probl
     remotes = []
     for name, host in hosts.items():
         for variable, message in host["problems"]:
-            problems.add(name, variable, message)
+            problems.add(name, variable, with_vault_cure(message))
         _check_names(name, host, problems)
         settings = _validate(RemoteSettings, _ours(host, remote_names()), name, problems)
         for window in settings.maintenance if settings else ():

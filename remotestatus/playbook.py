@@ -30,7 +30,7 @@ import ansible_runner
 import psutil
 
 from remotestatus.diagnosis import one_line
-from remotestatus.errors import ConfigurationError, Problem, RoundError
+from remotestatus.errors import ConfigurationError, Problem, RoundError, with_vault_cure
 from remotestatus.shipped import playbooks as playbooks_folder
 
 _LONGEST_PARENT = 104 - 40 - 1 - 17 - len("/remotestatus-12345678")
@@ -455,7 +455,7 @@ def _inventory_problems(output: str) -> list[Problem]:
         elif whole := _WHOLE_SOURCE.search(sentence):
             problems.append(_best_complaint(whole["source"], complaints))
         elif block.startswith("[ERROR]") or _FATAL_WARNINGS.search(sentence) or block.startswith(("ERROR!", "fatal")):
-            problems.append(Problem(where, _cure(one_line(sentence, 400))))
+            problems.append(Problem(where, with_vault_cure(one_line(sentence, 400))))
     return list(dict.fromkeys(problem for problem in problems if problem.what))
 
 
@@ -473,14 +473,7 @@ def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> 
     if not about:
         return Problem(source, "Ansible could not read it as an inventory")
     _plugin, where, why = about[0]
-    return Problem(where if where.startswith(source) else source, _cure(why))
-
-
-def _cure(sentence: str) -> str:
-    lowered = sentence.lower()
-    if "vault" in lowered and ("secret" in lowered or "decrypt" in lowered or "password" in lowered):
-        return f"{sentence} (give the Vault password: --vault-password-file FILE, or ANSIBLE_VAULT_PASSWORD_FILE)"
-    return sentence
+    return Problem(where if where.startswith(source) else source, with_vault_cure(why))
 
 
 def _first_error(output: str) -> str:

@@ -303,6 +303,10 @@ INVENTORIES: dict[str, tuple[str, str]] = {
         "all:\n  hosts:\n    a: {ansible_private_key: x}\n",
         "not supported; name the key's file in ansible_ssh_private_key_file",
     ),
+    "one vaulted value without the password": (
+        "all:\n  hosts:\n    a:\n      ansible_password: !vault |\n        $ANSIBLE_VAULT;1.1;AES256\n        3030\n",
+        "(give the Vault password: --vault-password-file FILE, or ANSIBLE_VAULT_PASSWORD_FILE)",
+    ),
     "wrong key of a mapping": (
         "all:\n  hosts:\n    a: {ansible_connection: local, remotestatus_maintenance: [{untill: 2026-01-01 00:00}]}\n",
         "remotestatus_maintenance[0].untill: no such key; did you mean until?",
