@@ -169,7 +169,8 @@ def test_many_remotes_that_vanish_at_once_make_us_suspect_ourselves(lab: Lab, re
 def test_a_connection_that_went_silent_is_our_fault_and_not_the_remotes(lab: Lab, remotestatus: Command) -> None:
     """When the proxy's network dies in the middle, remotes seem to be silent; a fresh connection tells the truth."""
     proxy = lab.proxy()
-    lab.remote("remote-1")
+    # Slow enough that the proxy is frozen while it still answers.
+    lab.remote("remote-1").run_instead('sleep 1; exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"')
     inventory = lab.write_inventory(**SHORT)
     assert run_round(lab, remotestatus, inventory).causes == {"remote-1": None}
     stopped: list[psutil.Process] = []
