@@ -3,9 +3,9 @@ Records what the installed OpenSSH prints for each failure: `python -m tests.rec
 
 Breaks a lab, looks at it with the playbook and with the plain client, and writes one file per text into
 tests/data/transcripts. Each says which cause the text means, so a new OpenSSH version is a new set of files and no new
-code. Nothing is written down that was not printed, but for
-line endings, and for folders and accounts of the lab, which get other names. Those of `behind-nat` were recorded in the
-same way, with servers on other machines.
+code: CHECKER_PROGRAMS names a folder with another `ssh`. Nothing is written down that was not printed, but for line
+endings, and for folders and accounts of the lab, which get other names. Those of `behind-nat` were recorded in the same
+way, with servers on other machines.
 """
 
 import json
@@ -27,6 +27,9 @@ from tests.lab.requirements import program
 from tests.rounds import forget_key
 
 TRANSCRIPTS = Path(__file__).parent / "data" / "transcripts"
+
+OTHER = [folder] if (folder := os.environ.get("CHECKER_PROGRAMS")) else []
+"""A folder with an `ssh` of another version, which the playbook then looks with."""
 
 TUNNELLED = {
     "tunnel-cut": "tunnel-down",
@@ -136,7 +139,11 @@ def look(lab: Lab) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
             [scripts / "ansible-playbook", "-f", "60", "-i", inventory, playbooks() / "check.yml"],
             check=True,
             capture_output=True,
-            env={"PATH": f"{scripts}:{os.environ['PATH']}", "HOME": workdir, "REMOTESTATUS_WORKDIR": workdir},
+            env={
+                "PATH": os.pathsep.join([*OTHER, str(scripts), os.environ["PATH"]]),
+                "HOME": workdir,
+                "REMOTESTATUS_WORKDIR": workdir,
+            },
         )
         for socket in Path(workdir).iterdir():
             if socket.is_socket():
@@ -179,7 +186,7 @@ def record(lab: Lab, version: str) -> Iterator[Transcript]:
             )
     for name, cause in {**TUNNELLED, **FORBIDDEN}.items():
         # What needs no shared connection reads otherwise; the key stays unknown only where it was taken away.
-        if name not in ("shell-breaks", "key-unknown"):
+        if name not in ("shell-breaks", "key-unknown") and not OTHER:
             done = lab.ssh(f"tunnelled-{name}", connect_timeout=3)
             yield transcript(
                 f"tunnelled-{name}-plain", cause, "tunnelled", "plain ssh with ProxyJump", done.stderr, logged_in=False
@@ -188,7 +195,8 @@ def record(lab: Lab, version: str) -> Iterator[Transcript]:
 
 def main() -> int:
     """Record everything and write it down."""
-    shown = subprocess.run([program("ssh"), "-V"], check=True, capture_output=True, text=True).stderr
+    client = Path(OTHER[0], "ssh") if OTHER else program("ssh")
+    shown = subprocess.run([client, "-V"], check=True, capture_output=True, text=True).stderr
     version = shown.split(",")[0].removeprefix("OpenSSH_").split()[0]
     TRANSCRIPTS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, Lab(Path(folder)) as lab:

@@ -195,7 +195,7 @@ def test_a_proxys_refusal_is_found_in_the_log_of_its_connection(tmp_path: Path) 
     lines = [
         "debug1: channel_connect_stdio_fwd: 127.0.0.1:8001",
         "debug1: channel 2: new stdio-forward [stdio-forward] (inactive timeout: 0)",
-        "debug1: channel_connect_stdio_fwd: 127.0.0.1:8002",
+        "debug1: channel_connect_stdio_fwd 127.0.0.1:8002",  # OpenSSH 8.4
         "debug1: channel 3: new stdio-forward [stdio-forward] (inactive timeout: 0)",
         "channel 3: open failed: administratively prohibited: open failed",
         "channel 2: open failed: connect failed: Connection refused",

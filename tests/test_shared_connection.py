@@ -170,14 +170,15 @@ def test_a_connection_that_went_silent_is_our_fault_and_not_the_remotes(lab: Lab
     """When the proxy's network dies in the middle, remotes seem to be silent; a fresh connection tells the truth."""
     proxy = lab.proxy()
     # Slow enough that the proxy is frozen while it still answers.
-    lab.remote("remote-1").run_instead('sleep 1; exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"')
+    remote = lab.remote("remote-1")
+    remote.run_instead('sleep 1; exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"')
     inventory = lab.write_inventory(**SHORT)
     assert run_round(lab, remotestatus, inventory).causes == {"remote-1": None}
     stopped: list[psutil.Process] = []
-    before = proxy.logins()
+    before = remote.logins()
 
     def freeze_it() -> None:
-        _wait(lambda: proxy.logins() > before)
+        _wait(lambda: remote.logins() > before)
         for session in _newest_session(proxy):
             session.suspend()
             stopped.append(session)

@@ -157,8 +157,8 @@ class Refusals:
         asked, channels = "", dict[str, str]()
         for line in _text_of(log, 16_000_000).splitlines():
             words = line.strip()
-            if _ASKED in words:
-                asked = words.rpartition(_ASKED)[2]
+            if found := _ASKED.search(words):
+                asked = found[1]
                 self._reasons.pop(asked, None)
             elif found := _NEW_CHANNEL.search(words):
                 # The number of a channel that has ended is given to the next one.
@@ -172,7 +172,7 @@ class Refusals:
         return self._reasons.get(f"{address}:{port or 22}", "")
 
 
-_ASKED = "channel_connect_stdio_fwd: "
+_ASKED = re.compile(r"\bchannel_connect_stdio_fwd:? (\S+)$")
 _OPEN_FAILED = re.compile(r"channel (\d+): open failed: ")
 _NEW_CHANNEL = re.compile(r"\bchannel (\d+): new\b")
 

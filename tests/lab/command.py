@@ -56,8 +56,13 @@ class Command:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Nothing of the person's who runs the tests, but where programs are."""
-        search = (str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))
+        """
+        Nothing of the person's who runs the tests, but where programs are.
+
+        CHECKER_PROGRAMS may name a folder that is searched first: an `ssh` of another version lies there.
+        """
+        first = os.environ.get("CHECKER_PROGRAMS")
+        search = (*([first] if first else []), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))
         return {"PATH": os.pathsep.join(search), "HOME": str(self.home), "LANG": "C.UTF-8", "TZ": "UTC"}
 
     def __call__(
