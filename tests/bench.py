@@ -168,17 +168,20 @@ def _print_costs(lab: Lab, inventory: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        peak = 0
+        peak = outside = looks = 0
         family = psutil.Process(process.pid)
         while process.poll() is None:
-            used = 0
+            used, in_playbook = 0, False
             for member in (family, *family.children(recursive=True)):
                 try:
+                    in_playbook |= any(word.endswith("/ansible-playbook") for word in member.cmdline()[:2])
                     used += member.memory_full_info().uss
                 except psutil.Error:
                     continue
             peak = max(peak, used)
-            time.sleep(0.2)
+            looks, outside = looks + 1, outside + (not in_playbook)
+            time.sleep(0.1)
+    click.echo(f"share of a cold round outside its playbooks: {100 * outside / looks:.0f} %")
     click.echo(f"peak memory of a cold round: {peak / 2**20:.0f} MiB, unshared, of all its processes")
     click.echo(f"log-ins at the remotes' sshd so far: {execs} (one exec each)")
 

@@ -103,15 +103,15 @@ def test_a_week_brings_few_right_and_readable_messages(lab: Lab, smtp_sink: Smtp
     assert week.rounds(2) == ["1 recovered: steady"]
 
     # A remote flaps, never long enough to count as down: that is said once, and once that it is over.
-    assert week.rounds(16, lambda number: (flapper.restore if number % 2 else flapper.cut_tunnel)()) == [
+    assert week.rounds(10, lambda number: (flapper.restore if number % 2 else flapper.cut_tunnel)()) == [
         "1 unstable: flapper"
     ]
-    assert week.rounds(10) == ["1 recovered: flapper"]
+    assert week.rounds(9) == ["1 recovered: flapper"]
 
     # An outage that begins and ends inside a window is nobody's business; one that outlasts it is.
-    week.now = datetime(2026, 3, 3, 16, 10, tzinfo=UTC)
-    assert week.rounds(4, lambda number: serviced.cut_tunnel() if number == 0 else None) == []
-    assert week.rounds(3, lambda number: serviced.restore() if number == 0 else None) == []
+    week.now = datetime(2026, 3, 3, 16, 30, tzinfo=UTC)
+    assert week.rounds(3, lambda number: serviced.cut_tunnel() if number == 0 else None) == []
+    assert week.rounds(2, lambda number: serviced.restore() if number == 0 else None) == []
     assert week.rounds(6, lambda number: serviced.cut_tunnel() if number == 0 else None) == ["1 down: serviced"]
     assert week.now > datetime(2026, 3, 3, 18, 0, tzinfo=UTC)
 
