@@ -19,6 +19,8 @@ test: $(INSTALLED)  ## static checks and all tests
 
 bench: $(INSTALLED)  ## compares a round with pdsh, clush and stock Ansible
 	./tests/prepare --bench
+	# As pip does for an installed package; all the peers are compiled too.
+	$(BIN)/python -m compileall -q remotestatus playbooks
 	PYTHONPATH=playbooks $(BIN)/python -m tests.bench
 
 pictures: $(INSTALLED)  ## takes the picture in docs/ from the demo
