@@ -3,7 +3,7 @@ Runs rounds over a lab, as a timer would, and reads back what they recorded.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,3 +57,11 @@ def forget_key(lab: Lab, name: str) -> None:
     """Take the trusted host key of one host away."""
     lines = lab.known_hosts.read_text().splitlines(keepends=True)
     lab.known_hosts.write_text("".join(line for line in lines if not line.startswith(f"{name} ")))
+
+
+def await_that(done: Callable[[], bool]) -> None:
+    """Return as soon as it is done; raises AssertionError after 20 seconds."""
+    deadline = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.02)

@@ -289,14 +289,16 @@ def test_a_proxy_may_have_a_password_of_its_own(lab: Lab, remotestatus: Command)
 
 
 def test_what_the_checker_lacks_is_its_own_fault(lab: Lab, remotestatus: Command) -> None:
-    """Options that ssh does not know make the remote unknown, not down: the checker is at fault."""
+    """Options that ssh does not know, or no ssh, make the remote unknown, not down: the checker is at fault."""
     lab.remote("typo", variables={"ansible_ssh_extra_args": "-o NoSuchOption=yes"})
+    lab.remote("no-ssh", variables={"ansible_ssh_executable": "/nowhere/ssh"})
     lab.remote("whole")
 
     found = run_round(lab, remotestatus, lab.write_inventory(**SHORT))
 
-    assert found.causes == {"typo": Cause.CHECKER_ERROR, "whole": None}
+    assert found.causes == {"typo": Cause.CHECKER_ERROR, "no-ssh": Cause.CHECKER_ERROR, "whole": None}
     assert found.readings["typo"].status is Status.UNKNOWN
+    assert "/nowhere/ssh" in found.words("no-ssh")
 
 
 def test_a_key_that_ssh_refuses_to_use_is_said_to_be_our_own_fault(

@@ -62,7 +62,6 @@ def test_one_that_hangs_is_ended_with_its_children_and_delays_nobody(tmp_path: P
     ended = list(run_all([stubborn, *quick], 2))
     assert ended[-1] is stubborn
     assert stubborn.timed_out
-    assert stubborn.code in (-signal.SIGKILL, 128 + signal.SIGTERM)
     assert time.monotonic() - began < 30
     assert not is_running(int(stubborn.out.read_text()))
     assert not any(one.timed_out for one in quick)
@@ -82,7 +81,8 @@ def test_one_that_cannot_be_started_says_why(tmp_path: Path) -> None:
     missing = Child("missing", [str(tmp_path / "none")], b"", tmp_path / "missing", 5)
     other = child(tmp_path, "true", name="other")
     assert set(run_all([missing, other], 2)) == {missing, other}
-    assert missing.trouble == f"{tmp_path}/none could not be started: No such file or directory"
+    assert missing.code == 127
+    assert f"{tmp_path}/none" in missing.err.read_text()
     assert other.code == 0
 
 

@@ -3,6 +3,8 @@ Remotes that print what they should not, hang, flood or lie: none of them harms 
 """
 
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +15,7 @@ import psutil
 from remotestatus.judge import Kind
 from remotestatus.status import Cause, Status
 from tests.lab import Command, Lab, require_program, require_root
-from tests.rounds import run_round
+from tests.rounds import await_that, run_round
 
 SHORT = {"remotestatus_timeout": 8}
 MEGABYTE = 1_000_000
@@ -103,6 +105,47 @@ def test_what_hangs_costs_its_own_time_and_nobody_elses(lab: Lab, remotestatus: 
     # One after the other they would cost 20 x 3 s, twice; a busy machine is allowed for.
     assert found.seconds < calm.seconds + 60
     assert {found.readings[remote.name].attempts for remote in frozen} == {2}
+
+
+def test_what_hangs_ends_in_its_time_even_if_we_are_killed(lab: Lab, remotestatus: Command) -> None:
+    """kill -9 for the checker and all of Ansible at once: the ssh that waits for a hanging shell ends all the same."""
+    remote = lab.remote("hangs")
+    remote.hang_shell()
+    inventory = lab.write_inventory(**SHORT)
+    with subprocess.Popen(
+        [sys.executable, "-m", "remotestatus", "run", "-q", "-i", inventory],
+        env={**remotestatus.environment, "TMPDIR": str(lab.scratch)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as checker:
+        await_that(lambda: remote.logins() > 0)
+        family = psutil.Process(checker.pid).children(recursive=True)
+        waiting = [process for process in family if "exec /bin/sh -s" in process.cmdline()]
+        assert waiting
+        for process in (psutil.Process(checker.pid), *family):
+            if process not in waiting:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+    _, alive = psutil.wait_procs(waiting, timeout=20)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_our_own_full_disk_is_no_remotes_fault(lab: Lab, remotestatus: Command) -> None:
+    """A flood fills the checker's disk: nobody is called down for it, and the reason is said."""
+    require_root("a small disk")
+    disk = lab.scratch / "disk"
+    disk.mkdir()
+    lab.remote("flood").print_garbage(8 * MEGABYTE)
+    lab.remote("other")
+    inventory = lab.write_inventory(remotestatus_attempts=1)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], check=True)
+    try:
+        done = remotestatus("run", "-i", inventory, environment={"TMPDIR": str(disk)})
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "down" not in done.stdout, done.stdout
+    assert f"no space was left on the checker, in {disk}" in " ".join(done.stdout.split())
 
 
 def test_login_shells_of_every_kind(lab: Lab, remotestatus: Command) -> None:

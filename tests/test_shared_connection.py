@@ -6,8 +6,6 @@ Connections are counted in the log of the proxy's own sshd.
 
 import shlex
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -15,7 +13,7 @@ import psutil
 from remotestatus.playbook import kept_folders
 from remotestatus.status import Cause, Status
 from tests.lab import Command, Lab, Proxy, Remote
-from tests.rounds import run_round
+from tests.rounds import await_that, run_round
 
 SHORT = {"remotestatus_timeout": 8}
 
@@ -111,7 +109,7 @@ def test_a_shared_connection_that_breaks_is_opened_again(lab: Lab, remotestatus:
     ended: list[int] = []
 
     def break_it() -> None:
-        _wait(lambda: all(remote.logins() for remote in remotes))
+        await_that(lambda: all(remote.logins() for remote in remotes))
         ended.append(proxy.end_connections())
         broken.touch()
 
@@ -136,7 +134,7 @@ def test_a_remote_whose_proxy_broke_for_good_is_unknown(lab: Lab, remotestatus: 
     inventory = lab.write_inventory(remotestatus_timeout=30)
 
     def break_it() -> None:
-        _wait(lambda: bool(remote.logins() and tried_once.logins()))
+        await_that(lambda: bool(remote.logins() and tried_once.logins()))
         proxy.stop()
 
     breaker = threading.Thread(target=break_it)
@@ -178,7 +176,7 @@ def test_a_connection_that_went_silent_is_our_fault_and_not_the_remotes(lab: Lab
     before = remote.logins()
 
     def freeze_it() -> None:
-        _wait(lambda: remote.logins() > before)
+        await_that(lambda: remote.logins() > before)
         for session in _newest_session(proxy):
             session.suspend()
             stopped.append(session)
@@ -211,7 +209,7 @@ def test_kept_connections_are_used_again_and_end_when_told(lab: Lab, remotestatu
     inventory = lab.write_inventory(remotestatus_keep_connections=False)
     assert set(run_round(lab, remotestatus, inventory).causes.values()) == {None}
     assert [host.logins() for host in (proxy, *remotes)] == [2, 2, 2, 2]
-    _wait(lambda: not _kept(lab))
+    await_that(lambda: not _kept(lab))
 
 
 def test_a_kept_connection_that_died_does_not_look_like_a_down_remote(lab: Lab, remotestatus: Command) -> None:
@@ -272,7 +270,7 @@ def _kept(lab: Lab) -> list[str]:
 def _end_kept(lab: Lab, remotestatus: Command) -> None:
     """Leave nothing behind: a round that no longer keeps connections ends them."""
     run_round(lab, remotestatus, lab.write_inventory(remotestatus_keep_connections=False))
-    _wait(lambda: not _kept(lab))
+    await_that(lambda: not _kept(lab))
     assert not [folder for folder in kept_folders(lab.directory / "history.sqlite3") if folder.exists()]
 
 
@@ -284,10 +282,3 @@ def _newest_session(host: Proxy | Remote) -> list[psutil.Process]:
     )
     newest = max(listener.children(), key=lambda child: child.create_time())
     return [newest, *newest.children(recursive=True)]
-
-
-def _wait(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < deadline, "what was waited for did not happen"
-        time.sleep(0.02)

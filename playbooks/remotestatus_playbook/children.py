@@ -3,7 +3,7 @@ Runs many programs at the same time, each with a limit on its time and on what i
 
 Takes what to run; hands each program back when it has ended. Their output goes into files of limited size and not
 through pipes, so that one that prints for ever costs no memory and delays nobody. One thread does it all: most of the
-time it waits.
+time it waits. Time is limited by timeout(1) and not by us, so it is limited even if we are killed.
 """
 
 import os
@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_GRACE_SECONDS = 2.0
-"""Between the request to end and the order to."""
+_TIME_UP = (124, 128 + signal.SIGKILL, -signal.SIGKILL)
+"""How timeout(1) ends when it had to end a program, by request or by force."""
 
 _ROUND_TRIP = 0.005
 """How often the programs are asked whether they have ended, in seconds."""
@@ -29,9 +29,9 @@ class Child:
     """
     A program: its words, what it reads, where its output goes (`.out` and `.err` are appended), and its limits.
 
-    Once it has ended, `code` is its exit code (negative: the signal that ended it), `timed_out` tells whether it was
-    ended because its `seconds` were over, `trouble` why it could not be started at all, and `asked_at` and
-    `answered_at` are the clock's times (POSIX). `printing` is the most bytes a file of its may hold; None: no limit.
+    `printing` is the most bytes a file of its may hold; None: no limit. Once it has ended, `code` is its exit code
+    (negative: the signal that ended it), `trouble` says why it could not be started at all, `asked_at` and
+    `answered_at` are the clock's times (POSIX), and `taken` is how long it ran.
     """
 
     name: str
@@ -42,9 +42,7 @@ class Child:
     printing: int | None = None
     password: Callable[[], str] | None = None
     askpass: Path | None = None
-    before: Callable[[], None] = lambda: None
     code: int = 0
-    timed_out: bool = False
     trouble: str = ""
     asked_at: float = 0.0
     answered_at: float = 0.0
@@ -52,11 +50,9 @@ class Child:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _secret: "Secret | None" = field(default=None, repr=False)
     _started: float = 0.0
-    _deadline: float = 0.0
 
     def start(self) -> None:
         """Start it, in a session of its own: it can ask nobody at a terminal, and ends with all its children."""
-        self.before()
         environment = {**os.environ, "LC_ALL": "C.UTF-8"}
         if self.password is not None and self.askpass is not None:
             self._secret = Secret(self.password(), self.output.with_name(f"{self.output.name}.secret"))
@@ -64,7 +60,6 @@ class Child:
         source = self._file(".in")
         source.write_bytes(self.stdin)
         self.asked_at, self._started = time.time(), time.monotonic()
-        self._deadline = self._started + self.seconds
         try:
             with (
                 source.open("rb") as stdin,
@@ -73,7 +68,7 @@ class Child:
                 _file_size_limit(self.printing),
             ):
                 self._process = subprocess.Popen(
-                    self.words,
+                    ["timeout", "-k", "2", str(self.seconds), *self.words],
                     stdin=stdin,
                     stdout=out,
                     stderr=err,
@@ -82,33 +77,29 @@ class Child:
                     start_new_session=True,
                 )
         except OSError as error:
-            self.trouble = f"{self.words[0]} could not be started: {error.strerror}"
+            self.trouble = f"the program timeout could not be started: {error.strerror}"
         finally:
             source.unlink()
 
+    @property
+    def timed_out(self) -> bool:
+        """Whether it was ended because its time was over."""
+        return self.code in _TIME_UP and self.taken >= self.seconds
+
     def has_ended(self) -> bool:
-        """Whether it has ended; ends it when its time is over."""
-        if self._process is None:
-            self._note_end()
-            return True
-        code = self._process.poll()
-        if code is not None:
-            self.code = code
-            if self.timed_out:
-                self._signal(signal.SIGKILL)  # whom it left behind
-            self._note_end()
-            return True
-        now = time.monotonic()
-        if now > self._deadline:
-            self._signal(signal.SIGKILL if self.timed_out else signal.SIGTERM)
-            self.timed_out = True
-            self._deadline = now + _GRACE_SECONDS
-        return False
+        """Whether it has ended."""
+        code = self._process.poll() if self._process is not None else 0
+        if code is None:
+            return False
+        self.code = code
+        self._note_end()
+        return True
 
     def kill(self) -> None:
         """End it at once, and forget what it printed."""
         if self._process is not None:
-            self._signal(signal.SIGKILL)
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._note_end()
         self.forget()
@@ -136,11 +127,6 @@ class Child:
         if self._secret is not None:
             self._secret.forget()
             self._secret = None
-
-    def _signal(self, number: int) -> None:
-        assert self._process is not None
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
 
 
 def run_all(children: Iterable[Child], at_once: int) -> Iterator[Child]:

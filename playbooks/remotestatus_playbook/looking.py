@@ -24,6 +24,8 @@ OUTPUT_BYTES = 16 * 1024 * 1024
 """What a look may print: real ones print a hundredth of that, and garbage in front of one is allowed for."""
 STDERR_KEPT = 6000
 _SSH_FAILED = 255
+_NOT_STARTED = (125, 126, 127)  # timeout(1) failed, or what it was to start
+_TOO_MUCH = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)  # as timeout(1) of coreutils and of busybox passes it on
 
 Plan = dict[str, Any]
 Answer = dict[str, Any]
@@ -40,39 +42,45 @@ def look_at_all(
     nonces: dict[str, str] = {}
     proxies = _Proxies(workdir)
 
+    def leave(name: str, answer: Answer) -> None:
+        workdir.leave("readings", name, answer | {"name": name, "attempts": plans[name]["look"]})
+
     def children() -> Iterator[Child]:
         for name, plan in plans.items():
             dead = next((hop["name"] for hop in plan["path"] if not proxies.answered(hop["spec"])), None)
             if dead is not None:
-                _leave(workdir, name, plan, {"outcome": "proxy-down", "proxy": dead})
+                leave(name, {"outcome": "proxy-down", "proxy": dead})
+                workdir.count(reached=False)
                 continue
             if not plan["command"]:
                 sentence = f"the connection {plan['connection']!r} is none that remotestatus can look through"
-                _leave(workdir, name, plan, {"outcome": "error", "stderr": sentence})
+                leave(name, {"outcome": "error", "stderr": sentence})
+                workdir.count(reached=False)
                 continue
             nonces[name] = secrets.token_hex(16)
+            if plan.get("kept") and plan["look"] > 1:
+                opening.end(Path(plan["kept"]))
             yield _child(name, plan, nonces[name], workdir, passwords.get(name), root)
 
-    failed: dict[str, tuple[Plan, Answer]] = {}
+    failed: dict[str, Answer] = {}
+    full = False
     for child in run_all(children(), at_once):
-        plan, answer = plans[child.name], _answer_of(child, nonces[child.name])
+        full = full or workdir.is_full()
+        answer = _answer_of(child, nonces[child.name])
         child.forget()
-        _leave(workdir, child.name, plan, answer)
-        if plan["connection"] == "ssh" and answer["outcome"] in ("ssh-failed", "timed-out"):
-            failed[child.name] = (plan, answer)
-    for name, (plan, answer) in failed.items():
-        _leave(workdir, name, plan, answer | proxies.examine(plan, answer), again=True)
-
-
-def _leave(workdir: Workdir, name: str, plan: Plan, answer: Answer, *, again: bool = False) -> None:
-    workdir.leave("readings", name, answer | {"name": name, "attempts": plan["look"]})
-    if not again:
+        if full and answer["outcome"] != "answered":
+            # What is missing of its answer may be missing because of us.
+            answer = {"outcome": "error", "stderr": f"no space was left on the checker, in {workdir.path.parent}"}
+        leave(child.name, answer)
         workdir.count(reached=answer["outcome"] == "answered")
+        if plans[child.name]["connection"] == "ssh" and answer["outcome"] in ("ssh-failed", "timed-out"):
+            failed[child.name] = answer
+    for name, answer in failed.items():
+        leave(name, answer | proxies.examine(plans[name], answer))
 
 
 def _child(name: str, plan: Plan, nonce: str, workdir: Workdir, password: Callable[[], str] | None, root: int) -> Child:
     local = plan["connection"] == "local"
-    kept = Path(plan["kept"]) if plan.get("kept") and plan["look"] > 1 else None
     return Child(
         name=name,
         words=plan["command"],
@@ -83,7 +91,6 @@ def _child(name: str, plan: Plan, nonce: str, workdir: Workdir, password: Callab
         printing=None if local else OUTPUT_BYTES,
         password=None if local else password,
         askpass=workdir.tool("askpass") if password else None,
-        before=(lambda: opening.end(kept)) if kept else (lambda: None),
     )
 
 
@@ -107,7 +114,9 @@ def _answer_of(child: Child, nonce: str) -> Answer:
     answer |= {"noise": facts["noise"], "stderr": text}
     if child.timed_out:
         return answer | {"outcome": "timed-out"}
-    if child.code == -signal.SIGXFSZ:
+    if child.code in _NOT_STARTED and not answer["logged_in"]:
+        return answer | {"outcome": "error"}
+    if child.code in _TOO_MUCH:
         return answer | {"outcome": "too-much"}
     return answer | {"outcome": "ssh-failed" if child.code == _SSH_FAILED else "no-probe-output"}
 

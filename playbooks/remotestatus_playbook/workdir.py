@@ -23,6 +23,8 @@ COUNTED, REACHED, NOT_REACHED = "counted", "+", "-"
 
 FILES = Path(__file__).resolve().parent.parent / "files"
 
+_NEARLY_FULL = 64 * 1024
+
 _LONGEST_SOCKET = 104 - 49 - 1 - 17
 """What sun_path leaves for the directory: a name has up to 49 characters, and ssh appends 17 while it makes it."""
 
@@ -114,6 +116,10 @@ class Workdir:
             unfinished.chmod(0o700)
             unfinished.rename(copy)
         return copy
+
+    def is_full(self) -> bool:
+        """Whether hardly anything can be written to it any more."""
+        return shutil.disk_usage(self.path).free < _NEARLY_FULL
 
     def remove(self) -> None:
         """Remove it with everything in it."""
