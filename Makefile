@@ -15,7 +15,7 @@ test: $(INSTALLED)  ## static checks and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/ansible-lint --offline playbooks
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 bench: $(INSTALLED)  ## compares a round with pdsh, clush and stock Ansible
 	./tests/prepare --bench

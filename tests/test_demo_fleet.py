@@ -29,6 +29,9 @@ from remotestatus.demo.fleet import Fleet, FleetError
 from remotestatus.demo.members import MEMBERS, PROXY, Fault
 from remotestatus.demo.messages import Message
 
+pytestmark = pytest.mark.xdist_group("demo")
+"""One demo fleet at a time: its programs are this machine's, and another fleet's would be counted too."""
+
 UP = "shop-1"
 BY_PASSWORD = "upload-1"
 LOST = "sensors-1"

@@ -234,6 +234,7 @@ def installed(
     return Installed(environment, home)
 
 
+@pytest.mark.xdist_group("demo")  # one demo fleet at a time, see test_demo_fleet.py
 def test_the_installed_demo_does_a_whole_round(installed: Installed, tmp_path: Path) -> None:
     """From a read-only installation and a foreign working directory: inventory, proxy, probe, page and one message."""
     fleet = tmp_path / "fleet"

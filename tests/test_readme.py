@@ -22,6 +22,9 @@ from tests.lab import Command, Lab, run_command
 from tests.lab.host import CHECKER, TUNNELS
 from tests.rounds import run_round
 
+pytestmark = pytest.mark.xdist_group("demo")
+"""One demo fleet at a time: its programs are this machine's, and another fleet's would be counted too."""
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
