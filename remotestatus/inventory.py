@@ -1,7 +1,7 @@
 """
 Makes a Fleet of the inventory, and validates everything of ours in it.
 
-Takes what `playbooks/inventory.yml` said of every host; returns the Fleet, or raises one ConfigurationError that holds
+Takes what the playbook's first task said of every host; returns the Fleet, or raises one ConfigurationError that holds
 every problem. Connects to nothing. Ansible itself evaluated the variables, so groups, group_vars, Vault, dynamic
 inventories and templates mean what they mean in any play.
 """

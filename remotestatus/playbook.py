@@ -11,13 +11,13 @@ import hashlib
 import json
 import locale
 import os
-import re
 import shlex
 import shutil
 import stat
 import subprocess
 import sysconfig
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,18 +26,21 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
-import ansible_runner
 import psutil
 
+from remotestatus.ansible_run import AnsibleRun
 from remotestatus.diagnosis import one_line
-from remotestatus.errors import ConfigurationError, Problem, RoundError, with_vault_cure
+from remotestatus.errors import ConfigurationError, Problem, RoundError
+from remotestatus.inventory_problems import problems_in
 from remotestatus.shipped import playbooks as playbooks_folder
 
 _LONGEST_PARENT = 104 - 40 - 1 - 17 - len("/remotestatus-12345678")
 """What a socket's longest path (104 bytes) leaves for the folder our private directory is made in."""
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _PR_SET_CHILD_SUBREAPER = 36
+_ROUND_TRIP = 0.01
+_LONGEST_DELAY = 2.0
+"""Between what Ansible writes into a file and what it prints before, in seconds."""
 
 Answer = dict[str, Any]
 
@@ -113,6 +116,8 @@ class Playbooks:
         self.control: Path | None = None
         self.runs = 0
         self.not_ours: set[int] = set()
+        self._run: AnsibleRun | None = None
+        self._is_waiting = False
         try:
             self.workdir = _make_private_directory()
         except OSError as error:
@@ -126,6 +131,8 @@ class Playbooks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with suppress(RoundError):
+            self._end_run()
         if self.control is None:
             self._end_connections()
         shutil.rmtree(self.workdir, ignore_errors=True)
@@ -161,23 +168,32 @@ class Playbooks:
         """
         Evaluate the inventory, with `base`, where relative paths start, and `source`, what to call it.
 
-        Raises ConfigurationError with what Ansible says is wrong with it, or with a limit that matches nothing.
+        Ansible stays where it is then, before it connects to anything, until `look` says what to look at. Raises
+        ConfigurationError with what Ansible says is wrong with it, or with a limit that matches nothing.
         """
         _must_exist(self.source)
-        code, output = self._run("inventory.yml", limit=self.source.limit)
+        run = self._start()
         found = self.workdir / "inventory.json"
-        problems = _inventory_problems(output)
-        if self.source.limit and "leaves us with no hosts to target" in output:
+        while not run.has_ended(_ROUND_TRIP) and not found.exists():
+            pass
+        # Its complaints come another way, which may be a little longer.
+        patience = time.monotonic() + _LONGEST_DELAY
+        while not run.has_ended(_ROUND_TRIP) and not run.in_task and time.monotonic() < patience:
+            pass
+        problems = problems_in(run.output)
+        if found.exists() and not problems:
+            self._is_waiting = True
+            return {**json.loads(found.read_text()), "base": str(self.source.base), "source": str(self.source)}
+        self._end_run()
+        if self.source.limit and "leaves us with no hosts to target" in run.output:
             raise ConfigurationError(f"the limit {self.source.limit!r} matches no host of {self.source}")
-        if code != 0 or problems:
-            listed = problems or [
-                Problem(str(self.source), "Ansible could not read it: " + one_line(output[-600:], 400))
-            ]
-            count = "1 problem" if len(listed) == 1 else f"{len(listed)} problems"
-            raise ConfigurationError(f"the inventory {self.source} has {count}", listed)
-        if not found.exists():
+        if not problems and run.code == 0:
             raise ConfigurationError(f"the inventory {self.source} has no hosts; add remotes to it")
-        return {**json.loads(found.read_text()), "base": str(self.source.base), "source": str(self.source)}
+        listed = problems or [
+            Problem(str(self.source), f"Ansible could not read it: {one_line(run.output[-600:], 400)}")
+        ]
+        count = "1 problem" if len(listed) == 1 else f"{len(listed)} problems"
+        raise ConfigurationError(f"the inventory {self.source} has {count}", listed)
 
     def look(
         self,
@@ -199,20 +215,13 @@ class Playbooks:
         `total` is how many of them are remotes, for the progress. With `proxies_only` nothing but the proxies on the
         way to these hosts is connected to.
         """
-        chosen = self.workdir / f"limit-{number}"
-        chosen.write_text("".join(f"{name}\n" for name in names))
         for folder in ("readings", "proxies"):
             shutil.rmtree(self.workdir / folder, ignore_errors=True)
-        counted = self.workdir / "counted"
-        counted.unlink(missing_ok=True)
+        counted, done = self.workdir / "counted", self.workdir / "done"
+        for file in (counted, done):
+            file.unlink(missing_ok=True)
         state = Progress(total=len(names) if total is None else total, look=number)
         progress(state)
-        ran = False
-
-        def follow(event: dict[str, Any]) -> bool:
-            nonlocal ran
-            ran = ran or event.get("event") == "playbook_on_stats"
-            return False
 
         def count() -> bool:
             with suppress(FileNotFoundError):
@@ -222,79 +231,94 @@ class Playbooks:
                     progress(state)
             return cancel()
 
-        code, output = self._run(
-            "check.yml",
-            limit=f"@{chosen}",
-            forks=forks,
-            follow=follow,
-            cancel=count,
-            tags="proxies" if proxies_only else None,
-            skip_tags="alone",
-            environment={
-                "REMOTESTATUS_LOOK": f"{number}/{of}",
-                "REMOTESTATUS_FRESH": "1" if fresh else "0",
-                **({"REMOTESTATUS_KEEP": str(keep_seconds)} if keep_seconds else {}),
-            },
+        run = self._run if self._run and self._is_waiting else self._start()
+        self._is_waiting = False
+        self._order(
+            {
+                "names": list(names),
+                "proxies_only": proxies_only,
+                "at_once": forks,
+                "number": number,
+                "of": of,
+                "fresh": fresh,
+                "keep": keep_seconds,
+                "control": None if self.control is None else str(self.control),
+            }
         )
         trouble = None
-        if count():
-            trouble = "The round was ended before every remote had answered."
-        elif not ran:
-            trouble = f"Ansible did not finish: {_first_error(output) or f'exit code {code}'}"
+        while not done.exists():
+            if count():
+                self._end_run()
+                trouble = "The round was ended before every remote had answered."
+                break
+            if run.has_ended(_ROUND_TRIP) and not done.exists():
+                self._end_run()
+                trouble = f"Ansible did not finish: {_first_error(run.output) or f'exit code {run.code}'}"
+                break
+        count()
+        # Ansible itself may take its time to end: what it was started for is there.
         return Look(dict(_Answers(self.workdir / "proxies")), _Answers(self.workdir / "readings"), trouble)
 
-    def _run(
-        self,
-        playbook: str,
-        *,
-        limit: str | None = None,
-        forks: int | None = None,
-        environment: Mapping[str, str] | None = None,
-        follow: Callable[[dict[str, Any]], bool] = lambda _: False,
-        cancel: Callable[[], bool] = lambda: False,
-        tags: str | None = None,
-        skip_tags: str | None = None,
-    ) -> tuple[int, str]:
+    def _start(self) -> AnsibleRun:
+        """Start Ansible: it reads the inventory, and waits for its order. There is only one at a time."""
+        self._end_run()
         self.runs += 1
-        private = self.workdir / f"ansible-{self.runs}"
+        private = self._private
         private.mkdir(mode=0o700)
         options = [f"--vault-id={name}" for name in self.source.vault_ids]
         options += [f"--vault-password-file={path.absolute()}" for path in self.source.vault_password_files]
-        options += [f"--tags={tags}"] if tags else []
-        options += [f"--skip-tags={skip_tags}"] if skip_tags else []
+        self._run = AnsibleRun(
+            private_data_dir=str(private),
+            playbook=str(playbooks_folder() / "check.yml"),
+            inventory=[str(path.absolute()) for path in self.source.paths],
+            envvars=self._environment(),
+            cmdline=shlex.join([*options, "--skip-tags=alone"]),
+            limit=self.source.limit,
+        )
+        return self._run
+
+    def _order(self, order: Mapping[str, Any]) -> None:
+        unfinished = self._order_file.with_suffix(".part")
+        unfinished.write_text(json.dumps(order))
+        unfinished.rename(self._order_file)
+
+    def _end_run(self) -> None:
+        """
+        See to it that the run has ended, and that nothing is left of it but the shared connections.
+
+        Raises RoundError when Ansible could not be run at all.
+        """
+        run, self._run = self._run, None
+        if run is None:
+            return
         try:
-            runner = ansible_runner.run(
-                private_data_dir=str(private),
-                playbook=str(playbooks_folder() / playbook),
-                inventory=[str(path.absolute()) for path in self.source.paths],
-                envvars={**self._environment(), **(environment or {})},
-                cmdline=shlex.join(options) or None,
-                limit=limit,
-                forks=forks,
-                quiet=True,
-                event_handler=follow,
-                cancel_callback=cancel,
-                settings={"pexpect_timeout": 0.25},  # so that `cancel` is asked so often, and not every five seconds
-                rotate_artifacts=0,
-            )
-            output = ""
-            if printed := runner.stdout:
-                with printed:
-                    output = _ANSI.sub("", printed.read())
-            return runner.rc if runner.rc is not None else -1, output
+            while not run.has_ended(0):
+                self._kill_leftovers()
+                run.has_ended(_ROUND_TRIP)
+            _ = run.code
         except Exception as error:
-            if isinstance(error, ConfigurationError):
-                raise
             raise RoundError(f"Ansible could not be run: {one_line(error)}; `remotestatus doctor` says more") from error
         finally:
-            self._end_leftovers()
-            shutil.rmtree(private, ignore_errors=True)
+            self._kill_leftovers()
+            self._collect()
+            shutil.rmtree(self._private, ignore_errors=True)
+
+    @property
+    def _private(self) -> Path:
+        """What ansible-runner calls its private data directory, of the latest run."""
+        return self.workdir / f"ansible-{self.runs}"
+
+    @property
+    def _order_file(self) -> Path:
+        """Where the latest run waits for its order."""
+        return self.workdir / f"order-{self.runs}.json"
 
     def _environment(self) -> dict[str, str]:
         scripts = sysconfig.get_path("scripts")
         environment = {
             "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
             "REMOTESTATUS_WORKDIR": str(self.workdir),
+            "REMOTESTATUS_ORDER": str(self._order_file),
             "REMOTESTATUS_ROOT": str(os.getpid()),
             "ANSIBLE_LOCAL_TEMP": str(self.workdir / "tmp"),
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.workdir / "cp"),
@@ -309,8 +333,6 @@ class Playbooks:
             "ANSIBLE_VERBOSITY": "0",
             **({} if _locale_is_utf8() else {"LC_ALL": "C.UTF-8"}),
         }
-        if self.control is not None:
-            environment["REMOTESTATUS_CONTROL"] = str(self.control)
         configuration = self._configuration()
         if configuration is not None:
             environment["ANSIBLE_CONFIG"] = str(configuration)
@@ -326,13 +348,12 @@ class Playbooks:
                 return candidate
         return None
 
-    def _end_leftovers(self) -> None:
-        """End what Ansible left running, except the shared connections, which outlive a single look."""
+    def _kill_leftovers(self) -> None:
+        """Kill what Ansible started, except the shared connections, which outlive a single look."""
         for process in self._descendants():
             with suppress(psutil.Error):
                 if not _is_shared_connection(process, self.workdir, self.control):
                     process.kill()
-        self._descendants()
 
     def _end_connections(self) -> None:
         """End the shared connections."""
@@ -343,19 +364,22 @@ class Playbooks:
         for process in psutil.wait_procs(processes, timeout=2)[1]:
             with suppress(psutil.Error):
                 process.kill()
-        self._descendants()
+        self._collect()
 
-    def _descendants(self) -> list[psutil.Process]:
-        """All processes that came of this round, those that ended already collected."""
+    def _collect(self) -> None:
+        """Collect all that has ended, so that no zombies stay. While Ansible runs, that is up to ansible-runner."""
+        for process in self._descendants(ended=True):
+            with suppress(OSError):
+                os.waitpid(process.pid, os.WNOHANG)
+
+    def _descendants(self, *, ended: bool = False) -> list[psutil.Process]:
+        """All processes that came of this round and still run, or those that have ended and were not collected."""
         found, not_ours = [], set(self.not_ours)
         for process in psutil.Process().children(recursive=True):  # parents come before their children
             with suppress(psutil.Error):
                 if process.pid in not_ours or process.ppid() in not_ours:
                     not_ours.add(process.pid)
-                elif process.status() == psutil.STATUS_ZOMBIE:
-                    with suppress(OSError):
-                        os.waitpid(process.pid, os.WNOHANG)
-                else:
+                elif (process.status() == psutil.STATUS_ZOMBIE) is ended:
                     found.append(process)
         return found
 
@@ -427,55 +451,6 @@ def _make_private_directory() -> Path:
     return Path(tempfile.mkdtemp(prefix="rs-", dir=next(iter(_short_parents()), None)))
 
 
-_FATAL_WARNINGS = re.compile(
-    r"skipping unexpected key|skipping key|not a valid group|invalid section|found both group and host", re.IGNORECASE
-)
-_ONE_PLUGIN = re.compile(r"Failed to parse inventory with '(?P<plugin>\w+)' plugin: (?P<why>.*)", re.DOTALL)
-_WHOLE_SOURCE = re.compile(r"Completely failed to parse inventory source (?P<source>\S+)")
-
-
-def _inventory_problems(output: str) -> list[Problem]:
-    """
-    What Ansible says is wrong, a Problem each.
-
-    Ansible quotes the lines around a mistake, and a password may stand there: only its sentence and the place are
-    taken over. It tries several readers on each file and complains about each: the one that the file's name means
-    is believed.
-    """
-    problems: list[Problem] = []
-    complaints: list[tuple[str, str, str]] = []
-    for block in re.split(r"(?=\[(?:ERROR|WARNING)\]:|ERROR!|fatal: )", output):
-        if not block.startswith(("[ERROR]", "[WARNING]", "ERROR!", "fatal: ")):
-            continue
-        origin = re.search(r"^Origin: (.*)$", block, re.MULTILINE)
-        where = origin[1].strip() if origin else "Ansible"
-        sentence = re.sub(r"^(\[(ERROR|WARNING)\]:|ERROR!)\s*", "", re.split(r"\n\n|\nOrigin:", block)[0])
-        if by_plugin := _ONE_PLUGIN.match(sentence):
-            complaints.append((by_plugin["plugin"], where, one_line(by_plugin["why"], 400)))
-        elif whole := _WHOLE_SOURCE.search(sentence):
-            problems.append(_best_complaint(whole["source"], complaints))
-        elif block.startswith("[ERROR]") or _FATAL_WARNINGS.search(sentence) or block.startswith(("ERROR!", "fatal")):
-            problems.append(Problem(where, with_vault_cure(one_line(sentence, 400))))
-    return list(dict.fromkeys(problem for problem in problems if problem.what))
-
-
-def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> Problem:
-    """Of what several readers said of one file, what the reader said that its name means."""
-    about = [(plugin, where, why) for plugin, where, why in complaints if source in where]
-    wanted: tuple[str, ...]
-    if source.endswith((".yml", ".yaml", ".json")):
-        wanted = ("auto", "yaml")
-    elif os.access(source, os.X_OK):
-        wanted = ("script",)
-    else:
-        wanted = ("ini",)
-    about.sort(key=lambda complaint: (complaint[0] not in wanted, not re.search(r":\d+(:\d+)?$", complaint[1])))
-    if not about:
-        return Problem(source, "Ansible could not read it as an inventory")
-    _plugin, where, why = about[0]
-    return Problem(where if where.startswith(source) else source, with_vault_cure(why))
-
-
 def _first_error(output: str) -> str:
-    problems = _inventory_problems(output)
+    problems = problems_in(output)
     return problems[0].what if problems else ""

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from tests.lab import Command, Lab, run_command
-from tests.rounds import forget_key
+from tests.rounds import await_that, forget_key
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAYBOOK = ROOT / "playbooks" / "check.yml"
@@ -176,3 +176,38 @@ def test_a_wrong_inventory_fails_the_play_with_a_sentence(
     assert "the inventory has problems: broken-1: " in done.stdout, done.stdout + done.stderr
     assert "Run the probe" not in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_run_that_waits_for_an_order_connects_to_nothing_and_ends_with_whoever_was_to_give_it(
+    lab: Lab, remotestatus: Command
+) -> None:
+    """remotestatus reads the inventory first; killed meanwhile, it leaves no Ansible behind, and nobody was asked."""
+    lab.remote("capture-1")
+    inventory = lab.write_inventory()
+    workdir = lab.scratch / "round"
+    workdir.mkdir(mode=0o700)
+    with (
+        subprocess.Popen(["sleep", "100"]) as remotestatus_itself,
+        subprocess.Popen(
+            [Path(sys.executable).with_name("ansible-playbook"), PLAYBOOK, "-i", inventory],
+            env={
+                **remotestatus.environment,
+                "REMOTESTATUS_WORKDIR": str(workdir),
+                "REMOTESTATUS_ORDER": str(workdir / "order.json"),
+                "REMOTESTATUS_ROOT": str(remotestatus_itself.pid),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as ansible,
+    ):
+        await_that((workdir / "inventory.json").exists)
+        with pytest.raises(subprocess.TimeoutExpired):
+            ansible.wait(1)
+        remotestatus_itself.kill()
+        remotestatus_itself.wait()
+        said, _ = ansible.communicate(timeout=30)
+
+    assert ansible.returncode != 0
+    assert "remotestatus has ended" in said
+    assert lab.proxies["tunnel-proxy"].connections() == 0

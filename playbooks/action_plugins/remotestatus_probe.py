@@ -8,7 +8,6 @@ Leaves an answer for each in the round's directory; `remotestatus_answer` reads 
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from ansible.plugins.action import ActionBase
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from remotestatus_playbook import inventory
+from remotestatus_playbook import inventory, order
 from remotestatus_playbook.looking import look_at_all
 from remotestatus_playbook.workdir import Workdir
 
@@ -35,12 +34,12 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         workdir = Workdir(Path(self._task.args["workdir"]))
         plans = workdir.find_plans()
-        names = [str(name) for name in task_vars["ansible_play_hosts_all"]]
         look_at_all(
-            {name: plans[name] for name in names},
+            plans,
             workdir,
-            passwords=inventory.passwords(task_vars["hostvars"], [name for name in names if plans[name]["password"]]),
-            at_once=int(context.CLIARGS["forks"]),
-            root=int(os.environ.get("REMOTESTATUS_ROOT", os.getppid())),
+            passwords=inventory.passwords(task_vars["hostvars"], [name for name in plans if plans[name]["password"]]),
+            at_once=order.take().at_once or int(context.CLIARGS["forks"]),
+            root=order.root(),
         )
+        workdir.note_done()
         return {"changed": False}

@@ -2,13 +2,15 @@
 Action plugin: opens one shared connection to every proxy that the play's hosts need, or closes them all.
 
 Runs once for the whole play and prepares what each remote's probe needs: the SSH configuration and a plan for each
-remote in a private directory, whose path is returned as `workdir`. Argument: `state`, open (default) or closed.
+remote in a private directory, whose path is returned as `workdir`. For remotestatus it first leaves there what it knows
+of the inventory, and waits for the order; until then nothing is connected to. Argument: `state`, open (default) or
+closed.
 """
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from ansible.plugins.loader import connection_loader
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from remotestatus_playbook import inventory, opening, plan
+from remotestatus_playbook.order import is_given, take
+from remotestatus_playbook.paths import Topology
 from remotestatus_playbook.workdir import Workdir
 
 
@@ -39,34 +43,40 @@ class ActionModule(ActionBase):
         chosen = inventory.chosen_for_all(constants.config)
         entries = inventory.read_entries(hostvars, base, chosen)
         topology = inventory.topology_of(entries)
-        given = inventory.workdir_of_environment()
+        known_hosts = inventory.known_hosts_of(entries, base)
         if self._task.args.get("state") == "closed":
             workdir = Workdir(Path(self._task.args["workdir"]))
-            if given is None:
+            if inventory.workdir_of_environment() is None:
                 opening.close_all(topology, workdir)
                 workdir.remove()
             return {"changed": False}
 
-        # The inventory reader of remotestatus has looked at these already; ansible-playbook alone has not.
-        wrong = [f"{entry.name}: {name}: {what}" for entry in entries.values() for name, what in entry.problems]
-        wrong += [f"{name}: ansible_ssh_common_args: {what}" for name, what in topology.problems.items()]
-        if wrong and given is None:
-            raise AnsibleActionFail("the inventory has problems: " + "; ".join(wrong))
-        known_hosts = inventory.known_hosts_of(entries, base)
+        play_hosts = [str(name) for name in task_vars["ansible_play_hosts_all"]]
+        given = inventory.workdir_of_environment()
+        if not is_given():
+            _must_be_right(entries, topology)
         workdir = Workdir(given) if given else Workdir.make()
         workdir.write_ssh(topology, known_hosts)
-        play_hosts = [str(name) for name in task_vars["ansible_play_hosts_all"]]
-        look = plan.Look.of_environment()
+        if is_given():
+            described = inventory.describe(entries, topology)
+            described["ssh"] = inventory.describe_ssh(entries, topology, base)
+            workdir.leave_inventory({**described, "limited_to": play_hosts})
+        order = take()
+        if order.control:
+            workdir = Workdir(workdir.path, Path(order.control))
+            workdir.write_ssh(topology, known_hosts)
+
         wanted = set()
         plans = {}
-        for name in play_hosts:
+        for name in order.names or play_hosts:
             entry = entries[name]
             if inventory.PROXIES in entry.groups:
                 wanted |= {hop.spec for hop in topology.hops.values() if hop.host and hop.host.name == name}
                 continue
             last = topology.last_hop.get(name)
             wanted |= {last.spec} if last else set()
-            plans[name] = plan.make(entry, topology, known_hosts, workdir, look)
+            if not order.proxies_only:
+                plans[name] = plan.make(entry, topology, known_hosts, workdir, order)
         workdir.leave_plans(plans)
         with_password = [name for name, entry in entries.items() if entry.host and entry.host.password]
         answers = opening.open_all(
@@ -75,7 +85,17 @@ class ActionModule(ActionBase):
             wanted=wanted,
             passwords=inventory.passwords(hostvars, with_password),
             known_hosts=known_hosts,
-            keep_seconds=int(os.environ.get("REMOTESTATUS_KEEP", opening.KEEP_SECONDS)),
-            fresh=look.fresh,
+            keep_seconds=order.keep or opening.KEEP_SECONDS,
+            fresh=order.fresh,
         )
+        if not plans:
+            workdir.note_done()
         return {"changed": False, "workdir": str(workdir.path), "proxies": answers}
+
+
+def _must_be_right(entries: Mapping[str, inventory.Entry], topology: Topology) -> None:
+    """Refuse what remotestatus refuses when it has read what we know of the inventory."""
+    wrong = [f"{entry.name}: {name}: {what}" for entry in entries.values() for name, what in entry.problems]
+    wrong += [f"{name}: ansible_ssh_common_args: {what}" for name, what in topology.problems.items()]
+    if wrong:
+        raise AnsibleActionFail("the inventory has problems: " + "; ".join(wrong))

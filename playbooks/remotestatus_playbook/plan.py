@@ -6,13 +6,13 @@ from the round's directory.
 """
 
 import hashlib
-import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from remotestatus_playbook.inventory import PREFIX, Entry
+from remotestatus_playbook.order import Order
 from remotestatus_playbook.paths import Hop, Host, Topology, looking_command
 from remotestatus_playbook.probe_output import Check
 from remotestatus_playbook.workdir import Workdir
@@ -21,38 +21,6 @@ DEFAULT_SECONDS = 45
 """What a remote may cost one round, when neither it nor its groups say (remotestatus_timeout)."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """
-    The first look at a remote in this round, or the second at one that failed.
-
-    The first gets two thirds of the remote's time and the second the rest, so that what fails costs its own timeout
-    once and not twice. `fresh` makes new connections instead of using kept ones.
-    """
-
-    number: int = 1
-    of: int = 1
-    fresh: bool = False
-    keep: int = 0
-
-    @classmethod
-    def of_environment(cls) -> "Look":
-        """The look that remotestatus asks for, or a single one when the playbook runs alone."""
-        number, _, of = os.environ.get("REMOTESTATUS_LOOK", "1/1").partition("/")
-        return cls(
-            int(number),
-            int(of),
-            fresh=os.environ.get("REMOTESTATUS_FRESH") == "1",
-            keep=int(os.environ.get("REMOTESTATUS_KEEP", "0")),
-        )
-
-    def seconds(self, whole: int) -> int:
-        """How many seconds of a remote's whole time this look may take."""
-        if self.of <= 1:
-            return whole
-        return max(5, whole * 2 // 3 if self.number == 1 else whole // (3 * (self.of - 1)))
 
 
 def seconds_of(value: object, default: int) -> int:
@@ -64,7 +32,7 @@ def seconds_of(value: object, default: int) -> int:
     return max(1, sum(int(number) * _UNITS[unit] for number, unit in parts)) if parts else default
 
 
-def make(entry: Entry, topology: Topology, known_hosts: Path, workdir: Workdir, look: Look) -> dict[str, Any]:
+def make(entry: Entry, topology: Topology, known_hosts: Path, workdir: Workdir, order: Order) -> dict[str, Any]:
     """Plan a look at one remote."""
     whole = seconds_of(entry.variables.get(f"{PREFIX}timeout", DEFAULT_SECONDS), DEFAULT_SECONDS)
     checks = entry.variables.get(f"{PREFIX}checks") or []
@@ -72,8 +40,8 @@ def make(entry: Entry, topology: Topology, known_hosts: Path, workdir: Workdir, 
         "connection": entry.connection,
         "command": ["/bin/sh", "-s"] if entry.connection == "local" else [],
         "password": False,
-        "seconds": look.seconds(whole),
-        "look": look.number,
+        "seconds": order.seconds(whole),
+        "look": order.number,
         "checks": [
             asdict(Check(str(check["name"]), str(check["command"]), seconds_of(check.get("timeout", 10), 10)))
             for check in (checks if isinstance(checks, list) else [checks])
@@ -84,13 +52,13 @@ def make(entry: Entry, topology: Topology, known_hosts: Path, workdir: Workdir, 
         last = topology.last_hop.get(entry.name)
         config = workdir.remote_config if last else workdir.ssh_config
         # On a slow link the list of processes takes several round trips; compressed it takes one.
-        options = ["-o", "Compression=yes"] if look.number > 1 else []
-        if look.keep:
+        options = ["-o", "Compression=yes"] if order.number > 1 else []
+        if order.keep:
             kept = workdir.control / _kept_socket(entry.host, last)
             made["kept"] = str(kept)
             # The second look does without: a kept connection may be dead and not know it.
-            if look.number == 1 and not look.fresh:
-                ways = ("ControlMaster=auto", f"ControlPersist={look.keep}", f"ControlPath={kept}")
+            if order.number == 1 and not order.fresh:
+                ways = ("ControlMaster=auto", f"ControlPersist={order.keep}", f"ControlPath={kept}")
                 options = [word for way in ways for word in ("-o", way)]
         made["path"] = [{"name": hop.name, "spec": hop.spec} for hop in (*last.path, last)] if last else []
         made["password"] = entry.host.password
@@ -101,7 +69,7 @@ def make(entry: Entry, topology: Topology, known_hosts: Path, workdir: Workdir, 
             known_hosts=known_hosts,
             options=options,
             # The handshake is most of the way: what is left is one exchange more, and the probe.
-            seconds=max(3, look.seconds(whole) * 3 // 4),
+            seconds=max(3, order.seconds(whole) * 3 // 4),
         )
         made["address"], made["port"] = entry.host.address, entry.host.port
         made["proxy_socket"] = str(workdir.control / last.socket) if last else None

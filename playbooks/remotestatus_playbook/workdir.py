@@ -15,11 +15,11 @@ from urllib.parse import quote as quote_name
 
 from remotestatus_playbook.paths import USER_CONFIGS, Topology, write_config
 
-CONTROL = "REMOTESTATUS_CONTROL"
-"""Environment variable: where sockets of shared connections lie, when they outlive the round."""
-
 COUNTED, REACHED, NOT_REACHED = "counted", "+", "-"
 """How far the looking has come: a file with a letter for each remote that was looked at."""
+
+DONE = "done"
+"""That all answers are there: nobody has to wait for Ansible itself to end."""
 
 FILES = Path(__file__).resolve().parent.parent / "files"
 
@@ -30,12 +30,15 @@ _LONGEST_SOCKET = 104 - 49 - 1 - 17
 
 
 class Workdir:
-    """The private directory at `path`; see `make` for a new one."""
+    """
+    The private directory at `path`; see `make` for a new one.
 
-    def __init__(self, path: Path) -> None:
+    Sockets of shared connections lie in `control`: there, or elsewhere when they outlive the round.
+    """
+
+    def __init__(self, path: Path, control: Path | None = None) -> None:
         self.path = path
-        given = os.environ.get(CONTROL)
-        self.control = Path(given) if given else path
+        self.control = control or path
 
     @classmethod
     def make(cls) -> "Workdir":
@@ -72,9 +75,7 @@ class Workdir:
         """Leave one host's values for a later step, whole or not at all."""
         target = self._file(kind, name)
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        unfinished = target.with_suffix(".part")
-        unfinished.write_text(json.dumps(values))
-        unfinished.rename(target)
+        _write_whole(target, values)
 
     def find(self, kind: str, name: str) -> dict[str, Any] | None:
         """What was left under this name, or None."""
@@ -83,6 +84,10 @@ class Workdir:
         except (FileNotFoundError, ValueError):
             return None
         return found if isinstance(found, dict) else None
+
+    def leave_inventory(self, described: dict[str, Any]) -> None:
+        """Leave what there is to know of the inventory, for whoever started us."""
+        _write_whole(self.path / "inventory.json", described)
 
     def leave_plans(self, plans: dict[str, dict[str, Any]]) -> None:
         """Leave how each remote is looked at."""
@@ -97,6 +102,10 @@ class Workdir:
         """Count one more remote that was looked at: a letter each, so that nobody has to read a half-written number."""
         with (self.path / COUNTED).open("a") as file:
             file.write(REACHED if reached else NOT_REACHED)
+
+    def note_done(self) -> None:
+        """Note that all answers of this look are there."""
+        (self.path / DONE).touch()
 
     def output(self, name: str) -> Path:
         """Where the raw output of one host's probe goes while it runs (`.out` and `.err`)."""
@@ -131,6 +140,12 @@ class Workdir:
 
     def _file(self, kind: str, name: str) -> Path:
         return self.path / kind / (quote_name(name, safe="") + ".json")
+
+
+def _write_whole(path: Path, values: dict[str, Any]) -> None:
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(values))
+    unfinished.rename(path)
 
 
 def make_private_directory() -> Path:

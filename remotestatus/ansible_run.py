@@ -1,0 +1,52 @@
+"""
+Runs one `ansible-playbook` through ansible-runner, beside whatever else we do.
+
+Takes what ansible-runner takes; tells what was printed, and how it ended. ansible-runner sits in a thread of its own,
+so that the run can be talked to through files while it goes on.
+"""
+
+import re
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+import ansible_runner
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class AnsibleRun:
+    """One run, from its start on. Whoever starts it sees to it that it ends."""
+
+    def __init__(self, **arguments: Any) -> None:
+        self._printed: list[str] = []
+        self.in_task = False
+        """Whether all is known that Ansible printed before its first task."""
+        # A daemon's thread would be cut off in the middle; this one ends with Ansible.
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ansible-runner")
+        self._runner = self._pool.submit(
+            ansible_runner.run, **arguments, quiet=True, event_handler=self._note, rotate_artifacts=0
+        )
+        self._pool.shutdown(wait=False)
+
+    def has_ended(self, within: float) -> bool:
+        """Whether it has ended, or does so within these seconds."""
+        wait([self._runner], within)
+        return self._runner.done()
+
+    @property
+    def output(self) -> str:
+        """What was printed so far, without colours."""
+        return _ANSI.sub("", "\n".join(self._printed))
+
+    @property
+    def code(self) -> int:
+        """The exit code, once it has ended. Raises what ansible-runner raised."""
+        code = self._runner.result().rc
+        return code if code is not None else -1
+
+    def _note(self, event: dict[str, Any]) -> bool:
+        kind, printed = str(event.get("event")), event.get("stdout", "")
+        self.in_task = self.in_task or kind == "playbook_on_task_start"
+        if printed or kind == "verbose":  # a verbose event is a line outside of any other, and may be empty
+            self._printed.append(printed)
+        return False
