@@ -15,6 +15,7 @@ from remotestatus.inventory import Inventory
 from remotestatus.judge import State, Subject
 from remotestatus.looking import choose_forks, choose_forks_again, look_again, suspect_ourselves
 from remotestatus.playbook import Playbooks, Progress
+from remotestatus.playbook.places import end_kept_connections
 from remotestatus.reading import Reading, read_proxy, read_remote
 from remotestatus.remote import Fleet
 
@@ -57,7 +58,7 @@ def look_at(
     if keep_seconds:
         playbooks.keep_connections(inventory.database)
     else:
-        playbooks.end_kept_connections(inventory.database)
+        end_kept_connections(inventory.database)
     deadline = time.monotonic() + max(settings.every, SHORTEST_ROUND).total_seconds()
     forks = choose_forks(settings.forks, len(remotes))
     most = max((remote.settings.attempts for remote in remotes), default=1)

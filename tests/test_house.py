@@ -31,7 +31,7 @@ CORE = words(
 
 EDGES = {
     "inventory": ("inventory",),
-    "playbook": ("playbook", "ansible_run", "inventory_problems"),
+    "playbook": ("playbook", "playbook.run", "playbook.problems", "playbook.offspring", "playbook.places"),
     "host keys": ("host_keys",),
     "lock": ("lock",),
     "history": ("history", "schema", "outbox", "gathering"),
@@ -63,7 +63,7 @@ PURE_LIBRARIES = words(
 """All that the core may import from outside: what neither reads nor writes anything."""
 
 SPEAKERS = {
-    "ansible_runner": {"ansible_run"},
+    "ansible_runner": {"playbook.run"},
     "apprise": {"deliver"},
     "jinja2": {"pages"},
     "sqlite3": {"history", "outbox", "doctor.files"},

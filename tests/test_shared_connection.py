@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from remotestatus.playbook import kept_folders
+from remotestatus.playbook.places import kept_folders
 from remotestatus.status import Cause, Status
 from tests.lab import Command, Lab, Proxy, Remote
 from tests.rounds import await_that, run_round

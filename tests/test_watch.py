@@ -70,8 +70,8 @@ class Watch:
         ]
 
     def is_looking(self) -> bool:
-        """Whether it is in the middle of a round: the file of whom to look at is written."""
-        return any(self.private.glob("rs-*/limit-1"))
+        """Whether it is in the middle of a round: its order is given."""
+        return any(self.private.glob("rs-*/order-1.json"))
 
     def end(self, number: signal.Signals) -> int:
         """Send it a signal and wait for its end."""

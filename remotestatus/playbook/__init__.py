@@ -6,17 +6,13 @@ do, the round's directory is removed and no process of theirs outlives it. The r
 that each remote's probe left whole, never events, which ansible-runner may drop or cut.
 """
 
-import ctypes
-import hashlib
 import json
 import locale
 import os
 import shlex
 import shutil
 import stat
-import subprocess
 import sysconfig
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -26,18 +22,14 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
-import psutil
-
-from remotestatus.ansible_run import AnsibleRun
 from remotestatus.diagnosis import one_line
 from remotestatus.errors import ConfigurationError, Problem, RoundError
-from remotestatus.inventory_problems import problems_in
+from remotestatus.playbook.offspring import Offspring
+from remotestatus.playbook.places import make_kept_folder, make_private_directory
+from remotestatus.playbook.problems import problems_in
+from remotestatus.playbook.run import AnsibleRun
 from remotestatus.shipped import playbooks as playbooks_folder
 
-_LONGEST_PARENT = 104 - 40 - 1 - 17 - len("/remotestatus-12345678")
-"""What a socket's longest path (104 bytes) leaves for the folder our private directory is made in."""
-
-_PR_SET_CHILD_SUBREAPER = 36
 _ROUND_TRIP = 0.01
 _LONGEST_DELAY = 2.0
 """Between what Ansible writes into a file and what it prints before, in seconds."""
@@ -113,19 +105,13 @@ class Playbooks:
 
     def __init__(self, source: AnsibleSource) -> None:
         self.source = source
-        self.control: Path | None = None
         self.runs = 0
-        self.not_ours: set[int] = set()
         self._run: AnsibleRun | None = None
         self._is_waiting = False
-        try:
-            self.workdir = _make_private_directory()
-        except OSError as error:
-            raise RoundError(f"no private directory could be made: {error.strerror}; is TMPDIR writable?") from error
+        self.workdir = make_private_directory()
+        self.offspring = Offspring(self.workdir)
 
     def __enter__(self) -> Self:
-        _adopt_orphans()
-        self.not_ours = {process.pid for process in psutil.Process().children(recursive=True)}
         return self
 
     def __exit__(
@@ -133,8 +119,8 @@ class Playbooks:
     ) -> None:
         with suppress(RoundError):
             self._end_run()
-        if self.control is None:
-            self._end_connections()
+        if self.offspring.control is None:
+            self.offspring.end()
         shutil.rmtree(self.workdir, ignore_errors=True)
 
     @property
@@ -144,25 +130,7 @@ class Playbooks:
 
     def keep_connections(self, database: Path) -> None:
         """Let SSH connections outlive the round, in a private directory that belongs to this history."""
-        for folder in kept_folders(database):
-            with suppress(OSError):
-                folder.mkdir(mode=0o700, exist_ok=True)
-                if _is_private(folder):
-                    self.control = folder
-                    return
-        raise RoundError("no private directory for kept connections could be made; unset remotestatus_keep_connections")
-
-    def end_kept_connections(self, database: Path) -> None:
-        """End what earlier rounds kept, now that connections are no longer to be kept."""
-        for folder in kept_folders(database):
-            with suppress(OSError, subprocess.TimeoutExpired):
-                if not _is_private(folder):
-                    continue
-                for path in folder.iterdir():
-                    if path.is_socket():
-                        command = ["ssh", "-F", "none", "-S", str(path), "-O", "exit", "any"]
-                        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
-                shutil.rmtree(folder)
+        self.offspring.control = make_kept_folder(database)
 
     def describe_inventory(self) -> dict[str, Any]:
         """
@@ -242,7 +210,7 @@ class Playbooks:
                 "of": of,
                 "fresh": fresh,
                 "keep": keep_seconds,
-                "control": None if self.control is None else str(self.control),
+                "control": None if self.offspring.control is None else str(self.offspring.control),
             }
         )
         trouble = None
@@ -293,14 +261,14 @@ class Playbooks:
             return
         try:
             while not run.has_ended(0):
-                self._kill_leftovers()
+                self.offspring.kill_all_but_connections()
                 run.has_ended(_ROUND_TRIP)
             _ = run.code
         except Exception as error:
             raise RoundError(f"Ansible could not be run: {one_line(error)}; `remotestatus doctor` says more") from error
         finally:
-            self._kill_leftovers()
-            self._collect()
+            self.offspring.kill_all_but_connections()
+            self.offspring.collect()
             shutil.rmtree(self._private, ignore_errors=True)
 
     @property
@@ -348,41 +316,6 @@ class Playbooks:
                 return candidate
         return None
 
-    def _kill_leftovers(self) -> None:
-        """Kill what Ansible started, except the shared connections, which outlive a single look."""
-        for process in self._descendants():
-            with suppress(psutil.Error):
-                if not _is_shared_connection(process, self.workdir, self.control):
-                    process.kill()
-
-    def _end_connections(self) -> None:
-        """End the shared connections."""
-        processes = self._descendants()
-        for process in processes:
-            with suppress(psutil.Error):
-                process.terminate()
-        for process in psutil.wait_procs(processes, timeout=2)[1]:
-            with suppress(psutil.Error):
-                process.kill()
-        self._collect()
-
-    def _collect(self) -> None:
-        """Collect all that has ended, so that no zombies stay. While Ansible runs, that is up to ansible-runner."""
-        for process in self._descendants(ended=True):
-            with suppress(OSError):
-                os.waitpid(process.pid, os.WNOHANG)
-
-    def _descendants(self, *, ended: bool = False) -> list[psutil.Process]:
-        """All processes that came of this round and still run, or those that have ended and were not collected."""
-        found, not_ours = [], set(self.not_ours)
-        for process in psutil.Process().children(recursive=True):  # parents come before their children
-            with suppress(psutil.Error):
-                if process.pid in not_ours or process.ppid() in not_ours:
-                    not_ours.add(process.pid)
-                elif (process.status() == psutil.STATUS_ZOMBIE) is ended:
-                    found.append(process)
-        return found
-
 
 def _must_exist(source: AnsibleSource) -> None:
     missing = [path for path in source.paths if not path.exists()]
@@ -396,36 +329,6 @@ def _must_exist(source: AnsibleSource) -> None:
             raise ConfigurationError(f"the inventory {path} is an empty folder; make one with `remotestatus init`")
 
 
-def _is_shared_connection(process: psutil.Process, workdir: Path, control: Path | None) -> bool:
-    # One that `ssh` put in the background by itself is renamed: "ssh: /path/of/its/socket [mux]".
-    words = process.cmdline()
-    line = " ".join(words)
-    if "-W" in words and str(workdir) in line and (control is not None or "REMOTESTATUS_OPENING" in process.environ()):
-        # What carries a kept connection past its proxy, or the connection to a proxy past the one before it, is
-        # nobody's child by now; it ends with what it carries.
-        return True
-    return ("ControlMaster=yes" in line or "[mux]" in line) and any(
-        str(place) in line for place in (workdir, control) if place
-    )
-
-
-def _adopt_orphans() -> None:
-    """Become the parent of whatever Ansible's processes leave behind (Linux: prctl(2)), so that it can be ended."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def kept_folders(database: Path) -> list[Path]:
-    """Where the sockets of connections that outlive a round may lie: the first that can be made is taken."""
-    name = "remotestatus-" + hashlib.sha256(str(database).encode()).hexdigest()[:8]
-    return [Path(parent) / name for parent in _short_parents()]
-
-
-def _is_private(folder: Path) -> bool:
-    found = folder.lstat()
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
-
-
 def _locale_is_utf8() -> bool:
     """Whether Ansible would start here: it refuses a locale that is not UTF-8, or that is not installed."""
     before = locale.setlocale(locale.LC_ALL)
@@ -436,19 +339,6 @@ def _locale_is_utf8() -> bool:
         return False
     finally:
         locale.setlocale(locale.LC_ALL, before)
-
-
-def _short_parents() -> list[str]:
-    candidates = (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp")  # noqa: S108
-    return [
-        parent
-        for parent in candidates
-        if parent and len(os.fsencode(parent)) <= _LONGEST_PARENT and os.access(parent, os.W_OK)
-    ]
-
-
-def _make_private_directory() -> Path:
-    return Path(tempfile.mkdtemp(prefix="rs-", dir=next(iter(_short_parents()), None)))
 
 
 def _first_error(output: str) -> str:
