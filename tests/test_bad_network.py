@@ -27,11 +27,11 @@ def fleet(link: BadLink, folder: Path, where: str) -> Iterator[Lab]:
 
 @pytest.mark.parametrize("where", ["checker", "tunnels"])
 def test_a_remote_that_answers_late_is_up(where: str, remotestatus: Command, tmp_path: Path) -> None:
-    """800 ms for each round trip: the first look waits long enough, and says how long it took."""
-    with BadLink(delay=0.4) as link, fleet(link, tmp_path, where) as lab:
+    """800 ms each way: the first look waits long enough, and says how long it took."""
+    with BadLink(delay=0.8) as link, fleet(link, tmp_path, where) as lab:
         found = run_round(lab, remotestatus, lab.write_inventory())
         assert found.causes == dict.fromkeys(NAMES)
-        assert all((found.readings[name].connect_ms or 0) > 5000 for name in NAMES)
+        assert all((found.readings[name].connect_ms or 0) > 15000 for name in NAMES)
         assert [lab.remotes[name].logins() for name in NAMES] == [1] * REMOTES
 
 

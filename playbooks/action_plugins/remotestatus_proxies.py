@@ -10,7 +10,7 @@ closed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,31 +66,36 @@ class ActionModule(ActionBase):
             workdir = Workdir(workdir.path, Path(order.control))
             workdir.write_ssh(topology, known_hosts)
 
-        wanted = set()
-        plans = {}
-        for name in order.names or play_hosts:
-            entry = entries[name]
-            if inventory.PROXIES in entry.groups:
-                wanted |= {hop.spec for hop in topology.hops.values() if hop.host and hop.host.name == name}
-                continue
-            last = topology.last_hop.get(name)
-            wanted |= {last.spec} if last else set()
-            if not order.proxies_only:
-                plans[name] = plan.make(entry, topology, known_hosts, workdir, order)
-        workdir.leave_plans(plans)
+        names = order.names or play_hosts
         with_password = [name for name, entry in entries.items() if entry.host and entry.host.password]
         answers = opening.open_all(
             topology,
             workdir,
-            wanted=wanted,
+            wanted=_on_the_way(names, entries, topology),
             passwords=inventory.passwords(hostvars, with_password),
             known_hosts=known_hosts,
             keep_seconds=order.keep or opening.KEEP_SECONDS,
             fresh=order.fresh,
         )
+        plans = {}
+        if not order.proxies_only:
+            remotes = [entries[name] for name in names if inventory.PROXIES not in entries[name].groups]
+            plans = {one.name: plan.make(one, topology, known_hosts, workdir, order, answers) for one in remotes}
+        workdir.leave_plans(plans)
         if not plans:
             workdir.note_done()
         return {"changed": False, "workdir": str(workdir.path), "proxies": answers}
+
+
+def _on_the_way(names: Iterable[str], entries: Mapping[str, inventory.Entry], topology: Topology) -> set[str]:
+    """The proxies that these hosts are reached through, and those that are among them, by alias."""
+    found = set()
+    for name in names:
+        if inventory.PROXIES in entries[name].groups:
+            found |= {hop.spec for hop in topology.hops.values() if hop.host and hop.host.name == name}
+        elif last := topology.last_hop.get(name):
+            found.add(last.spec)
+    return found
 
 
 def _must_be_right(entries: Mapping[str, inventory.Entry], topology: Topology) -> None:

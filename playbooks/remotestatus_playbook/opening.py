@@ -41,7 +41,8 @@ def open_all(
     Open the connections to the hops whose spec is in `wanted`, and to those before them; return an answer for each.
 
     `passwords` gives, by inventory name, how to learn a proxy's password. An attempt may take `seconds`. With `fresh`
-    a connection that is still open is replaced.
+    a connection that is still open is replaced. An answer's `took_ms` says how long the way there took, also when the
+    connection was open already.
     """
     needed = {hop.spec for hop in topology.in_order() if hop.spec in wanted}
     needed |= {before.spec for hop in topology.in_order() if hop.spec in needed for before in hop.path}
@@ -94,7 +95,7 @@ def _open(
     if is_open(socket):
         if not fresh:
             _shorten(log)
-            return {"outcome": "answered", "connect_ms": None, "kept": True}
+            return {"outcome": "answered", "connect_ms": None, "kept": True, "took_ms": _when_opened(socket)}
         end(socket)
     log.unlink(missing_ok=True)
     said = workdir.path / f"proxy-{hop.socket}.err"
@@ -128,7 +129,8 @@ def _open(
                 secret.forget()
     taken = round((time.monotonic() - started) * 1000)
     if code == 0:
-        return {"outcome": "answered", "connect_ms": taken}
+        _took(socket).write_text(str(taken))
+        return {"outcome": "answered", "connect_ms": taken, "took_ms": taken}
     lines = [line for line in _text_of(log).splitlines(keepends=True) if not line.startswith("debug")]
     text = (_text_of(said) + "".join(lines))[:8000]
     return {"outcome": "timed-out" if code in (124, 137) else "ssh-failed", "stderr": text, "exit": code}
@@ -137,6 +139,18 @@ def _open(
 def is_open(socket: Path) -> bool:
     """Whether the shared connection behind this socket still stands, as far as its own end knows."""
     return socket.exists() and _run(["ssh", "-F", "none", "-S", str(socket), "-O", "check", "x"], 10) == 0
+
+
+def _took(socket: Path) -> Path:
+    """Where it stands how long it took to open this connection, for those who use it later."""
+    return socket.with_suffix(".took")
+
+
+def _when_opened(socket: Path) -> int:
+    try:
+        return int(_took(socket).read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
 
 
 def log_of(socket: Path) -> Path:
