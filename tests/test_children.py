@@ -44,6 +44,16 @@ def test_a_program_reads_prints_and_ends(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("given", "seen"), [("/var/tmp", "/var/tmp"), ("", "/tmp")])
+def test_a_program_finds_the_tmpdir_that_remotestatus_was_started_with(
+    given: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ansible has one that goes with the round; a check of this machine may keep something in its own."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "round"))
+    monkeypatch.setenv("REMOTESTATUS_TMPDIR", given)
+    assert only(child(tmp_path, "echo $TMPDIR $REMOTESTATUS_TMPDIR")).out.read_text() == f"{seen}\n"
+
+
 def test_no_more_run_at_once_than_were_asked_for(tmp_path: Path) -> None:
     """Each counts who runs beside it; all of them run, and the first to end comes first."""
     (tmp_path / "now").mkdir()

@@ -5,6 +5,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -127,7 +128,7 @@ def test_it_only_reads(tmp_path: Path, remotestatus: Command) -> None:
     for arguments in ((), ("a",), ("a", "--why"), ("--json",), ("--nagios",)):
         assert remotestatus("status", *arguments, "--database", database).returncode == 2
     assert database.read_bytes() == before
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
 
 

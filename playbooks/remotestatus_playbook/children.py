@@ -20,6 +20,9 @@ from pathlib import Path
 _TIME_UP = (124, 128 + signal.SIGKILL, -signal.SIGKILL)
 """How timeout(1) ends when it had to end a program, by request or by force."""
 
+TMPDIR = "REMOTESTATUS_TMPDIR"
+"""Environment variable: TMPDIR as it was before remotestatus gave Ansible one of the round's own."""
+
 _ROUND_TRIP = 0.005
 """How often the programs are asked whether they have ended, in seconds."""
 
@@ -54,6 +57,8 @@ class Child:
     def start(self) -> None:
         """Start it, in a session of its own: it can ask nobody at a terminal, and ends with all its children."""
         environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+        if TMPDIR in environment:
+            environment["TMPDIR"] = environment.pop(TMPDIR) or "/tmp"  # noqa: S108
         if self.password is not None and self.askpass is not None:
             self._secret = Secret(self.password(), self.output.with_name(f"{self.output.name}.secret"))
             environment |= self._secret.environment(self.askpass)

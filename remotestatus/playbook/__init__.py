@@ -1,9 +1,10 @@
 """
-Runs our playbooks through ansible-runner, each in the round's own private directory.
+Runs the playbook through ansible-runner, in the round's own private directory.
 
-Takes where the inventory is and what to run; returns what the playbooks left there. Whatever Ansible or its children
-do, the round's directory is removed and no process of theirs outlives it. The rule worth knowing: results are files
-that each remote's probe left whole, never events, which ansible-runner may drop or cut.
+Takes where the inventory is and at whom to look; returns what the playbook left there. One run of Ansible reads the
+inventory and then waits for its order, so that nothing is connected to before all of it was found to be right. Whatever
+Ansible or its children do, the round's directory is removed and no process of theirs outlives it. The rule worth
+knowing: results are files that were left whole, never events, which ansible-runner may drop or cut.
 """
 
 import json
@@ -71,7 +72,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one run over the remotes brought: an answer per proxy and remote, and what went wrong with the run."""
+    """What one look brought: an answer per proxy and remote, and what went wrong with the looking itself."""
 
     proxies: Mapping[str, Answer] = field(default_factory=dict)
     remotes: Mapping[str, Answer] = field(default_factory=dict)
@@ -101,7 +102,7 @@ class _Answers(Mapping[str, Answer]):
 
 
 class Playbooks:
-    """The round's private directory, and the playbooks that run in it. Use it in a `with`."""
+    """The round's private directory, and the runs of the playbook in it, one after the other. Use it in a `with`."""
 
     def __init__(self, source: AnsibleSource) -> None:
         self.source = source
@@ -288,6 +289,9 @@ class Playbooks:
             "REMOTESTATUS_WORKDIR": str(self.workdir),
             "REMOTESTATUS_ORDER": str(self._order_file),
             "REMOTESTATUS_ROOT": str(os.getpid()),
+            # What Ansible leaves there when it is killed goes with the round.
+            "TMPDIR": str(self.workdir),
+            "REMOTESTATUS_TMPDIR": os.environ.get("TMPDIR", ""),
             "ANSIBLE_LOCAL_TEMP": str(self.workdir / "tmp"),
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.workdir / "cp"),
             "ANSIBLE_HOST_KEY_CHECKING": "True",

@@ -22,11 +22,11 @@ class AnsibleRun:
         self.in_task = False
         """Whether all is known that Ansible printed before its first task."""
         # A daemon's thread would be cut off in the middle; this one ends with Ansible.
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ansible-runner")
-        self._runner = self._pool.submit(
+        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ansible-runner")
+        self._runner = pool.submit(
             ansible_runner.run, **arguments, quiet=True, event_handler=self._note, rotate_artifacts=0
         )
-        self._pool.shutdown(wait=False)
+        pool.shutdown(wait=False)
 
     def has_ended(self, within: float) -> bool:
         """Whether it has ended, or does so within these seconds."""
