@@ -27,11 +27,11 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import apprise
 from apprise.manager_plugins import NotificationManager
 
-from remotestatus.diagnosis import one_line
 from remotestatus.errors import ConfigurationError, Problem
 from remotestatus.notice import Audience
 from remotestatus.remote import Fleet
 from remotestatus.settings import Destination as Entry
+from remotestatus.text import one_line
 from remotestatus.wording import Message, Tone, Waiting, combine, write_test
 
 DEADLINE = 60.0

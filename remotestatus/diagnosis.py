@@ -13,12 +13,10 @@ from typing import Any
 
 from remotestatus.remote import Proxy, Remote
 from remotestatus.status import Cause
+from remotestatus.text import one_line
 
 PROXY_LOST = "remotestatus: the shared connection to the proxy is gone"
 """What the generated SSH configuration prints when a remote's jump finds no open connection to its proxy."""
-
-_EVIDENCE = 300
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +27,6 @@ class Trouble:
     message: str
     hint: str = ""
     detail: str = ""
-
-
-def one_line(text: object, limit: int = _EVIDENCE) -> str:
-    """Fold any text to one line without control or direction-changing characters, at most `limit` characters long."""
-    cleaned = " ".join(_CONTROL.sub(" ", str(text)[: limit * 20]).split())
-    return cleaned if len(cleaned) <= limit else cleaned[: limit - 1].rstrip() + "…"
 
 
 _TEXTS: tuple[tuple[Cause | None, re.Pattern[str]], ...] = tuple(

@@ -15,12 +15,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from remotestatus.diagnosis import one_line
 from remotestatus.history import History, read_time, write_time
 from remotestatus.judge import Kind, Subject
 from remotestatus.maintenance import CommandWindow
 from remotestatus.notice import Acknowledgement, Decision, FailingDestination, Gist, Memory, Plan, Told
 from remotestatus.remote import Fleet
+from remotestatus.text import one_line
 from remotestatus.wording import Message, Tone, Waiting, write
 
 BACKOFF_FIRST = timedelta(minutes=1)

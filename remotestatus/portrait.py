@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from remotestatus.diagnosis import Trouble, one_line
+from remotestatus.diagnosis import Trouble
 from remotestatus.drawings import Chart, draw_chart
 from remotestatus.duration import say_duration
 from remotestatus.facts import Facts
@@ -23,6 +23,7 @@ from remotestatus.processes import Process, ProcessResult
 from remotestatus.reading import Reading
 from remotestatus.remote import Proxy, Remote
 from remotestatus.status import Status
+from remotestatus.text import one_line
 from remotestatus.uptime import DayShare, Uptime, uptime
 
 SPANS = {"1d": 1, "7d": 7, "30d": 30, "90d": 90}

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from remotestatus.diagnosis import Trouble, diagnose, explain, one_line
+from remotestatus.diagnosis import Trouble, diagnose, explain
 from remotestatus.facts import Facts, read_facts
 from remotestatus.limits import Finding, examine_checks, examine_limits
 from remotestatus.processes import Process, ProcessResult, ProcessRule, match, words_of
 from remotestatus.remote import Proxy, Remote
 from remotestatus.settings import ProcessSpec
 from remotestatus.status import Cause, Status
+from remotestatus.text import one_line
 
 
 @dataclass(frozen=True, slots=True)

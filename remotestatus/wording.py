@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from html import escape
 
-from remotestatus.diagnosis import one_line
 from remotestatus.duration import say_duration
 from remotestatus.judge import Kind, Subject
 from remotestatus.notice import FailingDestination, Gist, Letter, Line, say_moment
 from remotestatus.remote import Fleet, Remote
 from remotestatus.settings import FleetSettings
 from remotestatus.status import Status
+from remotestatus.text import one_line
 
 GROUP = 4
 """So many remotes behind one proxy with the same cause are one line."""

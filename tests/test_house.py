@@ -40,8 +40,8 @@ EDGES = {
 }
 """Each does its own I/O and knows of no other."""
 
-GROUND = frozenset({"errors", "shipped"})
-"""What everybody may use: the errors that reach a person, and where the shipped folders are."""
+GROUND = frozenset({"errors", "shipped", "text"})
+"""What everybody may use: errors that reach a person, where the shipped folders are, text that is safe to show."""
 
 TOP = frozenset({"round", "looks", "sending", "trusting", "doctor"})
 """Puts core and edges together: a round, and what is done beside it. A name without a dot stands for its folder too."""

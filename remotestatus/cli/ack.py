@@ -7,13 +7,13 @@ import click
 from remotestatus import outbox
 from remotestatus.cli.moments import read_end, say_local
 from remotestatus.cli.options import now, open_inventory, with_inventory
-from remotestatus.diagnosis import one_line
 from remotestatus.errors import ConfigurationError, RoundError
 from remotestatus.history import History
 from remotestatus.judge import State, Subject
 from remotestatus.notice import Acknowledgement
 from remotestatus.playbook import AnsibleSource
 from remotestatus.status import Status
+from remotestatus.text import one_line
 
 
 @click.command("ack")

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from remotestatus.cli.screen import Part, Screen
 from remotestatus.cli.summary import list_names, say_percent, trouble_lines
-from remotestatus.diagnosis import one_line
 from remotestatus.duration import say_duration
 from remotestatus.formats.status_json import write_status
 from remotestatus.incidents import Incident
@@ -25,6 +24,7 @@ from remotestatus.outbox import KeptDecision, SentMessage
 from remotestatus.portrait import Portrait, ProcessLine, SeenProcess
 from remotestatus.problems import ProxyLine
 from remotestatus.report import Report, write_time
+from remotestatus.text import one_line
 
 INCIDENTS_SHOWN = 10
 SEEN_SHOWN = 5

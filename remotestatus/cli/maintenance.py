@@ -8,12 +8,12 @@ import click
 from remotestatus import outbox
 from remotestatus.cli.moments import read_end, read_moment, say_local
 from remotestatus.cli.options import now, open_inventory, with_inventory
-from remotestatus.diagnosis import one_line
 from remotestatus.errors import ConfigurationError
 from remotestatus.history import History
 from remotestatus.maintenance import EVERYTHING, CommandWindow, open_now, window_of_remote
 from remotestatus.playbook import AnsibleSource
 from remotestatus.remote import Fleet
+from remotestatus.text import one_line
 
 
 @click.command("maintenance")

@@ -15,7 +15,7 @@ from remotestatus.cli.by_hand import find_remote
 from remotestatus.cli.options import now, remote_argument, with_inventory
 from remotestatus.cli.screen import Column, Part, Screen, make_console, print_lines, screen_of
 from remotestatus.cli.summary import trouble_lines
-from remotestatus.diagnosis import Trouble, one_line
+from remotestatus.diagnosis import Trouble
 from remotestatus.duration import say_duration
 from remotestatus.errors import RoundError
 from remotestatus.inventory import read_inventory
@@ -24,6 +24,7 @@ from remotestatus.portrait import say_size
 from remotestatus.processes import Process, ProcessResult, ProcessRule, match, words_of
 from remotestatus.reading import Reading, processes_of, read_proxy, read_remote, rule_of
 from remotestatus.remote import Fleet, Remote
+from remotestatus.text import one_line
 
 _LONGEST_LINE = 2000
 """Characters of a command line that are shown; --json has all of them."""

@@ -18,12 +18,13 @@ from remotestatus.cli.by_hand import find_remote, must_be_ssh, note, say_before_
 from remotestatus.cli.options import open_inventory, remote_argument, with_inventory
 from remotestatus.cli.screen import make_console, print_lines, screen_of
 from remotestatus.cli.summary import trouble_lines
-from remotestatus.diagnosis import diagnose, one_line
+from remotestatus.diagnosis import diagnose
 from remotestatus.errors import ConfigurationError, RoundError
 from remotestatus.host_keys import without_debugging
 from remotestatus.inventory import Inventory
 from remotestatus.playbook import AnsibleSource
 from remotestatus.remote import Fleet, Proxy, Remote
+from remotestatus.text import one_line
 
 _LOOPBACK = "127.0.0.1"
 _READY = "debug1: Entering interactive session"

@@ -24,7 +24,6 @@ from remotestatus.cli.run import say_troubles
 from remotestatus.cli.screen import Screen, make_console
 from remotestatus.cli.stop import Stop, stop_on_signal
 from remotestatus.cli.summary import problem_head, problems_lines, table_lines, verdict_lines
-from remotestatus.diagnosis import one_line
 from remotestatus.duration import parse_duration, say_duration
 from remotestatus.errors import RemotestatusError, RoundGivenUp
 from remotestatus.history import write_time
@@ -32,6 +31,7 @@ from remotestatus.playbook import AnsibleSource, Progress
 from remotestatus.report import Report
 from remotestatus.round import Finished, Order, run_round
 from remotestatus.settings import FleetSettings
+from remotestatus.text import one_line
 
 FIRST_RETRY = timedelta(minutes=1)
 """When nothing is known yet of how often to look, because no inventory could be read: until then."""

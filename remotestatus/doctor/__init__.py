@@ -8,12 +8,12 @@ a check that itself fails is a Result too, and what hangs on something broken is
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from remotestatus.diagnosis import one_line
 from remotestatus.doctor import files, machine, messages, rounds, way
 from remotestatus.doctor.patient import Patient, read_patient
 from remotestatus.doctor.result import Check, Mark, Result, skipped, warning
 from remotestatus.errors import RemotestatusError, RoundError
 from remotestatus.playbook import AnsibleSource, Playbooks
+from remotestatus.text import one_line
 
 __all__ = ["Mark", "Result", "examine"]
 

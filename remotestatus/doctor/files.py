@@ -12,12 +12,12 @@ from pathlib import Path
 
 import psutil
 
-from remotestatus.diagnosis import one_line
 from remotestatus.doctor.result import Result, fine, warning, wrong
 from remotestatus.errors import RoundError
 from remotestatus.history import History
 from remotestatus.inventory import Inventory
 from remotestatus.swap import examine_site
+from remotestatus.text import one_line
 
 _LEAST_BYTES = 50_000_000
 _FEW_BYTES = 500_000_000

@@ -19,8 +19,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from remotestatus import __version__
-from remotestatus.diagnosis import one_line
 from remotestatus.doctor.result import Result, fine, skipped, warning, wrong
+from remotestatus.text import one_line
 
 OLDEST_SSH = (8, 4)
 """The first OpenSSH that can be told to take a password from a program (SSH_ASKPASS_REQUIRE)."""

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from remotestatus import deliver, outbox
-from remotestatus.diagnosis import one_line
 from remotestatus.doctor.result import Result, fine, warning, wrong
 from remotestatus.duration import say_duration
 from remotestatus.errors import ConfigurationError, RoundError
 from remotestatus.history import History
 from remotestatus.inventory import Inventory
+from remotestatus.text import one_line
 
 
 def check_destinations(inventory: Inventory) -> Iterator[Result]:

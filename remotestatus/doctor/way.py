@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from remotestatus.diagnosis import one_line
 from remotestatus.doctor.machine import run
 from remotestatus.doctor.patient import Patient
 from remotestatus.doctor.result import Result, fine, skipped, warning, wrong
 from remotestatus.inventory import PROXIES, Inventory
 from remotestatus.known_hosts import is_known, read_line
 from remotestatus.reading import read_proxy
+from remotestatus.text import one_line
 
 _LONGEST_SOCKET = 104
 """Bytes of a socket's path that every system takes; ssh appends 17 while it makes one, and %C has 40."""

@@ -23,13 +23,13 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
-from remotestatus.diagnosis import one_line
 from remotestatus.errors import ConfigurationError, Problem, RoundError
 from remotestatus.playbook.offspring import Offspring
 from remotestatus.playbook.places import make_kept_folder, make_private_directory
 from remotestatus.playbook.problems import problems_in
 from remotestatus.playbook.run import AnsibleRun
 from remotestatus.shipped import playbooks as playbooks_folder
+from remotestatus.text import one_line
 
 _ROUND_TRIP = 0.01
 _LONGEST_DELAY = 2.0

@@ -9,8 +9,8 @@ import os
 import re
 from collections.abc import Sequence
 
-from remotestatus.diagnosis import one_line
 from remotestatus.errors import Problem, with_vault_cure
+from remotestatus.text import one_line
 
 _FATAL_WARNINGS = re.compile(
     r"skipping unexpected key|skipping key|not a valid group|invalid section|found both group and host", re.IGNORECASE
