@@ -9,6 +9,7 @@ import hashlib
 import re
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -31,13 +32,31 @@ _LOGO_LIMIT = 2_000_000
 _CODE = re.compile(r"`([^`]+)`")
 
 
+class Templates:
+    """The shipped templates, and those in a folder of somebody's own that stand in for them by name."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self.folders = (*([folder] if folder else []), report_templates())
+        self.environment = _environment(self.folders)
+
+    def load(self) -> None:
+        """Compile them all, where there is time for it; what is wrong with one is said when it is rendered."""
+        with suppress(TemplateError, OSError, UnicodeDecodeError):
+            for name in self.environment.list_templates(extensions=["j2"]):
+                self.environment.get_template(name)
+
+
 def render_pages(
-    report: Report, templates: Path | None = None, logo: Path | None = None
+    report: Report, templates: Templates | None = None, logo: Path | None = None
 ) -> tuple[dict[str, bytes], tuple[str, ...]]:
     """Render all pages; also return sentences about what had to be left out. RoundError for a broken template."""
-    folders = [*([templates] if templates else []), report_templates()]
-    if templates and not templates.is_dir():
-        raise RoundError(f"the templates' folder {templates} does not exist; correct --templates or leave it out")
+    templates = templates or Templates()
+    folders = templates.folders
+    if templates.folder and not templates.folder.is_dir():
+        raise RoundError(
+            f"the templates' folder {templates.folder} does not exist; correct --templates or leave it out"
+        )
     files = _assets(folders)
     notes: list[str] = []
     shown_logo = None
@@ -46,8 +65,7 @@ def render_pages(
             shown_logo = _take_logo(logo, files)
         except (OSError, ValueError) as error:
             notes.append(f"the logo {logo} was left out: {error}")
-    environment = _environment(folders)
-    page = _Renderer(environment, folders)
+    page = _Renderer(templates.environment, folders)
     shared: dict[str, Any] = {"report": report, "logo": shown_logo, "icon": report.worst}
     if report.accent:
         files["assets/accent.css"] = page("accent.css.j2", shared)

@@ -19,14 +19,16 @@ from remotestatus.formats.badges import (
 from remotestatus.formats.feed import write_feed
 from remotestatus.formats.metrics import write_metrics
 from remotestatus.formats.status_json import write_status
-from remotestatus.pages import render_pages
+from remotestatus.pages import Templates, render_pages
 from remotestatus.report import Report
 from remotestatus.swap import swap_site
 
 
-def publish(report: Report, site: Path, templates: Path | None = None, logo: Path | None = None) -> tuple[str, ...]:
+def publish(
+    report: Report, site: Path, templates: Templates | None = None, logo: Path | None = None
+) -> tuple[str, ...]:
     """
-    Write the site of one round. `templates` is a folder whose files stand in for the shipped ones of the same name.
+    Write the site of one round; without `templates` with the shipped ones.
 
     Returns sentences about what had to be left out (a logo that can't be read). Raises RoundError, with the cure, for
     a broken template, a full disk, a folder that can't be written or that is not ours.

@@ -1,8 +1,9 @@
 """
 One round, from lock to page: reads like a list, and decides nothing itself.
 
-Takes where the inventory is and a clock; leaves the history, the page and the messages, and returns what it found.
-The order is the rule: readings are recorded before anything that may fail for reasons of its own (page, messages).
+Takes the playbook over an inventory, and a clock; leaves the history, the page and the messages, and returns what it
+found. The order is the rule: readings are recorded before anything that may fail for reasons of its own (page,
+messages).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,8 @@ from remotestatus.judge import Kind, Policy, State, Subject, Verdict, judge
 from remotestatus.lock import only_round
 from remotestatus.looks import Looks, look_at
 from remotestatus.maintenance import window_of_proxy, window_of_remote
-from remotestatus.playbook import AnsibleSource, Playbooks, Progress
+from remotestatus.pages import Templates
+from remotestatus.playbook import Playbooks, Progress
 from remotestatus.publish import publish
 from remotestatus.reading import Reading
 from remotestatus.remote import Fleet
@@ -55,49 +57,50 @@ class Order:
     not come to would be written down as unknown. A round that has looked is finished.
     """
 
-    source: AnsibleSource
     clock: Clock
     templates: Path | None = None
     progress: Callable[[Progress], None] = lambda _: None
     cancel: Callable[[], bool] = field(default=lambda: False)
 
 
-def run_round(order: Order) -> Finished:
+def run_round(playbooks: Playbooks, order: Order) -> Finished:
     """
     Run one round.
 
     Raises ConfigurationError before anything is connected to, RoundError when the round could not be recorded, and
     RoundGivenUp when the order was cancelled.
     """
-    with Playbooks(order.source) as playbooks:
-        inventory = read_inventory(playbooks.describe_inventory())
-        fleet = inventory.fleet
-        destinations = _destinations(inventory)
-        with (
-            only_round(inventory.database),
-            History.open(inventory.database) as history,
-            _Heartbeat(fleet.settings.heartbeat) as heartbeat,
-        ):
-            started_at = order.clock()
-            last, before = history.states(), history.readings()
-            looks = look_at(playbooks, inventory, last, order.clock, order.cancel, order.progress)
-            now = order.clock()
-            memory = outbox.recall(history, now)
-            verdicts = _judge(fleet, last, looks, now)
-            states = _current(fleet, last, verdicts)
-            plan = notice.plan(fleet, states, [destination.audience for destination in destinations], memory, now)
-            days = _days(fleet, last, verdicts, memory, now)
-            gone = [subject for subject in last if subject not in states]
-            round_ = Round(0, started_at, now, len(looks.remotes), looks.troubles)
-            with history.transaction():
-                round_ = history.record(round_, verdicts, looks.remotes.values(), days, gone)
-                outbox.add(history, plan, fleet)
-                _forget_what_is_old(history, now, fleet.settings.retention)
-            troubles = (*looks.troubles, *_publish(order, history, inventory, round_, before, now))
-            delivery = send_due(history, destinations, now)
-            heartbeat.finished(troubles)
-            readings = {**history.readings(), **looks.remotes}
-            return Finished(inventory, round_, states, readings, delivery, troubles, tuple(heartbeat.unheard))
+    playbooks.begin()
+    templates = Templates(order.templates)
+    templates.load()  # Ansible takes longer to start
+    inventory = read_inventory(playbooks.describe_inventory())
+    fleet = inventory.fleet
+    destinations = _destinations(inventory)
+    with (
+        only_round(inventory.database),
+        History.open(inventory.database) as history,
+        _Heartbeat(fleet.settings.heartbeat) as heartbeat,
+    ):
+        started_at = order.clock()
+        last, before = history.states(), history.readings()
+        looks = look_at(playbooks, inventory, last, order.clock, order.cancel, order.progress)
+        now = order.clock()
+        memory = outbox.recall(history, now)
+        verdicts = _judge(fleet, last, looks, now)
+        states = _current(fleet, last, verdicts)
+        plan = notice.plan(fleet, states, [destination.audience for destination in destinations], memory, now)
+        days = _days(fleet, last, verdicts, memory, now)
+        gone = [subject for subject in last if subject not in states]
+        round_ = Round(0, started_at, now, len(looks.remotes), looks.troubles)
+        with history.transaction():
+            round_ = history.record(round_, verdicts, looks.remotes.values(), days, gone)
+            outbox.add(history, plan, fleet)
+            _forget_what_is_old(history, now, fleet.settings.retention)
+        troubles = (*looks.troubles, *_publish(templates, history, inventory, round_, before, now))
+        delivery = send_due(history, destinations, now)
+        heartbeat.finished(troubles)
+        readings = {**history.readings(), **looks.remotes}
+        return Finished(inventory, round_, states, readings, delivery, troubles, tuple(heartbeat.unheard))
 
 
 class _Heartbeat:
@@ -182,12 +185,17 @@ def _days(
 
 
 def _publish(
-    order: Order, history: History, inventory: Inventory, round_: Round, before: Mapping[str, Reading], now: datetime
+    templates: Templates,
+    history: History,
+    inventory: Inventory,
+    round_: Round,
+    before: Mapping[str, Reading],
+    now: datetime,
 ) -> Sequence[str]:
     """Make the page; what goes wrong with it is a sentence, because the round was recorded all the same."""
     logo = inventory.fleet.settings.logo
     try:
         report = build_report(gather(history, inventory.fleet, round_, before, now), now)
-        return publish(report, inventory.site, order.templates, inventory.resolve(logo) if logo else None)
+        return publish(report, inventory.site, templates, inventory.resolve(logo) if logo else None)
     except RoundError as error:
         return [str(error)]

@@ -13,6 +13,7 @@ import pytest
 
 from remotestatus import swap
 from remotestatus.errors import RoundError
+from remotestatus.pages import Templates
 from remotestatus.publish import publish
 from remotestatus.report import Report, build_report
 from remotestatus.shipped import playbooks, report_templates
@@ -224,7 +225,7 @@ def test_templates_of_ones_own_stand_in(report: Report, site: Path, tmp_path: Pa
     (mine / "assets").mkdir(parents=True)
     (mine / "incidents.html.j2").write_text("<p>{{ report.title }}: {{ '<b>' }}</p>")
     (mine / "assets" / "page.css").write_text("body { color: teal }")
-    publish(report, site, mine)
+    publish(report, site, Templates(mine))
     assert (site / "incidents.html").read_text() == "<p>Harbour boxes: &lt;b&gt;</p>"
     assert (site / "assets" / "page.css").read_text() == "body { color: teal }"
     assert "What is wrong" in (site / "index.html").read_text()
@@ -247,7 +248,7 @@ def test_broken_template_is_named(report: Report, site: Path, tmp_path: Path, te
     mine.mkdir()
     (mine / "incidents.html.j2").write_text(text)
     with pytest.raises(RoundError, match=said):
-        publish(replace(report, generated_at=NOW + timedelta(minutes=10)), site, mine)
+        publish(replace(report, generated_at=NOW + timedelta(minutes=10)), site, Templates(mine))
     assert (site / "index.html").read_bytes() == old
 
 

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from remotestatus.cli.one_round import run_with_progress
 from remotestatus.cli.options import now
-from remotestatus.cli.run import run_with_progress
 from remotestatus.cli.summary import print_summary
 from remotestatus.demo.fleet import Fleet
 from remotestatus.demo.messages import Message
-from remotestatus.playbook import AnsibleSource
+from remotestatus.playbook import AnsibleSource, Playbooks
 from remotestatus.round import Order
 
 
@@ -39,8 +39,8 @@ def command(directory: Path | None, keep: bool) -> None:
     console.print(f"Starting a proxy and five remotes on loopback, in {place}", highlight=False, soft_wrap=True)
     fleet = Fleet.start(place, keep=keep)
     try:
-        order = Order(source=AnsibleSource((fleet.inventory,)), clock=now)
-        finished = run_with_progress(order, Console(stderr=True), quiet=False)
+        with Playbooks(AnsibleSource((fleet.inventory,))) as playbooks:
+            finished = run_with_progress(playbooks, Order(clock=now), Console(stderr=True))
         console.print()
         print_summary(finished, console)
         for message in fleet.messages:

@@ -18,16 +18,16 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
+from remotestatus.cli.one_round import say_troubles
 from remotestatus.cli.options import now, with_inventory
 from remotestatus.cli.recall import recall
-from remotestatus.cli.run import say_troubles
 from remotestatus.cli.screen import Screen, make_console
 from remotestatus.cli.stop import Stop, stop_on_signal
 from remotestatus.cli.summary import problem_head, problems_lines, table_lines, verdict_lines
 from remotestatus.duration import parse_duration, say_duration
 from remotestatus.errors import RemotestatusError, RoundGivenUp
 from remotestatus.history import write_time
-from remotestatus.playbook import AnsibleSource, Progress
+from remotestatus.playbook import AnsibleSource, Playbooks, Progress
 from remotestatus.report import Report
 from remotestatus.round import Finished, Order, run_round
 from remotestatus.settings import FleetSettings
@@ -84,9 +84,10 @@ def _watch(source: AnsibleSource, given: timedelta | None, templates: Path | Non
     begun = _clock()
     while not stop.asked():
         view.begin()
-        order = Order(source=source, clock=now, templates=templates, progress=view.progress, cancel=stop.asked)
+        order = Order(clock=now, templates=templates, progress=view.progress, cancel=stop.asked)
         try:
-            finished = run_round(order)
+            with Playbooks(source) as playbooks:
+                finished = run_round(playbooks, order)
             every = given or finished.inventory.fleet.settings.every
             view.show(finished, _report(finished, every))
         except RoundGivenUp as given_up:

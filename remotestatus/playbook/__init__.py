@@ -133,6 +133,12 @@ class Playbooks:
         """Let SSH connections outlive the round, in a private directory that belongs to this history."""
         self.offspring.control = make_kept_folder(database)
 
+    def begin(self) -> None:
+        """Let Ansible start to read the inventory, and go on at once. Raises ConfigurationError if there is none."""
+        if self._run is None:
+            _must_exist(self.source)
+            self._start()
+
     def describe_inventory(self) -> dict[str, Any]:
         """
         Evaluate the inventory, with `base`, where relative paths start, and `source`, what to call it.
@@ -140,9 +146,9 @@ class Playbooks:
         Ansible stays where it is then, before it connects to anything, until `look` says what to look at. Raises
         ConfigurationError with what Ansible says is wrong with it, or with a limit that matches nothing.
         """
-        _must_exist(self.source)
-        run = self._start()
-        found = self.workdir / "inventory.json"
+        self.begin()
+        assert self._run is not None
+        run, found = self._run, self.workdir / "inventory.json"
         while not run.has_ended(_ROUND_TRIP) and not found.exists():
             pass
         # Its complaints come another way, which may be a little longer.
