@@ -73,7 +73,7 @@ def run_round(playbooks: Playbooks, order: Order) -> Finished:
     playbooks.begin()
     templates = Templates(order.templates)
     templates.load()  # Ansible takes longer to start
-    inventory = read_inventory(playbooks.describe_inventory())
+    inventory = read_inventory(playbooks.describe_inventory(order.cancel))
     fleet = inventory.fleet
     destinations = _destinations(inventory)
     with (

@@ -18,7 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remotestatus.cli.watch import next_start
+from remotestatus.errors import RoundError
 from remotestatus.history import History
+from remotestatus.playbook import AnsibleSource, Playbooks
 from tests.lab import Command, Lab, require_program, require_root
 from tests.terminal import Terminal
 
@@ -93,7 +95,7 @@ def _mentions(process: psutil.Process, text: str) -> bool:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
-        return text in " ".join(process.cmdline()) or process.environ().get("TMPDIR") == text
+        return text in " ".join(process.cmdline()) or process.environ().get("TMPDIR", "").startswith(text)
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 
@@ -171,6 +173,33 @@ def test_a_signal_in_the_middle_of_a_round_gives_it_up(
         assert running.lines == []
         assert "the round was given up; nothing of it was recorded" in running.complaints
     assert _rounds(lab) == 0
+
+
+def test_an_inventory_that_hangs_is_given_up_too(remotestatus: Command, tmp_path: Path) -> None:
+    """A script that never prints its hosts: a signal ends the round, with the script; nothing is left."""
+    script, said = tmp_path / "hosts", tmp_path / "asked"
+    script.write_text(f"#!/bin/sh\ntouch {said}\nsleep 1000\n")
+    script.chmod(0o755)
+    with watch(remotestatus, tmp_path, "-i", script) as running:
+        running.until(said.exists)
+        assert running.end(signal.SIGTERM) == 0
+        assert running.family() == []
+        assert list(running.private.iterdir()) == []
+        assert "the round was given up; nothing of it was recorded" in running.complaints
+
+
+def test_an_inventory_that_hangs_is_no_endless_round(tmp_path: Path) -> None:
+    """After its patience the round says what hangs and how to see it by hand."""
+    script = tmp_path / "hosts"
+    script.write_text("#!/bin/sh\nsleep 1000\n")
+    script.chmod(0o755)
+    with (
+        Playbooks(AnsibleSource((script,)), patience=2) as playbooks,
+        pytest.raises(RoundError, match=r"has not read the inventory .*hosts in 2 s.*ansible-inventory --list"),
+    ):
+        playbooks.describe_inventory()
+    assert not playbooks.workdir.exists()
+    assert not [one for one in psutil.process_iter() if _mentions(one, str(playbooks.workdir))]
 
 
 def test_a_second_signal_ends_it_at_once(lab: Lab, remotestatus: Command, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
-from remotestatus.errors import ConfigurationError, Problem, RoundError
+from remotestatus.errors import ConfigurationError, Problem, RoundError, RoundGivenUp
 from remotestatus.playbook.offspring import Offspring
 from remotestatus.playbook.places import make_kept_folder, make_private_directory
 from remotestatus.playbook.problems import problems_in
@@ -104,8 +104,9 @@ class _Answers(Mapping[str, Answer]):
 class Playbooks:
     """The round's private directory, and the runs of the playbook in it, one after the other. Use it in a `with`."""
 
-    def __init__(self, source: AnsibleSource) -> None:
+    def __init__(self, source: AnsibleSource, patience: float = 600) -> None:
         self.source = source
+        self.patience = patience
         self.runs = 0
         self._run: AnsibleRun | None = None
         self._is_waiting = False
@@ -139,18 +140,26 @@ class Playbooks:
             _must_exist(self.source)
             self._start()
 
-    def describe_inventory(self) -> dict[str, Any]:
+    def describe_inventory(self, cancel: Callable[[], bool] = lambda: False) -> dict[str, Any]:
         """
         Evaluate the inventory, with `base`, where relative paths start, and `source`, what to call it.
 
         Ansible stays where it is then, before it connects to anything, until `look` says what to look at. Raises
-        ConfigurationError with what Ansible says is wrong with it, or with a limit that matches nothing.
+        ConfigurationError with what Ansible says is wrong with it, or with a limit that matches nothing; RoundError
+        when reading it takes longer than `patience` seconds, and RoundGivenUp when it is cancelled.
         """
         self.begin()
         assert self._run is not None
         run, found = self._run, self.workdir / "inventory.json"
+        begun = time.monotonic()
         while not run.has_ended(_ROUND_TRIP) and not found.exists():
-            pass
+            if cancel():
+                raise RoundGivenUp
+            if time.monotonic() - begun > self.patience:
+                raise RoundError(
+                    f"Ansible has not read the inventory {self.source} in {self.patience:g} s: does a script or a "
+                    "plugin of it hang? `ansible-inventory --list` does the same by hand"
+                )
         # Its complaints come another way, which may be a little longer.
         patience = time.monotonic() + _LONGEST_DELAY
         while not run.has_ended(_ROUND_TRIP) and not run.in_task and time.monotonic() < patience:
