@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psutil
+import pytest
 
 from remotestatus.judge import Kind
 from remotestatus.status import Cause, Status
@@ -147,6 +148,30 @@ def test_our_own_full_disk_is_no_remotes_fault(lab: Lab, remotestatus: Command) 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "down" not in done.stdout, done.stdout
     assert f"no space was left on the checker, in {disk}" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("pages_left", [1, 2, 5])
+def test_a_checker_with_hardly_any_space_says_so(lab: Lab, remotestatus: Command, pages_left: int) -> None:
+    """Whatever first finds no space: no round, exit code 3, a sentence, and nobody was asked or called anything."""
+    require_root("a small disk")
+    disk = lab.scratch / "disk"
+    disk.mkdir()
+    remote = lab.remote("healthy")
+    inventory = lab.write_inventory()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=True)
+    try:
+        subprocess.run(
+            ["dd", "if=/dev/zero", f"of={disk}/full", "bs=4k", f"count={16 - pages_left}"],
+            check=True,
+            capture_output=True,
+        )
+        done = remotestatus("run", "-i", inventory, environment={"TMPDIR": str(disk)})
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert remote.logins() == 0
 
 
 def test_login_shells_of_every_kind(lab: Lab, remotestatus: Command) -> None:

@@ -16,7 +16,7 @@ import stat
 import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -248,7 +248,8 @@ class Playbooks:
         self._end_run()
         self.runs += 1
         private = self._private
-        private.mkdir(mode=0o700)
+        with self._writing():
+            private.mkdir(mode=0o700)
         options = [f"--vault-id={name}" for name in self.source.vault_ids]
         options += [f"--vault-password-file={path.absolute()}" for path in self.source.vault_password_files]
         self._run = AnsibleRun(
@@ -263,8 +264,17 @@ class Playbooks:
 
     def _order(self, order: Mapping[str, Any]) -> None:
         unfinished = self._order_file.with_suffix(".part")
-        unfinished.write_text(json.dumps(order))
-        unfinished.rename(self._order_file)
+        with self._writing():
+            unfinished.write_text(json.dumps(order))
+            unfinished.rename(self._order_file)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            place = self.workdir.parent
+            raise RoundError(f"nothing can be written to {place}: {error.strerror}; free it, or set TMPDIR") from error
 
     def _end_run(self) -> None:
         """
