@@ -129,7 +129,8 @@ def _open(
                 secret.forget()
     taken = round((time.monotonic() - started) * 1000)
     if code == 0:
-        _took(socket).write_text(str(taken))
+        with suppress(OSError):  # a full disk costs no more than this
+            _took(socket).write_text(str(taken))
         return {"outcome": "answered", "connect_ms": taken, "took_ms": taken}
     lines = [line for line in _text_of(log).splitlines(keepends=True) if not line.startswith("debug")]
     text = (_text_of(said) + "".join(lines))[:8000]
@@ -149,7 +150,7 @@ def _took(socket: Path) -> Path:
 def _when_opened(socket: Path) -> int:
     try:
         return int(_took(socket).read_text())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return 0
 
 

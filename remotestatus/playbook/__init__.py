@@ -109,7 +109,6 @@ class Playbooks:
         self.patience = patience
         self.runs = 0
         self._run: AnsibleRun | None = None
-        self._is_waiting = False
         self.workdir = make_private_directory()
         self.offspring = Offspring(self.workdir)
 
@@ -166,7 +165,6 @@ class Playbooks:
             pass
         problems = problems_in(run.output)
         if found.exists() and not problems:
-            self._is_waiting = True
             return {**json.loads(found.read_text()), "base": str(self.source.base), "source": str(self.source)}
         self._end_run()
         if self.source.limit and "leaves us with no hosts to target" in run.output:
@@ -215,8 +213,8 @@ class Playbooks:
                     progress(state)
             return cancel()
 
-        run = self._run if self._run and self._is_waiting else self._start()
-        self._is_waiting = False
+        # The run that read the inventory waits for its order; one that has had it cannot be given another.
+        run = self._run if self._run and not self._order_file.exists() else self._start()
         self._order(
             {
                 "names": list(names),
