@@ -2,6 +2,7 @@
 Many programs at the same time: real ones, with their limits on time, number and output.
 """
 
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -111,23 +112,54 @@ def stop_at_the_first(children: list[Child]) -> None:
 
 
 def test_a_password_goes_through_a_pipe_that_only_we_can_read(tmp_path: Path) -> None:
-    """Any password arrives as it is, once for each question; it stands in no argument, file or environment."""
+    """Any password arrives as it is, once; it stands in no argument, file or environment."""
     password = "  two words, $HOME `x` \\n 'quoted' ü\t"
-    one = child(
-        tmp_path, '"$SSH_ASKPASS" "Password:"; "$SSH_ASKPASS" "x\'s password:"; "$SSH_ASKPASS" "Passphrase?"; env'
-    )
-    one.password, one.askpass = (lambda: password), ASKPASS
+    one = child(tmp_path, '"$SSH_ASKPASS" "me@x\'s password: "; "$SSH_ASKPASS" "me@x\'s password: "; env')
+    one.password, one.asked, one.askpass = (lambda: password), "me@X", ASKPASS
     only(one)
     lines = one.out.read_text().splitlines()
-    assert lines[:2] == [password, password]
-    assert not any("two words" in line for line in lines[2:])
+    assert lines[0] == password
+    assert not any("two words" in line for line in lines[1:])
     assert "SSH_ASKPASS_REQUIRE=force" in lines
     assert not list(tmp_path.glob("*.secret"))
 
 
+@pytest.mark.parametrize(
+    ("prompt", "answered"),
+    [
+        ("me@box's password: ", True),
+        ("(me@box) Password: ", True),  # keyboard-interactive, OpenSSH 8.5 and later
+        ("Password: ", True),  # the same, before
+        ("proxy-user@jump.example.com's password: ", False),
+        ("me@jump's password: ", False),
+        ("other@box's password: ", False),
+        ("(proxy-user@jump) Password: ", False),
+        ("Enter passphrase for key '/home/me/.ssh/id_ed25519': ", False),
+        ("(me@box) Verification code: ", False),
+        ("Are you sure you want to continue connecting (yes/no/[fingerprint])? ", False),
+    ],
+)
+def test_the_password_answers_no_prompt_but_its_own(tmp_path: Path, prompt: str, answered: bool) -> None:
+    """Only a prompt for this user and host is answered, in the words of OpenSSH 8.4 to 10."""
+    one = child(tmp_path, f'"$SSH_ASKPASS" {shlex.quote(prompt)}; exit 0')
+    one.password, one.asked, one.askpass = (lambda: "secret"), "me@box", ASKPASS
+    only(one)
+    assert one.out.read_text() == ("secret\n" if answered else "")
+
+
+def test_the_password_is_for_the_ssh_that_we_started(tmp_path: Path) -> None:
+    """An ssh that our ssh starts, as for a jump, inherits the askpass; the very same prompt is not answered there."""
+    asking = '"$SSH_ASKPASS" "me@box\'s password: "; exit 0'
+    one = child(tmp_path, f"sh -c {shlex.quote(asking)}; exit 0")
+    one.password, one.asked, one.askpass = (lambda: "secret"), "me@box", ASKPASS
+    only(one)
+    assert one.out.read_text() == ""
+    assert one.code == 0
+
+
 def test_a_passwords_pipe_waits_for_nobody(tmp_path: Path) -> None:
     """Nobody asks: nothing hangs, and nothing is left."""
-    secret = Secret("unused", tmp_path / "secret")
+    secret = Secret("unused", "me@box", tmp_path / "secret")
     assert oct((tmp_path / "secret").stat().st_mode & 0o777) == "0o600"
     before = len(list(Path("/proc/self/fd").iterdir()))
     secret.forget()

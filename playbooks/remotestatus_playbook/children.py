@@ -32,7 +32,8 @@ class Child:
     """
     A program: its words, what it reads, where its output goes (`.out` and `.err` are appended), and its limits.
 
-    `printing` is the most bytes a file of its may hold; None: no limit. Once it has ended, `code` is its exit code
+    `printing` is the most bytes a file of its may hold; None: no limit. `password` answers
+    ssh's question for the host `asked` (`user@name`) and no other. Once it has ended, `code` is its exit code
     (negative: the signal that ended it), `trouble` says why it could not be started at all, `asked_at` and
     `answered_at` are the clock's times (POSIX), and `taken` is how long it ran.
     """
@@ -44,6 +45,7 @@ class Child:
     seconds: float
     printing: int | None = None
     password: Callable[[], str] | None = None
+    asked: str = ""
     askpass: Path | None = None
     code: int = 0
     trouble: str = ""
@@ -60,7 +62,7 @@ class Child:
         if TMPDIR in environment:
             environment["TMPDIR"] = environment.pop(TMPDIR) or "/tmp"  # noqa: S108
         if self.password is not None and self.askpass is not None:
-            self._secret = Secret(self.password(), self.output.with_name(f"{self.output.name}.secret"))
+            self._secret = Secret(self.password(), self.asked, self.output.with_name(f"{self.output.name}.secret"))
             environment |= self._secret.environment(self.askpass)
         source = self._file(".in")
         source.write_bytes(self.stdin)
@@ -156,21 +158,22 @@ def run_all(children: Iterable[Child], at_once: int) -> Iterator[Child]:
 
 class Secret:
     """
-    Hands a password to ssh's askpass through a named pipe that only we can read.
+    Hands the password of one host to ssh's askpass, once, through a named pipe that only we can read.
 
-    It is in no file, argument or environment. Held open for writing, so that nobody waits for the other; written a few
-    times over, because ssh may ask once for each method of authentication.
+    It is in no file, argument or environment. `asked` is the host as ssh names it in its prompt, `user@name`, or
+    `@name` when the user is not known; the askpass answers no other prompt.
     """
 
-    _TIMES = 3
-
-    def __init__(self, password: str, path: Path) -> None:
+    def __init__(self, password: str, asked: str, path: Path) -> None:
         self.path = path
+        user, _, name = asked.rpartition("@")
+        # OpenSSH cuts both in its prompt (userauth_passwd in sshconnect2.c).
+        self.asked = f"{user[:30]}@{name[:128]}".lower()
         path.unlink(missing_ok=True)
         os.mkfifo(path, stat.S_IRUSR | stat.S_IWUSR)
         # Both directions, or the open would wait for a reader.
         self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        os.write(self._pipe, f"{password}\n".encode() * self._TIMES)
+        os.write(self._pipe, f"{password}\n".encode())
 
     def environment(self, askpass: Path) -> dict[str, str]:
         """What ssh needs to find it. Some versions ask only where there seems to be a screen."""
@@ -178,6 +181,7 @@ class Secret:
             "SSH_ASKPASS": str(askpass),
             "SSH_ASKPASS_REQUIRE": "force",
             "REMOTESTATUS_SECRET": str(self.path),
+            "REMOTESTATUS_ASKED": self.asked,
             "DISPLAY": os.environ.get("DISPLAY", "-"),
         }
 

@@ -90,6 +90,7 @@ def _child(name: str, plan: Plan, nonce: str, workdir: Workdir, password: Callab
         # What a check on this very machine writes into files of its own is its own affair.
         printing=None if local else OUTPUT_BYTES,
         password=None if local else password,
+        asked=plan.get("asked", ""),
         askpass=workdir.tool("askpass") if password else None,
     )
 

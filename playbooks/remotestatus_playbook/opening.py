@@ -108,7 +108,8 @@ def _open(
     ]
     secret = None
     if password is not None:
-        secret = Secret(password(), workdir.path / f"proxy-{hop.socket}.secret")
+        asked = f"{hop.user or ''}@{hop.host.name if hop.host else hop.target}"
+        secret = Secret(password(), asked, workdir.path / f"proxy-{hop.socket}.secret")
         environment |= secret.environment(workdir.tool("askpass"))
     started = time.monotonic()
     with said.open("wb") as stderr:

@@ -87,6 +87,7 @@ def make(
                 options = [word for way in ways for word in ("-o", way)]
         made["path"] = [{"name": hop.name, "spec": hop.spec} for hop in (*last.path, last)] if last else []
         made["password"] = entry.host.password
+        made["asked"] = f"{entry.host.user or ''}@{entry.host.name}"
         made["command"] = looking_command(
             entry.host,
             topology,

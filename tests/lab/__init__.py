@@ -2,6 +2,7 @@
 A test laboratory: real OpenSSH servers, tunnels, processes, mail and web servers on loopback, and their faults.
 """
 
+from tests.lab.bastion import RecordingBastion
 from tests.lab.command import Command, run_command
 from tests.lab.lab import Lab, lab_folders
 from tests.lab.link import BadLink
@@ -17,6 +18,7 @@ __all__ = [
     "Lab",
     "LocalRemote",
     "Proxy",
+    "RecordingBastion",
     "Remote",
     "Request",
     "SmtpSink",

@@ -1,0 +1,142 @@
+"""
+Passwords go to the host that they belong to, and to no other: whatever way leads there, a jump host never sees one.
+
+The jump host is a server that refuses everybody and writes down what it was offered.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import Command, RecordingBastion
+
+SECRET = "correct horse battery staple"
+PROXY_SECRET = "the proxy's own"
+
+
+@pytest.fixture
+def bastion() -> Iterator[RecordingBastion]:
+    with RecordingBastion() as bastion:
+        yield bastion
+
+
+def write_fleet(folder: Path, bastion: RecordingBastion, *, proxies: str = "", **variables: str) -> Path:
+    """An inventory with one remote that wants a password, and all that is known of the bastion."""
+    inventory = folder / "inventory"
+    inventory.mkdir()
+    lines = "".join(f"          {name}: {value}\n" for name, value in variables.items())
+    (inventory / "remotes.yml").write_text(
+        "all:\n  vars:\n    remotestatus_known_hosts: known_hosts\n    remotestatus_timeout: 10\n  children:\n"
+        f"    proxies:\n      hosts:\n{proxies or '        {}'}\n"
+        "    remotes:\n      hosts:\n        box:\n          ansible_host: 127.0.0.1\n          ansible_port: 9\n"
+        f"          ansible_user: remote_user\n          ansible_password: {SECRET}\n{lines}"
+    )
+    names = ("jump", f"[127.0.0.1]:{bastion.port}", "tunnel-proxy")
+    (folder / "known_hosts").write_text("".join(f"{name} {bastion.public_key}\n" for name in names))
+    return inventory
+
+
+def ssh_config(folder: Path, bastion: RecordingBastion, jump: str) -> Path:
+    """A configuration of the user's own that leads to the remote over the bastion."""
+    config = folder / "ssh_config"
+    config.write_text(
+        f"Host jump\n  HostName 127.0.0.1\n  Port {bastion.port}\n  User proxy_user\n  HostKeyAlias jump\n"
+        f"  UserKnownHostsFile {folder}/known_hosts\n"
+        f"Host 127.0.0.1\n  {jump}\n"
+    )
+    return config
+
+
+def known_to_ssh(folder: Path, bastion: RecordingBastion) -> str:
+    """The options with which an `ssh` of the user's own knows the bastion."""
+    return f"-o UserKnownHostsFile={folder}/known_hosts -p {bastion.port} proxy_user@127.0.0.1"
+
+
+WAYS = {
+    "ProxyJump user@host:port": lambda folder, bastion: {
+        "ansible_ssh_common_args": f"-o ProxyJump=proxy_user@127.0.0.1:{bastion.port}"
+    },
+    "-J": lambda folder, bastion: {"ansible_ssh_common_args": f"-J proxy_user@127.0.0.1:{bastion.port}"},
+    "ProxyCommand in common_args": lambda folder, bastion: {
+        "ansible_ssh_common_args": f"""'-o ProxyCommand="ssh -W %h:%p {known_to_ssh(folder, bastion)}"'"""
+    },
+    "ProxyCommand in extra_args": lambda folder, bastion: {
+        "ansible_ssh_extra_args": f"""'-o ProxyCommand="ssh -W %h:%p {known_to_ssh(folder, bastion)}"'"""
+    },
+    "ProxyJump by alias in a file": lambda folder, bastion: {
+        "ansible_ssh_common_args": f"-F {ssh_config(folder, bastion, 'ProxyJump jump')}"
+    },
+    "ProxyJump by address in a file": lambda folder, bastion: {
+        "ansible_ssh_common_args": f"-F {ssh_config(folder, bastion, f'ProxyJump proxy_user@localhost:{bastion.port}')}"
+    },
+    "ProxyCommand in a file": lambda folder, bastion: {
+        "ansible_ssh_common_args": "-F "
+        + str(ssh_config(folder, bastion, f"ProxyCommand ssh -F {folder}/ssh_config -W %h:%p jump"))
+    },
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("command", ["run", "run with kept connections", "match"])
+def test_a_jump_host_never_sees_a_remotes_password(
+    tmp_path: Path, remotestatus: Command, bastion: RecordingBastion, way: str, command: str
+) -> None:
+    """However the jump is written, and whoever connects: a bastion that asks for passwords gets none."""
+    inventory = write_fleet(tmp_path, bastion, **WAYS[way](tmp_path, bastion))
+    kept = {"remotestatus_keep_connections": "true"} if "kept" in command else {}
+    for name, value in kept.items():
+        with (inventory / "remotes.yml").open("a") as file:
+            file.write(f"          {name}: {value}\n")
+    words: list[str | Path] = ["match", "box", "-i", inventory] if command == "match" else ["run", "-i", inventory]
+
+    done = remotestatus(*words)
+
+    assert bastion.connections > 0, done.stdout + done.stderr
+    assert bastion.passwords == set()
+    assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("setting", ["ANSIBLE_SSH_COMMON_ARGS", "ANSIBLE_SSH_ARGS"])
+def test_nor_by_a_jump_that_the_environment_names(
+    tmp_path: Path, remotestatus: Command, bastion: RecordingBastion, setting: str
+) -> None:
+    """What Ansible reads from its environment is a way like the others."""
+    inventory = write_fleet(tmp_path, bastion)
+    jump = f'-o ProxyCommand="ssh -W %h:%p {known_to_ssh(tmp_path, bastion)}"'
+
+    remotestatus("run", "-i", inventory, environment={setting: jump})
+
+    assert bastion.connections > 0
+    assert bastion.passwords == set()
+
+
+def test_a_proxys_own_password_goes_to_the_proxy_and_only_once(
+    tmp_path: Path, remotestatus: Command, bastion: RecordingBastion
+) -> None:
+    """A proxy with a password of its own is offered that one, once; a wrong one locks nobody out."""
+    proxy = (
+        "        tunnel-proxy:\n          ansible_host: 127.0.0.1\n"
+        f"          ansible_port: {bastion.port}\n          ansible_user: proxy_user\n"
+        f'          ansible_password: "{PROXY_SECRET}"\n'
+    )
+    inventory = write_fleet(tmp_path, bastion, proxies=proxy, ansible_ssh_common_args="-o ProxyJump=tunnel-proxy")
+
+    remotestatus("run", "-i", inventory)
+
+    assert [password for _, _, password in bastion.offered if password] == [PROXY_SECRET]
+
+
+def test_a_remotes_password_goes_to_the_remote_once(
+    tmp_path: Path, remotestatus: Command, bastion: RecordingBastion
+) -> None:
+    """A remote that refuses the password is offered it once, whatever methods of authentication it has."""
+    inventory = write_fleet(tmp_path, bastion)
+    text = (inventory / "remotes.yml").read_text().replace("ansible_port: 9", f"ansible_port: {bastion.port}")
+    (inventory / "remotes.yml").write_text(text)
+    with (tmp_path / "known_hosts").open("a") as file:
+        file.write(f"box {bastion.public_key}\n")
+
+    remotestatus("run", "-i", inventory)
+
+    assert [password for _, _, password in bastion.offered if password] == [SECRET]
