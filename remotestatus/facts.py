@@ -61,10 +61,14 @@ def read_facts(raw: Mapping[str, Any], asked_at: float | None, answered_at: floa
     )
 
 
+_FURTHEST = 1e12
+"""Seconds that a clock may be off, about 30,000 years; what is further off is shown as this."""
+
+
 def _clock_offset(clock: float | None, asked_at: float | None, answered_at: float | None) -> float | None:
     if clock is None or asked_at is None or answered_at is None:
         return None
     # `date` gives whole seconds: a clock read as n may stand anywhere in [n, n + 1).
     if clock + 1 < asked_at:
-        return clock + 1 - asked_at
-    return max(0.0, clock - answered_at)
+        return max(-_FURTHEST, clock + 1 - asked_at)
+    return min(_FURTHEST, max(0.0, clock - answered_at))

@@ -315,7 +315,7 @@ def _finding(finding: Finding) -> Finding:
 
 def _facts(facts: Facts) -> Iterable[tuple[str, str]]:
     if facts.uptime_seconds is not None:
-        yield "Running for", say_duration(timedelta(seconds=min(facts.uptime_seconds, 3e9)))
+        yield "Running for", _duration(facts.uptime_seconds)
     if facts.load:
         cpus = f" on {facts.cpus} CPU{'s' if facts.cpus > 1 else ''}" if facts.cpus else ""
         yield "Load", " · ".join(f"{load:.2f}" for load in facts.load) + cpus
@@ -328,7 +328,12 @@ def _facts(facts: Facts) -> Iterable[tuple[str, str]]:
     if facts.clock_offset_seconds is not None:
         off = facts.clock_offset_seconds
         ahead = "ahead" if off > 0 else "behind"
-        yield "Clock", "right" if abs(off) < 1 else f"{say_duration(timedelta(seconds=abs(off)))} {ahead}"
+        yield "Clock", "right" if abs(off) < 1 else f"{_duration(abs(off))} {ahead}"
+
+
+def _duration(seconds: float) -> str:
+    """A duration that a remote told, in words. An older history may hold any number; timedelta takes far fewer."""
+    return say_duration(timedelta(seconds=min(max(seconds, 0.0), 1e12)))
 
 
 def _used(used: int, total: int, percent: float | None = None) -> str:

@@ -29,6 +29,7 @@ from remotestatus.reading import Reading
 from remotestatus.remote import Fleet
 from remotestatus.report import build_report
 from remotestatus.sending import send_due
+from remotestatus.text import one_line
 from remotestatus.uptime import DayShare, share_out
 
 Clock = Callable[[], datetime]
@@ -199,3 +200,6 @@ def _publish(
         return publish(report, inventory.site, templates, inventory.resolve(logo) if logo else None)
     except RoundError as error:
         return [str(error)]
+    except Exception as error:
+        # Whatever it is: people must still be told what this round found.
+        return [f"the page could not be made: {one_line(f'{type(error).__name__}: {error}')}; please report this"]

@@ -3,6 +3,7 @@ Remotes that print what they should not, hang, flood or lie: none of them harms 
 """
 
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 
 from remotestatus.judge import Kind
 from remotestatus.status import Cause, Status
-from tests.lab import Command, Lab, require_program, require_root
+from tests.lab import Command, Lab, SmtpSink, require_program, require_root
 from tests.rounds import await_that, run_round
 
 SHORT = {"remotestatus_timeout": 8}
@@ -130,6 +131,41 @@ def test_what_hangs_ends_in_its_time_even_if_we_are_killed(lab: Lab, remotestatu
     # The proxy's shared connection is left alone: when that ends, all that passes through it does.
     _, alive = psutil.wait_procs(waiting, timeout=20)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_an_impossible_clock_costs_nobody_page_or_message(lab: Lab, remotestatus: Command, smtp_sink: SmtpSink) -> None:
+    """A clock in the year 31 million is shown as wrong; the page is made, people are told, `status` answers."""
+    limits = {"remotestatus_limits": {"clock": "1m"}}
+    lab.remote("late", variables=limits).replace_program("date", "echo 999999999999999")
+    lab.remote("gone").cut_tunnel()
+    inventory = lab.write_inventory(remotestatus_apprise=[smtp_sink.url], **SHORT)
+
+    found = run_round(lab, remotestatus, inventory)
+
+    assert found.causes == {"late": Cause.LIMIT_EXCEEDED, "gone": Cause.TUNNEL_DOWN}, found.printed
+    [mail] = smtp_sink.wait_for(1)
+    assert "gone" in str(mail["Subject"])
+    assert "ahead" in (lab.directory / "site" / "remotes" / "late.html").read_text()
+    assert "Traceback" not in remotestatus("status", "late", "-i", inventory).stderr
+
+
+def test_a_page_that_cannot_be_made_keeps_no_message_back(lab: Lab, remotestatus: Command, smtp_sink: SmtpSink) -> None:
+    """A damaged row of the history stops the page: people are told all the same, with a sentence and exit code 3."""
+    remote = lab.remote("capture-1")
+    inventory = lab.write_inventory(remotestatus_apprise=[smtp_sink.url], **SHORT)
+    run_round(lab, remotestatus, inventory)
+    with sqlite3.connect(lab.directory / "history.sqlite3") as database:
+        database.execute("UPDATE transitions SET after = 'nonsense'")
+    database.close()
+    remote.cut_tunnel()
+
+    done = remotestatus("run", "-i", inventory)
+
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "the page could not be made" in " ".join(done.stderr.split())
+    [mail] = smtp_sink.wait_for(1)
+    assert "capture-1" in str(mail["Subject"])
 
 
 def test_our_own_full_disk_is_no_remotes_fault(lab: Lab, remotestatus: Command) -> None:

@@ -4,6 +4,7 @@ The parser of the probe's output: what it makes of frames written by hand, and o
 
 import json
 import mmap
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -378,13 +379,20 @@ def test_any_frame_gives_a_reading(inside: bytes) -> None:
     json.dumps(reading, allow_nan=False, ensure_ascii=False).encode()
 
 
-@given(st.binary(max_size=300), st.binary(max_size=300), st.integers(0, 10**12))
+@given(st.binary(max_size=300), st.binary(max_size=300), st.integers(0, 10**11))
 def test_a_frame_is_found_in_noise(before: bytes, after: bytes, clock: int) -> None:
     """Noise before and after a frame changes nothing in it, and what came before is counted."""
     reading = parse(before + framed(section("clock", str(clock))) + after, NONCE)
     assert reading["complete"]
     assert reading["clock"] == clock
     assert reading["noise_bytes"] == len(before)
+
+
+def test_a_clock_that_no_calendar_holds_is_the_last_that_one_does() -> None:
+    """Whatever number a remote calls its clock, it is one that a date can be made of."""
+    for clock in ("999999999999999", "253402300800", "253402300799"):
+        reading = parse(framed(section("clock", clock)), NONCE)
+        assert datetime.fromtimestamp(reading["clock"], UTC).year == 9999
 
 
 @given(st.text("0123456789abcdef", min_size=16, max_size=16), st.binary(max_size=50))

@@ -38,6 +38,9 @@ NOTE_HIDDEN = (
 NOTE_DISKS_HUNG = "disks are unknown: df did not answer in time"
 NOTE_DISKS_FAILED = "disks are unknown: df gave nothing that could be read"
 
+LATEST_CLOCK = 253402300799.0
+"""The end of the year 9999, in seconds since the epoch: what a clock says beyond it no calendar can hold."""
+
 _USER_HZ = 100
 """Clock ticks a second in /proc/PID/stat: 100 for programs on every Linux architecture but alpha (time(7))."""
 _PF_KTHREAD = 0x00200000
@@ -98,7 +101,8 @@ def parse(raw: bytes | mmap, nonce: str) -> dict[str, Any]:
     frame = _Frame(raw, marker, begin)
     reading["complete"] = raw.find(marker + b":frame]", begin) >= 0
 
-    reading["clock"] = _float(frame.text("clock").strip())
+    clock = _float(frame.text("clock").strip())
+    reading["clock"] = None if clock is None else min(clock, LATEST_CLOCK)
     began, ended = (_float(frame.text(name).strip().rpartition(b" ")[2]) for name in ("began", "ended"))
     if began is not None and ended is not None:
         reading["probe_seconds"] = ended - began

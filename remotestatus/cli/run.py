@@ -9,6 +9,7 @@ from remotestatus.cli.options import now, with_inventory
 from remotestatus.cli.stop import stop_on_signal
 from remotestatus.errors import RoundGivenUp
 from remotestatus.playbook import AnsibleSource, Playbooks
+from remotestatus.text import one_line
 
 
 @click.command()
@@ -45,7 +46,12 @@ def command(source: AnsibleSource, templates: Path | None, quiet: bool) -> None:
             click.echo(f"remotestatus: stopped: {given_up}", err=True)
             sys.exit(stop.exit_code)
     if not quiet:
-        print_summary(finished, make_console())
+        try:
+            print_summary(finished, make_console())
+        except Exception as error:
+            # The round is done, and its exit code has to say how it went.
+            summary = f"the summary could not be made: {type(error).__name__}: {one_line(error)}; please report this"
+            click.echo(f"remotestatus: {summary}", err=True)
     for trouble in say_troubles(finished):
         click.echo(f"remotestatus: {trouble}", err=True)
     if finished.troubles:
