@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
+from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import apprise
@@ -32,16 +33,21 @@ from remotestatus.notice import Audience
 from remotestatus.remote import Fleet
 from remotestatus.settings import Destination as Entry
 from remotestatus.text import one_line
-from remotestatus.wording import Message, Tone, Waiting, combine, write_test
+from remotestatus.wording import Message, Tone, Waiting, combine, shorten, write_test
 
 DEADLINE = 60.0
 """Seconds that all destinations of a round together may take."""
+
+REFUSALS_IN_A_ROW = 3
+"""A destination that refuses so many messages one by one, and takes none, is left alone until the next attempt."""
 
 HEARTBEAT_TIMEOUT = 10.0
 """Seconds that a ping may take."""
 
 _SETTING = "remotestatus_apprise"
 _LOGGER = logging.getLogger("apprise")
+
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +66,38 @@ class Destination:
         return Audience(self.key, self.name, self.tags, room=int(self.service.body_maxlen or 0))
 
 
+class Failure(StrEnum):
+    """Why a service did not take a message, as far as trying again goes."""
+
+    PASSING = "passing"
+    """Time may mend it."""
+    DESTINATION = "destination"
+    """It takes nothing: a wrong password, recipient or address."""
+    MESSAGE = "message"
+    """It may be this very message, or all of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What became of one sending. `permanent` means that trying again will hardly help; `name` is for people."""
+    """
+    What became of one sending; `name` is for people.
+
+    `goes_on` means that the same messages are tried in another form at once. `dropped` means that they are given up,
+    because the destination takes others and refuses these in every form.
+    """
 
     destination: str
     taken: bool
     error: str = ""
-    permanent: bool = False
+    failure: Failure = Failure.PASSING
     name: str = ""
+    goes_on: bool = False
+    dropped: bool = False
+
+    @property
+    def permanent(self) -> bool:
+        """Whether trying again will hardly help."""
+        return not self.taken and self.failure is not Failure.PASSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +108,8 @@ class Delivery:
 
     @property
     def failed(self) -> tuple[Attempt, ...]:
-        """The sendings that were not taken."""
-        return tuple(attempt for attempt in self.attempts if not attempt.taken)
+        """The sendings that were not taken in any form."""
+        return tuple(attempt for attempt in self.attempts if not attempt.taken and not attempt.goes_on)
 
 
 # -- loading -----------------------------------------------------------------------------------------------------------
@@ -236,24 +265,81 @@ def send(
     now: datetime,
     note: Callable[[Waiting, Attempt], None],
     deadline: float = DEADLINE,
+    link: str = "",
 ) -> Delivery:
     """
     Send what waits for each destination, as one message each; `note` hears of each outcome as soon as it is known.
 
-    Returns after `deadline` seconds at the latest; what has not been taken by then counts as failed.
+    A service that refuses the message for a reason that may lie in its words gets each of them alone, and one that it
+    still refuses as its subject and a `link`. Returns after `deadline` seconds at the latest; what has not been taken
+    by then counts as failed.
     """
     names = {destination.key: destination for destination in destinations}
-    by_key = {one.destination: one for one in waiting if one.destination in names}
+    left = {one.destination: one for one in waiting if one.destination in names}
+    until = time.monotonic() + deadline / 2
 
-    def send_one(key: str) -> Attempt:
-        return _send(names[key], combine(by_key[key].messages, now, names[key].audience.room))
+    def send_all(key: str) -> Iterable[tuple[Waiting, Attempt]]:
+        return _send_in_turn(names[key], left[key], now, link or "`remotestatus status`", until)
 
     attempts = []
-    for outcome in _together(list(by_key), send_one, deadline):
-        attempt = replace(outcome, name=names[outcome.destination].name)
-        note(by_key[attempt.destination], attempt)
+    for key, outcome in _together(dict(left), send_all, deadline):
+        part, attempt = (left[key], outcome) if isinstance(outcome, Attempt) else outcome
+        attempt = replace(attempt, name=names[key].name)
+        note(part, attempt)
         attempts.append(attempt)
+        if not attempt.goes_on:
+            left[key] = left[key].part(set(left[key].ids) - set(part.ids))
     return Delivery(tuple(attempts))
+
+
+def _send_in_turn(
+    destination: Destination, waiting: Waiting, now: datetime, link: str, until: float
+) -> Iterable[tuple[Waiting, Attempt]]:
+    """
+    Send what waits, together if that is taken; isolate what is refused, so that the others arrive.
+
+    Apprise itself pauses some seconds between two messages to one service. What has not been begun when the monotonic
+    clock says `until` goes on waiting.
+    """
+    refused = dict(zip(waiting.ids, waiting.refused, strict=True))
+    suspects = sorted((number for number in waiting.ids if refused[number]), key=lambda number: refused[number])
+    errors = dict.fromkeys(suspects, "its service refused it before")
+    fresh = [number for number in waiting.ids if not refused[number]]
+    left, taken, refusals = [fresh] if fresh else [], False, 0
+    while left and time.monotonic() < until:
+        numbers = left.pop(0)
+        part = waiting.part(numbers)
+        attempt = _send(destination, combine(part.messages, now, destination.audience.room))
+        taken = taken or attempt.taken
+        if attempt.taken:
+            yield part, attempt
+            continue
+        refusals += len(numbers) == 1
+        if attempt.failure is not Failure.MESSAGE or (not taken and refusals >= REFUSALS_IN_A_ROW):
+            # Nothing of what is left has a better chance now.
+            yield waiting.part([*numbers, *(number for more in left for number in more), *suspects]), attempt
+            return
+        if len(numbers) > 1:
+            left = [[number] for number in numbers]
+        else:
+            yield part, replace(attempt, goes_on=True)
+            suspects.append(numbers[0])
+            errors[numbers[0]] = attempt.error
+    stubborn: dict[int, Attempt] = {}
+    for number in suspects:
+        if time.monotonic() >= until:
+            break
+        (message,) = waiting.part([number]).messages
+        attempt = _send(destination, shorten(message, errors[number], link))
+        taken = taken or attempt.taken
+        if attempt.taken:
+            yield waiting.part([number]), attempt
+            continue
+        stubborn[number] = attempt
+        if not taken and len(stubborn) >= REFUSALS_IN_A_ROW:
+            break
+    for number, attempt in stubborn.items():
+        yield waiting.part([number]), replace(attempt, dropped=taken and attempt.failure is Failure.MESSAGE)
 
 
 def send_test(
@@ -262,39 +348,50 @@ def send_test(
     """Send a test message to each destination (with this tag), and say for each whether it was taken, and why not."""
     chosen = {one.key: one for one in destinations if tag is None or tag in one.tags}
 
-    def send(key: str) -> Attempt:
+    def send(key: str) -> Iterable[Attempt]:
         subject, text = write_test(title, chosen[key].name)
         message = Message(key, chosen[key].name, now, Tone.INFO, subject, text, f"<p>{text}</p>")
-        return _send(chosen[key], message)
+        yield _send(chosen[key], message)
 
-    outcomes = {attempt.destination: attempt for attempt in _together(list(chosen), send, deadline)}
+    outcomes = dict(_together(chosen, send, deadline))
     return [(destination, outcomes[key]) for key, destination in chosen.items()]
 
 
-def _together(keys: Sequence[str], send: Callable[[str], Attempt], deadline: float) -> Iterable[Attempt]:
-    """Do all sendings at the same time and yield each attempt as it ends; what hangs is left behind."""
-    done: queue.Queue[Attempt] = queue.Queue()
+def _together(
+    keys: Iterable[str], work: Callable[[str], Iterable[Outcome]], deadline: float
+) -> Iterable[tuple[str, Outcome | Attempt]]:
+    """
+    Do all sendings at the same time and yield each outcome as it is known; what hangs is left behind.
 
-    def work(key: str) -> None:
+    What breaks, or is not done in time, ends with an Attempt that says so.
+    """
+    done: queue.Queue[tuple[str, Outcome | Attempt | None]] = queue.Queue()
+
+    def run(key: str) -> None:
         try:
-            done.put(send(key))
+            for outcome in work(key):
+                done.put((key, outcome))
         except BaseException as error:
-            done.put(Attempt(key, taken=False, error=f"Apprise failed with {type(error).__name__}"))
+            done.put((key, Attempt(key, taken=False, error=f"Apprise failed with {type(error).__name__}")))
+        finally:
+            done.put((key, None))
 
-    for key in keys:
-        # A daemon: one that hangs must not keep the process from ending.
-        threading.Thread(target=work, args=(key,), name="remotestatus-deliver", daemon=True).start()
     left = set(keys)
+    for key in left:
+        # A daemon: one that hangs must not keep the process from ending.
+        threading.Thread(target=run, args=(key,), name="remotestatus-deliver", daemon=True).start()
     end = time.monotonic() + deadline
     while left:
         try:
-            attempt = done.get(timeout=max(0.0, end - time.monotonic()))
+            key, outcome = done.get(timeout=max(0.0, end - time.monotonic()))
         except queue.Empty:
             break
-        left.discard(attempt.destination)
-        yield attempt
+        if outcome is None:
+            left.discard(key)
+        else:
+            yield key, outcome
     for key in sorted(left):
-        yield Attempt(key, taken=False, error=f"no answer within {deadline:g} s")
+        yield key, Attempt(key, taken=False, error=f"no answer within {deadline:g} s")
 
 
 def _send(destination: Destination, message: Message) -> Attempt:
@@ -318,8 +415,8 @@ def _send(destination: Destination, message: Message) -> Attempt:
     taken = bool(outcomes) and outcomes[-1] == apprise.AppriseResultStatus.SUCCESS
     if taken:
         return Attempt(destination.key, taken=True)
-    error, permanent = _explain(said, destination.secrets)
-    return Attempt(destination.key, taken=False, error=error, permanent=permanent)
+    error, failure = _explain(said, destination.secrets)
+    return Attempt(destination.key, taken=False, error=error, failure=failure)
 
 
 def _wants_plain_text(service: Any) -> bool:
@@ -333,19 +430,24 @@ def _wants_plain_text(service: Any) -> bool:
 
 _HTTP = re.compile(r"error=(\d{3})\b")
 _SMTP = re.compile(r"\((\d{3}), b?['\"]")
+_SMTP_PERSON = re.compile(r"'[^'\s]*': \(\d{3}, b?['\"]|\(\d{3}, b?['\"].*['\"], '[^'\s]*'\)")
+"""How Python writes a refused recipient (smtplib.SMTPRecipientsRefused) or sender (SMTPSenderRefused)."""
+
 _KNOWN = (
-    (re.compile(r"certificate.verify.failed|CERTIFICATE_VERIFY_FAILED|hostname.*doesn't match", re.IGNORECASE), False,
+    (re.compile(r"certificate.verify.failed|CERTIFICATE_VERIFY_FAILED|hostname.*doesn't match", re.IGNORECASE),
      "its certificate is not accepted"),
-    (re.compile(r"name or service not known|name resolution|getaddrinfo|nodename nor servname", re.IGNORECASE), False,
+    (re.compile(r"name or service not known|name resolution|getaddrinfo|nodename nor servname", re.IGNORECASE),
      "its host name cannot be resolved"),
-    (re.compile(r"connection refused|Errno 111", re.IGNORECASE), False, "the connection is refused"),
-    (re.compile(r"no route to host|network is unreachable", re.IGNORECASE), False, "there is no route to it"),
-    (re.compile(r"timed? ?out", re.IGNORECASE), False, "it does not answer in time"),
-    (re.compile(r"unexpectedly closed|reset by peer|connection aborted|remote end closed", re.IGNORECASE), False,
+    (re.compile(r"connection refused|Errno 111", re.IGNORECASE), "the connection is refused"),
+    (re.compile(r"no route to host|network is unreachable", re.IGNORECASE), "there is no route to it"),
+    (re.compile(r"timed? ?out", re.IGNORECASE), "it does not answer in time"),
+    (re.compile(r"unexpectedly closed|reset by peer|connection aborted|remote end closed", re.IGNORECASE),
      "it closes the connection"),
 )  # fmt: skip
 
 _PASSING_HTTP = frozenset({408, 409, 421, 423, 425, 429})
+_DESTINATION_HTTP = frozenset({401, 403, 404, 405, 407, 410})
+_DESTINATION_SMTP = frozenset({502, 503, 504, 530, 534, 535, 538})
 _SMTP_WORDS = {
     421: "not available now", 450: "mailbox busy", 451: "error while processing", 452: "no room", 454: "TLS or log-in "
     "not available now", 500: "command unknown", 501: "malformed address", 530: "log-in or TLS required",
@@ -354,9 +456,9 @@ _SMTP_WORDS = {
 }  # fmt: skip
 
 
-def _explain(said: Sequence[str], secrets: Sequence[str]) -> tuple[str, bool]:
+def _explain(said: Sequence[str], secrets: Sequence[str]) -> tuple[str, Failure]:
     """
-    Say why a sending failed, and whether for good, from Apprise's log of it.
+    Say why a sending failed, and what to make of it, from Apprise's log of it.
 
     Of debugging lines only codes and known phrases are used, because they quote URLs; of a warning its text, without
     every piece of the URL.
@@ -365,17 +467,22 @@ def _explain(said: Sequence[str], secrets: Sequence[str]) -> tuple[str, bool]:
     if found := _HTTP.search(text):
         code = int(found[1])
         words = HTTPStatus(code).phrase if code in set(HTTPStatus) else "unknown"
-        return f"its server answers {code} ({words})", 400 <= code < 500 and code not in _PASSING_HTTP
+        lasting = Failure.DESTINATION if code in _DESTINATION_HTTP else Failure.MESSAGE
+        passing = not 400 <= code < 500 or code in _PASSING_HTTP
+        return f"its server answers {code} ({words})", Failure.PASSING if passing else lasting
     if found := _SMTP.search(text):
         code = int(found[1])
-        return f"its mail server answers {code} ({_SMTP_WORDS.get(code, 'refused')})", code >= 500
-    for pattern, permanent, words in _KNOWN:
+        theirs = code in _DESTINATION_SMTP or _SMTP_PERSON.search(text)
+        lasting = Failure.DESTINATION if theirs else Failure.MESSAGE
+        words = _SMTP_WORDS.get(code, "refused")
+        return f"its mail server answers {code} ({words})", lasting if code >= 500 else Failure.PASSING
+    for pattern, words in _KNOWN:
         if pattern.search(text):
-            return words, permanent
+            return words, Failure.PASSING
     warnings = [line.partition(" ")[2] for line in said if line.startswith(("WARNING", "ERROR", "CRITICAL"))]
     if warnings:
-        return f"Apprise says: {one_line(_without(warnings[-1], secrets), 160)}", False
-    return "its service did not take the message", False
+        return f"Apprise says: {one_line(_without(warnings[-1], secrets), 160)}", Failure.PASSING
+    return "its service did not take the message", Failure.PASSING
 
 
 def _pieces(url: str) -> tuple[str, ...]:
@@ -444,7 +551,7 @@ def _ping(heartbeat: str, suffix: str, note: str) -> str:
     parts = urlsplit(heartbeat)
     url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + suffix))
 
-    def send(_key: str) -> Attempt:
+    def ping() -> Attempt:
         request = urllib.request.Request(url, data=note.encode()[:10_000], method="POST")  # noqa: S310 - http(s) only
         request.add_header("User-Agent", "remotestatus")
         try:
@@ -457,5 +564,5 @@ def _ping(heartbeat: str, suffix: str, note: str) -> str:
             why, _ = _explain([f"DEBUG {error}"], ())
             return Attempt("heartbeat", taken=False, error=why)
 
-    (attempt,) = _together(["heartbeat"], send, HEARTBEAT_TIMEOUT + 2)
+    ((_, attempt),) = _together(["heartbeat"], lambda _: [ping()], HEARTBEAT_TIMEOUT + 2)
     return "" if attempt.taken else f"the heartbeat could not be pinged: {attempt.error}"

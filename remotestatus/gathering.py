@@ -54,6 +54,7 @@ def gather(history: History, fleet: Fleet, round_: Round, before: Mapping[str, R
                 destination=message.destination,
                 subject=message.subject,
                 delivered=message.sent_at is not None,
+                dropped=message.dropped,
             )
             for kind, name in states
             for message in outbox.messages_about(history, (kind, name), limit=10)

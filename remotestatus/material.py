@@ -36,13 +36,18 @@ class FinishedRound(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """A message about one remote or proxy: when, to which destination, its first line, and whether it arrived."""
+    """
+    A message about one remote or proxy: when, to which destination, its first line, and whether it arrived.
+
+    `dropped` says why it never will.
+    """
 
     name: str
     at: datetime
     destination: str
     subject: str
     delivered: bool = True
+    dropped: str = ""
 
 
 @dataclass(frozen=True, slots=True)

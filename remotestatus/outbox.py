@@ -168,6 +168,7 @@ def due(history: History, destinations: Mapping[str, str], now: datetime) -> lis
             ids=tuple(row["id"] for row in waiting),
             messages=tuple(_message(row) for row in waiting),
             attempts=waiting[0]["failed"] or 0,
+            refused=tuple(row["refused"] for row in waiting),
         )
         for key, waiting in found.items()
     ]
@@ -224,6 +225,20 @@ def mark_failed(history: History, waiting: Waiting, error: str, now: datetime, *
                 permanent,
             ),
         )
+
+
+def mark_refused(history: History, waiting: Waiting) -> None:
+    """Note that the service refused these very messages, while it may well take others."""
+    with history.transaction() as db:
+        for number in waiting.ids:
+            db.execute("UPDATE messages SET attempts = attempts + 1, refused = refused + 1 WHERE id = ?", (number,))
+
+
+def drop(history: History, waiting: Waiting, why: str) -> None:
+    """Give these messages up for good; `why` is shown with them and must hold no secrets."""
+    with history.transaction() as db:
+        for number in waiting.ids:
+            db.execute("UPDATE messages SET dropped = ? WHERE id = ?", (one_line(why), number))
 
 
 def failing_destinations(history: History) -> tuple[FailingDestination, ...]:

@@ -98,7 +98,7 @@ def run_round(playbooks: Playbooks, order: Order) -> Finished:
             outbox.add(history, plan, fleet)
             _forget_what_is_old(history, now, fleet.settings.retention)
         troubles = (*looks.troubles, *_publish(templates, history, inventory, round_, before, now))
-        delivery = send_due(history, destinations, now)
+        delivery = send_due(history, destinations, now, link=fleet.settings.url or "")
         heartbeat.finished(troubles)
         readings = {**history.readings(), **looks.remotes}
         return Finished(inventory, round_, states, readings, delivery, troubles, tuple(heartbeat.unheard))

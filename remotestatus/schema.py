@@ -141,4 +141,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        # How often the service refused this message itself, whatever else it takes.
+        "ALTER TABLE messages ADD COLUMN refused INTEGER NOT NULL DEFAULT 0",
+    ),
 )

@@ -69,13 +69,23 @@ class Waiting:
     """
     Everything that waits for one destination, oldest first.
 
-    `ids` are the messages' numbers in the outbox, `attempts` how often in a row the destination failed.
+    `ids` are the messages' numbers in the outbox, `attempts` how often in a row the destination failed. `refused` says
+    for each message how often its service refused just this one.
     """
 
     destination: str
     ids: tuple[int, ...]
     messages: tuple[Message, ...]
     attempts: int = 0
+    refused: tuple[int, ...] = ()
+
+    def part(self, numbers: Iterable[int]) -> "Waiting":
+        """Only the messages with these numbers in the outbox, in their order."""
+        chosen = set(numbers)
+        counts = self.refused or (0,) * len(self.ids)
+        rows = [row for row in zip(self.ids, self.messages, counts, strict=True) if row[0] in chosen]
+        ids, messages, refused = zip(*rows, strict=True) if rows else ((), (), ())
+        return replace(self, ids=ids, messages=messages, refused=refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +155,20 @@ def combine(messages: Sequence[Message], now: datetime, room: int = 0) -> Messag
         more = f" (and {len(messages) - 1} more){title}"
         subject = one_line(latest_worst, max(20, SUBJECT - len(more))) + more
     return replace(_with(newest, subject, "\n\n".join(text), "\n".join(html)), tone=worst.tone)
+
+
+def shorten(message: Message, why: str, link: str) -> Message:
+    """
+    The same message as its subject and a link, for a service that refuses its words.
+
+    `why` is what the service answered, `link` where the words can be read.
+    """
+    text = (
+        f"{message.subject}\n\nThis message was refused as it was written: {why}. What it said is here: {link}"
+        f"{_SIGNATURE}{message.at:%Y-%m-%d %H:%M} UTC"
+    )
+    paragraphs = "".join(f"<p>{_safe(part)}</p>\n" for part in text.partition(_SIGNATURE)[0].split("\n\n"))
+    return replace(message, text=text, html=paragraphs.rstrip())
 
 
 def _title_of(messages: Sequence[Message]) -> str:

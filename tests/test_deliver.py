@@ -131,6 +131,101 @@ def test_one_destinations_failure_repeats_nothing_elsewhere(
     assert outbox.count_waiting(history) == 0
 
 
+def test_what_a_mail_server_refuses_keeps_nothing_else_back(history: History, smtp_sink: SmtpSink) -> None:
+    """Of three messages that wait, the one whose words are refused comes as subject and link, the others whole."""
+    fleet = make_fleet(3, url="https://status.example.com/")
+    destinations = load(smtp_sink.url)
+    destinations[0].service.request_rate_per_sec = 0
+    smtp_sink.refusal = "451 4.3.0 try again later"
+    for number, found in enumerate([{"r1": "d"}, {"r1": "d", "r2": "g"}, {"r1": "d", "r2": "g", "r3": "d"}]):
+        have_round(history, fleet, destinations, found, number)
+        assert send_due(history, destinations, START + number * EVERY).failed
+    smtp_sink.refusal, smtp_sink.refused_text = None, "not running: encoder"
+
+    delivery = send_due(history, destinations, START + 3 * EVERY, link="https://status.example.com/")
+
+    assert delivery.failed == ()
+    assert [mail["Subject"] for mail in smtp_sink.messages] == [
+        "1 down: r1 (late)",
+        "1 down: r3 (late)",
+        "1 degraded: r2",
+    ]
+    assert body_of(smtp_sink.messages[-1], "plain").splitlines()[:3] == [
+        "1 degraded: r2",
+        "",
+        "This message was refused as it was written: its mail server answers 554 (refused). What it said is here: "
+        "https://status.example.com/",
+    ]
+    assert outbox.count_waiting(history) == 0
+    assert outbox.failing_destinations(history) == ()
+
+
+def test_a_message_that_is_refused_in_every_form_is_given_up_once_others_arrive(
+    history: History, smtp_sink: SmtpSink
+) -> None:
+    """Alone it waits, because its service may refuse everything; when another is taken it is dropped, with why."""
+    fleet = make_fleet(2)
+    destinations = load(smtp_sink.url)
+    destinations[0].service.request_rate_per_sec = 0
+    smtp_sink.refused_text = "r1"
+    have_round(history, fleet, destinations, {"r1": "d"}, 0)
+    (attempt,) = send_due(history, destinations, START).failed
+    assert (attempt.permanent, attempt.dropped) == (True, False)
+    assert outbox.count_waiting(history) == 1
+
+    have_round(history, fleet, destinations, {"r1": "d", "r2": "d"}, 1)
+    (attempt,) = send_due(history, destinations, START + EVERY).failed
+
+    assert attempt.dropped
+    assert [mail["Subject"] for mail in smtp_sink.messages] == ["1 down: r2"]
+    assert outbox.count_waiting(history) == 0
+    (dropped,) = outbox.messages_about(history, (Kind.REMOTE, "r1"))
+    assert dropped.dropped == "refused: its mail server answers 554 (refused)"
+
+
+def test_a_server_that_refuses_everything_is_asked_little_and_loses_nothing(
+    history: History, smtp_sink: SmtpSink
+) -> None:
+    """Twelve messages, all refused: a handful of attempts a round; when it takes mail again, all of them arrive."""
+    fleet = make_fleet(12)
+    destinations = load(smtp_sink.url)
+    destinations[0].service.request_rate_per_sec = 0
+    smtp_sink.stop()
+    for number in range(12):
+        have_round(history, fleet, destinations, {f"r{one}": "d" for one in range(1, number + 2)}, number)
+    smtp_sink.start()
+    smtp_sink.refused_text = "r"
+    now = START + 12 * EVERY
+    for _ in range(6):
+        before = smtp_sink.attempts
+        send_due(history, destinations, now)
+        assert 0 < smtp_sink.attempts - before <= 7
+        now += timedelta(hours=2)
+    assert outbox.count_waiting(history) == 12
+
+    smtp_sink.refused_text = None
+    send_due(history, destinations, now)
+
+    assert outbox.count_waiting(history) == 0
+    subjects = " ".join(str(mail["Subject"]) for mail in smtp_sink.messages)
+    assert all(f"r{number}" in subjects for number in range(1, 13))
+
+
+@pytest.mark.parametrize("refusal", ["535 5.7.8 bad credentials", "530 5.7.0 authentication required"])
+def test_a_refused_log_in_is_not_tried_once_for_each_message(
+    history: History, smtp_sink: SmtpSink, refusal: str
+) -> None:
+    """What a destination refuses whatever is in it costs one attempt a round, or it would lock us out."""
+    fleet = make_fleet(3)
+    destinations = load(smtp_sink.url)
+    smtp_sink.refusal = refusal
+    for number, found in enumerate([{"r1": "d"}, {"r1": "d", "r2": "d"}]):
+        have_round(history, fleet, destinations, found, number)
+        send_due(history, destinations, START + number * EVERY)
+    assert smtp_sink.attempts == 2
+    assert outbox.count_waiting(history) == 2
+
+
 def test_a_server_that_hangs_cannot_hang_the_round(history: History, http_sink: HttpSink) -> None:
     """With a deadline of half a second a silent server costs that, its message waits, and it says so."""
     destinations = load(http_sink.apprise_url)

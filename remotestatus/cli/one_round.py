@@ -26,7 +26,9 @@ def say_troubles(finished: Finished) -> list[str]:
     return [
         *finished.troubles,
         *(
-            f"{attempt.name or 'a destination'} did not take its message, which is tried again: {attempt.error}"
+            f"{attempt.name or 'a destination'} refuses a message in every form, and it was given up: {attempt.error}"
+            if attempt.dropped
+            else f"{attempt.name or 'a destination'} did not take its message, which is tried again: {attempt.error}"
             for attempt in finished.delivery.failed
         ),
         *finished.unheard,

@@ -57,6 +57,8 @@ class SmtpSink(_Sink):
         """How many messages were handed over, those that were refused included."""
         self.refusal: str | None = None
         """The answer to each message instead of accepting it, for instance "451 4.3.0 try again later"."""
+        self.refused_text: str | None = None
+        """A message that holds this text is refused for good, as by a spam filter."""
         self._controller: Any = None
         super().__init__()
 
@@ -85,8 +87,16 @@ class SmtpSink(_Sink):
         if self.refusal is not None:
             return self.refusal
         message = BytesParser(_class=EmailMessage, policy=email.policy.default).parsebytes(envelope.content)
+        if self.refused_text is not None and self.refused_text in _words_of(message):
+            return "554 5.7.1 message content rejected"
         self.messages.append(message)
         return "250 OK"
+
+
+def _words_of(message: EmailMessage) -> str:
+    """Everything in a mail that a person reads."""
+    parts = (part.get_content() for part in message.walk() if part.get_content_maintype() == "text")
+    return "\n".join([str(message["Subject"]), *parts])
 
 
 @dataclass(frozen=True, slots=True)
