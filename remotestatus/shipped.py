@@ -7,7 +7,7 @@ editable install, beside it.
 
 from pathlib import Path
 
-from remotestatus.errors import RoundError
+from remotestatus.model.errors import RoundError
 
 _PACKAGE = Path(__file__).resolve().parent
 

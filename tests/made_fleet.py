@@ -1,7 +1,7 @@
 """
 Makes up a fleet with ninety days of history, through the real reader, judge and history, for tests and pictures.
 
-A number of remotes and a few switches come in, Material as a round would gather it goes out. The same arguments give
+A number of remotes and a few switches come in, ReportInput as a round would gather it goes out. The same arguments give
 the same fleet.
 """
 
@@ -12,15 +12,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from remotestatus.diagnosis import Trouble
-from remotestatus.history import History, Round
-from remotestatus.incidents import Acknowledgement
-from remotestatus.judge import Kind, Policy, State, Verdict, judge
-from remotestatus.material import FailingDestination, Material, SentMessage
-from remotestatus.reading import Reading, read_proxy, read_remote
-from remotestatus.remote import Fleet, Proxy, Remote
-from remotestatus.settings import FleetSettings, RemoteSettings
-from remotestatus.uptime import DayShare, share_out
+from remotestatus.evaluate.check_results import read_proxy, read_remote
+from remotestatus.evaluate.state_machine import next_state
+from remotestatus.evaluate.uptime import share_out
+from remotestatus.history.database import History
+from remotestatus.model.check_result import CheckResult, Trouble
+from remotestatus.model.days import DayShare
+from remotestatus.model.fleet import Fleet, Proxy, Remote
+from remotestatus.model.notification import Acknowledgement, FailingDestination, SentMessage
+from remotestatus.model.report_input import ReportInput
+from remotestatus.model.rounds import Round
+from remotestatus.model.settings import FleetSettings, RemoteSettings
+from remotestatus.model.states import Kind, Policy, State, StateChange
 
 PLACES = (
     ("hall-a", "Hall A", "north-camera", "North Camera", "Films the north entrance."),
@@ -54,15 +57,15 @@ class Made:
     seed: int = 12
 
 
-def make_material(made: Made, database: Path) -> Material:
+def make_material(made: Made, database: Path) -> ReportInput:
     """Make the fleet, let ninety days pass, and gather what the page is made of."""
     fleet = make_fleet(made)
     chance = random.Random(made.seed)
     start = made.now - timedelta(seconds=4.2)
-    verdicts: list[Verdict] = []
+    verdicts: list[StateChange] = []
     days: list[tuple[tuple[Kind, str], DayShare]] = []
-    readings: list[Reading] = []
-    samples: list[Reading] = []
+    readings: list[CheckResult] = []
+    samples: list[CheckResult] = []
     for proxy in fleet.proxies:
         dead = made.dead_proxy and proxy.name == "tunnel-proxy"
         answer = {"outcome": "ssh-failed", "stderr": PROXY_GONE} if dead else {"outcome": "answered", "connect_ms": 61}
@@ -86,11 +89,12 @@ def make_material(made: Made, database: Path) -> Material:
         return _gather(history, fleet, made, history.record(round_, [], readings))
 
 
-def _gather(history: History, fleet: Fleet, made: Made, round_: Round) -> Material:
+def _gather(history: History, fleet: Fleet, made: Made, round_: Round) -> ReportInput:
     states = history.states()
     wrong = [name for (kind, name), state in states.items() if kind is Kind.REMOTE and state.troubles]
     known = wrong[1:2] if len(wrong) > 3 else []
-    return Material(
+    sent_at = made.now - timedelta(minutes=7)
+    return ReportInput(
         fleet=fleet,
         round=round_,
         states=states,
@@ -100,17 +104,20 @@ def _gather(history: History, fleet: Fleet, made: Made, round_: Round) -> Materi
         days=history.days((made.now - timedelta(days=90)).date()),
         samples=history.samples(),
         first_seen=history.first_seen(),
-        acknowledgements=[
-            Acknowledgement(Kind.REMOTE, name, made.now - timedelta(minutes=5), "kim", "Spare part is on its way.")
+        acknowledgements={
+            (Kind.REMOTE, name): Acknowledgement(made.now - timedelta(minutes=5), note="Spare part is on its way.")
             for name in known
-        ],
+        },
         maintenance={remote.name: "firmware update, until 14:00 UTC" for remote in fleet.remotes[5:6]}
         if not made.all_up
         else {},
-        messages=[
-            SentMessage(name, made.now - timedelta(minutes=7), "on call", f"{name} is not up") for name in wrong[:20]
-        ],
-        failing=[FailingDestination("pager", made.now - timedelta(hours=3), "HTTP 503")] if made.dead_proxy else [],
+        messages={
+            (Kind.REMOTE, name): [SentMessage(sent_at, "on call", f"{name} is not up", "problem", sent_at)]
+            for name in wrong[:20]
+        },
+        failing=[FailingDestination("id pager", "pager", made.now - timedelta(hours=3), "HTTP 503")]
+        if made.dead_proxy
+        else [],
     )
 
 
@@ -169,7 +176,7 @@ def _processes(number: int, hostile: str) -> list[object]:
 
 def _last_reading(
     made: Made, remote: Remote, number: int, at: datetime, chance: random.Random
-) -> tuple[Reading, timedelta]:
+) -> tuple[CheckResult, timedelta]:
     """What the last round found, and for how long it has been so."""
     if made.dead_proxy and remote.proxy == "tunnel-proxy":
         return read_remote(remote, {"outcome": "proxy-down", "proxy": "tunnel-proxy"}, at), timedelta(minutes=47)
@@ -262,10 +269,10 @@ def _live(
     name: str,
     past: list[tuple[datetime, datetime, tuple[Trouble, ...]]],
     present: tuple[datetime, tuple[Trouble, ...]] | None,
-    reading: Reading,
+    reading: CheckResult,
     now: datetime,
     policy: Policy,
-    verdicts: list[Verdict],
+    verdicts: list[StateChange],
     days: list[tuple[tuple[Kind, str], DayShare]],
 ) -> None:
     """Judge a subject at each moment at which something changed, and share out the time between."""
@@ -282,16 +289,16 @@ def _live(
             every = max(timedelta(minutes=10), (at - state.seen_at) / 2)
             shares = share_out(state.seen_at, at, state.status, maintenance=False, every=every)
             days.extend(((kind, name), share) for share in shares)
-        verdict = judge(kind, name, state, troubles, policy, at)
+        verdict = next_state(kind, name, state, troubles, policy, at)
         state = verdict.state
         verdicts.append(verdict)
 
 
-def _samples(reading: Reading, made: Made, chance: random.Random) -> Iterator[Reading]:
+def _samples(reading: CheckResult, made: Made, chance: random.Random) -> Iterator[CheckResult]:
     assert reading.connect_ms is not None
     for back in range(made.looks, 0, -1):
         slow = 400 if chance.random() < 0.02 else 0
-        yield Reading(
+        yield CheckResult(
             reading.name,
             reading.at - timedelta(minutes=10 * back),
             connect_ms=reading.connect_ms + chance.randrange(-9, 25) + slow,

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from remotestatus.history import History
-from remotestatus.judge import Kind, State
-from remotestatus.reading import Reading
-from remotestatus.status import Cause
+from remotestatus.history.database import History
+from remotestatus.model.check_result import CheckResult
+from remotestatus.model.states import Kind, State
+from remotestatus.model.statuses import Cause
 from tests.lab import Command, Lab
 
 
@@ -18,7 +18,7 @@ from tests.lab import Command, Lab
 class Recorded:
     """What one round recorded: the readings by name, the states, how long it took in seconds, and what it printed."""
 
-    readings: Mapping[str, Reading]
+    readings: Mapping[str, CheckResult]
     states: Mapping[tuple[Kind, str], State]
     seconds: float
     printed: str

@@ -10,8 +10,8 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from remotestatus.publish import publish
-from remotestatus.report import build_report
+from remotestatus.report.build import build_report
+from remotestatus.report.publish import publish
 from tests.browser import open_browser
 from tests.made_fleet import Made, make_material
 

@@ -10,18 +10,21 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from remotestatus.diagnosis import Trouble, explain
-from remotestatus.judge import Kind, Policy, State, Subject, Verdict, judge
-from remotestatus.maintenance import CommandWindow
-from remotestatus.notice import Acknowledgement, Audience, Letter, Memory, Plan, plan
-from remotestatus.remote import Fleet, Proxy, Remote
-from remotestatus.settings import FleetSettings, RemoteSettings
-from remotestatus.status import Cause
-from remotestatus.wording import Message, write
+from remotestatus.evaluate.diagnosis import explain
+from remotestatus.evaluate.state_machine import next_state
+from remotestatus.model.check_result import Trouble
+from remotestatus.model.fleet import Fleet, Proxy, Remote
+from remotestatus.model.notification import Acknowledgement, Message, Notification, NotificationMemory, Plan, Receiver
+from remotestatus.model.settings import FleetSettings, RemoteSettings
+from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
+from remotestatus.model.statuses import Cause
+from remotestatus.model.windows import CommandWindow
+from remotestatus.notify.compose import compose_message
+from remotestatus.notify.decide import plan_notifications
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 EVERY = timedelta(minutes=10)
-OPS = Audience("id ops", "ops")
+OPS = Receiver("id ops", "ops")
 
 LETTERS: Mapping[str, Cause | None] = {
     "u": None,
@@ -74,7 +77,7 @@ def troubles_of(fleet: Fleet, subject: Subject, letter: str) -> tuple[Trouble, .
     return (explain(cause, remote=remote, names=["encoder"]),)
 
 
-def look(fleet: Fleet, states: Mapping[Subject, State], found: Mapping[str, str], now: datetime) -> list[Verdict]:
+def look(fleet: Fleet, states: Mapping[Subject, State], found: Mapping[str, str], now: datetime) -> list[StateChange]:
     """
     Judge one round. `found` maps names to letters; what it leaves out is up, and behind a dead proxy it is unknown.
     """
@@ -83,12 +86,12 @@ def look(fleet: Fleet, states: Mapping[Subject, State], found: Mapping[str, str]
     for proxy in fleet.proxies:
         subject = (Kind.PROXY, proxy.name)
         troubles = troubles_of(fleet, subject, found.get(proxy.name, "u"))
-        verdicts.append(judge(*subject, states.get(subject), troubles, Policy(), now))
+        verdicts.append(next_state(*subject, states.get(subject), troubles, Policy(), now))
     for remote in fleet.remotes:
         subject = (Kind.REMOTE, remote.name)
         letter = "p" if dead & set(remote.path) else found.get(remote.name, "u")
         policy = Policy(remote.settings.fail_after, remote.settings.recover_after)
-        verdicts.append(judge(*subject, states.get(subject), troubles_of(fleet, subject, letter), policy, now))
+        verdicts.append(next_state(*subject, states.get(subject), troubles_of(fleet, subject, letter), policy, now))
     return verdicts
 
 
@@ -97,17 +100,17 @@ class Story:
     """A fleet over some rounds, with all that is remembered between them."""
 
     fleet: Fleet
-    audiences: tuple[Audience, ...] = (OPS,)
+    receivers: tuple[Receiver, ...] = (OPS,)
     now: datetime = START
     states: dict[Subject, State] = field(default_factory=dict)
-    memory: Memory = field(default_factory=Memory)
+    memory: NotificationMemory = field(default_factory=NotificationMemory)
     last: Plan | None = None
 
     def round(self, found: Mapping[str, str] | None = None, *, after: timedelta = EVERY) -> dict[str, Message]:
-        """Have one round and return the message of each audience by its name."""
+        """Have one round and return the message of each receiver by its name."""
         for verdict in look(self.fleet, self.states, found or {}, self.now):
             self.states[verdict.state.kind, verdict.state.name] = verdict.state
-        self.last = plan(self.fleet, self.states, self.audiences, self.memory, self.now)
+        self.last = plan_notifications(self.fleet, self.states, self.receivers, self.memory, self.now)
         told = dict(self.memory.told)
         for key, value in self.last.told.items():
             if value is None:
@@ -119,7 +122,7 @@ class Story:
         }
         self.memory = replace(self.memory, told=told, acknowledged=acknowledged)
         self.now += after
-        return {letter.audience.name: write(letter, self.fleet) for letter in self.last.letters}
+        return {letter.receiver.name: compose_message(letter, self.fleet) for letter in self.last.notifications}
 
     def acknowledge(self, name: str, until: datetime | None = None) -> None:
         """Acknowledge a remote's problem."""
@@ -137,7 +140,7 @@ class Story:
         assert self.last is not None
         return [decision.reason for decision in self.last.decisions if decision.subject[1] == name]
 
-    def letters(self) -> tuple[Letter, ...]:
+    def letters(self) -> tuple[Notification, ...]:
         """What the last round told, before it was put into words."""
         assert self.last is not None
-        return self.last.letters
+        return self.last.notifications

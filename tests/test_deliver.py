@@ -11,23 +11,23 @@ from typing import Any
 
 import pytest
 
-from remotestatus import outbox
-from remotestatus.deliver import (
+from remotestatus.history import outbox
+from remotestatus.history.database import History
+from remotestatus.model.errors import ConfigurationError
+from remotestatus.model.fleet import Fleet
+from remotestatus.model.rounds import Round
+from remotestatus.model.settings import FleetSettings
+from remotestatus.model.states import Kind
+from remotestatus.notify.compose import compose_message
+from remotestatus.notify.decide import plan_notifications
+from remotestatus.notify.deliver import (
     Destination,
     load_destinations,
-    ping_failure,
-    ping_start,
-    ping_success,
     problems_of_tags,
     send_test,
 )
-from remotestatus.errors import ConfigurationError
-from remotestatus.history import History, Round
-from remotestatus.judge import Kind
-from remotestatus.notice import plan
-from remotestatus.remote import Fleet
-from remotestatus.sending import send_due
-from remotestatus.settings import FleetSettings
+from remotestatus.notify.heartbeat import ping_failure, ping_start, ping_success
+from remotestatus.round import send_due
 from tests.lab import HttpSink, SmtpSink
 from tests.telling import EVERY, START, look, make_fleet
 
@@ -74,10 +74,11 @@ def have_round(
     now = START + number * EVERY
     verdicts = look(fleet, history.states(), found, now)
     states = {(verdict.state.kind, verdict.state.name): verdict.state for verdict in verdicts}
-    audiences = [destination.audience for destination in destinations]
+    receivers = [destination.receiver for destination in destinations]
     with history.transaction():
         history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
-        outbox.add(history, plan(fleet, states, audiences, outbox.recall(history, now), now), fleet)
+        told = plan_notifications(fleet, states, receivers, outbox.recall(history, now), now)
+        outbox.add(history, told, [compose_message(notification, fleet) for notification in told.notifications])
 
 
 def test_a_mail_has_the_gist_and_reads_well_as_text_and_html(history: History, smtp_sink: SmtpSink) -> None:
@@ -113,9 +114,9 @@ def test_one_destinations_failure_repeats_nothing_elsewhere(
     """While the mail server is away for five rounds the hook gets each message once, and then the mail comes as one."""
     fleet = make_fleet()
     smtp_sink.stop()
-    for number, letter in enumerate("duddd"):
+    for number, notification in enumerate("duddd"):
         destinations = load(smtp_sink.url, http_sink.apprise_url)
-        have_round(history, fleet, destinations, {"r1": letter}, number)
+        have_round(history, fleet, destinations, {"r1": notification}, number)
         delivery = send_due(history, destinations, START + number * EVERY)
         assert all(attempt.error == "the connection is refused" for attempt in delivery.failed)
     smtp_sink.start()

@@ -25,7 +25,7 @@ import psutil
 import pytest
 import yaml
 
-from remotestatus.demo.fleet import Fleet, FleetError
+from remotestatus.demo.demo_fleet import Fleet, FleetError
 from remotestatus.demo.members import MEMBERS, PROXY, Fault
 from remotestatus.demo.messages import Message
 
@@ -397,7 +397,7 @@ def test_a_killed_fleet_leaves_nothing_running(tmp_path: Path) -> None:
 def test_a_fleet_ends_with_its_caller(tmp_path: Path) -> None:
     """A caller that is killed takes its fleet along."""
     code = (
-        "import sys, time, pathlib; from remotestatus.demo.fleet import Fleet;"
+        "import sys, time, pathlib; from remotestatus.demo.demo_fleet import Fleet;"
         "print(Fleet.start(pathlib.Path(sys.argv[1])).pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as caller:
@@ -415,7 +415,7 @@ def test_a_kept_fleet_is_found_broken_and_mended_from_elsewhere(tmp_path: Path) 
         return subprocess.run(command, capture_output=True, text=True, timeout=30)
 
     code = (
-        "import sys, pathlib; from remotestatus.demo.fleet import Fleet;"
+        "import sys, pathlib; from remotestatus.demo.demo_fleet import Fleet;"
         "Fleet.start(pathlib.Path(sys.argv[1]), keep=True)"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code, str(tmp_path)], check=True, timeout=30)

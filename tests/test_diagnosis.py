@@ -13,12 +13,12 @@ from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.opening import Refusals
 from remotestatus_playbook.paths import PROXY_LOST as PLAYBOOK_PROXY_LOST
 
-from remotestatus.diagnosis import PROXY_LOST, cause_of_text, diagnose, evidence, explain
-from remotestatus.reading import read_proxy, read_remote
-from remotestatus.remote import Proxy, Remote
-from remotestatus.settings import RemoteSettings
-from remotestatus.status import Cause, Status
-from remotestatus.text import one_line
+from remotestatus.evaluate.check_results import read_proxy, read_remote
+from remotestatus.evaluate.diagnosis import PROXY_LOST, cause_of_text, diagnose, evidence, explain
+from remotestatus.model.fleet import Proxy, Remote
+from remotestatus.model.settings import RemoteSettings
+from remotestatus.model.statuses import Cause, Status
+from remotestatus.model.text import one_line
 from tests.lab.keys import make_key
 from tests.record_transcripts import Transcript, read_transcripts
 

@@ -17,9 +17,9 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
 from remotestatus.cli import COMMANDS, group
-from remotestatus.diagnosis import cause_of_text
-from remotestatus.reference import json_schema, variables_table
-from remotestatus.settings import (
+from remotestatus.evaluate.diagnosis import cause_of_text
+from remotestatus.inventory.settings_schema import json_schema, variables_table
+from remotestatus.model.settings import (
     CheckSpec,
     Destination,
     Escalation,
@@ -30,7 +30,7 @@ from remotestatus.settings import (
     fleet_names,
     remote_names,
 )
-from remotestatus.status import Cause
+from remotestatus.model.statuses import Cause
 from tests.lab import Command
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from remotestatus.doctor.rounds import is_on_time
-from remotestatus.doctor.way import is_encrypted
-from remotestatus.history import History, Round
+from remotestatus.history.database import History
+from remotestatus.model.rounds import Round
+from remotestatus.setup.doctor.connections import is_encrypted
+from remotestatus.setup.doctor.history import is_on_time
 from tests.lab import Command, Lab
 from tests.rounds import forget_key
 from tests.terminal import Terminal

@@ -12,16 +12,16 @@ import feedparser
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from remotestatus.formats.badges import (
+from remotestatus.report.build import Report, build_report
+from remotestatus.report.formats.badges import (
     write_fleet_badge,
     write_fleet_endpoint,
     write_remote_badge,
     write_remote_endpoint,
 )
-from remotestatus.formats.feed import write_feed
-from remotestatus.formats.metrics import write_metrics
-from remotestatus.formats.status_json import write_status
-from remotestatus.report import Report, build_report
+from remotestatus.report.formats.feed import write_feed
+from remotestatus.report.formats.metrics import write_metrics
+from remotestatus.report.formats.status_json import write_status
 from tests.made_fleet import Made, make_material
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -8,9 +8,9 @@ from typing import Any
 import apprise
 import pytest
 
-from remotestatus.django_settings import Module, OldFleet, Unknown, plan_fleet, read_module, rename_known_hosts
-from remotestatus.errors import ConfigurationError
-from remotestatus.starter import CLEAR_FILE, REMOTES_FILE, VAULT_FILE
+from remotestatus.model.errors import ConfigurationError
+from remotestatus.setup.django_settings import Module, OldFleet, Unknown, plan_fleet, read_module, rename_known_hosts
+from remotestatus.setup.inventory_writer import CLEAR_FILE, REMOTES_FILE, VAULT_FILE
 from tests.lab import Command
 from tests.test_init import list_inventory
 
@@ -203,7 +203,7 @@ def test_without_tunnelling_remotes_are_direct() -> None:
 )
 def test_the_frequency_is_in_minutes_and_doubt_is_said(line: str, every: str, said: str) -> None:
     """Minutes, as the old app took them; a value that was surely something else is written with an explanation."""
-    from remotestatus.duration import write_duration
+    from remotestatus.model.durations import write_duration
 
     found = _plan(SETTINGS.replace("REMOTE_CHECK_FREQUENCY = 5", line), FIRST)
     assert write_duration(found.answers.every) == every

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remotestatus.starter import (
+from remotestatus.setup.inventory_writer import (
     REMOTES_FILE,
     VARIABLES_FILE,
     VAULT_FILE,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remotestatus import known_hosts
-from remotestatus.known_hosts import HostKey
+from remotestatus.setup import known_hosts
+from remotestatus.setup.known_hosts import HostKey
 from tests.lab.keys import make_key
 
 ONE = HostKey("ssh-ed25519", "AAAAC3NzaC1lZDI1NTE5AAAAIOelUi15bcsmNLr3L4RskUjaJHXA7hn4oV1C5lLJQM0G")

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from remotestatus.maintenance import CommandWindow, OpenWindow, open_now, problem_of, window_of_proxy, window_of_remote
-from remotestatus.settings import Window
+from remotestatus.evaluate.maintenance_windows import open_now, problem_of, window_of_proxy, window_of_remote
+from remotestatus.model.settings import Window
+from remotestatus.model.windows import CommandWindow, OpenWindow
 from tests.telling import START, make_fleet
 
 BERLIN = {"timezone": "Europe/Berlin"}

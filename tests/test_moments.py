@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import click
 import pytest
 
-from remotestatus.cli.moments import read_end, read_moment
+from remotestatus.cli.time_options import read_end, read_moment
 
 NOW = datetime(2026, 3, 28, 20, 0, tzinfo=UTC)  # 21:00 in Berlin, the evening before the clock change
 

@@ -17,16 +17,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from remotestatus import outbox
-from remotestatus.deliver import load_destinations
-from remotestatus.history import History, Round
-from remotestatus.judge import Kind, State, Subject
-from remotestatus.maintenance import window_of_proxy, window_of_remote
-from remotestatus.notice import plan
-from remotestatus.remote import Fleet
-from remotestatus.sending import send_due
-from remotestatus.settings import FleetSettings
-from remotestatus.status import Status
+from remotestatus.evaluate.maintenance_windows import window_of_proxy, window_of_remote
+from remotestatus.history import outbox
+from remotestatus.history.database import History
+from remotestatus.model.fleet import Fleet
+from remotestatus.model.rounds import Round
+from remotestatus.model.settings import FleetSettings
+from remotestatus.model.states import Kind, State, Subject
+from remotestatus.model.statuses import Status
+from remotestatus.notify.compose import compose_message
+from remotestatus.notify.decide import plan_notifications
+from remotestatus.notify.deliver import load_destinations
+from remotestatus.round import send_due
 from tests.lab import HttpSink
 from tests.telling import START, look, make_fleet
 
@@ -125,10 +127,11 @@ def record(
     verdicts = look(fleet, history.states(), found, now)
     states = {(verdict.state.kind, verdict.state.name): verdict.state for verdict in verdicts}
     destinations = load_destinations(FleetSettings.model_validate({"apprise": keys}).apprise, Path("/"))
-    audiences = [destination.audience for destination in destinations]
+    receivers = [destination.receiver for destination in destinations]
     with history.transaction():
         history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
-        outbox.add(history, plan(fleet, states, audiences, outbox.recall(history, now), now), fleet)
+        told = plan_notifications(fleet, states, receivers, outbox.recall(history, now), now)
+        outbox.add(history, told, [compose_message(notification, fleet) for notification in told.notifications])
     return states
 
 

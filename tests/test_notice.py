@@ -5,20 +5,30 @@ from typing import Any
 
 import pytest
 
-from remotestatus.judge import Kind, State
-from remotestatus.notice import Audience, FailingDestination, Gist, Letter, Memory, plan
-from remotestatus.status import Status
-from remotestatus.wording import Message, combine, write
+from remotestatus.model.notification import (
+    EventType,
+    FailingDestination,
+    Message,
+    Notification,
+    NotificationMemory,
+    Receiver,
+)
+from remotestatus.model.states import Kind, State
+from remotestatus.model.statuses import Status
+from remotestatus.notify.compose import combine, compose_message
+from remotestatus.notify.decide import plan_notifications
 from tests.telling import EVERY, OPS, START, Story, look, make_fleet
 
-CHAT = Audience("id chat", "chat", ("chat",))
-BOSS = Audience("id boss", "boss", ("boss",))
+CHAT = Receiver("id chat", "chat", ("chat",))
+BOSS = Receiver("id boss", "boss", ("boss",))
 NIGHT = {"from": "22:00", "until": "07:00", "timezone": "UTC"}
 
 
 def subjects(story: Story, rounds: list[str], name: str = "r1") -> list[str]:
-    """Run a round for each letter and return the subject of the message to ops, empty where there was none."""
-    return [message.subject if (message := story.round({name: letter}).get("ops")) else "" for letter in rounds]
+    """Run a round for each notification and return the subject of the message to ops, empty where there was none."""
+    return [
+        message.subject if (message := story.round({name: notification}).get("ops")) else "" for notification in rounds
+    ]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +64,7 @@ def test_a_dead_proxy_is_one_line_and_its_remotes_are_silent() -> None:
     message = story.round({"jump": "x"})["ops"]
     assert message.subject == "proxy jump down with 40 remotes behind it"
     assert "and 40 remotes behind it" in message.text
-    assert message.about == (((Kind.PROXY, "jump"), Gist.PROBLEM),)
+    assert message.about == (((Kind.PROXY, "jump"), EventType.PROBLEM),)
     assert story.round({"jump": "x"}) == {}
     assert "its proxy does not answer, and that is told as one" in story.reasons("r7")[0]
 
@@ -237,7 +247,7 @@ def test_let_down_pass_wakes_for_what_is_down_only() -> None:
 def test_quiet_hours_are_one_audiences_own() -> None:
     """Quiet hours with tags hold the messages of the destinations with such a tag and of no others."""
     fleet = make_fleet(1, quiet_hours=NIGHT | {"tags": ["chat"]})
-    story = Story(fleet, audiences=(OPS, CHAT), now=datetime(2026, 3, 2, 23, 0, tzinfo=UTC))
+    story = Story(fleet, receivers=(OPS, CHAT), now=datetime(2026, 3, 2, 23, 0, tzinfo=UTC))
     assert set(story.round({"r1": "d"})) == {"ops"}
 
 
@@ -277,22 +287,22 @@ def test_a_slow_change_is_not_flapping() -> None:
 
 def test_tags_route_and_no_tags_reach_everybody() -> None:
     """A remote with tags goes to destinations that have one of them; one without goes to all."""
-    story = Story(make_fleet({"r1": {"notify": "chat"}, "r2": {}}), audiences=(OPS, CHAT))
+    story = Story(make_fleet({"r1": {"notify": "chat"}, "r2": {}}), receivers=(OPS, CHAT))
     told = story.round({"r1": "d", "r2": "d"})
     assert {name: message.subject for name, message in told.items()} == {"ops": "1 down: r2", "chat": "2 down: r1, r2"}
     assert "not for this destination: it goes to chat" in story.reasons("r1")
 
 
 def test_a_proxy_goes_to_everybody_who_hears_of_a_remote_behind_it() -> None:
-    """A proxy's audience is the union of the audiences of the remotes behind it."""
+    """A proxy's receiver is the union of the receivers of the remotes behind it."""
     fleet = make_fleet({"r1": {"notify": "chat"}, "r2": {"notify": "chat"}})
-    assert set(Story(fleet, audiences=(OPS, CHAT)).round({"jump": "x"})) == {"chat"}
+    assert set(Story(fleet, receivers=(OPS, CHAT)).round({"jump": "x"})) == {"chat"}
 
 
 def test_escalation_tells_a_further_tag_when_a_problem_lasts() -> None:
     """The further destination hears of the problem after its time, why, and then of its end."""
     settings = {"notify": "chat", "escalate": {"after": "20m", "notify": "boss"}}
-    story = Story(make_fleet({"r1": settings}), audiences=(CHAT, BOSS))
+    story = Story(make_fleet({"r1": settings}), receivers=(CHAT, BOSS))
     assert set(story.round({"r1": "d"})) == {"chat"}
     assert "not told yet: escalated to it after 20 min" in story.reasons("r1")
     assert story.round({"r1": "d"}) == {}
@@ -305,7 +315,7 @@ def test_escalation_tells_a_further_tag_when_a_problem_lasts() -> None:
 def test_an_acknowledged_problem_is_not_escalated() -> None:
     """An acknowledgement keeps the further destination out, with that as the reason."""
     settings = {"notify": "chat", "escalate": {"after": "10m", "notify": "boss"}}
-    story = Story(make_fleet({"r1": settings}), audiences=(CHAT, BOSS))
+    story = Story(make_fleet({"r1": settings}), receivers=(CHAT, BOSS))
     story.round({"r1": "d"})
     story.acknowledge("r1")
     assert story.round({"r1": "d"}) == {}
@@ -353,7 +363,7 @@ def test_a_long_message_is_cut_with_a_count_and_the_pages_address() -> None:
     fleet = make_fleet(100, proxies=proxies, behind=behind, url="https://status.example.com/")
     wide = Story(fleet).round({f"r{number}": "d" for number in range(1, 101)})["ops"]
     assert "… and 75 more that are not shown here; all of them: https://status.example.com/" in wide.text
-    narrow = Story(fleet, audiences=(Audience("id sms", "sms", (), room=2000),))
+    narrow = Story(fleet, receivers=(Receiver("id sms", "sms", (), room=2000),))
     message = narrow.round({f"r{number}": "d" for number in range(1, 101)})["sms"]
     assert len(message.html) <= 2000
     assert "more that are not shown here" in message.html
@@ -377,7 +387,7 @@ def test_a_destination_that_fails_for_a_day_is_told_to_the_others() -> None:
         (timedelta(hours=1), True, True),
     ):
         failing = FailingDestination("id chat", "chat", START - since, "the connection is refused", permanent=permanent)
-        story = Story(fleet, audiences=(OPS, CHAT), memory=Memory(failing=(failing,)))
+        story = Story(fleet, receivers=(OPS, CHAT), memory=NotificationMemory(failing=(failing,)))
         messages = story.round()
         assert set(messages) == ({"ops"} if told else set())
         if told:
@@ -408,7 +418,7 @@ def test_late_messages_say_when_it_happened() -> None:
 
 
 def test_a_late_recovery_does_not_hide_a_problem_in_the_subject() -> None:
-    """Of several late messages whose gists are too long together, the subject gives the worst, as does the tone."""
+    """Of several late messages whose subjects are too long together, the subject gives the worst, as does the tone."""
     names: dict[str, dict[str, Any]] = {f"a-remote-with-a-long-name-{number}": {} for number in range(1, 5)}
     story = Story(make_fleet(names, title="Fleet"))
     first = story.round(dict.fromkeys(names, "d"))["ops"]
@@ -444,20 +454,22 @@ def test_proxies_behind_a_dead_proxy_are_not_told() -> None:
     states: dict[tuple[Kind, str], State] = {}
     for verdict in look(fleet, states, {"outer": "x", "inner": "p"}, START):
         states[verdict.state.kind, verdict.state.name] = verdict.state
-    result = plan(fleet, states, (OPS,), Memory(), START)
-    assert [line.subject for letter in result.letters for line in letter.lines] == [(Kind.PROXY, "outer")]
+    result = plan_notifications(fleet, states, (OPS,), NotificationMemory(), START)
+    assert [line.subject for notification in result.notifications for line in notification.lines] == [
+        (Kind.PROXY, "outer")
+    ]
     assert states[Kind.PROXY, "inner"].confirmed is Status.UP
 
 
 def test_nobody_to_tell_is_no_message() -> None:
-    """A fleet without destinations makes no letters."""
-    story = Story(make_fleet(), audiences=())
+    """A fleet without destinations makes no notifications."""
+    story = Story(make_fleet(), receivers=())
     assert story.round({"r1": "d"}) == {}
 
 
 def test_an_empty_letter_still_has_a_subject() -> None:
-    """Whatever a letter holds, neither its subject nor its body is empty (a service would refuse it)."""
+    """Whatever a notification holds, neither its subject nor its body is empty (a service would refuse it)."""
     failing = FailingDestination("id chat", "chat", START, "x")
-    message = write(Letter(OPS, START, (), (failing,)), make_fleet())
+    message = compose_message(Notification(OPS, START, (), (failing,)), make_fleet())
     assert message.subject
     assert message.text

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from remotestatus import outbox
-from remotestatus.history import History, Round
-from remotestatus.judge import Kind
-from remotestatus.notice import Acknowledgement, Audience, plan
-from remotestatus.remote import Fleet
+from remotestatus.history import outbox
+from remotestatus.history.database import History
+from remotestatus.model.fleet import Fleet
+from remotestatus.model.notification import Acknowledgement, Receiver
+from remotestatus.model.rounds import Round
+from remotestatus.model.states import Kind
+from remotestatus.notify.compose import compose_message
+from remotestatus.notify.decide import plan_notifications
 from tests.telling import EVERY, OPS, START, look, make_fleet
 
 R1 = (Kind.REMOTE, "r1")
-CHAT = Audience("id chat", "chat")
+CHAT = Receiver("id chat", "chat")
 BOTH = {OPS.key: OPS.name, CHAT.key: CHAT.name}
 
 
@@ -26,15 +29,16 @@ def history(tmp_path: Path) -> Iterator[History]:
 
 
 def have_round(
-    history: History, fleet: Fleet, letter: str, number: int, audiences: tuple[Audience, ...] = (OPS, CHAT)
+    history: History, fleet: Fleet, notification: str, number: int, receivers: tuple[Receiver, ...] = (OPS, CHAT)
 ) -> None:
-    """Record one round in which r1 is what the letter says, with its messages."""
+    """Record one round in which r1 is what the notification says, with its messages."""
     now = START + number * EVERY
-    verdicts = look(fleet, history.states(), {"r1": letter}, now)
+    verdicts = look(fleet, history.states(), {"r1": notification}, now)
     states = {(verdict.state.kind, verdict.state.name): verdict.state for verdict in verdicts}
     with history.transaction():
         history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
-        outbox.add(history, plan(fleet, states, audiences, outbox.recall(history, now), now), fleet)
+        told = plan_notifications(fleet, states, receivers, outbox.recall(history, now), now)
+        outbox.add(history, told, [compose_message(notification, fleet) for notification in told.notifications])
 
 
 def test_a_message_waits_for_each_destination_until_it_is_marked(history: History) -> None:
@@ -92,8 +96,8 @@ def test_a_clock_set_back_does_not_hold_messages_for_ever(history: History) -> N
 def test_what_waits_for_a_destination_goes_out_together_and_in_order(history: History) -> None:
     """Messages of several rounds are due together, the oldest first."""
     fleet = make_fleet()
-    for number, letter in enumerate("dud"):
-        have_round(history, fleet, letter, number, (OPS,))
+    for number, notification in enumerate("dud"):
+        have_round(history, fleet, notification, number, (OPS,))
     (waiting,) = outbox.due(history, BOTH, START + 3 * EVERY)
     assert [message.subject for message in waiting.messages] == ["1 down: r1", "1 recovered: r1", "1 down: r1"]
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from remotestatus.history import Round
-from remotestatus.publish import publish
-from remotestatus.report import build_report
+from remotestatus.model.rounds import Round
+from remotestatus.report.build import build_report
+from remotestatus.report.publish import publish
 from tests.browser import axe_violations, html_errors, open_browser
 from tests.made_fleet import Made, make_material
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remotestatus.processes import MAX_LINE, Process, ProcessRule, match, why_not, words_of
+from remotestatus.evaluate.process_matching import MAX_LINE, ProcessRule, match, why_not, words_of
+from remotestatus.model.processes import Process
 
 ZOMBIE = "is a zombie: it has ended, and its parent has not noticed"
 CASE = "upper and lower case differ"

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from remotestatus import swap
-from remotestatus.errors import RoundError
-from remotestatus.pages import Templates
-from remotestatus.publish import publish
-from remotestatus.report import Report, build_report
+from remotestatus.model.errors import RoundError
+from remotestatus.report import site as site_module
+from remotestatus.report.build import Report, build_report
+from remotestatus.report.pages import page_templates
+from remotestatus.report.publish import publish
+from remotestatus.report.site import swap_site
 from remotestatus.shipped import playbooks, report_templates
-from remotestatus.swap import swap_site
 from tests.made_fleet import Made, make_material
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -76,7 +76,7 @@ def test_unchanged_files_are_not_written_again(report: Report, site: Path) -> No
     before = {path: (site / path).stat().st_ino for path in tree(site)}
     publish(report, site)
     assert {path: (site / path).stat().st_ino for path in tree(site)}.items() - before.items() <= {
-        (swap.MARKER, (site / swap.MARKER).stat().st_ino)
+        (site_module.MARKER, (site / site_module.MARKER).stat().st_ino)
     }
     publish(replace(report, generated_at=NOW + timedelta(minutes=10)), site)
     changed = {path for path in before if (site / path).stat().st_ino != before[path]}
@@ -96,7 +96,7 @@ def test_nothing_is_left_beside_the_site(report: Report, site: Path) -> None:
     publish(report, site)
     for name in (".site.new-killed", ".site.old-killed"):
         site.with_name(name).mkdir()
-        (site.with_name(name) / swap.MARKER).write_bytes(b"{}")
+        (site.with_name(name) / site_module.MARKER).write_bytes(b"{}")
     publish(report, site)
     assert [path.name for path in site.parent.iterdir()] == ["site"]
 
@@ -177,7 +177,7 @@ def test_reader_never_sees_half_a_site(site: Path) -> None:
 def test_without_exchange_two_renames_do(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system that knows no exchange gets the new site by two renames."""
     swap_site(site, {"index.html": b"1"})
-    monkeypatch.setattr(swap, "_rename_exchange", lambda one, other: errno.EINVAL)
+    monkeypatch.setattr(site_module, "_rename_exchange", lambda one, other: errno.EINVAL)
     swap_site(site, {"index.html": b"2"})
     assert (site / "index.html").read_bytes() == b"2"
     assert [path.name for path in site.parent.iterdir()] == ["site"]
@@ -225,7 +225,7 @@ def test_templates_of_ones_own_stand_in(report: Report, site: Path, tmp_path: Pa
     (mine / "assets").mkdir(parents=True)
     (mine / "incidents.html.j2").write_text("<p>{{ report.title }}: {{ '<b>' }}</p>")
     (mine / "assets" / "page.css").write_text("body { color: teal }")
-    publish(report, site, Templates(mine))
+    publish(report, site, page_templates(mine))
     assert (site / "incidents.html").read_text() == "<p>Harbour boxes: &lt;b&gt;</p>"
     assert (site / "assets" / "page.css").read_text() == "body { color: teal }"
     assert "What is wrong" in (site / "index.html").read_text()
@@ -248,7 +248,7 @@ def test_broken_template_is_named(report: Report, site: Path, tmp_path: Path, te
     mine.mkdir()
     (mine / "incidents.html.j2").write_text(text)
     with pytest.raises(RoundError, match=said):
-        publish(replace(report, generated_at=NOW + timedelta(minutes=10)), site, Templates(mine))
+        publish(replace(report, generated_at=NOW + timedelta(minutes=10)), site, page_templates(mine))
     assert (site / "index.html").read_bytes() == old
 
 

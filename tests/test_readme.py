@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from remotestatus.demo.fleet import Fleet
-from remotestatus.status import Cause
+from remotestatus.demo.demo_fleet import Fleet
+from remotestatus.model.statuses import Cause
 from tests.lab import Command, Lab, run_command
 from tests.lab.host import CHECKER, TUNNELS
 from tests.rounds import run_round

@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 import yaml
 
-from remotestatus.reference import json_schema, nearest, variables_table
-from remotestatus.settings import FleetSettings, RemoteSettings, fleet_names, remote_names
+from remotestatus.inventory.settings_schema import json_schema, nearest, variables_table
+from remotestatus.model.settings import FleetSettings, RemoteSettings, fleet_names, remote_names
 from tests.lab import Command
 
 NAMES = (*remote_names(), *fleet_names())

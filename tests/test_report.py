@@ -10,22 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remotestatus.diagnosis import Trouble
-from remotestatus.drawings import day_paths, draw_chart, shares
-from remotestatus.formats.feed import write_feed
-from remotestatus.formats.metrics import write_metrics
-from remotestatus.formats.status_json import write_status
-from remotestatus.history import Sample
-from remotestatus.incidents import Acknowledgement, build_incidents
-from remotestatus.judge import Kind, Policy, State, Transition, judge
-from remotestatus.material import Material
-from remotestatus.pages import render_pages
-from remotestatus.portrait import day_cells, say_unconfirmed
-from remotestatus.processes import Process, ProcessResult
-from remotestatus.report import Report, build_report
-from remotestatus.slugs import make_slugs
-from remotestatus.status import Cause, Status
-from remotestatus.uptime import DayShare
+from remotestatus.evaluate.state_machine import next_state
+from remotestatus.model.check_result import Trouble
+from remotestatus.model.days import DayShare
+from remotestatus.model.notification import Acknowledgement
+from remotestatus.model.processes import Process, ProcessResult
+from remotestatus.model.report_input import ReportInput
+from remotestatus.model.rounds import Sample
+from remotestatus.model.states import Kind, Policy, State, Transition
+from remotestatus.model.statuses import Cause, Status
+from remotestatus.report.build import Report, build_report
+from remotestatus.report.charts import day_paths, draw_chart, shares
+from remotestatus.report.formats.feed import write_feed
+from remotestatus.report.formats.metrics import write_metrics
+from remotestatus.report.formats.status_json import write_status
+from remotestatus.report.incidents import build_incidents
+from remotestatus.report.pages import render_pages
+from remotestatus.report.remote_view import day_cells, say_unconfirmed
+from remotestatus.report.slugs import make_slugs
 from tests.made_fleet import Made, make_material
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -45,7 +47,7 @@ def live(
     state: State | None = None
     seen: list[Transition] = []
     for at, troubles in looks:
-        verdict = judge(kind, "one", state, troubles, policy or Policy(), minutes(at))
+        verdict = next_state(kind, "one", state, troubles, policy or Policy(), minutes(at))
         state = verdict.state
         if verdict.seen:
             seen.append(verdict.seen)
@@ -106,8 +108,8 @@ def test_proxys_outage_is_folded() -> None:
 def test_note_belongs_to_the_incident_it_was_made_in() -> None:
     """An acknowledgement is shown with the incident that lasted when it was made, and with no other."""
     state, seen = live((0, ()), (10, (TUNNEL,)), (20, ()), (30, (TUNNEL,)))
-    said = Acknowledgement(Kind.REMOTE, "one", minutes(15), "kim", "I know")
-    newest, oldest = build_incidents(seen, {(Kind.REMOTE, "one"): state}, [said])
+    said = Acknowledgement(minutes(15), note="I know")
+    newest, oldest = build_incidents(seen, {(Kind.REMOTE, "one"): state}, {(Kind.REMOTE, "one"): said})
     assert newest.ended_at is None
     assert newest.notes == ()
     assert oldest.notes == (said,)
@@ -160,7 +162,7 @@ def test_same_fault_at_the_same_time_is_one_problem(tmp_path: Path) -> None:
     def broken(number: int) -> Report:
         states = dict(material.states)
         for name in behind[:number]:
-            states[Kind.REMOTE, name] = judge(
+            states[Kind.REMOTE, name] = next_state(
                 Kind.REMOTE, name, states[Kind.REMOTE, name], (TUNNEL,), Policy(), NOW
             ).state
         return build_report(replace(material, states=states), NOW)
@@ -214,7 +216,7 @@ def test_restarted_is_told_from_running_on(tmp_path: Path) -> None:
     name = material.fleet.remotes[0].name
     reading = material.readings[name]
 
-    def ran(pid: int, started: int) -> Material:
+    def ran(pid: int, started: int) -> ReportInput:
         process = Process(pid, 1, "remote_user", "S", started, 1, ("python",), exact=True, kernel=False, own=False)
         result = ProcessResult(reading.processes[0].name, True, 1, 1, None, (process,))
         return replace(material, before={name: replace(reading, processes=(result,))})

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from cronsim import CronSim
 
-from remotestatus.duration import write_duration
-from remotestatus.errors import ConfigurationError
-from remotestatus.timer import (
+from remotestatus.model.durations import write_duration
+from remotestatus.model.errors import ConfigurationError
+from remotestatus.setup.timer_units import (
     Schedule,
     add_cron_line,
     cron_line,
@@ -170,7 +170,7 @@ def test_cron_runs_so_often(minutes: int) -> None:
 )
 def test_what_cron_cannot_express_is_said(every: str, near: str) -> None:
     """Instead of a line that runs at other times than it seems, cron's nearest frequencies are named."""
-    from remotestatus.duration import parse_duration
+    from remotestatus.model.durations import parse_duration
 
     with pytest.raises(ConfigurationError, match=f"the nearest that it can are {near}:"):
         cron_times(parse_duration(every))

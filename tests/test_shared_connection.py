@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from remotestatus.playbook.places import kept_folders
-from remotestatus.status import Cause, Status
+from remotestatus.model.statuses import Cause, Status
+from remotestatus.probe.runtime_directories import kept_folders
 from tests.lab import Command, Lab, Proxy, Remote
 from tests.rounds import await_that, run_round
 

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from remotestatus.diagnosis import Trouble, diagnose, explain
-from remotestatus.history import History, Round
-from remotestatus.judge import Kind, Policy, State, judge
-from remotestatus.reading import Reading
-from remotestatus.remote import Proxy, Remote
-from remotestatus.settings import RemoteSettings
-from remotestatus.status import Cause
+from remotestatus.evaluate.diagnosis import diagnose, explain
+from remotestatus.evaluate.state_machine import next_state
+from remotestatus.history.database import History
+from remotestatus.model.check_result import CheckResult, Trouble
+from remotestatus.model.fleet import Proxy, Remote
+from remotestatus.model.rounds import Round
+from remotestatus.model.settings import RemoteSettings
+from remotestatus.model.states import Kind, Policy, State
+from remotestatus.model.statuses import Cause
 from tests.lab import Command, HttpSink, Lab
 from tests.rounds import run_round
 
@@ -34,11 +36,11 @@ def _write_history(path: Path, found: Mapping[str, Cause | None], ended: datetim
             for name, cause in found.items():
                 troubles = _troubles(name, cause)
                 subject = (Kind.PROXY if name == "jump" else Kind.REMOTE, name)
-                verdict = judge(*subject, states.get(subject), troubles, Policy(), at)
+                verdict = next_state(*subject, states.get(subject), troubles, Policy(), at)
                 states[subject] = verdict.state
                 verdicts.append(verdict)
                 if name != "jump":
-                    readings.append(Reading(name, at, troubles))
+                    readings.append(CheckResult(name, at, troubles))
             history.record(Round(0, at - timedelta(seconds=3), at, len(readings)), verdicts, readings)
     return path
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from remotestatus.cli.screen import Column, Screen
-from remotestatus.cli.summary import COLUMNS, fleet_lines, say_percent, table_lines
-from remotestatus.report import Report, build_report
+from remotestatus.cli.table import COLUMNS, fleet_lines, say_percent, table_lines
+from remotestatus.cli.terminal import Column, Screen
+from remotestatus.report.build import Report, build_report
 from tests.lab import Command, Lab
 from tests.made_fleet import Made, make_material
 from tests.terminal import Terminal

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remotestatus.cli.watch import next_start
-from remotestatus.errors import RoundError
-from remotestatus.history import History
-from remotestatus.playbook import AnsibleSource, Playbooks
+from remotestatus.history.database import History
+from remotestatus.model.errors import RoundError
+from remotestatus.probe.playbook_run import AnsibleSource, PlaybookRunner
 from tests.lab import Command, Lab, require_program, require_root
 from tests.terminal import Terminal
 
@@ -194,7 +194,7 @@ def test_an_inventory_that_hangs_is_no_endless_round(tmp_path: Path) -> None:
     script.write_text("#!/bin/sh\nsleep 1000\n")
     script.chmod(0o755)
     with (
-        Playbooks(AnsibleSource((script,)), patience=2) as playbooks,
+        PlaybookRunner(AnsibleSource((script,)), patience=2) as playbooks,
         pytest.raises(RoundError, match=r"has not read the inventory .*hosts in 2 s.*ansible-inventory --list"),
     ):
         playbooks.describe_inventory()

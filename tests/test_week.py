@@ -11,8 +11,8 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-from remotestatus.playbook import AnsibleSource, Playbooks
-from remotestatus.round import Order, run_round
+from remotestatus.probe.playbook_run import AnsibleSource, PlaybookRunner
+from remotestatus.round import RoundOptions, run_round
 from tests.lab import Lab, SmtpSink
 
 BEHIND = 40
@@ -34,8 +34,8 @@ class Week:
         """Run so many rounds, with something done before each; return the subjects of the mails they brought."""
         for number in range(count):
             before(number)
-            with Playbooks(AnsibleSource((self.inventory,))) as playbooks:
-                finished = run_round(playbooks, Order(clock=lambda: self.now))
+            with PlaybookRunner(AnsibleSource((self.inventory,))) as playbooks:
+                finished = run_round(playbooks, RoundOptions(clock=lambda: self.now))
             assert not finished.round.troubles
             self.now += STEP
         fresh = self.sink.messages[self.seen :]

@@ -11,7 +11,7 @@ import sys
 import click
 
 from remotestatus import __version__
-from remotestatus.errors import RemotestatusError
+from remotestatus.model.errors import RemotestatusError
 
 COMMANDS = {
     "run": "remotestatus.cli.run",

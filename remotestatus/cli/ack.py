@@ -4,16 +4,15 @@ from difflib import get_close_matches
 
 import click
 
-from remotestatus import outbox
-from remotestatus.cli.moments import read_end, say_local
 from remotestatus.cli.options import now, open_inventory, with_inventory
-from remotestatus.errors import ConfigurationError, RoundError
-from remotestatus.history import History
-from remotestatus.judge import State, Subject
-from remotestatus.notice import Acknowledgement
-from remotestatus.playbook import AnsibleSource
-from remotestatus.status import Status
-from remotestatus.text import one_line
+from remotestatus.cli.time_options import read_end, say_local
+from remotestatus.history import History, outbox
+from remotestatus.model.errors import ConfigurationError, RoundError
+from remotestatus.model.notification import Acknowledgement
+from remotestatus.model.states import State, Subject
+from remotestatus.model.statuses import Status
+from remotestatus.model.text import one_line
+from remotestatus.probe import AnsibleSource
 
 
 @click.command("ack")

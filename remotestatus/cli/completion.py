@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from remotestatus.errors import RemotestatusError
+from remotestatus.model.errors import RemotestatusError
 
 _DATABASE = re.compile(r"""^\s*remotestatus_database\s*[:=]\s*["']?([^"'#\s{}]+)""", re.MULTILINE)
 _PLACES = ("group_vars/all*", "group_vars/all/*", "*.yml", "*.yaml", "*.ini", "hosts")
@@ -48,7 +48,7 @@ def _guess_database(paths: list[Path]) -> Path:
 
 def _names_in(database: Path, *, proxies: bool) -> list[str]:
     from remotestatus.history import History
-    from remotestatus.judge import Kind
+    from remotestatus.model.states import Kind
 
     if not database.is_file():
         return []

@@ -12,13 +12,12 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from remotestatus.cli.one_round import run_with_progress
 from remotestatus.cli.options import now
-from remotestatus.cli.summary import print_summary
-from remotestatus.demo.fleet import Fleet
-from remotestatus.demo.messages import Message
-from remotestatus.playbook import AnsibleSource, Playbooks
-from remotestatus.round import Order
+from remotestatus.cli.progress import run_with_progress
+from remotestatus.cli.table import print_summary
+from remotestatus.demo import Fleet, Message
+from remotestatus.probe import AnsibleSource, PlaybookRunner
+from remotestatus.round import RoundOptions
 
 
 @click.command()
@@ -39,8 +38,8 @@ def command(directory: Path | None, keep: bool) -> None:
     console.print(f"Starting a proxy and five remotes on loopback, in {place}", highlight=False, soft_wrap=True)
     fleet = Fleet.start(place, keep=keep)
     try:
-        with Playbooks(AnsibleSource((fleet.inventory,))) as playbooks:
-            finished = run_with_progress(playbooks, Order(clock=now), Console(stderr=True))
+        with PlaybookRunner(AnsibleSource((fleet.inventory,))) as playbooks:
+            finished = run_with_progress(playbooks, RoundOptions(clock=now), Console(stderr=True))
         console.print()
         print_summary(finished, console)
         for message in fleet.messages:

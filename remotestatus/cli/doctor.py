@@ -8,9 +8,9 @@ import click
 from rich.text import Text
 
 from remotestatus.cli.options import now, with_inventory
-from remotestatus.cli.screen import Screen, make_console, print_lines, screen_of
-from remotestatus.doctor import Mark, Result, examine
-from remotestatus.playbook import AnsibleSource
+from remotestatus.cli.terminal import Screen, make_console, print_lines, screen_of
+from remotestatus.probe import AnsibleSource
+from remotestatus.setup.doctor import Mark, Result, examine
 
 _SIGNS = {Mark.FINE: "✔", Mark.WARNING: "▲", Mark.WRONG: "✖", Mark.SKIPPED: "·"}
 _STYLES = {Mark.FINE: "green", Mark.WARNING: "yellow", Mark.WRONG: "red", Mark.SKIPPED: "dim"}

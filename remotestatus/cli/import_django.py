@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 
 from remotestatus.cli.init import check_inventory, save_inventory, show_next, write_file
-from remotestatus.django_settings import Gap, Module, OldFleet, plan_fleet, read_module, rename_known_hosts
-from remotestatus.errors import ConfigurationError, Problem
-from remotestatus.starter import CLEAR_FILE, KNOWN_HOSTS_FILE, PasswordStore
+from remotestatus.model.errors import ConfigurationError, Problem
+from remotestatus.setup import CLEAR_FILE, KNOWN_HOSTS_FILE, PasswordStore
+from remotestatus.setup.django_settings import Gap, Module, OldFleet, plan_fleet, read_module, rename_known_hosts
 
 _OTHERS = frozenset({"site-packages", "node_modules", "__pycache__"})
 

@@ -19,9 +19,9 @@ from typing import TypeVar
 
 import click
 
-from remotestatus.duration import parse_duration
-from remotestatus.errors import ConfigurationError, Problem
-from remotestatus.starter import (
+from remotestatus.model.durations import parse_duration
+from remotestatus.model.errors import ConfigurationError, Problem
+from remotestatus.setup import (
     CLEAR_FILE,
     VAULT_FILE,
     Answers,
@@ -416,7 +416,7 @@ def _write_configuration(directory: Path, vault: Path) -> list[Path]:
 def check_inventory(directory: Path, vault: Path | None) -> None:
     """Read the new inventory as every command will, and say what is still wrong with it."""
     from remotestatus.cli.options import open_inventory
-    from remotestatus.playbook import AnsibleSource
+    from remotestatus.probe import AnsibleSource
 
     source = AnsibleSource((directory / "inventory",), vault_password_files=(vault,) if vault else ())
     try:

@@ -5,15 +5,15 @@ from difflib import get_close_matches
 
 import click
 
-from remotestatus import outbox
-from remotestatus.cli.moments import read_end, read_moment, say_local
 from remotestatus.cli.options import now, open_inventory, with_inventory
-from remotestatus.errors import ConfigurationError
-from remotestatus.history import History
-from remotestatus.maintenance import EVERYTHING, CommandWindow, open_now, window_of_remote
-from remotestatus.playbook import AnsibleSource
-from remotestatus.remote import Fleet
-from remotestatus.text import one_line
+from remotestatus.cli.time_options import read_end, read_moment, say_local
+from remotestatus.evaluate import EVERYTHING, open_now, window_of_remote
+from remotestatus.history import History, outbox
+from remotestatus.model.errors import ConfigurationError
+from remotestatus.model.fleet import Fleet
+from remotestatus.model.text import one_line
+from remotestatus.model.windows import CommandWindow
+from remotestatus.probe import AnsibleSource
 
 
 @click.command("maintenance")

@@ -11,20 +11,20 @@ from typing import Any
 import click
 from rich.text import Text
 
-from remotestatus.cli.by_hand import find_remote
 from remotestatus.cli.options import now, remote_argument, with_inventory
-from remotestatus.cli.screen import Column, Part, Screen, make_console, print_lines, screen_of
-from remotestatus.cli.summary import trouble_lines
-from remotestatus.diagnosis import Trouble
-from remotestatus.duration import say_duration
-from remotestatus.errors import RoundError
+from remotestatus.cli.ssh_session import find_remote
+from remotestatus.cli.table import trouble_lines
+from remotestatus.cli.terminal import Column, Part, Screen, make_console, print_lines, screen_of
+from remotestatus.evaluate import ProcessRule, match, processes_of, read_proxy, read_remote, rule_of, words_of
 from remotestatus.inventory import read_inventory
-from remotestatus.playbook import AnsibleSource, Look, Playbooks
-from remotestatus.portrait import say_size
-from remotestatus.processes import Process, ProcessResult, ProcessRule, match, words_of
-from remotestatus.reading import Reading, processes_of, read_proxy, read_remote, rule_of
-from remotestatus.remote import Fleet, Remote
-from remotestatus.text import one_line
+from remotestatus.model.check_result import CheckResult, Trouble
+from remotestatus.model.durations import say_duration
+from remotestatus.model.errors import RoundError
+from remotestatus.model.fleet import Fleet, Remote
+from remotestatus.model.processes import Process, ProcessResult
+from remotestatus.model.text import one_line
+from remotestatus.probe import AnsibleSource, Look, PlaybookRunner
+from remotestatus.report import say_size
 
 _LONGEST_LINE = 2000
 """Characters of a command line that are shown; --json has all of them."""
@@ -74,7 +74,7 @@ def command(
     """
     if pattern is None and (way or user):
         raise click.UsageError("--regex, --contains, --command and --user need a PATTERN")
-    with Playbooks(source) as playbooks:
+    with PlaybookRunner(source) as playbooks:
         inventory = read_inventory(playbooks.describe_inventory())
         remote = find_remote(inventory, name)
         look = playbooks.look([remote.name], forks=1)
@@ -127,7 +127,7 @@ def _facts(look: Look, remote: Remote) -> Mapping[str, Any]:
 
 
 def _troubles(
-    fleet: Fleet, remote: Remote, reading: Reading, look: Look, moment: datetime
+    fleet: Fleet, remote: Remote, reading: CheckResult, look: Look, moment: datetime
 ) -> tuple[tuple[str, Trouble], ...]:
     """Why there are no processes: the trouble of a proxy on the way first, which the remote's own only points to."""
     found = []

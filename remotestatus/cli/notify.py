@@ -6,14 +6,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from remotestatus import outbox
-from remotestatus.cli.moments import say_local
 from remotestatus.cli.options import now, open_inventory, with_inventory
-from remotestatus.deliver import Destination, load_destinations, problems_of_tags, send_test
-from remotestatus.errors import ConfigurationError
-from remotestatus.history import History
-from remotestatus.notice import FailingDestination
-from remotestatus.playbook import AnsibleSource
+from remotestatus.cli.time_options import say_local
+from remotestatus.history import History, outbox
+from remotestatus.model.errors import ConfigurationError
+from remotestatus.model.notification import FailingDestination
+from remotestatus.notify import Destination, load_destinations, problems_of_tags, send_test
+from remotestatus.probe import AnsibleSource
 
 
 @click.command("notify")

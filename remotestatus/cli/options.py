@@ -16,8 +16,8 @@ from typing import Any
 import click
 
 from remotestatus.cli.completion import complete_names
-from remotestatus.errors import ConfigurationError, Problem
-from remotestatus.playbook import AnsibleSource
+from remotestatus.model.errors import ConfigurationError, Problem
+from remotestatus.probe import AnsibleSource
 
 DEFAULT_INVENTORY = Path("inventory")
 
@@ -68,9 +68,9 @@ def with_inventory(command: Callable[..., Any]) -> Callable[..., Any]:
 def open_inventory(source: AnsibleSource) -> "Any":
     """Read and validate the inventory; connects to nothing. Raises ConfigurationError with all problems."""
     from remotestatus.inventory import read_inventory
-    from remotestatus.playbook import Playbooks
+    from remotestatus.probe import PlaybookRunner
 
-    with Playbooks(source) as playbooks:
+    with PlaybookRunner(source) as playbooks:
         return read_inventory(playbooks.describe_inventory())
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 import click
 
 from remotestatus.cli.options import now, with_inventory
-from remotestatus.cli.stop import stop_on_signal
-from remotestatus.errors import RoundGivenUp
-from remotestatus.playbook import AnsibleSource, Playbooks
-from remotestatus.text import one_line
+from remotestatus.cli.signals import stop_on_signal
+from remotestatus.model.errors import RoundGivenUp
+from remotestatus.probe import AnsibleSource, PlaybookRunner
 
 
 @click.command()
@@ -28,15 +27,15 @@ def command(source: AnsibleSource, templates: Path | None, quiet: bool) -> None:
     nothing was connected to. 3: the round could not be done. Stopped by a signal while it looks, a round records
     nothing and ends with 128 and the signal's number.
     """
-    with stop_on_signal() as stop, Playbooks(source) as playbooks:
+    with stop_on_signal() as stop, PlaybookRunner(source) as playbooks:
         playbooks.begin()
         # Ansible takes as long to start as everything else does to load: so both at once.
-        from remotestatus.cli.one_round import run_with_progress, say_troubles
-        from remotestatus.cli.screen import make_console
-        from remotestatus.cli.summary import print_summary
-        from remotestatus.round import Order, run_round
+        from remotestatus.cli.progress import run_with_progress, say_troubles
+        from remotestatus.cli.table import print_summary
+        from remotestatus.cli.terminal import make_console
+        from remotestatus.round import RoundOptions, run_round
 
-        order = Order(clock=now, templates=templates, cancel=stop.asked)
+        order = RoundOptions(clock=now, templates=templates, cancel=stop.asked)
         try:
             if quiet:
                 finished = run_round(playbooks, order)
@@ -46,12 +45,7 @@ def command(source: AnsibleSource, templates: Path | None, quiet: bool) -> None:
             click.echo(f"remotestatus: stopped: {given_up}", err=True)
             sys.exit(stop.exit_code)
     if not quiet:
-        try:
-            print_summary(finished, make_console())
-        except Exception as error:
-            # The round is done, and its exit code has to say how it went.
-            summary = f"the summary could not be made: {type(error).__name__}: {one_line(error)}; please report this"
-            click.echo(f"remotestatus: {summary}", err=True)
+        print_summary(finished, make_console())
     for trouble in say_troubles(finished):
         click.echo(f"remotestatus: {trouble}", err=True)
     if finished.troubles:

@@ -17,11 +17,11 @@ from pathlib import Path
 import click
 
 from remotestatus.cli.options import now, open_inventory, with_inventory
-from remotestatus.duration import write_duration
-from remotestatus.errors import ConfigurationError, RemotestatusError
-from remotestatus.inventory import Inventory
-from remotestatus.playbook import AnsibleSource
-from remotestatus.timer import (
+from remotestatus.model.durations import write_duration
+from remotestatus.model.errors import ConfigurationError, RemotestatusError
+from remotestatus.model.fleet import Inventory
+from remotestatus.probe import AnsibleSource
+from remotestatus.setup import (
     MARK,
     Schedule,
     add_cron_line,

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from remotestatus.reference import json_schema, variables_table
+from remotestatus.inventory import json_schema, variables_table
 
 
 @click.command("schema")

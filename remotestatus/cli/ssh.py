@@ -4,10 +4,10 @@ import os
 
 import click
 
-from remotestatus.cli.by_hand import find, must_be_ssh, say_before_ssh, ssh_target, write_config
 from remotestatus.cli.options import open_inventory, remote_argument, with_inventory
-from remotestatus.errors import RoundError
-from remotestatus.playbook import AnsibleSource
+from remotestatus.cli.ssh_session import find, must_be_ssh, say_before_ssh, ssh_target, write_config
+from remotestatus.model.errors import RoundError
+from remotestatus.probe import AnsibleSource
 
 
 @click.command(context_settings={"allow_interspersed_args": False})

@@ -2,9 +2,9 @@
 
 import click
 
-from remotestatus.cli.by_hand import find, known_names, must_be_ssh, ssh_config_text
 from remotestatus.cli.options import choose, open_inventory, remote_argument, with_inventory
-from remotestatus.playbook import AnsibleSource
+from remotestatus.cli.ssh_session import find, known_names, must_be_ssh, ssh_config_text
+from remotestatus.probe import AnsibleSource
 
 
 @click.command("ssh-config")

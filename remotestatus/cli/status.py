@@ -8,29 +8,20 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from remotestatus import outbox
-from remotestatus.cli.details import Dossier, dossier_lines, dossier_values
+from remotestatus.cli.last_report import LastReport, fleet_of, open_history, recall_from
 from remotestatus.cli.options import choose, now, open_inventory, remote_argument, with_inventory
-from remotestatus.cli.recall import Recalled, fleet_of, open_history, recall_from
-from remotestatus.cli.screen import make_console, print_lines, screen_of
-from remotestatus.cli.summary import (
-    fleet_lines,
-    is_overdue,
-    overdue_sentence,
-    round_sentence,
-    unseen_lines,
-)
-from remotestatus.duration import say_duration
-from remotestatus.errors import RemotestatusError, RoundError
-from remotestatus.formats.status_json import write_status
-from remotestatus.history import History
-from remotestatus.inventory import Inventory
-from remotestatus.judge import Kind
-from remotestatus.playbook import AnsibleSource
-from remotestatus.portrait import Portrait
-from remotestatus.problems import ProxyLine
-from remotestatus.report import Report
-from remotestatus.status import Status
+from remotestatus.cli.show import Dossier, dossier_lines, dossier_values
+from remotestatus.cli.table import fleet_lines, is_overdue, overdue_sentence, round_sentence, unseen_lines
+from remotestatus.cli.terminal import make_console, print_lines, screen_of
+from remotestatus.history import History, outbox
+from remotestatus.model.durations import say_duration
+from remotestatus.model.errors import RemotestatusError, RoundError
+from remotestatus.model.fleet import Inventory
+from remotestatus.model.states import Kind
+from remotestatus.model.statuses import Status
+from remotestatus.probe import AnsibleSource
+from remotestatus.report import ProxyView, RemoteView, Report
+from remotestatus.report.formats import write_status
 
 UP, DEGRADED, DOWN, UNKNOWN = 0, 1, 2, 3
 """Exit codes, as Nagios plugins have them: https://nagios-plugins.org/doc/guidelines.html"""
@@ -160,7 +151,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.replace("|", "/").split())
 
 
-def _print_fleet(recalled: Recalled, *, everything: bool) -> None:
+def _print_fleet(recalled: LastReport, *, everything: bool) -> None:
     console = make_console()
     screen, report = screen_of(console), recalled.report
     stale = screen.paragraph((overdue_sentence(report), "bold red")) if is_overdue(report) else []
@@ -173,18 +164,18 @@ def _print_fleet(recalled: Recalled, *, everything: bool) -> None:
 # -- one remote or proxy -----------------------------------------------------------------------------------------------
 
 
-def _dossier(history: History, recalled: Recalled, name: str, moment: datetime) -> Dossier:
+def _dossier(history: History, recalled: LastReport, name: str, moment: datetime) -> Dossier:
     report = recalled.report
     subject = _find(recalled, name)
-    kind = Kind.REMOTE if isinstance(subject, Portrait) else Kind.PROXY
+    kind = Kind.REMOTE if isinstance(subject, RemoteView) else Kind.PROXY
     known = outbox.acknowledgements(history).get((kind, subject.name))
     return Dossier(
         report=report,
-        state=recalled.material.states[kind, subject.name],
+        state=recalled.report_input.states[kind, subject.name],
         subject=subject,
         incidents=(
             subject.incidents
-            if isinstance(subject, Portrait)
+            if isinstance(subject, RemoteView)
             else tuple(one for one in report.incidents if (one.kind, one.name) == (kind, subject.name))
         ),
         messages=tuple(outbox.messages_about(history, (kind, subject.name))),
@@ -193,7 +184,7 @@ def _dossier(history: History, recalled: Recalled, name: str, moment: datetime) 
     )
 
 
-def _find(recalled: Recalled, name: str) -> Portrait | ProxyLine:
+def _find(recalled: LastReport, name: str) -> RemoteView | ProxyView:
     report = recalled.report
     known = [
         *((remote.name, remote.nickname) for remote in report.remotes),
@@ -203,7 +194,7 @@ def _find(recalled: Recalled, name: str) -> Portrait | ProxyLine:
     (chosen,) = choose([name], known)
     if chosen in recalled.unseen:
         raise RoundError(f"{chosen} was not looked at yet; `remotestatus run --limit {chosen}` looks at it")
-    everyone: tuple[Portrait | ProxyLine, ...] = (*report.remotes, *report.proxies)
+    everyone: tuple[RemoteView | ProxyView, ...] = (*report.remotes, *report.proxies)
     return next(one for one in everyone if one.name == chosen)
 
 

@@ -10,14 +10,14 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from remotestatus.cli.by_hand import known_names, note
 from remotestatus.cli.options import choose, remote_argument, with_inventory
-from remotestatus.cli.screen import Column, Part, Screen, make_console, print_lines, screen_of
-from remotestatus.cli.summary import list_names, trouble_lines
-from remotestatus.inventory import Inventory, read_inventory
-from remotestatus.playbook import AnsibleSource, Playbooks
-from remotestatus.remote import Proxy, Remote
-from remotestatus.trusting import Offer, Standing, trust
+from remotestatus.cli.ssh_session import known_names, note
+from remotestatus.cli.table import list_names, trouble_lines
+from remotestatus.cli.terminal import Column, Part, Screen, make_console, print_lines, screen_of
+from remotestatus.inventory import read_inventory
+from remotestatus.model.fleet import Inventory, Proxy, Remote
+from remotestatus.probe import AnsibleSource, PlaybookRunner
+from remotestatus.setup import Offer, Standing, trust
 
 _STYLES = {
     Standing.TRUSTED: "green",
@@ -58,7 +58,7 @@ def command(
     could not be reached, or are not trusted.
     """
     console = make_console()
-    with Playbooks(source) as playbooks:
+    with PlaybookRunner(source) as playbooks:
         inventory = read_inventory(playbooks.describe_inventory())
         known = known_names(inventory)
         agreed = frozenset(choose(replaced, known))

@@ -14,17 +14,16 @@ from dataclasses import dataclass
 
 import click
 
-from remotestatus.cli.by_hand import find_remote, must_be_ssh, note, say_before_ssh, ssh_target, write_config
 from remotestatus.cli.options import open_inventory, remote_argument, with_inventory
-from remotestatus.cli.screen import make_console, print_lines, screen_of
-from remotestatus.cli.summary import trouble_lines
-from remotestatus.diagnosis import diagnose
-from remotestatus.errors import ConfigurationError, RoundError
-from remotestatus.host_keys import without_debugging
-from remotestatus.inventory import Inventory
-from remotestatus.playbook import AnsibleSource
-from remotestatus.remote import Fleet, Proxy, Remote
-from remotestatus.text import one_line
+from remotestatus.cli.ssh_session import find_remote, must_be_ssh, note, say_before_ssh, ssh_target, write_config
+from remotestatus.cli.table import trouble_lines
+from remotestatus.cli.terminal import make_console, print_lines, screen_of
+from remotestatus.evaluate import diagnose
+from remotestatus.model.errors import ConfigurationError, RoundError
+from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
+from remotestatus.model.text import one_line
+from remotestatus.probe import AnsibleSource
+from remotestatus.setup import without_debugging
 
 _LOOPBACK = "127.0.0.1"
 _READY = "debug1: Entering interactive session"

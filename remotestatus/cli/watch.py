@@ -18,20 +18,18 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
-from remotestatus.cli.one_round import say_troubles
 from remotestatus.cli.options import now, with_inventory
-from remotestatus.cli.recall import recall
-from remotestatus.cli.screen import Screen, make_console
-from remotestatus.cli.stop import Stop, stop_on_signal
-from remotestatus.cli.summary import problem_head, problems_lines, table_lines, verdict_lines
-from remotestatus.duration import parse_duration, say_duration
-from remotestatus.errors import RemotestatusError, RoundGivenUp
-from remotestatus.history import write_time
-from remotestatus.playbook import AnsibleSource, Playbooks, Progress
+from remotestatus.cli.progress import say_troubles
+from remotestatus.cli.signals import Stop, stop_on_signal
+from remotestatus.cli.table import problem_head, problems_lines, table_lines, verdict_lines
+from remotestatus.cli.terminal import Screen, make_console
+from remotestatus.model.durations import parse_duration, say_duration
+from remotestatus.model.errors import RemotestatusError, RoundGivenUp
+from remotestatus.model.text import one_line
+from remotestatus.model.times import write_time
+from remotestatus.probe import AnsibleSource, PlaybookRunner, Progress
 from remotestatus.report import Report
-from remotestatus.round import Finished, Order, run_round
-from remotestatus.settings import FleetSettings
-from remotestatus.text import one_line
+from remotestatus.round import FinishedRound, RoundOptions, run_round
 
 FIRST_RETRY = timedelta(minutes=1)
 """When nothing is known yet of how often to look, because no inventory could be read: until then."""
@@ -84,12 +82,12 @@ def _watch(source: AnsibleSource, given: timedelta | None, templates: Path | Non
     begun = _clock()
     while not stop.asked():
         view.begin()
-        order = Order(clock=now, templates=templates, progress=view.progress, cancel=stop.asked)
+        order = RoundOptions(clock=now, templates=templates, progress=view.progress, cancel=stop.asked)
         try:
-            with Playbooks(source) as playbooks:
+            with PlaybookRunner(source) as playbooks:
                 finished = run_round(playbooks, order)
             every = given or finished.inventory.fleet.settings.every
-            view.show(finished, _report(finished, every))
+            view.show(finished)
         except RoundGivenUp as given_up:
             view.fail(f"stopped: {given_up}")
             return
@@ -122,13 +120,6 @@ def _clock() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-def _report(finished: Finished, every: timedelta) -> Report:
-    fleet = finished.inventory.fleet
-    settings: FleetSettings = fleet.settings.model_copy(update={"every": every})
-    told = type(fleet)(fleet.remotes, fleet.proxies, settings)
-    return recall(told, finished.inventory.database, now(), finished.inventory.limited_to).report
-
-
 def _reap() -> None:
     """Collect every child that has ended: between rounds nobody else waits for one, and process 1 inherits orphans."""
     try:
@@ -159,7 +150,7 @@ class View:
     def progress(self, looked: Progress) -> None:
         """A remote was looked at."""
 
-    def show(self, finished: Finished, report: Report) -> None:
+    def show(self, finished: FinishedRound) -> None:
         """A round was done and recorded."""
 
     def fail(self, reason: str) -> None:
@@ -172,8 +163,9 @@ class View:
 class Lines(View):
     """A line for each round, what went wrong on standard error."""
 
-    def show(self, finished: Finished, report: Report) -> None:
-        click.echo(_line(report))
+    def show(self, finished: FinishedRound) -> None:
+        if finished.report:
+            click.echo(_line(finished.report))
         for trouble in say_troubles(finished):
             click.echo(f"{write_time(now())} remotestatus: {trouble}", err=True)
 
@@ -200,8 +192,8 @@ class Picture(View):
         failing = f", {looked.failing} failing" if looked.failing else ""
         self.activity = f"{again}: {looked.done} of {looked.total}{failing}"
 
-    def show(self, finished: Finished, report: Report) -> None:
-        self.report, self.failed, self.troubles = report, "", say_troubles(finished)
+    def show(self, finished: FinishedRound) -> None:
+        self.report, self.failed, self.troubles = finished.report or self.report, "", say_troubles(finished)
 
     def fail(self, reason: str) -> None:
         self.failed = reason

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from remotestatus.demo.fleet import APPRISE_VARIABLE, READY, Fleet, FleetError
+from remotestatus.demo.demo_fleet import APPRISE_VARIABLE, READY, Fleet, FleetError
 from remotestatus.demo.members import Fault
 from remotestatus.demo.places import Layout
 
@@ -33,7 +33,7 @@ def main() -> None:
 @click.option("--keep", is_flag=True, help="Run in the background until stopped, for a day at most.")
 def serve(directory: Path, *, keep: bool) -> None:
     """Run a fleet in DIRECTORY until standard input closes."""
-    from remotestatus.demo.serve import serve as run_fleet  # needs asyncssh, and the other commands do not
+    from remotestatus.demo.serve import serve as run_fleet
 
     if keep:
         if os.fork():

@@ -1,0 +1,106 @@
+"""
+Recalls what the last round found, for commands that connect to nothing.
+
+Takes the fleet (or, without an inventory, what the history knows of it) and the history file, which is only read;
+returns the Report as of now with the ReportInput it was made of. Public mode is for the page: here everything is shown.
+"""
+
+import statistics
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from remotestatus.evaluate import diagnose
+from remotestatus.history import History, read_past
+from remotestatus.model.errors import RoundError
+from remotestatus.model.fleet import Fleet, Proxy, Remote
+from remotestatus.model.report_input import ReportInput
+from remotestatus.model.settings import FleetSettings, RemoteSettings
+from remotestatus.model.states import Kind
+from remotestatus.model.statuses import Cause
+from remotestatus.report import Report, build_report
+
+_ROUNDS_FOR_FREQUENCY = 12
+_FEWEST_GAPS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LastReport:
+    """The Report as of now, what it was made of, and the remotes that no round has looked at yet."""
+
+    report: Report
+    report_input: ReportInput
+    unseen: tuple[str, ...]
+
+
+@contextmanager
+def open_history(database: Path) -> Iterator[History]:
+    """Open a history to read it. Raises RoundError, with the cure, when there is none."""
+    if not database.exists():
+        raise RoundError(f"no round was run yet: there is no history {database}; `remotestatus run` makes it")
+    with History.open(database, read_only=True) as history:
+        yield history
+
+
+def recall(fleet: Fleet, database: Path, now: datetime, names: Collection[str] | None = None) -> LastReport:
+    """Make the Report of the last round as of now; with `names`, of these remotes and the proxies on their way."""
+    with open_history(database) as history:
+        return recall_from(history, fleet, now, names)
+
+
+def recall_from(history: History, fleet: Fleet, now: datetime, names: Collection[str] | None = None) -> LastReport:
+    """The same from a history that is open. Raises RoundError when it holds no round yet."""
+    round_ = history.last_round()
+    if round_ is None:
+        raise RoundError(f"no round was run yet: the history {history.path} holds none; `remotestatus run` runs one")
+    remotes = tuple(remote for remote in fleet.remotes if names is None or remote.name in names)
+    on_the_way = {proxy for remote in remotes for proxy in remote.path}
+    proxies = tuple(
+        proxy
+        for proxy in fleet.proxies
+        if len(remotes) == len(fleet.remotes) or proxy.name in on_the_way or (names is not None and proxy.name in names)
+    )
+    listed = {(Kind.REMOTE, remote.name) for remote in remotes} | {(Kind.PROXY, proxy.name) for proxy in proxies}
+    states = {subject: state for subject, state in history.states().items() if subject in listed}
+    shown = Fleet(remotes, proxies, fleet.settings)
+    report_input = read_past(history, shown, round_, states, history.readings(), {}, now)
+    unseen = tuple(remote.name for remote in remotes if (Kind.REMOTE, remote.name) not in states)
+    return LastReport(build_report(report_input, now, public=False), report_input, unseen)
+
+
+def fleet_of(history: History) -> Fleet:
+    """
+    What a history alone knows of its fleet: names, and which proxy hides which remote.
+
+    How often a round is run is taken from the last rounds.
+    """
+    states = history.states()
+    proxies = tuple(
+        Proxy(name=name, alias=name, address="", port=None, user=None) for kind, name in states if kind is Kind.PROXY
+    )
+    remotes = []
+    for (kind, name), state in states.items():
+        if kind is not Kind.REMOTE:
+            continue
+        remote = Remote(name=name, groups=(), settings=RemoteSettings(), address="")
+        trouble = state.trouble
+        if trouble and trouble.cause is Cause.PROXY_UNREACHABLE:
+            hidden_by = (
+                proxy.name
+                for proxy in proxies
+                if diagnose(remote, {"outcome": "proxy-down", "proxy": proxy.name}).message == trouble.message
+            )
+            remote = replace(remote, path=tuple(hidden_by))
+        remotes.append(remote)
+    return Fleet(tuple(remotes), proxies, FleetSettings().model_copy(update={"every": _frequency(history)}))
+
+
+def _frequency(history: History) -> timedelta:
+    starts = [round_.started_at for round_ in history.rounds(_ROUNDS_FOR_FREQUENCY)]
+    gaps = [(newer - older).total_seconds() for newer, older in pairwise(starts)]
+    if len(gaps) < _FEWEST_GAPS:
+        return FleetSettings().every
+    return timedelta(seconds=max(1, round(statistics.median(gaps))))

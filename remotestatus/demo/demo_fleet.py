@@ -1,0 +1,185 @@
+"""
+Starts, breaks, mends and stops a demo fleet; what the command line and the tests use.
+
+Nothing here runs in the caller's process but small socket calls: the fleet is a process of its own, which ends when
+its caller does, unless it is kept. A kept fleet is found again by its directory.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from remotestatus.demo.members import Fault
+from remotestatus.demo.messages import Message, read_messages
+from remotestatus.demo.places import LOOPBACK, Layout
+from remotestatus.model.errors import RemotestatusError
+
+_PATIENCE = 30.0
+READY = "ready"
+"""What the fleet's process says when all of it runs."""
+APPRISE_VARIABLE = "REMOTESTATUS_DEMO_APPRISE"
+"""The environment variable with further Apprise URLs, a JSON list: they are secrets, and `ps` shows arguments."""
+_MARKER = """\
+This directory was made by `remotestatus demo`. It may be deleted when no demo runs, and is overwritten by the next one.
+"""
+
+
+class FleetError(RemotestatusError):
+    """The demo fleet cannot do what was asked of it; the text says why and what helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A running fleet. Leaving it as a context manager stops it."""
+
+    directory: Path
+    pid: int
+    _control: int
+    _token: str = field(repr=False)
+    _process: subprocess.Popen[str] | None = None
+
+    @classmethod
+    def start(cls, directory: Path, *, apprise: Sequence[str] = (), keep: bool = False) -> Self:
+        """
+        Starts a fleet in `directory` and returns when all of it runs, about a second later.
+
+        `directory` is made if it is missing, and overwritten if an earlier demo made it. `apprise` are URLs that are
+        told besides the fleet's own receiver. A fleet that is kept (`keep`) runs on when the caller has ended, until
+        it is stopped or a day has passed. Raises FleetError.
+        """
+        layout = Layout(directory.resolve())
+        _check_startable(layout)
+        layout.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        layout.marker.write_text(_MARKER, encoding="utf-8")
+        command = [sys.executable, "-m", "remotestatus.demo", "serve", str(layout.directory)]
+        with layout.log.open("w", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                [*command, "--keep"] if keep else command,
+                stdin=subprocess.DEVNULL if keep else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, APPRISE_VARIABLE: json.dumps(list(apprise))},
+                start_new_session=True,  # the terminal's Ctrl-C is for the caller, who then stops the fleet in order
+            )
+        assert process.stdout is not None
+        with process.stdout as said:
+            is_ready = said.readline().strip() == READY
+        if not is_ready:
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=5)
+            _end(process)
+            raise FleetError(f"the demo fleet did not start: {_last_line(layout.log)}")
+        if not keep:
+            return cls._read(layout, process)
+        process.wait()  # what was started has handed over to a process that nobody waits for
+        return cls._read(layout, None)
+
+    @classmethod
+    def find(cls, directory: Path) -> Self:
+        """Returns the fleet that was kept running in `directory`. Raises FleetError if there is none."""
+        layout = Layout(directory.resolve())
+        if not layout.running.exists():
+            raise FleetError(f"no demo fleet runs in {directory}; start one with: remotestatus demo --keep")
+        return cls._read(layout, None)
+
+    @classmethod
+    def _read(cls, layout: Layout, process: subprocess.Popen[str] | None) -> Self:
+        running = json.loads(layout.running.read_text(encoding="utf-8"))
+        return cls(layout.directory, running["pid"], running["control"], running["token"], process)
+
+    @property
+    def inventory(self) -> Path:
+        """The folder to give to `-i`."""
+        return Layout(self.directory).inventory
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The notifications that the fleet's own receiver has got so far, oldest first."""
+        return read_messages(Layout(self.directory).messages)
+
+    def answers(self) -> bool:
+        """Whether it still runs; a fleet that was killed leaves its `fleet.json` behind."""
+        try:
+            answer = self._ask({"do": "greet"})
+        except OSError:
+            return False
+        return bool(answer) and json.loads(answer)["error"] is None
+
+    def break_down(self, name: str, fault: Fault) -> None:
+        """Breaks something of a remote, or the proxy; returns when it is broken. Raises FleetError."""
+        self._order("break", name, fault)
+
+    def mend(self, name: str, fault: Fault | None = None) -> None:
+        """Mends one thing or everything of a remote or the proxy; returns when it works. Raises FleetError."""
+        self._order("mend", name, fault)
+
+    def stop(self) -> None:
+        """Stops the fleet and returns when nothing of it runs any more. A fleet that has ended is fine too."""
+        with suppress(OSError):
+            self._ask({"do": "stop"})
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.communicate(timeout=_PATIENCE)
+            _end(self._process)
+        Layout(self.directory).running.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _order(self, verb: str, name: str, fault: Fault | None) -> None:
+        try:
+            answer = self._ask({"do": verb, "name": name, "fault": fault})
+        except OSError as error:
+            raise FleetError(f"the demo fleet in {self.directory} does not answer: {error}") from error
+        problem = json.loads(answer)["error"] if answer else "it ended before it answered"
+        if problem is not None:
+            raise FleetError(problem)
+
+    def _ask(self, order: dict[str, str | None]) -> str:
+        line = json.dumps({**order, "token": self._token}) + "\n"
+        with socket.create_connection((LOOPBACK, self._control), timeout=_PATIENCE) as control:
+            control.sendall(line.encode())
+            with control.makefile(encoding="utf-8") as answer:
+                return answer.readline()
+
+
+def _check_startable(layout: Layout) -> None:
+    if find_spec("asyncssh") is None:
+        raise FleetError(
+            "the demo needs asyncssh, which is not installed: install the extra `demo`, or `pip install asyncssh`"
+        )
+    directory = layout.directory
+    if directory.exists() and not directory.is_dir():
+        raise FleetError(f"{directory} is not a directory; give the demo an empty or new one")
+    if directory.exists() and any(directory.iterdir()) and not layout.marker.exists():
+        raise FleetError(f"{directory} holds files that are not a demo's; give the demo an empty or new directory")
+    if layout.running.exists() and Fleet.find(directory).answers():
+        raise FleetError(f"a demo fleet runs in {directory} already; stop it first, or give another directory")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

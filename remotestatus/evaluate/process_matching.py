@@ -1,0 +1,231 @@
+"""
+Decides which of a remote's processes a rule means.
+
+Takes the rules and the processes that one reading brought; returns a ProcessResult for each rule, with what matched
+and with what nearly did and why it does not count. No I/O and no clock. The rule worth knowing: words match whole
+arguments, or the last path component of one, never parts: `ssh` is neither `sshd` nor `ssh-agent`.
+
+What counts as an argument:
+
+- A program that wrote its own title (`sshd: user [priv]`, `nginx: worker process`) has one argument that holds
+  spaces. It is taken as words, without the colon, so `sshd` and `nginx: worker process` find what they say.
+- An argument of several that holds a whole command line (`sh -c 'python manage.py x'`) stays one argument: what the
+  wrapper started is a process itself, and would else be counted twice.
+- Words match anywhere in the argv, so `ssh` also finds `vim ssh`. Who minds says `command: ssh`.
+"""
+
+import re
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from remotestatus.model.processes import NearMiss, Process, ProcessResult
+
+MAX_LINE = 16_384
+"""Characters of a command line that `regex` and `contains` look at: Python's `re` can take time quadratic in it."""
+MAX_NEAR = 20
+"""Near misses kept for each rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRule:
+    """
+    What should run: at least `min` processes, and at most `max`, that fit every criterion that is given.
+
+    `words` are consecutive words somewhere in the argv (see `words_of`), `command` is the last path component of
+    argv[0], `regex` is searched for and `contains` looked for in the arguments joined by single spaces, `user` is the
+    owner's name (or number, where the remote knows no name). Raises ValueError for a regex that is none.
+    """
+
+    name: str
+    words: tuple[str, ...] | None = None
+    command: str | None = None
+    regex: str | None = None
+    contains: str | None = None
+    user: str | None = None
+    min: int = 1
+    max: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.regex is not None:
+            try:
+                _compiled(self.regex)
+            except (re.error, OverflowError, RecursionError) as error:
+                raise ValueError(f"{self.regex!r} is not a regular expression: {error}") from error
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Return the words of a process string. Quotes allow spaces in a word, as in sh; unbalanced ones are letters."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        return tuple(text.split())
+
+
+def match(
+    rules: Iterable[ProcessRule], processes: Sequence[Process] | None, *, complete: bool = True
+) -> tuple[ProcessResult, ...]:
+    """
+    Return one result for each rule, in their order.
+
+    `processes` is None when they are unknown; `complete` is False when some may be missing from them: then a rule that
+    finds enough is right all the same, and one that does not is unknown.
+    """
+    return tuple(_result(rule, processes, complete) for rule in rules)
+
+
+def _result(rule: ProcessRule, processes: Sequence[Process] | None, complete: bool) -> ProcessResult:
+    if processes is None:
+        return ProcessResult(rule.name, None, None, rule.min, rule.max, complete=False)
+    matched: list[Process] = []
+    near: list[NearMiss] = []
+    for process in processes:
+        reason = why_not(rule, process)
+        if reason is None:
+            matched.append(process)
+        elif reason and len(near) < MAX_NEAR:
+            near.append(NearMiss(process, reason))
+    enough = len(matched) >= max(rule.min, 1)
+    running = True if enough else False if complete else None
+    return ProcessResult(
+        rule.name, running, len(matched), rule.min, rule.max, tuple(matched), tuple(near), complete=complete
+    )
+
+
+def why_not(rule: ProcessRule, process: Process) -> str | None:
+    """Return None if the process counts, a reason if it nearly does, and the empty string if it is something else."""
+    if process.kernel or not process.argv:
+        return ""
+    reasons: list[str | None] = []
+    if rule.words is not None:
+        reasons.append(_why_not_words(rule.words, process))
+    if rule.command is not None:
+        reasons.append(_why_not_command(rule.command, process))
+    if rule.regex is not None:
+        reasons.append(_why_not_regex(rule.regex, process))
+    if rule.contains is not None:
+        reasons.append(_why_not_contains(rule.contains, process))
+    if not reasons and rule.user is None:
+        return ""
+    wrong = [reason for reason in reasons if reason is not None]
+    if wrong:
+        # One criterion that does not fit at all, or two that nearly do, make it something else; so does our own shell.
+        return wrong[0] if len(wrong) == 1 and not process.own else ""
+    if rule.user is not None and process.user != rule.user:
+        return f"runs as {process.user or 'an unknown user'}, not as {rule.user}" if reasons else ""
+    if process.own:
+        return "belongs to the checker itself"
+    if process.zombie:
+        return "is a zombie: it has ended, and its parent has not noticed"
+    return None
+
+
+def _why_not_words(words: tuple[str, ...], process: Process) -> str | None:
+    if not words:
+        return ""
+    ways = _ways_to_read(process.argv)
+    if any(_consecutive(words, arguments, _fits) for arguments in ways):
+        return None
+    line = _line(process).casefold()
+    if not all(word.casefold() in line for word in words):
+        return ""
+    for arguments in ways:
+        if _consecutive(words, arguments, _fits_but_for_case):
+            return "upper and lower case differ"
+        if len(words) > 1 and all(any(_fits(word, argument) for argument in arguments) for word in words):
+            return "has all the words, but not one after the other"
+        at = _find(words, arguments, _resembles)
+        if at is not None:
+            pairs = zip(words, arguments[at:], strict=False)
+            return next(f"{_last(argument)} is not {word}" for word, argument in pairs if not _fits(word, argument))
+    for argument in process.argv:
+        if _consecutive(words, tuple(argument.split()), _fits):
+            return "has the words inside one argument"
+    return ""
+
+
+def _why_not_command(command: str, process: Process) -> str | None:
+    firsts = [arguments[0] for arguments in _ways_to_read(process.argv)]
+    if _is_title(process.argv):
+        # A path that stands in a title is not where its program is.
+        firsts = firsts[:1]
+    if any(_last(first) == command for first in firsts):
+        return None
+    if any(_fits_but_for_case(command, first) for first in firsts):
+        return "upper and lower case differ"
+    if any(_fits(command, argument) for argument in process.argv[1:]):
+        return f"has {command} as an argument, not as the command"
+    if command and any(_resembles(command, first) for first in firsts):
+        return f"{_last(firsts[0])} is not {command}"
+    return ""
+
+
+def _why_not_regex(regex: str, process: Process) -> str | None:
+    line = _line(process)
+    if _compiled(regex).search(line):
+        return None
+    return "upper and lower case differ" if _compiled(regex, re.IGNORECASE).search(line) else ""
+
+
+def _why_not_contains(part: str, process: Process) -> str | None:
+    line = _line(process)
+    if part in line:
+        return None
+    return "upper and lower case differ" if part.casefold() in line.casefold() else ""
+
+
+def _is_title(argv: tuple[str, ...]) -> bool:
+    """Whether a program wrote this itself, as in `sshd: user [priv]`, in one argument or already split by ps."""
+    words = argv[0].split()
+    return bool(words) and words[0].endswith(":")
+
+
+def _ways_to_read(argv: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return the argv, the words of an only argument, and both without a title's colon or a login shell's hyphen."""
+    words = tuple(argv[0].split()) if len(argv) == 1 else argv
+    if _is_title(argv):
+        return ((words[0].removesuffix(":"), *words[1:]), words, argv)
+    ways = [argv]
+    if words and words != argv:
+        ways.append(words)
+    if argv[0].startswith("-"):
+        ways.append((argv[0].removeprefix("-"), *argv[1:]))
+    return tuple(ways)
+
+
+def _line(process: Process) -> str:
+    return " ".join(process.argv)[:MAX_LINE]
+
+
+def _consecutive(words: tuple[str, ...], arguments: tuple[str, ...], fits: Callable[[str, str], bool]) -> bool:
+    return _find(words, arguments, fits) is not None
+
+
+def _find(words: tuple[str, ...], arguments: tuple[str, ...], fits: Callable[[str, str], bool]) -> int | None:
+    """Return where the words begin to fit the arguments one by one."""
+    for at in range(len(arguments) - len(words) + 1):
+        if all(fits(word, arguments[at + ahead]) for ahead, word in enumerate(words)):
+            return at
+    return None
+
+
+def _last(argument: str) -> str:
+    return argument.rpartition("/")[2]
+
+
+def _fits(word: str, argument: str) -> bool:
+    return argument == word or _last(argument) == word
+
+
+def _fits_but_for_case(word: str, argument: str) -> bool:
+    return _fits(word.casefold(), argument.casefold())
+
+
+def _resembles(word: str, argument: str) -> bool:
+    return _fits(word, argument) or _last(argument).startswith(word) or _last(argument).endswith(word)
+
+
+@lru_cache(maxsize=512)
+def _compiled(regex: str, flags: int = 0) -> re.Pattern[str]:
+    return re.compile(regex, flags)

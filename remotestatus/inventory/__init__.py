@@ -1,0 +1,8 @@
+"""
+Ansible inventory -> Fleet: reading, validation, JSON Schema, table of variables.
+"""
+
+from remotestatus.inventory.read import PROXIES, read_inventory, read_leniently
+from remotestatus.inventory.settings_schema import json_schema, variables_table
+
+__all__ = ["PROXIES", "json_schema", "read_inventory", "read_leniently", "variables_table"]

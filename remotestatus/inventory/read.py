@@ -1,0 +1,232 @@
+"""
+Makes a Fleet of the inventory, and validates everything of ours in it.
+
+Takes what the playbook's first task said of every host; returns the Fleet, or raises one ConfigurationError that holds
+every problem. Connects to nothing. Ansible itself evaluated the variables, so groups, group_vars, Vault, dynamic
+inventories and templates mean what they mean in any play.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from remotestatus.evaluate import problem_of
+from remotestatus.inventory.settings_schema import keys_beside, nearest
+from remotestatus.model.errors import ConfigurationError, Problem, with_vault_cure
+from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote, SshAccess
+from remotestatus.model.settings import (
+    PREFIX,
+    SECRET_SETTINGS,
+    FleetSettings,
+    RemoteSettings,
+    fleet_names,
+    remote_names,
+)
+
+PROXIES = "proxies"
+NOT_YET = frozenset({"workers"})
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def read_inventory(described: Mapping[str, Any]) -> Inventory:
+    """
+    Read and validate the inventory, as `PlaybookRunner.describe_inventory` gives it.
+
+    Raises ConfigurationError with all problems at once: no remotes, unknown or wrong variables, missing files.
+    """
+    inventory, problems = read_leniently(described)
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise ConfigurationError(f"the inventory {described['source']} has {count}", problems)
+    return inventory
+
+
+def read_leniently(described: Mapping[str, Any]) -> tuple[Inventory, tuple[Problem, ...]]:
+    """
+    Read the inventory and return it with its problems: where a value is wrong, the default stands in its place.
+
+    For the doctor, who goes on to look for more. Raises ConfigurationError for what leaves no inventory at all.
+    """
+    hosts: dict[str, Any] = described["hosts"]
+    problems = _Problems(hosts)
+    remotes = []
+    for name, host in hosts.items():
+        for variable, message in host["problems"]:
+            problems.add(name, variable, with_vault_cure(message))
+        _check_names(name, host, problems)
+        settings = _validate(RemoteSettings, _ours(host, remote_names()), name, problems)
+        for window in settings.maintenance if settings else ():
+            if what := problem_of(window):
+                problems.add(name, f"{PREFIX}maintenance", what)
+        if PROXIES not in host["groups"]:
+            remotes.append(_remote(name, host, settings or RemoteSettings()))
+    fleet_settings = _fleet_settings(hosts, problems)
+    proxies = tuple(
+        Proxy(
+            name=proxy["name"],
+            alias=proxy["alias"],
+            address=proxy["address"],
+            port=proxy["port"],
+            user=proxy["user"],
+            path=tuple(proxy["path"]),
+            in_inventory=proxy["in_inventory"],
+        )
+        for proxy in described["proxies"]
+    )
+    base = Path(described["base"])
+    _check_files(hosts, base, problems)
+    if not remotes and not problems:
+        raise ConfigurationError(
+            f"the inventory {described['source']} has no remotes: every host of it is in the group `{PROXIES}`, or "
+            "there is none; add a host outside that group"
+        )
+    inventory = Inventory(
+        fleet=Fleet(tuple(remotes), proxies, fleet_settings),
+        base=base,
+        limited_to=frozenset(described["limited_to"]),
+        ways=SshAccess(**described["ssh"]),
+        passwords=frozenset(name for name, host in hosts.items() if host.get("password")),
+    )
+    return inventory, tuple(problems)
+
+
+class _Problems:
+    """Collects problems by what they are, so that what a whole group shares is said once, of the group."""
+
+    def __init__(self, hosts: Mapping[str, Any]) -> None:
+        self.hosts = hosts
+        self.found: dict[tuple[str, str], list[str]] = defaultdict(list)
+
+    def __bool__(self) -> bool:
+        return bool(self.found)
+
+    def add(self, host: str, variable: str, message: str) -> None:
+        self.found[variable, message].append(host)
+
+    def __iter__(self) -> Iterator[Problem]:
+        for (variable, message), hosts in self.found.items():
+            for where in self._places(hosts):
+                yield Problem(where, f"{variable}: {message}")
+
+    def _places(self, hosts: Sequence[str]) -> list[str]:
+        affected = set(hosts)
+        if affected == set(self.hosts) or "" in affected:
+            return ["all"]
+        members: dict[str, set[str]] = defaultdict(set)
+        for name, host in self.hosts.items():
+            for group in host["groups"]:
+                members[group].add(name)
+        places = []
+        for group, names in sorted(members.items(), key=lambda item: -len(item[1])):
+            if len(names) > 1 and names <= affected:
+                places.append(group)
+                affected -= names
+        return [*sorted(places), *(self._place(name) for name in hosts if name in affected)]
+
+    def _place(self, host: str) -> str:
+        groups = [group for group in self.hosts[host]["groups"] if group != "ungrouped"]
+        return f"{groups[0]}/{host}" if groups else host
+
+
+def _check_names(name: str, host: Mapping[str, Any], problems: _Problems) -> None:
+    if any(letter.isspace() or letter in "*?!\"'#,\\" for letter in name) or name.startswith("-"):
+        problems.add(name, "name", "a host's name may hold no spaces, quotes, commas or * ? ! #, nor begin with -")
+    known = {*remote_names(), *fleet_names()}
+    for variable in host["variables"]:
+        short = variable.removeprefix(PREFIX)
+        if short in NOT_YET:
+            problems.add(name, variable, "is not supported yet; remove it")
+        elif short not in known:
+            guess = nearest(variable)
+            problems.add(name, variable, f"no such variable{f'; did you mean {guess}?' if guess else ''}")
+
+
+def _ours(host: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    variables = host["variables"]
+    return {name: variables[PREFIX + name] for name in names if PREFIX + name in variables}
+
+
+def _validate(model: type[Settings], values: dict[str, Any], host: str, problems: _Problems) -> Settings | None:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=True, include_context=True):
+            name = str(detail["loc"][0])
+            where = PREFIX + name + "".join(_step(step) for step in detail["loc"][1:])
+            problems.add(host, where, _say(detail, model, secret=name in SECRET_SETTINGS))
+        return None
+
+
+def _step(step: int | str) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    # pydantic names the branches of a union; those are no places in the inventory.
+    return "" if step.startswith(("tuple[", "function-", "constrained-", "literal[", "str")) else f".{step}"
+
+
+def _say(detail: Mapping[str, Any], model: type[BaseModel], *, secret: bool) -> str:
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, Exception):
+        return str(cause)
+    message = str(detail["msg"])
+    message = message[:1].lower() + message[1:]
+    if detail["type"] == "extra_forbidden":
+        keys = keys_beside(model, detail["loc"])
+        near = get_close_matches(str(detail["loc"][-1]), keys, n=1)
+        return f"no such key; did you mean {near[0]}?" if near else f"no such key; there are {', '.join(keys)}"
+    if secret:
+        return message
+    shown = json.dumps(detail["input"], default=str)[:60]
+    return f"{shown} is wrong: {message}" if detail["type"] != "missing" else message
+
+
+def _fleet_settings(hosts: Mapping[str, Any], problems: _Problems) -> FleetSettings:
+    values: dict[str, Any] = {}
+    for name in fleet_names():
+        variable = PREFIX + name
+        seen: dict[str, list[str]] = defaultdict(list)
+        for host, entry in hosts.items():
+            if variable in entry["variables"]:
+                seen[json.dumps(entry["variables"][variable], sort_keys=True)].append(host)
+        if len(seen) > 1:
+            rarest = min(seen.values(), key=len)
+            problems.add(rarest[0], variable, "holds for the whole inventory; set it in group_vars/all only")
+        elif seen:
+            values[name] = json.loads(next(iter(seen)))
+    settings = _validate(FleetSettings, values, "", problems)
+    while settings is None:
+        # The values that are right stay, for whoever reads leniently.
+        try:
+            settings = FleetSettings.model_validate(values)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False, include_input=False, include_context=False):
+                values.pop(str(detail["loc"][0]), None)
+    return settings
+
+
+def _remote(name: str, host: Mapping[str, Any], settings: RemoteSettings) -> Remote:
+    return Remote(
+        name=name,
+        groups=tuple(group for group in host["groups"] if group != "ungrouped"),
+        settings=settings,
+        connection=host["connection"],
+        address=host.get("address") or name,
+        port=host.get("port"),
+        user=host.get("user"),
+        path=tuple(host.get("path") or ()),
+    )
+
+
+def _check_files(hosts: Mapping[str, Any], base: Path, problems: _Problems) -> None:
+    for name, host in hosts.items():
+        key_file = host.get("key_file")
+        if key_file and not (base / key_file).is_file():
+            problems.add(
+                name, "ansible_ssh_private_key_file", f"{key_file} does not exist; correct it or make the key there"
+            )

@@ -1,0 +1,238 @@
+"""
+Describes every `remotestatus_` variable: as JSON Schema, as a Markdown table, and as the nearest name to a wrong one.
+
+Made from the two models of `settings`, so it can't say anything else than the validator does. Where a validator is
+kinder than its type (one process for a list of one, a number as text), the schema says so too.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from remotestatus.model.durations import write_duration
+from remotestatus.model.settings import PREFIX, FleetSettings, RemoteSettings, fleet_names, remote_names
+
+Schema = dict[str, Any]
+
+_TEMPLATE: Schema = {"type": "string", "pattern": r"\{\{|\{%", "title": "a template"}
+
+_ALSO_TEXT = frozenset({"ProcessSpec", "Destination"})
+"""Models that a plain text may stand for."""
+
+_OTHER_WORDS = {
+    "alias": "nickname",
+    "check_frequency": "every",
+    "display_name": "nickname",
+    "frequency": "every",
+    "history": "database",
+    "interval": "every",
+    "label": "nickname",
+    "local_port": "forwarded_port",
+    "mail": "apprise",
+    "name": "nickname",
+    "notifications": "apprise",
+    "output": "site",
+    "place": "location",
+    "process": "processes",
+    "retries": "attempts",
+    "users_to_notify": "apprise",
+    "virtual_port": "forwarded_port",
+}
+
+
+def json_schema() -> Schema:
+    """A JSON Schema (draft 2020-12) for a mapping of Ansible variables: a group_vars or host_vars file."""
+    definitions: Schema = {}
+    properties: Schema = {}
+    for model, scope in ((RemoteSettings, "per remote or group"), (FleetSettings, "for the whole inventory")):
+        schema = model.model_json_schema(by_alias=True)
+        definitions |= schema.get("$defs", {})
+        for name, field in model.model_fields.items():
+            properties[f"{PREFIX}{name}"] = _property(schema["properties"][name], field, scope)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Variables of remotestatus in an Ansible inventory",
+        "type": "object",
+        "properties": properties,
+        "propertyNames": {"if": {"pattern": f"^{PREFIX}"}, "then": {"enum": sorted(properties)}},
+        "$defs": {name: _definition(name, schema) for name, schema in sorted(definitions.items())},
+    }
+
+
+def _property(schema: Mapping[str, Any], field: FieldInfo, scope: str) -> Schema:
+    body = {key: value for key, value in schema.items() if key not in ("default", "description", "title")}
+    found: Schema = {
+        "description": f"{field.description} ({scope}; default: {_default(field)})",
+        "anyOf": [*_alternatives(body), _TEMPLATE],
+    }
+    return found
+
+
+def _definition(name: str, schema: Mapping[str, Any]) -> Schema:
+    properties = {}
+    for key, value in schema["properties"].items():
+        rest = {word: value[word] for word in ("description",) if word in value}
+        body = {word: part for word, part in value.items() if word not in ("default", "description", "title")}
+        properties[key] = rest | {"anyOf": [*_alternatives(body), _TEMPLATE]}
+    model: Schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+        **({"required": schema["required"]} if "required" in schema else {}),
+    }
+    if name in _ALSO_TEXT:
+        model = {"anyOf": [{"type": "string", "minLength": 1}, model]}
+    return model | {"description": schema["description"]}
+
+
+def _alternatives(schema: Mapping[str, Any]) -> list[Schema]:
+    """The ways to write a value, with what the validators take beyond the type."""
+    ways: list[Schema] = []
+    for way in schema.get("anyOf", [schema]):
+        match way:
+            case {"type": "null"}:
+                continue
+            case {"type": "array", "items": items}:
+                ways += [dict(way), *_alternatives(items)]
+            case {"type": "string", "maxLength": _}:
+                ways.append({**way, "type": ["string", "number"]})
+            case {"type": "object", "additionalProperties": share}:
+                ways += [dict(way), *_alternatives(share)]
+            case _:
+                ways.append(dict(way))
+    return list({repr(way): way for way in ways}.values())
+
+
+def variables_table() -> str:
+    """A Markdown table for each of the two scopes: name, type, default, meaning."""
+    parts = []
+    for model, head in (
+        (RemoteSettings, "Per remote, so also per group"),
+        (FleetSettings, "For the whole inventory, in `group_vars/all`"),
+    ):
+        schema = model.model_json_schema(by_alias=True)
+        rows = [
+            f"| `{PREFIX}{name}` | {_type(schema['properties'][name], schema)} | {_code(_default(field))} "
+            f"| {_cell(field.description or '')} |"
+            for name, field in model.model_fields.items()
+        ]
+        parts.append(
+            "\n".join([f"**{head}**", "", "| variable | type | default | meaning |", "|---|---|---|---|", *rows])
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _code(text: str) -> str:
+    return text if text == "none" else f"`{_cell(text)}`"
+
+
+def _default(field: FieldInfo) -> str:
+    """A default as one writes it in the inventory; `none` where nothing is set."""
+    match field.get_default(call_default_factory=True, validated_data={}):
+        case None | "" | ():
+            return "none"
+        case bool() as value:
+            return "true" if value else "false"
+        case timedelta() as value if value.seconds == 0:
+            return f"{value.days}d"
+        case timedelta() as value:
+            return write_duration(value)
+        case BaseModel():
+            return "none"
+        case value:
+            return str(value)
+
+
+def _type(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
+    """What kind of value it is, in words."""
+    words = [_word(way, whole) for way in schema.get("anyOf", [schema]) if way.get("type") != "null"]
+    return " or ".join(dict.fromkeys(words))
+
+
+def _word(way: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
+    match way:
+        case {"$ref": _}:
+            return "mapping"
+        case {"type": "array", "items": items}:
+            return f"list of {_plural(items)}"
+        case {"type": "string", "const": word}:
+            return f"`{word}`"
+        case {"type": "string", "pattern": pattern} if "wdhms" in pattern:
+            return "duration"
+        case {"type": "string", "pattern": pattern} if "http" in pattern:
+            return "URL"
+        case {"type": "string", "pattern": pattern} if "#" in pattern:
+            return "colour"
+        case {"type": "integer", "minimum": 1} if "maximum" not in way:
+            return "seconds"
+        case {"type": "integer", "minimum": low, "maximum": high}:
+            return f"{low} to {high}"
+        case {"type": "boolean"}:
+            return "true or false"
+        case _:
+            return "text"
+
+
+def _plural(items: Mapping[str, Any]) -> str:
+    match items:
+        case {"$ref": reference}:
+            name = str(reference).rpartition("/")[2]
+            return "texts or mappings" if name in _ALSO_TEXT else "mappings"
+        case _:
+            return "tags"
+
+
+def nearest(name: str) -> str | None:
+    """
+    The variable that a wrong name most likely meant, or None: `remotestatus_proceses`, `Remotestatus-Nickname`,
+    `nickname` without its prefix, or another word for the same thing.
+    """
+    plain = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()).strip("_")
+    short = re.sub(r"^(remotes?_?stat[a-z]*|rs)(_|$)", "", plain)
+    prefixed = short != plain
+    known = dict.fromkeys((*remote_names(), *fleet_names()))
+    if short in known:
+        return PREFIX + short
+    if short in _OTHER_WORDS and (prefixed or short not in ("name", "process", "history", "output", "mail")):
+        return PREFIX + _OTHER_WORDS[short]
+    squeezed = {word.replace("_", ""): word for word in known}
+    if short.replace("_", "") in squeezed:
+        return PREFIX + squeezed[short.replace("_", "")]
+    # A name without our prefix may well be somebody else's variable, so it has to be closer.
+    close = difflib.get_close_matches(short, (*known, *_OTHER_WORDS), n=1, cutoff=0.6 if prefixed else 0.85)
+    return PREFIX + _OTHER_WORDS.get(close[0], close[0]) if close else None
+
+
+def keys_beside(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
+    """
+    The keys that may stand in the place of a wrong one, as the inventory spells them.
+
+    `path` leads from the model to the wrong key, as pydantic's errors give it: places that are no fields (an index, a
+    branch of a union) are passed over.
+    """
+    models = [model]
+    for step in path[:-1]:
+        annotations = [
+            field.annotation
+            for one in models
+            for name, field in one.model_fields.items()
+            if step in (name, field.alias)
+        ]
+        models = [inside for annotation in annotations for inside in _models_in(annotation)] or models
+    return list(dict.fromkeys(field.alias or name for one in models for name, field in one.model_fields.items()))
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inside in get_args(annotation):
+        yield from _models_in(inside)

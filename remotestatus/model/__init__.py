@@ -1,0 +1,3 @@
+"""
+The words that every stage speaks: plain types without files, network, clock, Ansible or SQLite.
+"""

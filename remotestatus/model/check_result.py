@@ -1,0 +1,73 @@
+"""
+What one round learned about one remote, and what is wrong with it.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from remotestatus.model.facts import Facts
+from remotestatus.model.processes import ProcessResult
+from remotestatus.model.statuses import Cause, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is wrong: its cause, a sentence for people, what to try, and one raw line of evidence."""
+
+    cause: Cause
+    message: str
+    hint: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one limit or custom check found. `perfdata` is what a plugin wrote behind its `|`, as it stands."""
+
+    kind: str
+    name: str
+    ok: bool
+    value: str
+    wanted: str = ""
+    perfdata: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The finding in a few words: `disk / 97 % (limit 90 %)`."""
+        return f"{self.name} {self.value} ({self.wanted})" if self.wanted else f"{self.name}: {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """
+    What one round learned about one remote.
+
+    `troubles` holds everything that is wrong, the most telling first; empty means up. `connect_ms` is the time from
+    start to a finished log-in in milliseconds, None when there was none.
+    """
+
+    name: str
+    at: datetime
+    troubles: tuple[Trouble, ...] = ()
+    connect_ms: int | None = None
+    processes: tuple[ProcessResult, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    facts: Facts = field(default_factory=Facts)
+    attempts: int = 1
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The most telling thing that is wrong, or None."""
+        return self.troubles[0] if self.troubles else None
+
+    @property
+    def status(self) -> Status:
+        """The status that follows from the first trouble."""
+        return self.troubles[0].cause.status if self.troubles else Status.UP
+
+    @property
+    def running_all(self) -> bool | None:
+        """Whether all its processes run; None when that is unknown or none are asked for."""
+        if not self.processes or any(result.running is None for result in self.processes):
+            return None
+        return not any(result.missing or result.excess for result in self.processes)

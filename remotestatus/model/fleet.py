@@ -1,0 +1,120 @@
+"""
+What is checked and how it is reached: Remote, Proxy, and the Fleet that holds them.
+
+Comes from the inventory reader and goes to every later stage. A Remote's path is the proxies in the order they are
+passed, so the last one is the proxy that its tunnel ends at.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from remotestatus.model.settings import FleetSettings, RemoteSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An SSH jump host. `path` holds the proxies passed before it; `alias` is its name for `ssh`."""
+
+    name: str
+    alias: str
+    address: str
+    port: int | None
+    user: str | None
+    path: tuple[str, ...] = ()
+    in_inventory: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A host that is checked. `path` holds its proxies' names, checker's side first; empty when reached directly."""
+
+    name: str
+    groups: tuple[str, ...]
+    settings: RemoteSettings
+    connection: str = "ssh"
+    address: str = ""
+    port: int | None = None
+    user: str | None = None
+    path: tuple[str, ...] = ()
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy that its tunnel ends at, or None when it is reached directly."""
+        return self.path[-1] if self.path else None
+
+    @property
+    def title(self) -> str:
+        """What people call it: the nickname, else the inventory name."""
+        return self.settings.nickname or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All remotes and proxies of one inventory, with the settings that hold for all of them."""
+
+    remotes: tuple[Remote, ...]
+    proxies: tuple[Proxy, ...]
+    settings: FleetSettings
+
+    def behind(self, proxy: str) -> tuple[Remote, ...]:
+        """The remotes that pass this proxy on their way."""
+        return tuple(remote for remote in self.remotes if proxy in remote.path)
+
+    def hops(self, path: Sequence[str]) -> tuple[Proxy, ...]:
+        """The proxies of a Remote's or Proxy's path; the same name may stand on several ways."""
+        return tuple(
+            next(proxy for proxy in self.proxies if (*proxy.path, proxy.name) == tuple(path[: number + 1]))
+            for number in range(len(path))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SshAccess:
+    """
+    How plain `ssh` reaches each host; made by the playbook, which alone knows how SSH paths are written.
+
+    `blocks` of ssh_config(5) by the name of a host or proxy, and the `end` that follows them with `ssh -F`. Through
+    the round's own configuration, these arguments of ssh lead to `hosts`, by name, and to `proxies`, by alias. Those of
+    `mapped` go with a host whose port is mapped to another place. By a proxy's name, `jumps` has what the inventory
+    writes for it, and `key_names` the name of its host key, if that is the inventory's to choose.
+    """
+
+    blocks: Mapping[str, str] = field(default_factory=dict)
+    end: str = ""
+    hosts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    proxies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    mapped: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    jumps: Mapping[str, str] = field(default_factory=dict)
+    key_names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The fleet, where relative paths start, and the names that a limit leaves (all of them without one)."""
+
+    fleet: Fleet
+    base: Path
+    limited_to: frozenset[str]
+    ways: SshAccess = field(default_factory=SshAccess)
+    passwords: frozenset[str] = frozenset()
+    """The names of the hosts that have a password, never the passwords."""
+
+    @property
+    def site(self) -> Path:
+        """The folder that the page is written to."""
+        return self.resolve(self.fleet.settings.site)
+
+    @property
+    def database(self) -> Path:
+        """The file that keeps the history."""
+        return self.resolve(self.fleet.settings.database)
+
+    @property
+    def known_hosts(self) -> Path:
+        """The file of trusted host keys."""
+        return self.resolve(self.fleet.settings.known_hosts)
+
+    def resolve(self, path: str) -> Path:
+        """Make a path of the inventory absolute: relative ones start at the folder that holds the inventory."""
+        return self.base / Path(path).expanduser()

@@ -1,0 +1,353 @@
+"""
+The one definition of every `remotestatus_` variable.
+
+The validator, the JSON Schema (`remotestatus schema`) and the README's table are all made from the two models here:
+RemoteSettings (per remote, so also per group) and FleetSettings (one value for the whole inventory). Names here are
+without their prefix. The models only say what a right value is; the inventory reader says where a wrong one stands.
+"""
+
+import re
+from datetime import datetime, time, timedelta
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from remotestatus.model.durations import parse_duration, write_duration
+
+PREFIX = "remotestatus_"
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(write_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^([0-9]+[wdhms])+$", "examples": ["10m", "1h30m"]}),
+]
+
+
+def _seconds_or_duration(value: object) -> timedelta:
+    """Accept a bare number of seconds as Ansible's own timeouts do, or a duration."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return parse_duration(f"{value}s")
+    return parse_duration(value)
+
+
+Timeout = Annotated[
+    timedelta,
+    BeforeValidator(_seconds_or_duration),
+    PlainSerializer(write_duration, return_type=str),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^([0-9]+[wdhms])+$"}]}),
+]
+
+
+def _as_text(value: object) -> object:
+    """Let a number that stands where text is meant (a nickname `42`) be text."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def _as_list(value: object) -> object:
+    """Let one value stand for a list of one."""
+    return [value] if isinstance(value, str | dict) else value
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f'"{name}" is not a time zone; write for example Europe/Berlin or UTC') from error
+    return name
+
+
+Text = Annotated[str, BeforeValidator(_as_text), StringConstraints(strip_whitespace=True, max_length=4000)]
+Tag = Annotated[str, BeforeValidator(_as_text), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Tags = Annotated[tuple[Tag, ...], BeforeValidator(_as_list)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Zone = Annotated[str, AfterValidator(_known_zone)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class ProcessSpec(_Model):
+    """A process that has to run: exactly one of `words`, `command`, `regex`, `contains` says which."""
+
+    name: Text | None = Field(default=None, description="how it is called on the page")
+    words: Text | None = Field(default=None, description="these words, consecutive, somewhere in the argv")
+    command: Text | None = Field(default=None, description="the program's name: the last path component of argv[0]")
+    regex: Text | None = Field(default=None, description="a regular expression searched in the command line")
+    contains: Text | None = Field(default=None, description="text that the command line contains")
+    user: Text | None = Field(default=None, description="only processes of this user count")
+    min: Annotated[int, Field(ge=0, le=100000)] = Field(default=1, description="at least so many")
+    max: Annotated[int, Field(ge=0, le=100000)] | None = Field(default=None, description="at most so many")
+
+    @field_validator("regex")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"{value!r} is not a regular expression: {error}") from error
+        return value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = [way for way in ("words", "command", "regex", "contains") if getattr(self, way)]
+        if len(ways) != 1:
+            raise ValueError("write exactly one of words, command, regex or contains")
+        if self.max is not None and self.max < self.min:
+            raise ValueError(f"max ({self.max}) is smaller than min ({self.min})")
+        return self
+
+    @property
+    def title(self) -> str:
+        """The process's name: as given, else what it is looked for by."""
+        return self.name or self.words or self.command or self.regex or self.contains or ""
+
+
+def _process(value: object) -> object:
+    return {"words": value} if isinstance(value, str) else value
+
+
+Process = Annotated[
+    ProcessSpec,
+    BeforeValidator(_process),
+]
+
+
+def _percent(value: object) -> float:
+    """Read `90%`, `90` or `90.5` as a share in percent."""
+    text = str(value).strip().removesuffix("%")
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f'"{value}" is not a percentage; write for example 90%') from None
+    if not 0 < number <= 100:
+        raise ValueError(f'"{value}" is not a percentage between 0 and 100')
+    return number
+
+
+Percent = Annotated[
+    float,
+    BeforeValidator(_percent),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^[0-9.]+ *%?$"}]}),
+]
+
+
+def _disks(value: object) -> object:
+    return value if isinstance(value, dict) else {"*": value}
+
+
+class Limits(_Model):
+    """Bounds of a remote's own resources; over one of them it is degraded."""
+
+    disk: Annotated[dict[str, Percent], BeforeValidator(_disks)] = Field(
+        default_factory=dict, description="used space: `90%` for every disk, or a mapping of mount point to share"
+    )
+    memory: Percent | None = Field(default=None, description="used memory, without what the system could free")
+    swap: Percent | None = Field(default=None, description="used swap")
+    load: Annotated[float, Field(gt=0)] | None = Field(default=None, description="load average of 5 minutes, per CPU")
+    clock: Timeout | None = Field(default=None, description="how far its clock may be off the checker's")
+
+
+class CheckSpec(_Model):
+    """A command that speaks the Nagios plugin convention (exit 0 to 3, one line of text, perfdata)."""
+
+    name: Text
+    command: Annotated[str, StringConstraints(min_length=1, max_length=8000)]
+    timeout: Timeout = timedelta(seconds=10)
+
+
+class Window(_Model):
+    """A maintenance window: one-off (`from`, `until`) or recurring (`cron` or `rrule`, with `for`)."""
+
+    from_: datetime | None = Field(default=None, alias="from", description="start of a one-off window, or of a rrule")
+    until: datetime | None = Field(default=None, description="end of a one-off window")
+    cron: Text | None = Field(default=None, description="five fields: when a recurring window starts")
+    rrule: Text | None = Field(default=None, description="RFC 5545 recurrence rule: when a recurring window starts")
+    for_: Duration | None = Field(default=None, alias="for", description="how long a recurring window lasts")
+    timezone: Zone = Field(default="UTC", description="the zone its times are in, unless they carry an offset")
+    note: Text = ""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        recurring = [kind for kind in (self.cron, self.rrule) if kind]
+        if len(recurring) > 1:
+            raise ValueError("write either cron or rrule, not both")
+        if recurring and not self.for_:
+            raise ValueError("a recurring window needs `for`, for example 2h")
+        if not recurring and not (self.from_ and self.until):
+            raise ValueError("write `from` and `until`, or `cron` (or `rrule`) and `for`")
+        if not recurring and self.from_ and self.until and self._aware(self.until) <= self._aware(self.from_):
+            raise ValueError("`until` is not after `from`")
+        return self
+
+    def _aware(self, moment: datetime) -> datetime:
+        return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.timezone))
+
+    @field_validator("from_", "until", mode="before")
+    @classmethod
+    def _not_a_number(cls, value: object) -> object:
+        if isinstance(value, int | float):
+            raise ValueError("write a date and time, for example 2026-01-31 22:00")  # noqa: TRY004 - pydantic reads it
+        return value
+
+
+Windows = Annotated[tuple[Window, ...], BeforeValidator(_as_list)]
+
+
+class Escalation(_Model):
+    """Whom else to tell when a problem lasts."""
+
+    after: Duration = Field(description="how long the problem has to last")
+    notify: Tags = Field(description="the further tags to tell then")
+
+
+Escalations = Annotated[tuple[Escalation, ...], BeforeValidator(_as_list)]
+
+
+class RemoteSettings(_Model):
+    """What can be set per remote, and so per group."""
+
+    nickname: Text = Field(default="", description="the name shown to people")
+    description: Text = Field(default="", description="what the remote is for")
+    location: Text = Field(default="", description="where it stands")
+    forwarded_port: Port | None = Field(
+        default=None, description="the virtual port: the local port mapped to the remote"
+    )
+    processes: Annotated[tuple[Process, ...], BeforeValidator(_as_list)] = Field(
+        default=(),
+        description="processes that have to run: words as text, or a mapping with `command`, `regex` or `contains`",
+    )
+    limits: Limits = Field(default=Limits(), description="bounds for `disk`, `memory`, `swap`, `load` and `clock`")
+    checks: Annotated[tuple[CheckSpec, ...], BeforeValidator(_as_list)] = Field(
+        default=(), description="commands that speak the Nagios plugin convention: `name`, `command`, `timeout`"
+    )
+    attempts: Annotated[int, Field(ge=1, le=5)] = Field(
+        default=2, description="tries in one round before a remote counts as unreachable"
+    )
+    fail_after: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=1, description="bad rounds in a row before people are told"
+    )
+    recover_after: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=1, description="good rounds in a row before people are told"
+    )
+    timeout: Timeout = Field(
+        default=timedelta(seconds=45), description="what a remote may cost one round, all attempts together"
+    )
+    notify: Tags = Field(default=(), description="Apprise tags to tell; none given: every destination is told")
+    escalate: Escalations = Field(default=(), description="`after` and `notify`: further tags when a problem lasts")
+    remind_every: Duration | None = Field(default=None, description="tell open problems again so often")
+    maintenance: Windows = Field(default=(), description="windows in which nobody is told and uptime is not counted")
+
+    @field_validator("processes")
+    @classmethod
+    def _distinct(cls, value: tuple[ProcessSpec, ...]) -> tuple[ProcessSpec, ...]:
+        _forbid_twins([spec.title for spec in value], "process")
+        return value
+
+    @field_validator("checks")
+    @classmethod
+    def _distinct_checks(cls, value: tuple[CheckSpec, ...]) -> tuple[CheckSpec, ...]:
+        _forbid_twins([spec.name for spec in value], "check")
+        return value
+
+
+def _forbid_twins(names: list[str], noun: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"two entries have the same name {twice[0]!r}; give one {noun} another `name`")
+
+
+class Destination(_Model):
+    """One place that messages go to."""
+
+    url: Annotated[str, StringConstraints(min_length=1)] = Field(description="an Apprise URL; a secret, best vaulted")
+    tags: Tags = Field(default=(), description="the audiences it belongs to")
+    name: Text | None = Field(default=None, description="how it is called wherever it is mentioned")
+
+
+def _destination(value: object) -> object:
+    return {"url": value} if isinstance(value, str) else value
+
+
+class QuietHours(_Model):
+    """Hours in which an audience is not told: its messages are held and then sent as a digest."""
+
+    from_: time = Field(alias="from")
+    until: time
+    timezone: Zone = "UTC"
+    tags: Tags = Field(default=(), description="the audiences this is for; none given: all")
+    let_down_pass: bool = Field(default=False, description="tell at once what is down all the same")
+
+    @field_validator("from_", "until", mode="before")
+    @classmethod
+    def _sexagesimal(cls, value: object) -> object:
+        """YAML 1.1 reads an unquoted 22:00 as the number 1320: minutes, in base sixty."""
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
+            return time(*divmod(value, 60))
+        return value
+
+
+QuietHoursList = Annotated[tuple[QuietHours, ...], BeforeValidator(_as_list)]
+
+
+class FleetSettings(_Model):
+    """What is set once for the whole inventory, in `group_vars/all`."""
+
+    title: Text = Field(default="remotestatus", description="the page's title")
+    logo: Text | None = Field(default=None, description="an image file shown beside the title")
+    accent: Annotated[str, StringConstraints(pattern=r"^#[0-9A-Fa-f]{6}$")] | None = Field(
+        default=None, description="the page's accent colour, as #rrggbb"
+    )
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")] | None = Field(
+        default=None, description="where the page is served"
+    )
+    every: Duration = Field(default=timedelta(minutes=10), description="how often a round is run")
+    site: Text = Field(default="site", description="the folder that the page is written to")
+    database: Text = Field(default="history.sqlite3", description="the file that keeps the history")
+    known_hosts: Text = Field(
+        default="known_hosts", description="the file of trusted host keys, a line per remote and proxy under its name"
+    )
+    apprise: (
+        Annotated[str, StringConstraints(min_length=1)]
+        | tuple[Annotated[Destination, BeforeValidator(_destination)], ...]
+    ) = Field(default=(), description="Apprise URLs with their `tags`, or the path of an Apprise configuration file")
+    quiet_hours: QuietHoursList = Field(default=(), description="`from`, `until`, `timezone`, `tags`, `let_down_pass`")
+    heartbeat: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")] | None = Field(
+        default=None, description="a URL that is pinged after each finished round"
+    )
+    retention: Duration = Field(default=timedelta(days=400), description="how long history is kept")
+    public: bool = Field(default=False, description="leave addresses, ports, users and raw errors off the page")
+    forks: Annotated[int, Field(ge=1, le=500)] | Literal["auto"] = Field(
+        default="auto", description="remotes asked at the same time; by itself from the fleet's size"
+    )
+    keep_connections: bool = Field(default=False, description="keep SSH connections to the remotes between rounds")
+
+
+SECRET_SETTINGS = frozenset({"apprise", "heartbeat"})
+"""Settings whose values never appear in an error, a log or a page."""
+
+
+def remote_names() -> tuple[str, ...]:
+    """The names, without prefix, of what can be set per remote."""
+    return tuple(RemoteSettings.model_fields)
+
+
+def fleet_names() -> tuple[str, ...]:
+    """The names, without prefix, of what is set once for the whole inventory."""
+    return tuple(FleetSettings.model_fields)

@@ -1,0 +1,89 @@
+"""
+What is known of a remote or proxy over rounds, and how that changed.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from remotestatus.model.check_result import Trouble
+from remotestatus.model.statuses import Status
+
+
+class Kind(StrEnum):
+    """What a subject of history is."""
+
+    REMOTE = "remote"
+    PROXY = "proxy"
+
+
+Subject = tuple[Kind, str]
+"""What a State or Transition is about: a remote or proxy, by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """
+    What is known of one subject after a round.
+
+    `since` is when the present status began, `bad` and `good` count the rounds in a row that were not up or up
+    (rounds in which we could not look leave them alone). `confirmed` is the status people know of, `confirmed_since`
+    when it was confirmed. `problem_since` is when the present problem was first seen; it is over when up is confirmed.
+    `recent` holds a 1 for each of the last looks that changed what is confirmed, or came back to it before that was
+    changed, and a 0 for all others, oldest first.
+    """
+
+    kind: Kind
+    name: str
+    status: Status
+    since: datetime
+    seen_at: datetime
+    troubles: tuple[Trouble, ...] = ()
+    bad: int = 0
+    good: int = 0
+    confirmed: Status = Status.UP
+    confirmed_since: datetime | None = None
+    problem_since: datetime | None = None
+    recent: str = ""
+    flapping_since: datetime | None = None
+
+    @property
+    def flapping(self) -> bool:
+        """Whether it changes too often to be told each time."""
+        return self.flapping_since is not None
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The most telling thing that is wrong, or None."""
+        return self.troubles[0] if self.troubles else None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A subject that went from one status to another. `before` is None when it was seen for the first time."""
+
+    kind: Kind
+    name: str
+    at: datetime
+    before: Status | None
+    after: Status
+    trouble: Trouble | None = None
+    lasted_since: datetime | None = None
+    """For a recovery: when the problem began."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """The new State, the transition that was seen, and the one that is now confirmed and so may be told."""
+
+    state: State
+    seen: Transition | None = None
+    confirmed: Transition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How many rounds in a row it takes before people are told."""
+
+    fail_after: int = 1
+    recover_after: int = 1

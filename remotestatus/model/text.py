@@ -1,0 +1,22 @@
+"""
+Makes text that came from elsewhere fit to be shown: on a terminal, in a message, in an error.
+
+Any text comes in, hostile ones too; a single line without control characters goes out.
+"""
+
+import re
+
+_EVIDENCE = 300
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
+def one_line(text: object, limit: int = _EVIDENCE) -> str:
+    """Fold any text to one line without control or direction-changing characters, at most `limit` characters long."""
+    cleaned = " ".join(_CONTROL.sub(" ", str(text)[: limit * 20]).split())
+    return cleaned if len(cleaned) <= limit else cleaned[: limit - 1].rstrip() + "…"
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number with its noun: `1 remote`, `3 remotes`, `10\u202f000 remotes`."""
+    written = f"{number:,}".replace(",", "\u202f")
+    return f"{written} {noun}" if number == 1 else f"{written} {noun}s"

@@ -1,0 +1,15 @@
+"""
+Moments as text: RFC 3339, UTC, whole seconds.
+"""
+
+from datetime import UTC, datetime
+
+
+def write_time(moment: datetime) -> str:
+    """Write a moment as RFC 3339 in UTC with whole seconds: `2026-01-31T12:00:00Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_time(text: str) -> datetime:
+    """Read what `write_time` wrote."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)

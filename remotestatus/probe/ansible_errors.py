@@ -1,0 +1,59 @@
+"""
+Reads what Ansible prints of a wrong inventory.
+
+Takes Ansible's output; returns a Problem for each thing that is wrong. The rule: Ansible quotes the lines around a
+mistake, and a password may stand there, so only its sentence and the place are taken over.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+
+from remotestatus.model.errors import Problem, with_vault_cure
+from remotestatus.model.text import one_line
+
+_FATAL_WARNINGS = re.compile(
+    r"skipping unexpected key|skipping key|not a valid group|invalid section|found both group and host", re.IGNORECASE
+)
+_ONE_PLUGIN = re.compile(r"Failed to parse inventory with '(?P<plugin>\w+)' plugin: (?P<why>.*)", re.DOTALL)
+_WHOLE_SOURCE = re.compile(r"Completely failed to parse inventory source (?P<source>\S+)")
+
+
+def problems_in(output: str) -> list[Problem]:
+    """
+    What Ansible says is wrong, a Problem each.
+
+    It tries several readers on each file and complains about each: the one that the file's name means is believed.
+    """
+    problems: list[Problem] = []
+    complaints: list[tuple[str, str, str]] = []
+    for block in re.split(r"(?=\[(?:ERROR|WARNING)\]:|ERROR!|fatal: )", output):
+        if not block.startswith(("[ERROR]", "[WARNING]", "ERROR!", "fatal: ")):
+            continue
+        origin = re.search(r"^Origin: (.*)$", block, re.MULTILINE)
+        where = origin[1].strip() if origin else "Ansible"
+        sentence = re.sub(r"^(\[(ERROR|WARNING)\]:|ERROR!)\s*", "", re.split(r"\n\n|\nOrigin:", block)[0])
+        if by_plugin := _ONE_PLUGIN.match(sentence):
+            complaints.append((by_plugin["plugin"], where, one_line(by_plugin["why"], 400)))
+        elif whole := _WHOLE_SOURCE.search(sentence):
+            problems.append(_best_complaint(whole["source"], complaints))
+        elif block.startswith("[ERROR]") or _FATAL_WARNINGS.search(sentence) or block.startswith(("ERROR!", "fatal")):
+            problems.append(Problem(where, with_vault_cure(one_line(sentence, 400))))
+    return list(dict.fromkeys(problem for problem in problems if problem.what))
+
+
+def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> Problem:
+    """Of what several readers said of one file, what the reader said that its name means."""
+    about = [(plugin, where, why) for plugin, where, why in complaints if source in where]
+    wanted: tuple[str, ...]
+    if source.endswith((".yml", ".yaml", ".json")):
+        wanted = ("auto", "yaml")
+    elif os.access(source, os.X_OK):
+        wanted = ("script",)
+    else:
+        wanted = ("ini",)
+    about.sort(key=lambda complaint: (complaint[0] not in wanted, not re.search(r":\d+(:\d+)?$", complaint[1])))
+    if not about:
+        return Problem(source, "Ansible could not read it as an inventory")
+    _plugin, where, why = about[0]
+    return Problem(where if where.startswith(source) else source, with_vault_cure(why))

@@ -1,0 +1,82 @@
+"""
+Finds and ends the processes that came of a round, also those whose parents have ended.
+
+Takes what is not to be touched; nothing comes out but that they are gone. Connections that are shared or kept are
+spared until the end.
+"""
+
+import ctypes
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class ChildProcesses:
+    """
+    All processes that come of us from here on.
+
+    Sockets of shared connections lie in the round's private directory, or in `control` when they outlive the round.
+    """
+
+    def __init__(self, workdir: Path) -> None:
+        self.workdir = workdir
+        self.control: Path | None = None
+        _adopt_orphans()
+        self.not_ours = {process.pid for process in psutil.Process().children(recursive=True)}
+
+    def kill_all_but_connections(self) -> None:
+        """Kill what Ansible started, except the shared connections, which outlive a single look."""
+        for process in self._descendants():
+            with suppress(psutil.Error):
+                if not self._is_shared_connection(process):
+                    process.kill()
+
+    def end(self) -> None:
+        """End what is left, the shared connections."""
+        processes = self._descendants()
+        for process in processes:
+            with suppress(psutil.Error):
+                process.terminate()
+        for process in psutil.wait_procs(processes, timeout=2)[1]:
+            with suppress(psutil.Error):
+                process.kill()
+        self.collect()
+
+    def collect(self) -> None:
+        """Collect all that has ended, so that no zombies stay. While Ansible runs, that is up to ansible-runner."""
+        for process in self._descendants(ended=True):
+            with suppress(OSError):
+                os.waitpid(process.pid, os.WNOHANG)
+
+    def _descendants(self, *, ended: bool = False) -> list[psutil.Process]:
+        """All processes that came of this round and still run, or those that have ended and were not collected."""
+        found, not_ours = [], set(self.not_ours)
+        for process in psutil.Process().children(recursive=True):  # parents come before their children
+            with suppress(psutil.Error):
+                if process.pid in not_ours or process.ppid() in not_ours:
+                    not_ours.add(process.pid)
+                elif (process.status() == psutil.STATUS_ZOMBIE) is ended:
+                    found.append(process)
+        return found
+
+    def _is_shared_connection(self, process: psutil.Process) -> bool:
+        # One that `ssh` put in the background by itself is renamed: "ssh: /path/of/its/socket [mux]".
+        words = process.cmdline()
+        line = " ".join(words)
+        if "-W" in words and str(self.workdir) in line:
+            # What carries a kept connection past its proxy, or the connection to a proxy past the one before it, is
+            # nobody's child by now; it ends with what it carries.
+            return self.control is not None or "REMOTESTATUS_OPENING" in process.environ()
+        return ("ControlMaster=yes" in line or "[mux]" in line) and any(
+            str(place) in line for place in (self.workdir, self.control) if place
+        )
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of whatever Ansible's processes leave behind (Linux: prctl(2)), so that it can be ended."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -1,0 +1,71 @@
+"""
+The private directories of rounds: one that goes with its round, and one that keeps connections from round to round.
+
+Takes nothing, or the history that the connections belong to; returns folders that only we can enter, with paths short
+enough for sockets (sun_path holds 104 bytes on some systems).
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from remotestatus.model.errors import RoundError
+
+_LONGEST_PARENT = 104 - 40 - 1 - 17 - len("/remotestatus-12345678")
+"""What a socket's longest path (104 bytes) leaves for the folder our private directory is made in."""
+
+
+def make_private_directory() -> Path:
+    """Make one for this round. Raises RoundError when there is no place for it."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="rs-", dir=next(iter(_short_parents()), None)))
+    except OSError as error:
+        raise RoundError(f"no private directory could be made: {error.strerror}; is TMPDIR writable?") from error
+
+
+def make_kept_folder(database: Path) -> Path:
+    """Make the folder for connections that outlive a round. Raises RoundError when there is no place for it."""
+    for folder in kept_folders(database):
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if _is_private(folder):
+                return folder
+    raise RoundError("no private directory for kept connections could be made; unset remotestatus_keep_connections")
+
+
+def end_kept_connections(database: Path) -> None:
+    """End what earlier rounds kept, now that connections are no longer to be kept."""
+    for folder in kept_folders(database):
+        with suppress(OSError, subprocess.TimeoutExpired):
+            if not _is_private(folder):
+                continue
+            for path in folder.iterdir():
+                if path.is_socket():
+                    command = ["ssh", "-F", "none", "-S", str(path), "-O", "exit", "any"]
+                    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+            shutil.rmtree(folder)
+
+
+def kept_folders(database: Path) -> list[Path]:
+    """Where the sockets of connections that outlive a round may lie: the first that can be made is taken."""
+    name = "remotestatus-" + hashlib.sha256(str(database).encode()).hexdigest()[:8]
+    return [Path(parent) / name for parent in _short_parents()]
+
+
+def _is_private(folder: Path) -> bool:
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def _short_parents() -> list[str]:
+    candidates = (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp")  # noqa: S108
+    return [
+        parent
+        for parent in candidates
+        if parent and len(os.fsencode(parent)) <= _LONGEST_PARENT and os.access(parent, os.W_OK)
+    ]

@@ -1,0 +1,99 @@
+"""
+Writes `status.json`, the part of a round that others may build on.
+
+A Report comes in, JSON text goes out. Keys are only ever added while `schema` stays the same; times are RFC 3339 in
+UTC, and what is not known is null.
+"""
+
+import json
+from typing import Any
+
+from remotestatus.model.check_result import Trouble
+from remotestatus.model.times import write_time
+from remotestatus.report.build import WORDS, Report
+from remotestatus.report.incidents import Incident
+from remotestatus.report.remote_view import RemoteView
+from remotestatus.report.root_causes import ProxyView
+
+SCHEMA = 1
+
+
+def write_status(report: Report) -> str:
+    """The text of `status.json`."""
+    return (
+        json.dumps(
+            {
+                "schema": SCHEMA,
+                "title": report.title,
+                "generated_at": write_time(report.generated_at),
+                "next_expected_at": write_time(report.next_expected_at),
+                "round": {
+                    "id": report.round.id,
+                    "started_at": write_time(report.round.started_at),
+                    "finished_at": write_time(report.round.finished_at),
+                    "seconds": round(report.round.seconds, 3),
+                    "troubles": list(report.round.troubles),
+                },
+                "summary": {word: report.summary[word] for word in ("up", *(word for word in WORDS if word != "up"))},
+                "proxies": [_proxy(proxy) for proxy in report.proxies],
+                "remotes": [_remote(remote) for remote in report.remotes],
+                "incidents": [_incident(incident) for incident in report.incidents],
+            },
+            ensure_ascii=False,
+            indent=1,
+        )
+        + "\n"
+    )
+
+
+def _proxy(proxy: ProxyView) -> dict[str, Any]:
+    return {
+        "name": proxy.name,
+        "status": proxy.status.value,
+        "cause": _cause(proxy.trouble),
+        "since": write_time(proxy.since),
+    }
+
+
+def _remote(remote: RemoteView) -> dict[str, Any]:
+    return {
+        "name": remote.name,
+        "nickname": remote.nickname,
+        "description": remote.description,
+        "location": remote.location,
+        "groups": list(remote.groups),
+        "proxy": remote.proxy,
+        "remote_port": remote.remote_port,
+        "virtual_port": remote.virtual_port,
+        "status": remote.status.value,
+        "since": write_time(remote.since),
+        "maintenance": remote.maintenance is not None,
+        "cause": _cause(remote.trouble),
+        "connect_ms": remote.connect_ms,
+        "processes": [
+            {"name": process.name, "running": process.running, "count": process.count} for process in remote.processes
+        ],
+        "uptime": {span: uptime.percent for span, uptime in remote.uptime.items()},
+        "observed": {span: uptime.observed for span, uptime in remote.uptime.items()},
+    }
+
+
+def _cause(trouble: Trouble | None) -> dict[str, str] | None:
+    if trouble is None:
+        return None
+    return {
+        "code": trouble.cause.value,
+        "message": trouble.message,
+        "hint": trouble.hint,
+        "detail": trouble.detail,
+    }
+
+
+def _incident(incident: Incident) -> dict[str, Any]:
+    return {
+        "subject": incident.name,
+        "status": incident.status.value,
+        "cause": incident.cause.value if incident.cause else None,
+        "started_at": write_time(incident.started_at),
+        "ended_at": write_time(incident.ended_at) if incident.ended_at else None,
+    }

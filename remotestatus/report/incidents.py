@@ -1,0 +1,132 @@
+"""
+Makes incidents of transitions: the stretches of time in which a remote or proxy was not up.
+
+Transitions and the present states come in, Incidents go out, newest first. A stretch in which a remote could only
+not be looked at because its proxy was down is `folded`: it belongs to the proxy's incident and is none of its own.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from remotestatus.model.check_result import Trouble
+from remotestatus.model.notification import Acknowledgement
+from remotestatus.model.states import Kind, State, Subject, Transition
+from remotestatus.model.statuses import Cause, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of an incident with one status and one cause. `ended_at` is None while it lasts."""
+
+    status: Status
+    trouble: Trouble | None
+    started_at: datetime
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A stretch of time in which a subject was not up. `ended_at` is None while it lasts."""
+
+    kind: Kind
+    name: str
+    started_at: datetime
+    ended_at: datetime | None
+    phases: tuple[Phase, ...]
+    notes: tuple[Acknowledgement, ...] = ()
+    began_earlier: bool = False
+    """Its beginning is older than what is kept; `started_at` is then the first moment that is known."""
+
+    @property
+    def worst(self) -> Phase:
+        """The phase that tells the most: what was down before what was degraded before what could not be seen."""
+        return max(self.phases, key=lambda phase: _TELLING[phase.status])
+
+    @property
+    def status(self) -> Status:
+        """What it is now while it lasts, and what it was at its worst when it is over."""
+        return self.worst.status if self.ended_at else self.phases[-1].status
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The trouble that goes with `status`."""
+        return self.worst.trouble if self.ended_at else self.phases[-1].trouble
+
+    @property
+    def cause(self) -> Cause | None:
+        """The cause that goes with `status`."""
+        return self.trouble.cause if self.trouble else None
+
+    @property
+    def folded(self) -> bool:
+        """Whether it was nothing but its proxy's outage."""
+        return all(phase.trouble and phase.trouble.cause is Cause.PROXY_UNREACHABLE for phase in self.phases)
+
+    def lasted(self, now: datetime) -> timedelta:
+        """How long it lasted, or has lasted until now."""
+        return max(timedelta(), (self.ended_at or now) - self.started_at)
+
+
+_TELLING = {Status.UP: 0, Status.UNKNOWN: 1, Status.DEGRADED: 2, Status.DOWN: 3}
+
+
+def build_incidents(
+    transitions: Iterable[Transition],
+    states: Mapping[Subject, State],
+    acknowledgements: Mapping[Subject, Acknowledgement] | None = None,
+) -> tuple[Incident, ...]:
+    """Make all incidents: open ones first, then newest first. `transitions` are those seen, oldest first."""
+    by_subject: dict[Subject, list[Transition]] = {subject: [] for subject in states}
+    for transition in transitions:
+        subject = (transition.kind, transition.name)
+        if subject in by_subject:
+            by_subject[subject].append(transition)
+    notes = acknowledgements or {}
+    found = [
+        _with_note(incident, notes.get(subject))
+        for subject, history in by_subject.items()
+        if history or states[subject].status is not Status.UP
+        for incident in _of_subject(history, states[subject])
+    ]
+    found.sort(key=lambda incident: (incident.ended_at is None, incident.started_at), reverse=True)
+    return tuple(found)
+
+
+def _of_subject(history: list[Transition], state: State) -> list[Incident]:
+    found: list[Incident] = []
+    phases: list[Phase] = []
+    began_earlier = False
+    for transition in history:
+        if not phases and transition.before not in (None, Status.UP):
+            began_earlier = True
+        if transition.after is Status.UP:
+            if phases:
+                found.append(_incident(state, phases, transition.at, began_earlier=began_earlier))
+            phases, began_earlier = [], False
+        else:
+            phases.append(Phase(transition.after, transition.trouble, transition.at))
+    if state.status is not Status.UP:
+        if not phases:
+            began_earlier = not history and state.problem_since is not None and state.problem_since < state.since
+            phases.append(Phase(state.status, state.trouble, state.problem_since or state.since))
+        elif began_earlier and state.problem_since and state.problem_since < phases[0].started_at:
+            phases[0] = replace(phases[0], started_at=state.problem_since)
+            began_earlier = False
+        # A cause can change while the status stays: then the last phase is about what is wrong now.
+        phases[-1] = replace(phases[-1], trouble=state.trouble or phases[-1].trouble)
+        found.append(_incident(state, phases, None, began_earlier=began_earlier))
+    return found
+
+
+def _incident(state: State, phases: list[Phase], ended_at: datetime | None, *, began_earlier: bool) -> Incident:
+    ended = [replace(phase, ended_at=after.started_at) for phase, after in pairwise(phases)]
+    last = replace(phases[-1], ended_at=ended_at)
+    return Incident(state.kind, state.name, phases[0].started_at, ended_at, (*ended, last), began_earlier=began_earlier)
+
+
+def _with_note(incident: Incident, note: Acknowledgement | None) -> Incident:
+    if note is None or note.at < incident.started_at or (incident.ended_at is not None and note.at > incident.ended_at):
+        return incident
+    return replace(incident, notes=(note,))

@@ -1,0 +1,166 @@
+"""
+Renders the pages of a site with Jinja2, from the shipped templates and those that stand in for them.
+
+A Report comes in; the files of the site, as bytes by their path, go out. Every value is escaped, an unknown name in a
+template is an error, and an error names the template and the line.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from remotestatus.model.durations import say_duration
+from remotestatus.model.errors import RoundError
+from remotestatus.report.build import Report
+from remotestatus.report.charts import day_paths
+from remotestatus.report.incidents import Incident
+from remotestatus.report.remote_view import DayCell, say_size
+from remotestatus.report.slugs import make_slugs
+from remotestatus.templates import TemplateProblem, Templates
+
+_LOGOS = {".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif"}
+_LOGO_LIMIT = 2_000_000
+_CODE = re.compile(r"`([^`]+)`")
+
+
+def page_templates(folder: Path | None = None) -> Templates:
+    """The shipped templates, and those of a folder of somebody's own, with the filters that pages use."""
+    return Templates(folder, _FILTERS)
+
+
+def render_pages(
+    report: Report, templates: Templates | None = None, logo: Path | None = None
+) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """Render all pages; also return sentences about what had to be left out. RoundError for a broken template."""
+    templates = templates or page_templates()
+    folders = templates.folders
+    if templates.folder and not templates.folder.is_dir():
+        raise RoundError(
+            f"the templates' folder {templates.folder} does not exist; correct --templates or leave it out"
+        )
+    files = _assets(folders)
+    notes: list[str] = []
+    shown_logo = None
+    if logo:
+        try:
+            shown_logo = _take_logo(logo, files)
+        except (OSError, ValueError) as error:
+            notes.append(f"the logo {logo} was left out: {error}")
+
+    def page(name: str, values: dict[str, Any]) -> bytes:
+        try:
+            return templates.render(name, values).encode("utf-8", "replace")
+        except TemplateProblem as problem:
+            raise RoundError(f"the page was not made: {problem}") from problem
+
+    shared: dict[str, Any] = {"report": report, "logo": shown_logo, "icon": report.worst}
+    if report.accent:
+        files["assets/accent.css"] = page("accent.css.j2", shared)
+    versions = {
+        name: hashlib.sha256(content).hexdigest()[:10] for name, content in files.items() if name.startswith("assets/")
+    }
+    shared["asset"] = lambda name: f"assets/{name}?v={versions[f'assets/{name}']}"
+    files["index.html"] = page("index.html.j2", {**shared, "root": "", "here": "index"})
+    files["incidents.html"] = page("incidents.html.j2", {**shared, "root": "", "here": "incidents"})
+    for remote in report.remotes:
+        icon = remote.status.value
+        files[f"remotes/{remote.slug}.html"] = page(
+            "remote.html.j2", {**shared, "root": "../", "here": "remote", "remote": remote, "icon": icon}
+        )
+    return files, tuple(notes)
+
+
+def _utc(moment: datetime, year: bool = False) -> str:
+    moment = moment.astimezone(UTC)
+    shown = f"{moment.day} {moment:%b}{f' {moment.year}' if year else ''}"
+    return f"{shown}, {moment:%H:%M} UTC"
+
+
+def _utc_clock(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%H:%M} UTC"
+
+
+def _utc_exact(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else say_duration(timedelta(seconds=seconds))
+
+
+def _percent(percent: float) -> str:
+    """At most two decimals, and never 100 for what is less."""
+    if percent >= 100:
+        return "100 %"
+    return f"{min(percent, 99.99):.2f} %" if percent > 99 else f"{percent:.1f} %"
+
+
+def _ticks(text: str) -> Markup:
+    """Text with `code` in backticks, escaped first."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped in the same line
+
+
+def _day_words(day: DayCell) -> str:
+    words = "not observed" if day.word == "none" else day.word
+    if day.down:
+        words = f"down for {say_duration(day.down)}"
+    elif day.degraded:
+        words = f"degraded for {say_duration(day.degraded)}"
+    return f"{day.day}: {words}"
+
+
+def _by_month(incidents: Iterable[Incident]) -> list[tuple[str, str, list[Incident]]]:
+    months = groupby(incidents, lambda incident: incident.started_at.astimezone(UTC).strftime("%Y-%m"))
+    return [
+        (f"m{key}", f"{several[0].started_at.astimezone(UTC):%B %Y}", several)
+        for key, several in ((key, list(group)) for key, group in months)
+    ]
+
+
+def _anchor(incident: Incident) -> str:
+    slug = make_slugs([incident.name])[incident.name]
+    return f"{incident.kind.value}-{slug}-{incident.started_at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _assets(folders: Iterable[Path]) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for folder in reversed(list(folders)):
+        for path in sorted((folder / "assets").glob("*")):
+            if path.is_file() and not path.name.startswith("."):
+                try:
+                    files[f"assets/{path.name}"] = path.read_bytes()
+                except OSError as error:
+                    raise RoundError(f"cannot read {path}: {error.strerror}; check its mode") from error
+    return files
+
+
+def _take_logo(logo: Path, files: dict[str, bytes]) -> str:
+    if logo.suffix.lower() not in _LOGOS:
+        raise ValueError(f"it is no image of a kind that browsers show ({', '.join(sorted(_LOGOS))})")
+    if logo.stat().st_size > _LOGO_LIMIT:
+        raise ValueError("it is larger than 2 MB")
+    name = f"assets/logo{logo.suffix.lower()}"
+    files[name] = logo.read_bytes()
+    return name
+
+
+_FILTERS: dict[str, Callable[..., Any]] = {
+    "utc": _utc,
+    "utc_clock": _utc_clock,
+    "utc_exact": _utc_exact,
+    "seconds": _seconds,
+    "percent": _percent,
+    "size": say_size,
+    "ticks": _ticks,
+    "day_paths": lambda days: day_paths([day.word for day in days]),
+    "day_words": _day_words,
+    "by_month": _by_month,
+    "anchor": _anchor,
+}
+"""What pages need beyond the filters that every template has."""

@@ -1,0 +1,220 @@
+"""
+Leaves out of a page's report_input what strangers must not see: addresses, ports, users, arguments, raw errors.
+
+ReportInput comes in and veiled ReportInput goes out, before anything is built of it, so that no template and no machine
+format can leak what is not there. What an administrator wrote for people stays: nicknames, descriptions, locations,
+names that were given to processes, and the notes of acknowledgements, but not who wrote them.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from remotestatus.model.check_result import CheckResult, Finding, Trouble
+from remotestatus.model.facts import Facts
+from remotestatus.model.fleet import Fleet, Proxy, Remote
+from remotestatus.model.processes import ProcessResult
+from remotestatus.model.report_input import ReportInput
+from remotestatus.model.settings import CheckSpec, Limits, ProcessSpec
+from remotestatus.model.states import Kind, Subject
+from remotestatus.model.statuses import Cause
+
+T = TypeVar("T")
+
+SENTENCES = {
+    Cause.PROXY_UNREACHABLE: "Not checked: its proxy does not answer.",
+    Cause.TUNNEL_DOWN: "The proxy answers, but the tunnel is not up.",
+    Cause.TUNNEL_STALE: "The proxy still holds the tunnel, but its far end is gone.",
+    Cause.SSHD_DOWN: "The tunnel is up, but no SSH server answers at its end.",
+    Cause.NAME_UNRESOLVED: "Its name could not be resolved.",
+    Cause.CONNECTION_REFUSED: "It refuses connections: no SSH server listens there.",
+    Cause.CONNECTION_TIMEOUT: "No answer: it is off, offline, or behind a firewall.",
+    Cause.NO_ROUTE: "There is no route to it.",
+    Cause.HOST_KEY_UNKNOWN: "Its host key is not known, so it was not logged in to.",
+    Cause.HOST_KEY_CHANGED: "It answers with another host key than the trusted one.",
+    Cause.AUTHENTICATION_FAILED: "It refuses the log-in.",
+    Cause.CONNECTION_LOST: "The connection broke in the middle.",
+    Cause.PROBE_TIMEOUT: "Logged in, but its shell did not finish in time.",
+    Cause.PROBE_FAILED: "Logged in, but what came back is not the probe's output.",
+    Cause.PROCESS_MISSING: "A process that has to run does not.",
+    Cause.PROCESS_EXCESS: "A process runs too often.",
+    Cause.LIMIT_EXCEEDED: "It is over one of its limits.",
+    Cause.CHECK_FAILED: "One of its checks failed.",
+    Cause.NOT_CHECKED: "No result came back in this round.",
+    Cause.CHECKER_ERROR: "The checker itself failed.",
+}
+"""Each cause in a sentence that names nothing."""
+
+_ROUND_TROUBLE = "A part of this round failed; its administrators know more."
+
+
+def redact(report_input: ReportInput) -> ReportInput:
+    """Leave out what strangers must not see."""
+    names = _Names.of(report_input.fleet)
+    fleet = Fleet(
+        tuple(_remote(remote, names) for remote in report_input.fleet.remotes),
+        tuple(_proxy(proxy, names) for proxy in report_input.fleet.proxies),
+        report_input.fleet.settings,
+    )
+    return replace(
+        report_input,
+        fleet=fleet,
+        round=replace(report_input.round, troubles=_troubles(report_input)),
+        states={
+            (kind, names(kind, name)): replace(
+                state,
+                name=names(kind, name),
+                troubles=tuple(_trouble(trouble) for trouble in state.troubles),
+            )
+            for (kind, name), state in report_input.states.items()
+        },
+        readings=_readings(report_input.readings, report_input.fleet, names),
+        before=_readings(report_input.before, report_input.fleet, names),
+        transitions=[
+            replace(
+                transition,
+                name=names(transition.kind, transition.name),
+                trouble=_trouble(transition.trouble) if transition.trouble else None,
+            )
+            for transition in report_input.transitions
+        ],
+        days=_renamed(report_input.days, names),
+        first_seen=_renamed(report_input.first_seen, names),
+        samples={names.remotes.get(name, name): samples for name, samples in report_input.samples.items()},
+        maintenance={names.remotes.get(name, name): "" for name in report_input.maintenance},
+        acknowledgements=_renamed(report_input.acknowledgements, names),
+        messages={},
+        failing=(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The names under which strangers see what would else be called by its address."""
+
+    remotes: Mapping[str, str]
+    proxies: Mapping[str, str]
+
+    @classmethod
+    def of(cls, fleet: Fleet) -> "_Names":
+        remotes = _distinct(
+            (remote.name, remote.settings.nickname or f"remote-{number}")
+            if _is_address(remote.name, remote.address)
+            else (remote.name, remote.name)
+            for number, remote in enumerate(fleet.remotes, start=1)
+        )
+        proxies = _distinct(
+            (proxy.name, proxy.name)
+            if proxy.in_inventory and not _is_address(proxy.name, proxy.address)
+            else (proxy.name, f"proxy-{number}")
+            for number, proxy in enumerate(fleet.proxies, start=1)
+        )
+        return cls(remotes, proxies)
+
+    def __call__(self, kind: Kind, name: str) -> str:
+        names = self.remotes if kind is Kind.REMOTE else self.proxies
+        return names.get(name, name)
+
+
+def _distinct(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    # What keeps its own name comes first, so that nothing that was renamed can take it.
+    for name, shown in sorted(pairs, key=lambda pair: pair[0] != pair[1]):
+        free, number = shown, 2
+        while free in taken:
+            free, number = f"{shown}-{number}", number + 1
+        found[name] = free
+        taken.add(free)
+    return found
+
+
+def _is_address(name: str, address: str) -> bool:
+    if "@" in name or (name == address and ("." in name or ":" in name)):
+        return True
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return re.fullmatch(r"[\d.]+:\d+", name) is not None
+    return True
+
+
+def _renamed(found: Mapping[Subject, T], names: _Names) -> dict[Subject, T]:
+    return {(kind, names(kind, name)): value for (kind, name), value in found.items()}
+
+
+def _remote(remote: Remote, names: _Names) -> Remote:
+    settings = remote.settings
+    veiled = settings.model_copy(
+        update={
+            "forwarded_port": None,
+            "processes": tuple(
+                ProcessSpec(name=title, words="-", min=spec.min, max=spec.max)
+                for title, spec in zip(_process_names(settings.processes), settings.processes, strict=True)
+            ),
+            "checks": tuple(CheckSpec(name=check.name, command="-") for check in settings.checks),
+            "limits": Limits(),
+        }
+    )
+    return Remote(
+        name=names.remotes[remote.name],
+        groups=remote.groups,
+        settings=veiled,
+        connection=remote.connection,
+        path=tuple(names.proxies.get(proxy, proxy) for proxy in remote.path),
+    )
+
+
+def _proxy(proxy: Proxy, names: _Names) -> Proxy:
+    name = names.proxies[proxy.name]
+    path = tuple(names.proxies.get(other, other) for other in proxy.path)
+    return Proxy(name=name, alias=name, address="", port=None, user=None, path=path)
+
+
+def _process_names(specs: Iterable[ProcessSpec]) -> list[str]:
+    return [spec.name or f"process {number}" for number, spec in enumerate(specs, start=1)]
+
+
+def _readings(readings: Mapping[str, CheckResult], fleet: Fleet, names: _Names) -> dict[str, CheckResult]:
+    specs = {remote.name: remote.settings.processes for remote in fleet.remotes}
+    return {
+        names.remotes.get(name, name): _reading(reading, names.remotes.get(name, name), specs.get(name, ()))
+        for name, reading in readings.items()
+    }
+
+
+def _reading(reading: CheckResult, name: str, specs: tuple[ProcessSpec, ...]) -> CheckResult:
+    shown = {spec.title: title for spec, title in zip(specs, _process_names(specs), strict=True)}
+    return CheckResult(
+        name=name,
+        at=reading.at,
+        troubles=tuple(_trouble(trouble) for trouble in reading.troubles),
+        connect_ms=reading.connect_ms,
+        processes=tuple(
+            _process(result, shown.get(result.name) or f"process {number}")
+            for number, result in enumerate(reading.processes, start=1)
+        ),
+        findings=tuple(_finding(finding) for finding in reading.findings),
+        facts=Facts(uptime_seconds=reading.facts.uptime_seconds),
+        attempts=reading.attempts,
+    )
+
+
+def _process(result: ProcessResult, name: str) -> ProcessResult:
+    return replace(result, name=name, matched=(), near=())
+
+
+def _finding(finding: Finding) -> Finding:
+    if finding.kind == "limit":
+        return replace(finding, perfdata="")
+    return Finding(finding.kind, finding.name, finding.ok, "passed" if finding.ok else "failed")
+
+
+def _trouble(trouble: Trouble) -> Trouble:
+    return Trouble(trouble.cause, SENTENCES[trouble.cause])
+
+
+def _troubles(report_input: ReportInput) -> tuple[str, ...]:
+    return (_ROUND_TROUBLE,) if report_input.round.troubles else ()

@@ -1,0 +1,172 @@
+"""
+Sorts what is wrong by root cause, so that one fault is one entry.
+
+Portraits of remotes and proxies come in, Problems go out, the worst first. A dead proxy is one entry with everything
+behind it folded in; remotes behind one proxy that failed in the same way in the same round are one entry too.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from remotestatus.model.check_result import Trouble
+from remotestatus.model.notification import Acknowledgement
+from remotestatus.model.statuses import Cause, Status
+from remotestatus.report.redact import SENTENCES
+from remotestatus.report.remote_view import RemoteView
+
+TOGETHER = 3
+"""So many remotes that fail alike at the same time are one problem."""
+
+_SAME_TIME = timedelta(seconds=90)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyView:
+    """What the pages show of one proxy. `behind` counts the remotes that are reached through it."""
+
+    name: str
+    slug: str
+    address: str
+    path: tuple[str, ...]
+    status: Status
+    since: datetime
+    troubles: tuple[Trouble, ...]
+    unconfirmed: str
+    behind: int
+    connect_ms: int | None = None
+    acknowledged: Acknowledgement | None = None
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The most telling thing that is wrong, or None."""
+        return self.troubles[0] if self.troubles else None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """
+    One fault: what it is about, since when, why, what to try, and whom it affects.
+
+    `subject` says what is wrong ("tunnel-proxy", "12 remotes behind tunnel-proxy"), `slug` is the page of the one
+    remote that it is about, else empty; `affected` are the remotes that are folded in.
+    """
+
+    status: Status
+    kind: str
+    subject: str
+    name: str
+    slug: str
+    location: str
+    since: datetime
+    troubles: tuple[Trouble, ...]
+    unconfirmed: str = ""
+    affected: tuple[RemoteView, ...] = ()
+    acknowledged: Acknowledgement | None = None
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The most telling thing that is wrong, or None."""
+        return self.troubles[0] if self.troubles else None
+
+
+def find_problems(remotes: Sequence[RemoteView], proxies: Sequence[ProxyView]) -> tuple[Problem, ...]:
+    """All problems, the worst first: by status, then by how many remotes are affected, then the newest first."""
+    dead = {proxy.name: proxy for proxy in proxies if proxy.status is not Status.UP}
+    roots = {name: proxy for name, proxy in dead.items() if _root(proxy.path, dead) is None}
+    behind: dict[str, list[RemoteView]] = {name: [] for name in roots}
+    others: list[RemoteView] = []
+    for remote in remotes:
+        if not remote.needs_attention:
+            continue
+        root = _root(remote.path, dead)
+        if root is not None and remote.trouble and remote.trouble.cause is Cause.PROXY_UNREACHABLE:
+            behind[root].append(remote)
+        else:
+            others.append(remote)
+    found = [_of_proxy(proxy, behind[name]) for name, proxy in roots.items()]
+    found += _of_remotes(others)
+    found.sort(key=lambda problem: problem.since, reverse=True)
+    found.sort(key=lambda problem: (problem.acknowledged is not None, -problem.status.severity, -len(problem.affected)))
+    return tuple(found)
+
+
+def _root(path: Iterable[str], dead: dict[str, ProxyView]) -> str | None:
+    return next((name for name in path if name in dead), None)
+
+
+def _of_proxy(proxy: ProxyView, behind: Sequence[RemoteView]) -> Problem:
+    return Problem(
+        status=proxy.status,
+        kind="proxy",
+        subject=f"Proxy {proxy.name}",
+        name=proxy.name,
+        slug="",
+        location="",
+        since=proxy.since,
+        troubles=proxy.troubles,
+        unconfirmed=proxy.unconfirmed,
+        affected=tuple(behind),
+        acknowledged=proxy.acknowledged,
+    )
+
+
+def _of_remotes(remotes: Iterable[RemoteView]) -> Iterator[Problem]:
+    alike: dict[tuple[str | None, Cause | None], list[RemoteView]] = {}
+    for remote in remotes:
+        alike.setdefault((remote.proxy, remote.trouble.cause if remote.trouble else None), []).append(remote)
+    for (proxy, cause), several in alike.items():
+        for group in _at_the_same_time(several):
+            if len(group) >= TOGETHER and cause is not None:
+                yield _of_group(proxy, cause, group)
+            else:
+                yield from (_of_remote(remote) for remote in group)
+
+
+def _at_the_same_time(remotes: Iterable[RemoteView]) -> Iterator[list[RemoteView]]:
+    group: list[RemoteView] = []
+    for remote in sorted(remotes, key=lambda remote: remote.since):
+        if group and remote.since - group[0].since > _SAME_TIME:
+            yield group
+            group = []
+        group.append(remote)
+    if group:
+        yield group
+
+
+def _of_group(proxy: str | None, cause: Cause, group: Sequence[RemoteView]) -> Problem:
+    place = f"behind {proxy}" if proxy else "without a proxy"
+    shared = f"the proxy {proxy}, its network, or the last change" if proxy else "the network, or the last change"
+    said = {remote.acknowledged for remote in group}
+    return Problem(
+        status=cause.status,
+        kind="group",
+        subject=f"{len(group)} remotes {place}",
+        name="",
+        slug="",
+        location="",
+        since=group[0].since,
+        troubles=(
+            Trouble(
+                cause, SENTENCES[cause], f"It happened to all of them at once: look first at what they share, {shared}."
+            ),
+        ),
+        unconfirmed=group[0].unconfirmed if len({remote.unconfirmed for remote in group}) == 1 else "",
+        affected=tuple(group),
+        acknowledged=group[0].acknowledged if None not in said else None,
+    )
+
+
+def _of_remote(remote: RemoteView) -> Problem:
+    return Problem(
+        status=remote.status,
+        kind="remote",
+        subject=remote.title,
+        name=remote.name,
+        slug=remote.slug,
+        location=remote.location,
+        since=remote.since,
+        troubles=remote.troubles,
+        unconfirmed=remote.unconfirmed,
+        acknowledged=remote.acknowledged,
+    )

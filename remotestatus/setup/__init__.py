@@ -1,0 +1,61 @@
+"""
+What a person does before the first round: a first inventory, host keys, the doctor, a timer.
+"""
+
+from remotestatus.setup.inventory_writer import (
+    CLEAR_FILE,
+    KNOWN_HOSTS_FILE,
+    VAULT_FILE,
+    Answers,
+    NewProxy,
+    NewRemote,
+    PasswordStore,
+    Target,
+    fleet_from_ssh,
+    list_ssh_hosts,
+    name_host,
+    read_ssh_answer,
+    read_target,
+    write_inventory,
+)
+from remotestatus.setup.key_scan import without_debugging
+from remotestatus.setup.timer_units import (
+    MARK,
+    Schedule,
+    add_cron_line,
+    cron_line,
+    next_round,
+    remove_cron_line,
+    service_text,
+    timer_text,
+)
+from remotestatus.setup.trust_keys import Offer, Standing, trust
+
+__all__ = [
+    "CLEAR_FILE",
+    "KNOWN_HOSTS_FILE",
+    "MARK",
+    "VAULT_FILE",
+    "Answers",
+    "NewProxy",
+    "NewRemote",
+    "Offer",
+    "PasswordStore",
+    "Schedule",
+    "Standing",
+    "Target",
+    "add_cron_line",
+    "cron_line",
+    "fleet_from_ssh",
+    "list_ssh_hosts",
+    "name_host",
+    "next_round",
+    "read_ssh_answer",
+    "read_target",
+    "remove_cron_line",
+    "service_text",
+    "timer_text",
+    "trust",
+    "without_debugging",
+    "write_inventory",
+]

@@ -1,0 +1,301 @@
+"""
+Examines the way to the remotes: secrets, keys, host keys, ports, and whether each proxy lets us in.
+
+The Examined comes in, Results go out. Only `check_proxies` connects to anybody, and only to proxies.
+"""
+
+import base64
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from remotestatus.evaluate import read_proxy
+from remotestatus.inventory import PROXIES
+from remotestatus.model.fleet import Inventory
+from remotestatus.model.text import one_line
+from remotestatus.setup.doctor.machine import run
+from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wrong
+from remotestatus.setup.doctor.subject import Examined
+from remotestatus.setup.known_hosts import is_known, read_line
+
+_LONGEST_SOCKET = 104
+"""Bytes of a socket's path that every system takes; ssh appends 17 while it makes one, and %C has 40."""
+
+_LARGEST_FILE = 1_000_000
+_NAMED = 8
+_GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
+_CLEAR_PASSWORD = re.compile(
+    r"""ansible_(?:ssh_)?pass(?:word)?["']?\s*[:=]\s*["']?(?!\s*["']?(?:!vault|\{\{|\$ANSIBLE_VAULT))[^\s"'{!]"""
+)
+
+
+# -- secrets -----------------------------------------------------------------------------------------------------------
+
+
+def check_vault(patient: Examined) -> Iterator[Result]:
+    """Vaulted values can be read, and passwords do not lie about in clear."""
+    files = list(_inventory_files(patient))
+    texts = {path: _text_of(path) for path in files}
+    vaulted = [path for path, text in texts.items() if "$ANSIBLE_VAULT;" in text]
+    if any("vault" in problem.lower() for problem in patient.problems):
+        return  # Said already, with its cure.
+    if vaulted and patient.inventory is not None:
+        yield fine(f"Vault: {_count(len(vaulted), 'file')} with vaulted values, and all of them can be read")
+    elif patient.inventory is not None:
+        yield fine("Vault: nothing is vaulted")
+    for path, text in texts.items():
+        if _CLEAR_PASSWORD.search(text) and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            yield warning(
+                f"{path} holds a password in clear, and others on this machine may read it",
+                f"chmod 600 {path}, or better: ansible-vault encrypt_string",
+            )
+
+
+def _inventory_files(patient: Examined) -> Iterator[Path]:
+    """The files of the inventory that may hold variables."""
+    for source in patient.source.paths:
+        folders = [source] if source.is_dir() else [source.parent / "group_vars", source.parent / "host_vars"]
+        if source.is_file():
+            yield source
+        for folder in folders:
+            for place, inner, names in os.walk(folder):
+                inner[:] = [name for name in inner if not name.startswith(".")]
+                yield from (Path(place) / name for name in names if not name.startswith("."))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "replace") if path.stat().st_size <= _LARGEST_FILE else ""
+    except OSError:
+        return ""
+
+
+def check_keys(patient: Examined) -> Iterator[Result]:
+    """Every private key file is there, ours alone, and usable without anybody typing."""
+    users: dict[str, list[str]] = {}
+    for name in patient.by_ssh:
+        key_file = patient.hosts[name].get("key_file")
+        if key_file:
+            users.setdefault(key_file, []).append(name)
+    assert patient.inventory is not None
+    good = 0
+    for key_file, names in users.items():
+        path = patient.inventory.base / key_file
+        results = list(_check_key(path, names))
+        good += not results
+        yield from results
+    if good:
+        yield fine(f"{_count(good, 'private key file')} can be used")
+    keyless = [
+        name
+        for name in patient.by_ssh
+        if not patient.hosts[name].get("key_file") and not patient.hosts[name].get("password")
+    ]
+    defaults = sorted((Path.home() / ".ssh").glob("id_*[!b]"))
+    if keyless and not defaults and not (Path.home() / ".ssh/config").exists():
+        yield warning(
+            f"{_names(keyless)}: neither a key file nor a password is set, and there is no key in ~/.ssh",
+            "set ansible_ssh_private_key_file, or make a key: ssh-keygen -t ed25519",
+        )
+
+
+def _check_key(path: Path, names: Sequence[str]) -> Iterator[Result]:
+    whose = f"the key {path} (for {_names(names)})"
+    try:
+        found = path.stat()
+        text = path.read_text("ascii", "replace")
+    except FileNotFoundError:
+        yield wrong(f"{whose} does not exist", f"make it: ssh-keygen -t ed25519 -f {path}, or correct the path")
+        return
+    except OSError as error:
+        yield wrong(
+            f"{whose} cannot be read: {error.strerror}", f"chown it to the user who runs rounds, and chmod 600 {path}"
+        )
+        return
+    loose = found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) & 0o077
+    if loose:
+        mode = f"{stat.S_IMODE(found.st_mode):04o}"
+        yield wrong(f"{whose} has mode {mode}: others may read it, so ssh refuses it", f"chmod 600 {path}")
+    if is_encrypted(text):
+        if _in_agent(path):
+            yield warning(
+                f"{whose} has a passphrase; your ssh-agent holds it, but a timer has no agent",
+                "give rounds a key of their own without a passphrase",
+            )
+        else:
+            yield wrong(
+                f"{whose} has a passphrase, and nobody is there to type it",
+                f"give rounds a key of their own without one, or: ssh-add {path}",
+            )
+    elif not loose:
+        code, said = run("ssh-keygen", "-y", "-P", "", "-f", str(path))
+        if code != 0:
+            yield wrong(
+                f"{whose} is no usable private key: {one_line(said, 150)}", "name the private key, not the .pub"
+            )
+
+
+def is_encrypted(text: str) -> bool:
+    """Whether a private key file has a passphrase, by its own text (PROTOCOL.key of OpenSSH; RFC 1421; PKCS #8)."""
+    if "Proc-Type: 4,ENCRYPTED" in text or "BEGIN ENCRYPTED PRIVATE KEY" in text:
+        return True
+    found = re.search(r"-----BEGIN OPENSSH PRIVATE KEY-----(.*?)-----END", text, re.DOTALL)
+    if not found:
+        return False
+    try:
+        inside = base64.b64decode(found[1])
+    except ValueError:
+        return False
+    magic = b"openssh-key-v1\0"
+    cipher = inside[len(magic) + 4 :][: int.from_bytes(inside[len(magic) :][:4])]
+    return inside.startswith(magic) and cipher != b"none"
+
+
+def _in_agent(path: Path) -> bool:
+    if not os.environ.get("SSH_AUTH_SOCK"):
+        return False
+    _, held = run("ssh-add", "-l")
+    code, said = run("ssh-keygen", "-l", "-f", str(path))
+    words = said.split()
+    return code == 0 and len(words) > 1 and words[1] in held.split()
+
+
+# -- host keys ---------------------------------------------------------------------------------------------------------
+
+
+def check_host_keys(patient: Examined) -> Iterator[Result]:
+    """Every remote and proxy has a host key that is trusted."""
+    assert patient.inventory is not None
+    path = patient.inventory.known_hosts
+    if not patient.by_ssh:
+        return
+    try:
+        text = path.read_text("utf-8", "replace")
+    except FileNotFoundError:
+        text = ""
+        yield wrong(f"there is no file of trusted host keys {path}", "remotestatus trust")
+    except OSError as error:
+        yield wrong(f"the file of trusted host keys {path} cannot be read: {error.strerror}", f"chmod 644 {path}")
+        return
+    else:
+        if not os.access(path, os.W_OK):
+            yield warning(f"{path} cannot be written, so `remotestatus trust` cannot add to it", f"chmod u+w {path}")
+    for other in _GLOBAL_KNOWN_HOSTS:
+        text += "\n" + _text_of(other)
+    plain = {name for line in text.splitlines() if (read := read_line(line)) for name in read.plain_names}
+    unknown = [name for name in patient.by_ssh if name.lower() not in plain and not is_known(text, name)]
+    if unknown:
+        listed = " ".join(unknown[:_NAMED]) if len(unknown) <= _NAMED else ""
+        yield wrong(
+            f"the host key of {_names(unknown)} is not known: a round will not log in there",
+            f"remotestatus trust {listed}".rstrip(),
+        )
+    else:
+        yield fine(f"the host keys of all {len(patient.by_ssh)} hosts are known")
+
+
+def check_strictness(patient: Examined) -> Iterator[Result]:
+    """No host is logged in to whatever its key."""
+    loose = [
+        name
+        for name in patient.by_ssh
+        if any(
+            re.match(r"StrictHostKeyChecking\s*[= ]\s*(no|off|accept-new)$", option, re.IGNORECASE)
+            for option in patient.hosts[name].get("ssh_options", ())
+        )
+    ]
+    if loose:
+        yield warning(
+            f"{_names(loose)}: the inventory switches host key checking off, so anybody may answer in its place",
+            "take StrictHostKeyChecking out of ansible_ssh_common_args, and: remotestatus trust",
+        )
+
+
+# -- the way -----------------------------------------------------------------------------------------------------------
+
+
+def check_configuration(patient: Examined) -> Iterator[Result]:
+    """Sockets have room for their names, and ssh takes the configuration that a round writes, with the user's own."""
+    assert patient.inventory is not None
+    length = len(os.fsencode(patient.playbooks.workdir)) + 1 + 40 + 17
+    if length > _LONGEST_SOCKET:
+        yield wrong(
+            f"paths of shared connections would have {length} bytes, and {_LONGEST_SOCKET} is the most",
+            "export TMPDIR=/tmp",
+        )
+    host = next(iter(proxy.alias for proxy in patient.inventory.fleet.proxies), "host.invalid")
+    code, said = run("ssh", "-F", str(patient.playbooks.ssh_config), "-G", host)
+    if code != 0:
+        yield wrong(
+            f"ssh does not take its configuration: {one_line(said, 250)}",
+            "correct ~/.ssh/config or /etc/ssh/ssh_config, which are read too, or the SSH arguments in the inventory",
+        )
+    else:
+        yield fine("ssh takes the configuration that a round writes for it, together with your own")
+
+
+def check_ports(inventory: Inventory) -> Iterator[Result]:
+    """No two remotes are the same place, and no two want the same virtual port."""
+    places: dict[tuple[object, ...], list[str]] = {}
+    virtual: dict[int, list[str]] = {}
+    for remote in inventory.fleet.remotes:
+        if remote.connection == "ssh":
+            places.setdefault((remote.path, remote.address, remote.port or 22), []).append(remote.name)
+        if remote.settings.forwarded_port:
+            virtual.setdefault(remote.settings.forwarded_port, []).append(remote.name)
+    for (path, address, port), names in places.items():
+        if len(names) > 1:
+            through = f" behind {path[-1]}" if isinstance(path, tuple) and path else ""
+            yield warning(
+                f"{_names(names)} are the same place: {address} port {port}{through}",
+                "give each its own ansible_port, the remote port of its tunnel",
+            )
+    for port_number, names in virtual.items():
+        if len(names) > 1:
+            yield warning(
+                f"{_names(names)} share the virtual port {port_number}: only one of them can be mapped at a time",
+                "give each its own remotestatus_forwarded_port",
+            )
+
+
+def check_proxies(patient: Examined, now: datetime, *, offline: bool) -> Iterator[Result]:
+    """Every proxy lets us in, really."""
+    assert patient.inventory is not None
+    fleet = patient.inventory.fleet
+    wanted = {proxy for remote in fleet.remotes if remote.name in patient.inventory.limited_to for proxy in remote.path}
+    wanted |= {name for name in patient.inventory.limited_to if PROXIES in patient.hosts[name]["groups"]}
+    proxies = [proxy for proxy in fleet.proxies if proxy.name in wanted]
+    if not proxies:
+        yield fine("no remote is behind a proxy")
+        return
+    if offline:
+        yield skipped(f"{_names([proxy.name for proxy in proxies])}: not connected to (--offline)")
+        return
+    look = patient.playbooks.look(sorted(patient.inventory.limited_to), forks=1, proxies_only=True)
+    if look.trouble:
+        yield wrong(look.trouble)
+    for proxy in proxies:
+        reading = read_proxy(proxy, look.proxies.get(proxy.alias), now)
+        if reading.trouble is None:
+            took = f" ({reading.connect_ms} ms)" if reading.connect_ms is not None else ""
+            yield fine(f"the proxy {proxy.name} lets us in{took}")
+        else:
+            seen = f" ({reading.trouble.detail})" if reading.trouble.detail else ""
+            yield wrong(f"the proxy {proxy.name}: {reading.trouble.message}{seen}", reading.trouble.hint)
+    yield fine(
+        "a round opens one connection to each proxy and sends everything through it, so a stock sshd's MaxStartups and "
+        "MaxSessions are enough; forwarding has to be allowed there (AllowTcpForwarding)"
+    )
+
+
+def _names(names: Sequence[str]) -> str:
+    if len(names) <= _NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[: _NAMED - 1])} and {len(names) - _NAMED + 1} more"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,117 @@
+"""
+Examines the places that a round writes to: the page's folder and the history.
+
+The inventory comes in, Results go out.
+"""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from remotestatus.history import History
+from remotestatus.model.errors import RoundError
+from remotestatus.model.fleet import Inventory
+from remotestatus.model.text import one_line
+from remotestatus.report import examine_site
+from remotestatus.setup.doctor.result import Result, fine, warning, wrong
+
+_LEAST_BYTES = 50_000_000
+_FEW_BYTES = 500_000_000
+_LEAST_FILES = 1_000
+_FORGETFUL = ("tmpfs", "ramfs")
+_DISTANT = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "fuse.glusterfs")
+
+
+def check_site(inventory: Inventory) -> Iterator[Result]:
+    """The page can be written: into its folder, or as a new folder beside it, and over nobody else's files."""
+    site = inventory.site
+    variable = "set remotestatus_site to another folder"
+    try:
+        examine_site(site.resolve())
+    except RoundError as error:
+        yield wrong(str(error))
+        return
+    problem = _unwritable(site.parent)
+    if problem and (not site.is_dir() or _unwritable(site)):
+        yield wrong(f"the page cannot be written to {site}: {problem}", f"correct owner and mode, or {variable}")
+        return
+    yield from _check_space(site, "the page")
+    yield fine(f"the page can be written to {site}")
+
+
+def check_database(inventory: Inventory) -> Iterator[Result]:
+    """The history can be written, is whole, and lies on a disk that keeps it."""
+    path = inventory.database
+    variable = "set remotestatus_database to another file"
+    problem = _unwritable(path.parent)
+    if problem:
+        yield wrong(f"the history cannot be written to {path}: {problem}", f"correct owner and mode, or {variable}")
+    elif path.exists() and not os.access(path, os.W_OK):
+        yield wrong(f"the history {path} cannot be written by this user", f"chown it to who runs rounds, or {variable}")
+    kind = _file_system(path)
+    if kind in _FORGETFUL:
+        yield warning(f"the history {path} lies in memory ({kind}): it is lost when the machine restarts", variable)
+    elif kind in _DISTANT:
+        yield warning(f"the history {path} lies on another machine ({kind}), where SQLite's locks may fail", variable)
+    yield from _check_space(path, "the history")
+    if not path.exists():
+        if not problem:
+            yield fine(f"the history will be made at {path}")
+        return
+    try:
+        with History.open(path, read_only=True) as history:
+            said = [row[0] for row in history.connection.execute("PRAGMA quick_check(3)")]
+    except RoundError as error:
+        yield wrong(str(error))
+        return
+    except sqlite3.Error as error:
+        said = [str(error)]
+    if said != ["ok"]:
+        yield wrong(
+            f"the history {path} is damaged: {one_line('; '.join(said), 200)}",
+            "move it aside (history starts anew), or restore a copy",
+        )
+    elif not problem:
+        yield fine(f"the history {path} is whole ({_size(path.stat().st_size)})")
+
+
+def _unwritable(folder: Path) -> str:
+    """Why nothing can be made in a folder, or in the first one above it that exists; empty when it can."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        return f"{there} is not a folder"
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return ""
+    except OSError as error:
+        return f"{there}: {(error.strerror or str(error)).lower()}"
+
+
+def _check_space(path: Path, what: str) -> Iterator[Result]:
+    there = next(place for place in (path, *path.parents) if place.exists())
+    found = os.statvfs(there)
+    free = found.f_bavail * found.f_frsize
+    if free < _LEAST_BYTES:
+        yield wrong(f"{_size(free)} are free for {what} in {there}", "make room on that disk")
+    elif free < _FEW_BYTES:
+        yield warning(f"only {_size(free)} are free for {what} in {there}", "make room on that disk")
+    if found.f_files and found.f_favail < _LEAST_FILES:
+        yield wrong(f"{what}: the disk of {there} can take only {found.f_favail} more files", "remove files there")
+
+
+def _file_system(path: Path) -> str:
+    there = next(place for place in (path, *path.parents) if place.exists()).resolve()
+    mounts = {Path(one.mountpoint): one.fstype for one in psutil.disk_partitions(all=True)}
+    return next((mounts[place] for place in (there, *there.parents) if place in mounts), "")
+
+
+def _size(count: int) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count} {unit}"
+        count //= 1000
+    return f"{count} TB"

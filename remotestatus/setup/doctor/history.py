@@ -1,0 +1,119 @@
+"""
+Examines whether rounds come, and come on time.
+
+The inventory and the time come in, Results go out.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from remotestatus.history import History
+from remotestatus.model.durations import say_duration, write_duration
+from remotestatus.model.errors import RoundError
+from remotestatus.model.fleet import Inventory
+from remotestatus.model.rounds import Round
+from remotestatus.setup.doctor.machine import run
+from remotestatus.setup.doctor.result import Result, fine, warning, wrong
+from remotestatus.setup.timer_units import CRON_MARK, MARK
+
+_AHEAD = timedelta(minutes=2)
+_CURE = "remotestatus schedule --install, or let `remotestatus watch` run"
+
+
+def check_rounds(inventory: Inventory, now: datetime) -> Iterator[Result]:
+    """The last round is no older than it may be, and went well."""
+    last = _last_round(inventory)
+    every = inventory.fleet.settings.every
+    if last is None:
+        yield warning("no round was run yet", "remotestatus run")
+        return
+    age = now - last.finished_at
+    if age < -_AHEAD:
+        yield wrong(
+            f"the last round ended {say_duration(-age)} in the future: the clock was set back",
+            "correct the clock: timedatectl set-ntp true",
+        )
+    elif is_on_time(last, every, now):
+        yield fine(f"the last round ended {say_duration(age)} ago; one is due every {say_duration(every)}")
+    else:
+        yield wrong(f"the last round ended {say_duration(age)} ago, and one is due every {say_duration(every)}", _CURE)
+    for trouble in last.troubles:
+        yield warning(f"the last round: {trouble}")
+    if last.finished_at - last.started_at > every:
+        took = say_duration(last.finished_at - last.started_at)
+        yield warning(
+            f"the last round took {took}, longer than the {say_duration(every)} from one to the next",
+            "set remotestatus_every higher, or remotestatus_timeout lower",
+        )
+
+
+def is_on_time(last: Round, every: timedelta, now: datetime) -> bool:
+    """Whether the round after this one is not overdue yet; as on the page."""
+    return now <= last.finished_at + every * 1.5 + timedelta(minutes=1)
+
+
+def check_timer(inventory: Inventory) -> Iterator[Result]:
+    """Something runs rounds by itself: a systemd timer, a line in the crontab, or somebody we do not know."""
+    base = str(inventory.base)
+    every = write_duration(inventory.fleet.settings.every)
+    found = False
+    for folder, scope in _unit_folders():
+        for path in sorted(folder.glob("*.timer")) if folder.is_dir() else ():
+            try:
+                first, _, rest = path.read_text("utf-8", "replace").partition("\n")
+            except OSError:
+                continue
+            if first != MARK + base:
+                continue
+            found = True
+            yield _examine_timer(path, scope, rest, every)
+    if shutil.which("crontab"):
+        code, text = run("crontab", "-l")
+        lines = text.splitlines() if code == 0 else []
+        marks = [number for number, line in enumerate(lines) if line.startswith(CRON_MARK)]
+        if any(base in line for number in marks for line in lines[number + 1 : number + 2]):
+            found = True
+            yield fine("your crontab runs rounds")
+    if found:
+        return
+    said = "no timer of `remotestatus schedule` runs rounds of this inventory"
+    if _last_round(inventory):
+        yield warning(f"{said}; if something else does (watch, cron, CI), that is fine", _CURE)
+    else:
+        yield warning(said, _CURE)
+
+
+def _examine_timer(path: Path, scope: str, text: str, every: str) -> Result:
+    command = ["systemctl", *([scope] if scope else [])]
+    if f"every {every}\n" not in text:
+        return warning(
+            f"{path} was made for another frequency than remotestatus_every ({every})",
+            "remotestatus schedule --install",
+        )
+    _, state = run(*command, "is-active", path.name)
+    if state.strip() != "active":
+        return wrong(f"the timer {path} is not active", f"{' '.join(command)} enable --now {path.name}")
+    service = path.with_suffix(".service").name
+    _, outcome = run(*command, "show", service, "--property=Result", "--value")
+    if outcome.strip() not in ("success", ""):
+        journal = f"journalctl {f'{scope} ' if scope else ''}--unit {service}"
+        return wrong(f"the timer {path.name} is active, but its last round failed ({outcome.strip()})", journal)
+    return fine(f"the timer {path} is active, every {every}")
+
+
+def _unit_folders() -> tuple[tuple[Path, str], ...]:
+    own = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "systemd" / "user"
+    return (own, "--user"), (Path("/etc/systemd/system"), "")
+
+
+def _last_round(inventory: Inventory) -> Round | None:
+    if not inventory.database.exists():
+        return None
+    try:
+        with History.open(inventory.database, read_only=True) as history:
+            return history.last_round()
+    except RoundError:
+        return None  # Said where the history is examined.

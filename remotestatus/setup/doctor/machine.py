@@ -1,0 +1,170 @@
+"""
+Examines the machine that rounds run on: versions, programs, locale, clock.
+
+Nothing comes in but the time; Results go out. Connects to nothing.
+"""
+
+import locale
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from remotestatus import __version__
+from remotestatus.model.text import one_line
+from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wrong
+
+OLDEST_SSH = (8, 4)
+"""The first OpenSSH that can be told to take a password from a program (SSH_ASKPASS_REQUIRE)."""
+
+NEWEST_ANSIBLE = Version("2.21")
+"""The newest ansible-core that this was tested with."""
+
+_BUILT = datetime(2026, 1, 1, tzinfo=UTC)
+_SECONDS = 20
+
+
+def run(*command: str) -> tuple[int, str]:
+    """Run a program; returns its exit code (127: there is none, 124: it hangs) and what it printed."""
+    environment = {**os.environ, "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=_SECONDS,
+            check=False,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired:
+        return 124, f"{command[0]} hangs"
+    except OSError as error:
+        return 127, f"{command[0]}: {error.strerror}"
+    return done.returncode, done.stdout + done.stderr
+
+
+def check_versions() -> Iterator[Result]:
+    """Python, ourselves, and every package that we need, in a version that fits."""
+    yield fine(f"remotestatus {__version__} on Python {'.'.join(map(str, sys.version_info[:3]))}")
+    try:
+        needed = [Requirement(text) for text in metadata.requires("remotestatus") or ()]
+    except metadata.PackageNotFoundError:
+        yield warning("remotestatus itself is not installed, only its files are there", "pip install remotestatus")
+        return
+    good = []
+    for requirement in needed:
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        cure = f"{sys.executable} -m pip install '{requirement.name}{requirement.specifier}'"
+        try:
+            version = Version(metadata.version(requirement.name))
+        except metadata.PackageNotFoundError:
+            yield wrong(f"the package {requirement.name} is not installed", cure)
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            yield wrong(f"{requirement.name} is {version}, and {requirement.specifier} is needed", cure)
+            continue
+        if requirement.name == "ansible-core" and version.release[:2] > NEWEST_ANSIBLE.release:
+            yield warning(
+                f"ansible-core {version} is newer than {NEWEST_ANSIBLE}, the newest that this was tested with",
+                f"if rounds fail: {sys.executable} -m pip install 'ansible-core<={NEWEST_ANSIBLE}.99'",
+            )
+        if requirement.name in ("ansible-core", "ansible-runner", "apprise"):
+            good.append(f"{requirement.name} {version}")
+    yield fine(f"packages: {', '.join(good)}")
+
+
+def check_locale() -> Iterator[Result]:
+    """Ansible works in UTF-8 only."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        locale.setlocale(locale.LC_ALL, "")
+        encoding = locale.nl_langinfo(locale.CODESET)
+    except locale.Error:
+        named = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "")
+        yield warning(f"the locale {named} is not installed; rounds run under C.UTF-8 instead", "export LC_ALL=C.UTF-8")
+        return
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+    if encoding.upper().replace("-", "") == "UTF8":
+        yield fine("the locale is UTF-8")
+    else:
+        yield warning(f"the locale is {encoding}, not UTF-8; rounds run under C.UTF-8 instead", "export LC_ALL=C.UTF-8")
+
+
+def check_ssh() -> Iterator[Result]:
+    """The OpenSSH client, its version, and that it can do what rounds ask of it."""
+    path = shutil.which("ssh")
+    if path is None:
+        yield wrong("there is no program `ssh`", "install the OpenSSH client: apt-get install openssh-client")
+        return
+    _, text = run("ssh", "-V")
+    found = re.search(r"OpenSSH_(?:for_Windows_)?(\d+)\.(\d+)", text)
+    if not found:
+        yield wrong(f"{path} is no OpenSSH: {one_line(text, 80)}", "put OpenSSH's ssh first on PATH")
+        return
+    if (int(found[1]), int(found[2])) < OLDEST_SSH:
+        oldest = ".".join(map(str, OLDEST_SSH))
+        yield wrong(f"{path} is OpenSSH {found[1]}.{found[2]}, and {oldest} is needed", "update OpenSSH")
+    else:
+        yield fine(f"{path} is OpenSSH {found[1]}.{found[2]}")
+    options = ("ControlMaster=auto", "ControlPath=/nowhere/%C", "StrictHostKeyChecking=yes", "HostKeyAlias=x")
+    words = [word for option in options for word in ("-o", option)]
+    code, text = run("ssh", "-F", "none", "-G", "-J", "jump.invalid", *words, "host.invalid")
+    seen = text.lower()
+    lacking = [
+        name
+        for name, sign in (
+            ("ProxyJump", "proxyjump jump.invalid"),
+            ("ControlPath with %C", "controlpath /nowhere/"),
+            ("HostKeyAlias", "hostkeyalias x"),
+        )
+        if sign not in seen
+    ]
+    if code != 0 or lacking:
+        said = f"ssh cannot do {', '.join(lacking)}" if lacking else f"`ssh -G` fails: {one_line(text, 200)}"
+        yield wrong(said, "update OpenSSH, or put another ssh first on PATH")
+    else:
+        yield fine("ssh knows ProxyJump, shared connections and strict host key checking")
+    missing = [name for name in ("ssh-keygen", "ssh-keyscan") if shutil.which(name) is None]
+    if missing:
+        yield wrong(
+            f"there is no program {' or '.join(missing)}", "it comes with the OpenSSH client; install all of it"
+        )
+
+
+def check_timeout() -> Iterator[Result]:
+    """The program that ends what hangs."""
+    code, text = run("timeout", "-k", "1", "5", "true")
+    if code == 0:
+        yield fine("the program `timeout` works")
+    else:
+        yield wrong(f"the program `timeout` does not work: {one_line(text, 200) or code}", "apt-get install coreutils")
+
+
+def check_clock(now: datetime) -> Iterator[Result]:
+    """The clock is plausible and, as far as one can know, synchronized."""
+    if now < _BUILT:
+        yield wrong(f"the clock says {now:%Y-%m-%d %H:%M} UTC, which is past", "set it: timedatectl set-ntp true")
+        return
+    said = f"the clock says {now:%Y-%m-%d %H:%M:%S} UTC"
+    if shutil.which("timedatectl") is None or not Path("/run/systemd/system").is_dir():
+        yield skipped(f"{said}; nothing here knows whether it is synchronized")
+        return
+    code, text = run("timedatectl", "show", "--property=NTPSynchronized", "--value")
+    if code != 0:
+        yield skipped(f"{said}; timedatectl does not know whether it is synchronized")
+    elif text.strip() == "yes":
+        yield fine(f"{said}, and it is synchronized")
+    else:
+        yield warning(f"{said}, and it is not synchronized", "timedatectl set-ntp true")

@@ -1,0 +1,63 @@
+"""
+Examines whether people would be told: destinations, tags, what waits, and the heartbeat.
+
+The inventory comes in, Results go out; nothing is sent.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from remotestatus.history import History, outbox
+from remotestatus.model.durations import say_duration
+from remotestatus.model.errors import ConfigurationError, RoundError
+from remotestatus.model.fleet import Inventory
+from remotestatus.model.text import one_line
+from remotestatus.notify import load_destinations, problems_of_tags
+from remotestatus.setup.doctor.result import Result, fine, warning, wrong
+
+
+def check_destinations(inventory: Inventory) -> Iterator[Result]:
+    """Each destination is one that Apprise can use, and each tag leads somewhere."""
+    fleet = inventory.fleet
+    try:
+        destinations = load_destinations(fleet.settings.apprise, inventory.base)
+    except ConfigurationError as error:
+        for text in [str(problem) for problem in error.problems] or [error.summary]:
+            yield wrong(text)
+        return
+    if not destinations:
+        yield warning("nobody is told of anything: remotestatus_apprise is not set", "add an Apprise URL to it")
+    for problem in problems_of_tags(fleet, destinations):
+        yield wrong(str(problem))
+    if destinations:
+        names = ", ".join(one_line(destination.name, 40) for destination in destinations)
+        yield fine(f"destinations: {names}; `remotestatus notify --test` sends to each")
+
+
+def check_outbox(inventory: Inventory, now: datetime) -> Iterator[Result]:
+    """No destination refuses, and nothing waits."""
+    if not inventory.database.exists():
+        return
+    try:
+        with History.open(inventory.database, read_only=True) as history:
+            failing, waiting = outbox.failing_destinations(history), outbox.count_waiting(history)
+    except RoundError:
+        return  # Said where the history is examined.
+    for one in failing:
+        yield wrong(
+            f"{one.name} takes no messages since {say_duration(now - one.since)}: {one.error}",
+            "remotestatus notify --test",
+        )
+    if waiting:
+        yield warning(f"{waiting} message{'s wait' if waiting > 1 else ' waits'} to be sent; each round tries again")
+
+
+def check_heartbeat(inventory: Inventory) -> Iterator[Result]:
+    """Somebody else notices when the checker itself dies."""
+    if inventory.fleet.settings.heartbeat:
+        yield fine("a heartbeat is sent after each round")
+    else:
+        yield warning(
+            "nobody notices when this machine itself stops: remotestatus_heartbeat is not set",
+            "make a check at a service such as healthchecks.io, and set its URL",
+        )

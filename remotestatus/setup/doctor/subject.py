@@ -1,0 +1,58 @@
+"""
+Reads the inventory as far as it can be read, for all the checks that need it.
+
+Takes where it is; what Ansible says of each host (key files, whether there is a password) is kept beside the validated
+inventory. A wrong value is a Result, and the examination goes on with its default.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from remotestatus.inventory import read_leniently
+from remotestatus.model.errors import ConfigurationError
+from remotestatus.model.fleet import Inventory
+from remotestatus.probe import AnsibleSource, PlaybookRunner
+from remotestatus.setup.doctor.result import Result, fine, wrong
+
+
+@dataclass
+class Examined:
+    """The inventory and what is known of its hosts; `inventory` is None when it could not be read at all."""
+
+    source: AnsibleSource
+    playbooks: PlaybookRunner
+    inventory: Inventory | None = None
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def by_ssh(self) -> list[str]:
+        """The hosts that are reached by SSH, as far as the limit leaves them."""
+        assert self.inventory is not None
+        return [
+            name
+            for name, host in self.hosts.items()
+            if host.get("connection") == "ssh" and name in self.inventory.limited_to
+        ]
+
+
+def read_patient(patient: Examined) -> Iterator[Result]:
+    """Read the inventory into the patient, and say everything that is wrong with it."""
+    try:
+        described = patient.playbooks.describe_inventory()
+        inventory, problems = read_leniently(described)
+    except ConfigurationError as error:
+        patient.problems += [str(problem) for problem in error.problems] or [error.summary]
+        for text in patient.problems:
+            yield wrong(text)
+        return
+    patient.inventory = inventory
+    patient.hosts = described["hosts"]
+    patient.problems += [str(problem) for problem in problems]
+    for text in patient.problems:
+        yield wrong(text)
+    remotes, proxies = len(inventory.fleet.remotes), len(inventory.fleet.proxies)
+    counted = f"{remotes} remote{'s' if remotes != 1 else ''}, {proxies} prox{'ies' if proxies != 1 else 'y'}"
+    if not problems:
+        yield fine(f"the inventory {patient.source} is valid: {counted}")

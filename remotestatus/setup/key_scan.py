@@ -1,0 +1,175 @@
+"""
+Asks servers for their host keys with the `ssh` client, and keeps the file of those that are trusted.
+
+Takes the arguments that lead `ssh` to a server; returns which key it presented and what `ssh` thought of it. Nobody
+logs in: the key comes before that, and the connection ends there. Whether a key is trusted is for `ssh` to say, with
+the same files that a round uses, so certificate authorities and every key type mean what they mean there.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from remotestatus.model.errors import RoundError
+from remotestatus.setup.known_hosts import HostKey, kind_of, read_line
+
+SECONDS = 30
+"""What one question may cost: ssh's own limit does not cover a server that falls silent after its banner."""
+
+CONNECT_SECONDS = 12
+
+_SEEN = re.compile(r"^debug1: Server host (?:key|certificate): (\S+) (SHA256:\S+)", re.MULTILINE)
+_CHANGED = re.compile(r"host identification has changed", re.IGNORECASE)
+_REVOKED = re.compile(r"revoked host key|is marked as revoked", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    What came of one question.
+
+    `key` is there unless it is trusted already, or `revoked`; then only `type` and `fingerprint` are. `name` is what
+    `ssh` looks the key up by. `text` is what `ssh` printed, for the diagnosis, when there was no key at all.
+    """
+
+    trusted: bool = False
+    revoked: bool = False
+    key: HostKey | None = None
+    name: str = ""
+    type: str = ""
+    fingerprint: str = ""
+    text: str = ""
+    timed_out: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The key's type as people call it."""
+        return kind_of(self.type) if self.type else ""
+
+
+def ask(config: Path, arguments: Sequence[str], trusted: Sequence[str], environment: Mapping[str, str]) -> Answer:
+    """
+    Ask one server for its host key.
+
+    `arguments` lead `ssh -F config` to it, `trusted` are the known_hosts files that count, as ssh_config(5) spells
+    them, and `environment` is added to ours. Raises RoundError when there is no `ssh`.
+    """
+    with tempfile.TemporaryDirectory(prefix="remotestatus-key-") as folder:
+        offered = Path(folder) / "offered"
+        text, timed_out = _run_ssh(config, arguments, [f'"{offered}"', *trusted], environment)
+        seen = _SEEN.search(text)
+        if seen is None:
+            return Answer(text=text, timed_out=timed_out)
+        if not offered.exists() and _CHANGED.search(text):
+            # ssh names the new key's fingerprint but keeps the key to itself, unless it knows no other.
+            _run_ssh(config, [*_KNOW_NOTHING, *arguments], [f'"{offered}"'], environment)
+        line = read_line(offered.read_text()) if offered.exists() else None
+        if line is not None:
+            return Answer(
+                key=line.key,
+                name=line.names.split(",")[0],
+                type=line.key.type,
+                fingerprint=line.key.fingerprint,
+                text=text,
+            )
+        revoked = _REVOKED.search(text) is not None
+        trusted_already = not revoked and not _CHANGED.search(text)
+        return Answer(trusted=trusted_already, revoked=revoked, type=seen[1], fingerprint=seen[2], text=text)
+
+
+_KNOW_NOTHING = ("-o", "GlobalKnownHostsFile=/dev/null")
+
+# The first value that ssh meets counts, so these beat what follows them. LogLevel, unlike -v, is not passed on to the
+# ssh of a jump, whose own host key would otherwise be taken for this server's.
+_OPTIONS = (
+    "StrictHostKeyChecking=accept-new",
+    "PreferredAuthentications=none",
+    "BatchMode=yes",
+    "LogLevel=DEBUG1",
+    "ControlMaster=no",
+    "ControlPath=none",
+    "HashKnownHosts=no",
+    "CheckHostIP=no",
+    "UpdateHostKeys=no",
+    "ClearAllForwardings=yes",
+    f"ConnectTimeout={CONNECT_SECONDS}",
+)
+
+
+def _run_ssh(
+    config: Path, arguments: Sequence[str], files: Sequence[str], environment: Mapping[str, str]
+) -> tuple[str, bool]:
+    options = [*_OPTIONS, f"UserKnownHostsFile={' '.join(files)}"]
+    command = ["ssh", "-F", str(config), "-n", "-T", *(word for option in options for word in ("-o", option))]
+    try:
+        process = subprocess.Popen(
+            # A server that asks for no authentication at all lets us in: then nothing is done there.
+            [*command, *arguments, "exit"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **environment, "LC_ALL": "C.UTF-8"},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise RoundError(f"ssh could not be started: {error.strerror}; install openssh-client") from error
+    with process:
+        try:
+            _, raw = process.communicate(timeout=SECONDS)
+            timed_out = False
+        except subprocess.TimeoutExpired:
+            # The jump's ssh is in the same process group.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            _, raw = process.communicate()
+            timed_out = True
+    return raw[:100_000].decode("utf-8", "replace"), timed_out
+
+
+def without_debugging(text: str) -> str:
+    """What `ssh` would have printed without LogLevel=DEBUG1."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("debug1: "))
+
+
+def read_file(path: Path) -> str:
+    """The text of a known_hosts file; empty when there is none. Raises RoundError when it can't be read."""
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise RoundError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def change_file(path: Path, change: Callable[[str], str]) -> None:
+    """
+    Change a known_hosts file as a whole: whoever reads it meanwhile sees the old one or the new one.
+
+    It is left with mode 0644, since host keys are no secret. Raises RoundError, with the cure, when that fails.
+    """
+    target = path.resolve()
+    text = change(read_file(target))
+    unfinished = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, unfinished = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+            os.fchmod(descriptor, 0o644)
+        Path(unfinished).rename(target)
+    except OSError as error:
+        if unfinished is not None:
+            Path(unfinished).unlink(missing_ok=True)
+        raise RoundError(
+            f"{path} cannot be written: {error.strerror}; make its folder writable, or name another file in "
+            "remotestatus_known_hosts"
+        ) from error

@@ -1,0 +1,299 @@
+"""
+Writes what runs a round every so often: a hardened systemd service with its timer, or a line for cron.
+
+A Schedule comes in, texts go out; nothing is installed here. Paths may hold anything but control characters: each
+place they stand in (a unit's word, a unit's plain path, a crontab) has quoting of its own.
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from remotestatus.model.durations import write_duration
+from remotestatus.model.errors import ConfigurationError, Problem
+
+_MINUTE, _HOUR, _DAY, _WEEK = 60, 3600, 86400, 604800
+_TEMPORARY = ("/tmp/", "/var/tmp/")  # noqa: S108
+
+
+MARK = "# Written by `remotestatus schedule` for "
+CRON_MARK = "# Written by `remotestatus schedule`: "
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """
+    What is to be run, and how often. All paths are absolute.
+
+    `command` is the program with its arguments, `folder` where it starts, `writable` the folders it must be able to
+    write to. `user` is who it runs as in a system unit; None makes a unit for one's own service manager.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    every: timedelta
+    folder: str
+    writable: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    keeps_connections: bool = False
+
+    def __post_init__(self) -> None:
+        texts = (self.name, *self.command, self.folder, *self.writable, *self.environment.values())
+        odd = [text for text in texts if not text.isprintable() or text != text.rstrip("\\ ")]
+        if odd:
+            raise ConfigurationError(
+                "no timer can be written",
+                [
+                    Problem(
+                        ascii(text),
+                        "a control character, or a backslash or space at the end, has no place in a unit or crontab; "
+                        "rename it",
+                    )
+                    for text in odd
+                ],
+            )
+
+    @property
+    def marker(self) -> str:
+        """The first line of our files, by which they and their inventory are known again."""
+        return f"{MARK}{self.folder}"
+
+
+# -- systemd
+
+
+def service_text(schedule: Schedule) -> str:
+    """The service: one round, hardened as far as ssh and Ansible still work in it; see systemd.exec(5)."""
+    system = schedule.user is not None
+    lines = [
+        schedule.marker,
+        "[Unit]",
+        f"Description=One round of remotestatus in {_specifier(schedule.folder)}",
+    ]
+    if system:
+        lines += ["Wants=network-online.target", "After=network-online.target"]
+    program, *arguments = schedule.command
+    lines += [
+        "",
+        "[Service]",
+        "Type=oneshot",
+        f"ExecStart={_word(program)} {' '.join(_word(argument, command=True) for argument in arguments)}".rstrip(),
+        f"WorkingDirectory={_specifier(schedule.folder)}",
+        *(f"Environment={_word(f'{name}={value}')}" for name, value in schedule.environment.items()),
+        "# A round ends itself long before this; if it hangs all the same, the next one still comes.",
+        f"TimeoutStartSec={min(7200, max(1800, 2 * _seconds(schedule.every)))}s",
+        "TimeoutStopSec=30s",
+    ]
+    if schedule.keeps_connections:
+        lines += [
+            "# remotestatus_keep_connections: the SSH connections outlive the round.",
+            "KillMode=process",
+        ]
+        if system:
+            # Their sockets would be gone with PrivateTmp; this folder stays from round to round.
+            lines += [
+                f"RuntimeDirectory={schedule.name}",
+                "RuntimeDirectoryMode=0700",
+                "RuntimeDirectoryPreserve=yes",
+                f"Environment=XDG_RUNTIME_DIR=%t/{schedule.name}",
+            ]
+    else:
+        lines += ["# Whatever a round leaves running ends with it.", "KillMode=control-group"]
+    lines += ["UMask=0022", "Nice=5", ""]
+    lines += _sandbox(schedule) if system else _USER_SANDBOX
+    return "\n".join(lines) + "\n"
+
+
+_USER_SANDBOX = [
+    "# A user's own service manager can't make file systems read-only without a user namespace, in which ssh refuses",
+    "# its own configuration (owner nobody). This is what works without; `--system` confines more.",
+    "NoNewPrivileges=yes",
+    "LockPersonality=yes",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "SystemCallArchitectures=native",
+]
+
+
+def _sandbox(schedule: Schedule) -> list[str]:
+    paths = (*schedule.command, schedule.folder, *schedule.writable, *schedule.environment.values())
+    temporary = [path for path in paths if path.startswith(_TEMPORARY)]
+    # Root without capabilities can't write to another user's folder, which may be where the inventory lies.
+    kept = "CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_CHOWN CAP_FOWNER" if schedule.user == "root" else ""
+    return [
+        f"User={schedule.user}",
+        "# Keys in ~/.ssh stay readable; of everything else only these folders can be written to.",
+        "ProtectSystem=strict",
+        "ProtectHome=read-only",
+        *(f"ReadWritePaths={_word(f'-{path}')}" for path in schedule.writable),
+        *(
+            [f"# PrivateTmp would hide {_specifier(temporary[0])}", "ReadWritePaths=/tmp /var/tmp"]
+            if temporary
+            else ["PrivateTmp=yes"]
+        ),
+        "PrivateDevices=yes",
+        "NoNewPrivileges=yes",
+        f"CapabilityBoundingSet={kept}",
+        "LockPersonality=yes",
+        "ProtectClock=yes",
+        "ProtectControlGroups=yes",
+        "ProtectHostname=yes",
+        "ProtectKernelLogs=yes",
+        "ProtectKernelModules=yes",
+        "ProtectKernelTunables=yes",
+        "RemoveIPC=yes" if schedule.user != "root" else "RemoveIPC=no",
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+        "RestrictNamespaces=yes",
+        "RestrictRealtime=yes",
+        "RestrictSUIDSGID=yes",
+        "SystemCallArchitectures=native",
+        "SystemCallFilter=~@clock @cpu-emulation @module @mount @obsolete @raw-io @reboot @swap",
+    ]
+
+
+def timer_text(schedule: Schedule) -> str:
+    """The timer: by the clock where the frequency divides an hour, a day or a week, else from round to round."""
+    seconds = _seconds(schedule.every)
+    calendar = on_calendar(schedule.every)
+    lines = [
+        schedule.marker,
+        "[Unit]",
+        f"Description=A round of remotestatus every {write_duration(schedule.every)}",
+        "",
+        "[Timer]",
+    ]
+    if calendar:
+        lines += [
+            f"OnCalendar={calendar}",
+            "# A round that was missed while the machine was off is made up for.",
+            "Persistent=true",
+        ]
+    else:
+        lines += ["OnActiveSec=5s", f"OnUnitActiveSec={seconds}s"]
+    lines += [
+        "# Not all machines of the world at the same second, but this one always at the same.",
+        f"RandomizedDelaySec={min(60, seconds // 10)}s",
+        "FixedRandomDelay=true",
+        "AccuracySec=1s",
+        f"Unit={schedule.name}.service",
+        "",
+        "[Install]",
+        "WantedBy=timers.target",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def on_calendar(every: timedelta) -> str | None:
+    """A systemd.time(7) calendar expression that comes round so often, or None if there is none."""
+    seconds = _seconds(every)
+    if seconds < _MINUTE and _MINUTE % seconds == 0:
+        return f"*-*-* *:*:00/{seconds}"
+    if seconds < _HOUR and seconds % _MINUTE == 0 and _HOUR % seconds == 0:
+        return f"*-*-* *:00/{seconds // _MINUTE}:00"
+    if seconds == _HOUR:
+        return "*-*-* *:00:00"
+    # In UTC, so that no change of the clock makes one of these intervals longer or shorter.
+    if seconds < _DAY and seconds % _HOUR == 0 and _DAY % seconds == 0:
+        return f"*-*-* 00/{seconds // _HOUR}:00:00 UTC"
+    return {_DAY: "*-*-* 00:00:00 UTC", _WEEK: "Mon *-*-* 00:00:00 UTC"}.get(seconds)
+
+
+def next_round(every: timedelta, now: datetime) -> datetime | None:
+    """When the clock next says so, before any random delay; None where rounds go by the round before."""
+    calendar = on_calendar(every)
+    if calendar is None:
+        return None
+    # 5 January 1970 was a Monday; every calendar above counts from there.
+    start = datetime(1970, 1, 5, tzinfo=UTC)
+    return start + ((now - start) // every + 1) * every
+
+
+def _word(text: str, *, command: bool = False) -> str:
+    """One word of a unit file's line: quoted, with specifiers (and in a command, variables) taken literally."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    if command:
+        escaped = escaped.replace("$", "$$")
+    return f'"{escaped}"'
+
+
+def _specifier(text: str) -> str:
+    """A path that stands alone on its line, where nothing is unquoted and only % means something."""
+    return text.replace("%", "%%")
+
+
+def _seconds(span: timedelta) -> int:
+    return max(1, round(span.total_seconds()))
+
+
+# -- cron
+
+_CRON_MINUTES = (
+    *(minutes for minutes in range(1, 61) if 60 % minutes == 0),
+    *(hours * 60 for hours in range(2, 25) if 24 % hours == 0),
+    7 * 24 * 60,
+)
+
+
+def cron_times(every: timedelta) -> str:
+    """
+    The five fields of crontab(5) for a frequency.
+
+    Raises ConfigurationError, which names the nearest ones, for what cron can't express.
+    """
+    minutes, rest = divmod(_seconds(every), _MINUTE)
+    if rest or minutes not in _CRON_MINUTES:
+        wanted = _seconds(every) / _MINUTE
+        below = max((m for m in _CRON_MINUTES if m < wanted), default=None)
+        above = min((m for m in _CRON_MINUTES if m > wanted), default=None)
+        near = " and ".join(write_duration(timedelta(minutes=m)) for m in (below, above) if m)
+        raise ConfigurationError(
+            f"cron can't run something every {write_duration(every)}; the nearest that it can are {near}: set "
+            "remotestatus_every to one of them, or use systemd or `remotestatus watch`"
+        )
+    if minutes == 1:
+        return "* * * * *"
+    if minutes < 60:
+        return f"*/{minutes} * * * *"
+    if minutes == 60:
+        return "0 * * * *"
+    if minutes < 24 * 60:
+        return f"0 */{minutes // 60} * * *"
+    return "0 0 * * *" if minutes == 24 * 60 else "0 0 * * 1"
+
+
+def cron_line(schedule: Schedule) -> str:
+    """One line for a user's crontab. What the round prints comes by cron's own mail."""
+    settings = [f"{name}={shlex.quote(value)}" for name, value in schedule.environment.items()]
+    command = " ".join([*settings, shlex.join(schedule.command)])
+    line = f"cd {shlex.quote(schedule.folder)} && {command}"
+    # In a crontab an unescaped % is a line break, even inside quotes.
+    return f"{cron_times(schedule.every)} {line.replace('%', chr(92) + '%')}"
+
+
+def add_cron_line(crontab: str, schedule: Schedule) -> str:
+    """A crontab with our line in it, in place of an earlier one of the same name."""
+    kept = remove_cron_line(crontab, schedule.name)
+    if kept and not kept.endswith("\n"):
+        kept += "\n"
+    return f"{kept}{_cron_mark(schedule.name)}\n{cron_line(schedule)}\n"
+
+
+def remove_cron_line(crontab: str, name: str) -> str:
+    """A crontab without our line of that name; all else stays as it is."""
+    kept: list[str] = []
+    ours = False
+    for line in crontab.splitlines(keepends=True):
+        if line.strip() == _cron_mark(name):
+            ours = True
+        elif ours:
+            ours = False
+        else:
+            kept.append(line)
+    return "".join(kept)
+
+
+def _cron_mark(name: str) -> str:
+    return f"{CRON_MARK}{name} (this line and the next)"

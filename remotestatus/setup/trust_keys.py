@@ -1,0 +1,265 @@
+"""
+Collects the host keys of proxies and remotes and keeps those that somebody vouches for, from the checker outwards.
+
+Takes the inventory, names, and who is asked; returns what became of each. The order is the rule: a proxy's key has to
+be trusted before a connection through it is opened, and that one connection then serves everything behind it.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from remotestatus.evaluate import diagnose
+from remotestatus.model.check_result import Trouble
+from remotestatus.model.errors import RoundError
+from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
+from remotestatus.model.statuses import Cause
+from remotestatus.probe import PlaybookRunner
+from remotestatus.setup import key_scan, known_hosts
+from remotestatus.setup.known_hosts import HostKey
+
+AT_ONCE = 16
+"""Servers asked at the same time."""
+
+_USERS_OWN = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+
+
+class Standing(StrEnum):
+    """What a host's key is to us."""
+
+    TRUSTED = "trusted"
+    NEW = "new"
+    CHANGED = "changed"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """
+    The key that one host presented, and how it stands.
+
+    `known` are the keys that were trusted for it before, `same_as` the other hosts that are trusted by the same key.
+    `stored` tells whether it was written just now.
+    """
+
+    name: str
+    is_proxy: bool
+    standing: Standing
+    kind: str = ""
+    fingerprint: str = ""
+    key: HostKey | None = None
+    known: tuple[HostKey, ...] = ()
+    same_as: tuple[str, ...] = ()
+    trouble: Trouble | None = None
+    stored: bool = False
+    looked_up_as: str = ""
+
+
+Consent = Callable[[Sequence[Offer]], Collection[str]]
+"""Shown the offers of one stage; returns the names of those whose new or changed key is to be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    subject: Remote | Proxy
+    arguments: Sequence[str]
+    hops: tuple[Proxy, ...]
+
+    @property
+    def name(self) -> str:
+        return self.subject.name
+
+
+def trust(playbooks: PlaybookRunner, inventory: Inventory, names: Iterable[str], consent: Consent) -> list[Offer]:
+    """
+    Ask these remotes and proxies, and the proxies on the way to them, for their keys; keep those that `consent` names.
+
+    Raises RoundError when the known_hosts file can't be written, or Ansible did not run.
+    """
+    targets = _targets(inventory, names)
+    offers: dict[str, Offer] = {}
+    for depth in sorted({len(target.hops) for target in targets}):
+        stage = [target for target in targets if len(target.hops) == depth]
+        trusted = [target for target in stage if all(_is_trusted(hop, offers) for hop in target.hops)]
+        opened = _open_the_way(playbooks, inventory, trusted) if depth else {}
+        reachable = [target for target in trusted if all(_answers(hop, opened) for hop in target.hops)]
+        found = _ask_all(playbooks, inventory, reachable)
+        found |= {target.name: _not_asked(target, offers, opened) for target in stage if target not in reachable}
+        offers |= _note_troubles(inventory.fleet, offers, opened)
+        stage_offers = [found[target.name] for target in stage]
+        accepted = set(consent(stage_offers))
+        _store(inventory, [offer for offer in stage_offers if offer.name in accepted and offer.key])
+        offers |= {offer.name: _settled(offer, accepted) for offer in stage_offers}
+    return list(offers.values())
+
+
+def _targets(inventory: Inventory, names: Iterable[str]) -> list[_Target]:
+    """What is asked, each name once: the proxies on the way first, because their way is the one that counts."""
+    fleet, ways = inventory.fleet, inventory.ways
+    remotes = {remote.name: remote for remote in fleet.remotes if remote.connection == "ssh"}
+    found: dict[str, _Target] = {}
+
+    def add_hops(hops: Sequence[Proxy]) -> None:
+        for number, hop in enumerate(hops):
+            found.setdefault(hop.name, _Target(hop, ways.proxies[hop.alias], tuple(hops[:number])))
+
+    wanted = list(names)
+    for name in wanted:
+        if name in remotes:
+            add_hops(fleet.hops(remotes[name].path))
+    for name in wanted:
+        proxy = next((proxy for proxy in fleet.proxies if proxy.name == name), None)
+        if name in remotes:
+            remote = remotes[name]
+            found.setdefault(name, _Target(remote, ways.hosts[name], fleet.hops(remote.path)))
+        elif proxy is not None and name not in found:
+            add_hops(fleet.hops((*proxy.path, proxy.name)))
+    return list(found.values())
+
+
+def _is_trusted(hop: Proxy, offers: Mapping[str, Offer]) -> bool:
+    return offers[hop.name].standing is Standing.TRUSTED
+
+
+def _open_the_way(
+    playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[_Target]
+) -> Mapping[str, Mapping[str, Any]]:
+    """Open one connection to each proxy on the way to these; what is open already stays so. Answers by alias."""
+    listed = inventory.ways.hosts.keys() - {remote.name for remote in inventory.fleet.remotes}
+    names: set[str] = set()
+    for target in targets:
+        if isinstance(target.subject, Remote):
+            names.add(target.name)
+        elif target.hops[-1].name in listed:
+            names.add(target.hops[-1].name)
+        else:
+            names |= {remote.name for remote in inventory.fleet.behind(target.name)}
+    if not names:
+        return {}
+    look = playbooks.look(sorted(names), forks=1, proxies_only=True)
+    if look.trouble:
+        raise RoundError(look.trouble)
+    return look.proxies
+
+
+def _answers(hop: Proxy, opened: Mapping[str, Mapping[str, Any]]) -> bool:
+    return opened.get(hop.alias, {}).get("outcome") == "answered"
+
+
+def _ask_all(playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[_Target]) -> dict[str, Offer]:
+    own_file = inventory.known_hosts
+    text = key_scan.read_file(own_file)
+    owners = _owners(text)
+
+    def ask(target: _Target) -> Offer:
+        subject = target.subject
+        is_proxy = isinstance(subject, Proxy)
+        outsider = isinstance(subject, Proxy) and not subject.in_inventory
+        answer = key_scan.ask(
+            playbooks.ssh_config,
+            target.arguments,
+            [f'"{own_file}"', *(_USERS_OWN if outsider else ())],
+            {"REMOTESTATUS_OPENING": "1"} if is_proxy else {},
+        )
+        if not answer.fingerprint:
+            told = {
+                "outcome": "timed-out" if answer.timed_out else "ssh-failed",
+                "stderr": key_scan.without_debugging(answer.text),
+            }
+            return Offer(target.name, is_proxy, Standing.UNREACHABLE, trouble=diagnose(subject, told))
+        own_name = inventory.ways.key_names.get(target.name, target.name) if is_proxy else target.name
+        looked_up_as = answer.name if outsider and answer.name else own_name
+        known = known_hosts.keys_of(text, looked_up_as)
+        standing = Standing.TRUSTED if answer.trusted else Standing.CHANGED if known or not answer.key else Standing.NEW
+        return Offer(
+            name=target.name,
+            is_proxy=is_proxy,
+            standing=standing,
+            kind=answer.kind,
+            fingerprint=answer.fingerprint,
+            key=answer.key,
+            known=known,
+            same_as=tuple(name for name in owners.get(answer.fingerprint, ()) if name != looked_up_as),
+            trouble=_revoked(target.name, own_file) if answer.revoked else None,
+            looked_up_as=looked_up_as,
+        )
+
+    if not targets:
+        return {}
+    pool = ThreadPoolExecutor(max_workers=min(AT_ONCE, len(targets)))
+    try:
+        return dict(zip((target.name for target in targets), pool.map(ask, targets), strict=True))
+    finally:
+        # After Ctrl-C nobody waits for the rest: what they started ends with the round's directory.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _revoked(name: str, file: Path) -> Trouble:
+    return Trouble(
+        Cause.HOST_KEY_CHANGED,
+        f"{name} presents a key that is revoked in {file}.",
+        f"Find out who answers there. If it is {name}, make it a new host key; a revoked one is not trusted again "
+        "unless its @revoked line is removed.",
+    )
+
+
+def _owners(text: str) -> dict[str, list[str]]:
+    owners: dict[str, list[str]] = {}
+    for line in known_hosts.lines_of(text):
+        if not line.marker:
+            owners.setdefault(line.key.fingerprint, []).extend(line.plain_names)
+    return owners
+
+
+def _not_asked(target: _Target, offers: Mapping[str, Offer], opened: Mapping[str, Mapping[str, Any]]) -> Offer:
+    """What stands for a host whose way was not open: the first proxy on it that does not let us through."""
+    untrusted = next((hop.name for hop in target.hops if not _is_trusted(hop, offers)), None)
+    if untrusted is not None and offers[untrusted].standing is not Standing.UNREACHABLE:
+        trouble = Trouble(
+            Cause.PROXY_UNREACHABLE,
+            f"Not asked: the host key of its proxy {untrusted} is not trusted.",
+            f"Compare its fingerprint and trust it first: `remotestatus trust {untrusted}`.",
+        )
+    else:
+        blocked = untrusted or next((hop.name for hop in target.hops if not _answers(hop, opened)), "")
+        trouble = diagnose(target.subject, {"outcome": "proxy-down", "proxy": blocked})
+    return Offer(target.name, isinstance(target.subject, Proxy), Standing.UNREACHABLE, trouble=trouble)
+
+
+def _note_troubles(
+    fleet: Fleet, offers: Mapping[str, Offer], opened: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Offer]:
+    """The proxies that are trusted and do not let us through all the same, with why."""
+    noted = {}
+    for proxy in fleet.proxies:
+        answer = opened.get(proxy.alias)
+        offer = offers.get(proxy.name)
+        if answer is None or offer is None or answer.get("outcome") == "answered" or offer.trouble:
+            continue
+        trouble = diagnose(proxy, answer)
+        if trouble.cause not in (Cause.PROXY_UNREACHABLE, Cause.HOST_KEY_UNKNOWN):
+            noted[proxy.name] = replace(offer, trouble=trouble)
+    return noted
+
+
+def _store(inventory: Inventory, offers: Sequence[Offer]) -> None:
+    if not offers:
+        return
+
+    def change(text: str) -> str:
+        for offer in offers:
+            assert offer.key is not None
+            write = known_hosts.replace if offer.standing is Standing.CHANGED else known_hosts.add
+            text = write(text, offer.looked_up_as, offer.key)
+        return text
+
+    key_scan.change_file(inventory.known_hosts, change)
+
+
+def _settled(offer: Offer, accepted: Collection[str]) -> Offer:
+    if offer.name in accepted and offer.key:
+        return replace(offer, standing=Standing.TRUSTED, stored=True)
+    return offer
