@@ -2,41 +2,63 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+# One stamp for each set of packages, so that nobody installs what the target does not use.
+DEMO := $(VENV)/.demo
+DEV := $(VENV)/.dev
+DOCS := $(VENV)/.docs
 
-.PHONY: demo test bench pictures clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint docs bench pictures clean
 
-demo: $(INSTALLED)  ## one round through a real SSH proxy on loopback; leaves a page in demo-fleet/site
+help:  ## lists the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | awk -F: '{ printf "%-16s %s\n", $$1, $$2 }'
+
+demo: $(DEMO)  ## one round through a real SSH proxy on loopback; leaves a page in demo-fleet/site
 	$(BIN)/remotestatus demo demo-fleet
 
-test: $(INSTALLED)  ## static checks and all tests
+test: lint  ## static checks and all tests, with branch coverage
 	./tests/prepare
+	$(BIN)/ansible-lint --offline playbooks
+	$(BIN)/pytest -n 2 --dist loadgroup --cov
+
+test-fast: lint  ## static checks and the quick tests, in less than a minute
+	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow'
+
+lint: $(DEV)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/ansible-lint --offline playbooks
-	$(BIN)/pytest -n 2 --dist loadgroup
 
-bench: $(INSTALLED)  ## compares a round with pdsh, clush and stock Ansible
+docs: $(DOCS)  ## builds the guide from docs/ into docs-site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+bench: $(DEV)  ## compares a round with pdsh, clush and stock Ansible
 	./tests/prepare --bench
 	# As pip does for an installed package; all the peers are compiled too.
 	$(BIN)/python -m compileall -q remotestatus playbooks
 	PYTHONPATH=playbooks $(BIN)/python -m tests.bench
 
-pictures: $(INSTALLED)  ## takes the picture in docs/ from the demo
+pictures: $(DEV)  ## takes the picture in docs/ from the demo
 	./tests/prepare
 	rm -rf demo-fleet
 	$(BIN)/remotestatus demo demo-fleet
 	$(BIN)/python -m tests.take_pictures demo-fleet/pictures demo-fleet/site
-	mkdir -p docs
 	cp demo-fleet/pictures/demo-index-light.png docs/summary.png
 
-$(INSTALLED): pyproject.toml
+clean:  ## removes all that was built or installed here
+	rm -rf $(VENV) dist demo-fleet docs-site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(DEMO): pyproject.toml
 	# Without Debian's python3-venv there is no pip in a new environment: the system's own pip puts it there.
 	$(PYTHON) -m venv --without-pip $(VENV)
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[demo]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
 	touch $@
 
-clean:
-	rm -rf $(VENV) dist demo-fleet .mypy_cache .ruff_cache .pytest_cache .hypothesis
+$(DEV): $(DEMO)
+	$(BIN)/python -m pip install --quiet --group dev
+	touch $@
+
+$(DOCS): $(DEMO)
+	$(BIN)/python -m pip install --quiet --group docs
+	touch $@

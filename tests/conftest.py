@@ -1,5 +1,7 @@
 """
 What every test may ask for: a lab, sinks for mail and web hooks, and the installed command as a real process.
+
+A test that asks for something which takes seconds to start gets the marker `slow`; `make test-fast` leaves it out.
 """
 
 import os
@@ -14,6 +16,23 @@ from tests.lab import Command, HttpSink, Lab, SmtpSink, lab_folders
 
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+SLOW_FIXTURES = frozenset({"lab", "remotestatus", "shell", "smtp_sink"})
+"""What starts real SSH and mail servers, the probe in a real shell, or the command with Ansible behind it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what uses one of these fixtures, or one that is kept for a whole module because it is expensive."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _is_slow(item):
+            item.add_marker(pytest.mark.slow)
+
+
+def _is_slow(item: pytest.Function) -> bool:
+    used = item.fixturenames
+    definitions = item._fixtureinfo.name2fixturedefs
+    kept = {name for name in used if any(one.scope == "module" for one in definitions.get(name, ()))}
+    return bool(kept or SLOW_FIXTURES & set(used))
 
 
 @pytest.fixture(autouse=True)
