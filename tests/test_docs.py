@@ -1,40 +1,32 @@
 """
-The documents say what the code says: help texts, the README's tables and commands, changelog, example inventory.
+The documents say what the code says: help texts, the tables and commands of the README and the guide, changelog,
+example inventory.
 """
 
 import ast
+import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 from jsonschema import Draft202012Validator
-from pydantic import BaseModel
 
 from remotestatus.cli import COMMANDS, group
-from remotestatus.evaluate.diagnosis import cause_of_text
-from remotestatus.inventory.settings_schema import json_schema, variables_table
-from remotestatus.model.settings import (
-    CheckSpec,
-    Destination,
-    Escalation,
-    Limits,
-    ProcessSpec,
-    QuietHours,
-    Window,
-    fleet_names,
-    remote_names,
-)
 from remotestatus.model.statuses import Cause
+from tests.documents import PAGES, README, ROOT, Block, between, fenced, without_blocks
 from tests.lab import Command
-
-ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+from tests.record_transcripts import read_transcripts
 
 
 def command_of(name: str) -> click.Command:
@@ -44,26 +36,28 @@ def command_of(name: str) -> click.Command:
     return found
 
 
-def between(marker: str) -> str:
-    """What stands in the README between the two markers of a generated or checked part."""
-    start, end = f"<!-- {marker} -->\n", f"<!-- /{marker} -->"
-    assert README.count(start) == README.count(end) == 1
-    return README.partition(start)[2].partition(end)[0]
+def printed(*arguments: str) -> str:
+    """What a command that needs no inventory prints."""
+    done = CliRunner().invoke(group, arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
-def fences(language: str) -> Iterator[str]:
-    """The README's blocks of code in one language, without their indentation."""
-    for found in re.finditer(rf"^( *)```{language}\n(.*?)^\1```$", README, re.MULTILINE | re.DOTALL):
-        yield "".join(line.removeprefix(found[1]) for line in found[2].splitlines(keepends=True))
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON Schema of all variables."""
+    found: dict[str, Any] = json.loads(printed("schema"))
+    return found
 
 
 def written_commands() -> Iterator[list[str]]:
     """Every `remotestatus ...` that a reader may copy: in blocks, and between backticks in the text."""
-    for block in [*fences("sh"), *fences("console")]:
-        for line in block.replace("\\\n", " ").splitlines():
+    for block in fenced("sh", "console"):
+        for line in block.text.replace("\\\n", " ").splitlines():
             yield from _commands_in(line.removeprefix("$ "))
-    for found in re.finditer(r"`(remotestatus [a-z][^`]*)`", re.sub(r"```.*?```", "", README, flags=re.DOTALL)):
-        yield from _commands_in(found[1].replace("\n", " "))
+    for text in PAGES.values():
+        for found in re.finditer(r"`(remotestatus [a-z][^`]*)`", without_blocks(text)):
+            yield from _commands_in(found[1].replace("\n", " "))
 
 
 def _commands_in(line: str) -> Iterator[list[str]]:
@@ -101,8 +95,8 @@ def test_every_command_is_in_the_readme(name: str) -> None:
     assert set(rows) == set(COMMANDS)
 
 
-def test_commands_in_the_readme_exist_with_their_options() -> None:
-    """Whatever command line the README writes, that command has those options."""
+def test_written_commands_exist_with_their_options() -> None:
+    """Whatever command line the README or the guide writes, that command has those options."""
     seen = set()
     for words in written_commands():
         if not words or words[0] == "...":
@@ -121,20 +115,22 @@ def test_commands_in_the_readme_exist_with_their_options() -> None:
 
 
 def test_make_targets_in_the_documents_exist() -> None:
-    """Every `make TARGET` that README and CONTRIBUTING name is one of the Makefile."""
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    text = README + (ROOT / "CONTRIBUTING.md").read_text()
-    assert set(re.findall(r"^make ([a-z]+)|`make ([a-z]+)`", text, re.MULTILINE)) > set()
-    named = {one or other for one, other in re.findall(r"^make ([a-z]+)|`make ([a-z]+)`", text, re.MULTILINE)}
+    """Every `make TARGET` that a document names is one of the Makefile, and `make help` lists them all."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = "\n".join([*PAGES.values(), (ROOT / "CONTRIBUTING.md").read_text()])
+    named = {one or other for one, other in re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)`", text, re.MULTILINE)}
+    assert named
     assert named <= targets
+    listed = subprocess.run(["make", "-C", str(ROOT), "help"], capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"^make ([a-z-]+) +\S", listed, re.MULTILINE)) == targets
 
 
-# -- the README's tables -----------------------------------------------------------------------------------------------
+# -- the tables --------------------------------------------------------------------------------------------------------
 
 
 def test_the_table_of_variables_is_the_generated_one() -> None:
     """Between its markers stands what `remotestatus schema --markdown` prints."""
-    assert between("variables") == variables_table()
+    assert between("variables") == printed("schema", "--markdown")
 
 
 def test_the_table_of_causes_is_complete_and_right() -> None:
@@ -153,28 +149,30 @@ def test_the_diagram_shows_every_cause() -> None:
         assert (ROOT / path).is_file()
 
 
-@pytest.mark.parametrize(
-    "model",
-    [ProcessSpec, Limits, CheckSpec, Window, Escalation, Destination, QuietHours],
-    ids=lambda model: model.__name__,
-)
-def test_every_key_of_a_mapping_is_shown(model: type[BaseModel]) -> None:
+def test_every_key_of_a_mapping_is_shown() -> None:
     """What may stand inside a process, limit, check, window, step, destination or quiet hours stands in an example."""
-    shown = " ".join(fences("yaml")) + " ".join(re.findall(r"`(\w+)`", README))
-    names = {field.alias or name for name, field in model.model_fields.items()}
-    assert {name for name in names if not re.search(rf"\b{name}\b", shown)} == set()
+    shown = " ".join(block.text for block in fenced("yaml"))
+    shown += " ".join(re.findall(r"`(\w+)`", "\n".join(PAGES.values())))
+    keys = {(name, key) for name, body in schema()["$defs"].items() for key in _keys_of(body)}
+    assert len(keys) > 20
+    assert {(name, key) for name, key in keys if not re.search(rf"\b{key}\b", shown)} == set()
+
+
+def _keys_of(definition: dict[str, Any]) -> Iterator[str]:
+    """The keys of a mapping's definition, which may be one of several ways to write a value."""
+    for way in definition.get("anyOf", [definition]):
+        yield from way.get("properties", ())
 
 
 def test_the_table_of_messages_quotes_what_is_really_said() -> None:
-    """Each message of the troubleshooting table is one of ours, letter by letter, or a text of SSH that we know."""
+    """Each message of the troubleshooting table is one of ours, letter by letter, or what an OpenSSH really printed."""
     ours = " ".join(_strings_of_the_code())
-    section = README.partition("## Troubleshooting")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `(.+?)` \| ", section, re.MULTILINE)
+    recorded = " ".join(" ".join(transcript.text.split()) for transcript in read_transcripts())
+    rows = re.findall(r"^\| `(.+?)` \| ", PAGES["docs/troubleshooting.md"], re.MULTILINE)
     assert len(rows) > 10
     for message in rows:
         pieces = [piece.strip(" .?'()") for piece in re.split(r"[.]{3}|; ", message)]
-        said_by_us = all(piece in ours for piece in pieces)
-        assert said_by_us or cause_of_text(message, behind_proxy=True) is not None, message
+        assert any(all(piece in said for piece in pieces) for said in (ours, recorded)), message
 
 
 def _strings_of_the_code() -> Iterator[str]:
@@ -185,51 +183,86 @@ def _strings_of_the_code() -> Iterator[str]:
     yield (ROOT / "report_templates" / "assets" / "page.js").read_text(encoding="utf-8")
 
 
-# -- the README's examples ---------------------------------------------------------------------------------------------
+# -- the examples ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", list(fences("yaml")))
-def test_examples_of_variables_are_valid(text: str) -> None:
-    """Every YAML example of the README satisfies the JSON Schema, so also the validator that it is made from."""
-    values = yaml.safe_load(text)
-    plain: dict[str, Any] = yaml.load(text, Loader=yaml.BaseLoader) | {
+@pytest.mark.parametrize("block", fenced("yaml"), ids=str)
+def test_examples_of_variables_are_valid(block: Block) -> None:
+    """Every YAML example satisfies the JSON Schema, so also the validator that it is made from."""
+    values = yaml.safe_load(block.text)
+    plain: dict[str, Any] = yaml.load(block.text, Loader=yaml.BaseLoader) | {
         name: value for name, value in values.items() if "maintenance" not in name
     }
-    assert plain.keys() <= {f"remotestatus_{name}" for name in (*remote_names(), *fleet_names())}
-    assert [error.message for error in Draft202012Validator(json_schema()).iter_errors(plain)] == []
+    assert plain.keys() <= schema()["properties"].keys()
+    assert [error.message for error in Draft202012Validator(schema()).iter_errors(plain)] == []
 
 
 def test_variables_in_the_text_exist() -> None:
     """No document and no help text speaks of a variable that there is not."""
-    known = {f"remotestatus_{name}" for name in (*remote_names(), *fleet_names(), "workers")}
+    known = {*schema()["properties"], "remotestatus_workers"}
     others = {"remotestatus_look", "remotestatus_playbook", "remotestatus_round"}
-    texts = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("*.md")}
+    texts = PAGES | {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("*.md")}
     texts |= {name: command_of(name).help or "" for name in COMMANDS}
     texts |= {path.name: path.read_text() for path in (ROOT / "inventory").rglob("*.yml")}
     for where, text in texts.items():
         assert set(re.findall(r"\bremotestatus_[a-z_]+\b", text)) - known - others <= {"remotestatus_"}, where
 
 
-def test_links_lead_somewhere() -> None:
-    """Links to files and to headings of the README exist; the picture is made by `make pictures`."""
-    headings = {
-        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
-        for title in re.findall(r"^#+ (.+)$", README, re.MULTILINE)
-    }
-    for target in re.findall(r"\]\(([^)\s]+)\)", README):
-        if target.startswith("#"):
-            assert target[1:] in headings, target
-        elif not target.startswith("https://"):
-            assert (ROOT / target).exists(), target
+def test_files_named_in_the_guide_exist() -> None:
+    """What the text calls a file of the playbooks or the templates is one."""
+    for page, text in PAGES.items():
+        for path in re.findall(r"(?:playbooks|report_templates)/[\w/.-]*\w", text):
+            assert (ROOT / path).exists(), f"{page}: {path}"
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+# -- the guide ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """Links to files, and to headings of the same or another page, exist."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if target.startswith("https://"):
+            continue
+        path, _, heading = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        if heading:
+            assert heading in _headings(file.read_text(encoding="utf-8")), target
+
+
+def _headings(text: str) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", without_blocks(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """It is short, and links to each page of the guide."""
+    assert len(README.encode()) <= 14 * 1024
+    assert set(PAGES) - {"README.md"} - set(re.findall(r"\]\((docs/\w+[.]md)", README)) == set()
+
+
+def test_the_guide_is_built_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    """mkdocs finds nothing wrong, and no script, style sheet, picture or font of a page has an address elsewhere."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    pages = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")]
+    assert len(pages) >= len(PAGES) - 1
+    for text in pages:
+        loaded = re.findall(r"<(?:script|img|iframe|source)\b[^>]* src=\"?([^\" >]+)", text)
+        loaded += re.findall(r"<link\b[^>]* href=\"?([^\" >]+)", text)
+        assert loaded
+        assert [address for address in loaded if "//" in address] == []
+
+
+@pytest.mark.parametrize("name", [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
 def test_documents_are_lines_that_one_can_read(name: str) -> None:
     """Outside tables and blocks of code no line is longer than 120 characters, and no trailing space remains."""
-    text = re.sub(r"^ *```.*?^ *```$", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    for line in text.splitlines():
+    for line in without_blocks((ROOT / name).read_text(encoding="utf-8")).splitlines():
         assert line == line.rstrip(), line
-        assert line.startswith(("|", "[![")) or len(line) <= 120, line
+        assert line.lstrip().startswith(("|", "[![", "![")) or len(line) <= 120, line
 
 
 # -- the changelog -----------------------------------------------------------------------------------------------------

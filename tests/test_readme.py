@@ -1,67 +1,46 @@
 """
-Does what the README says: runs its marked blocks, word for word, against the demo fleet or in an empty folder, and
-tries its authorized_keys lines on real SSH servers.
+Does what the README and the guide say: runs their marked blocks, word for word, against the demo fleet or in an empty
+folder, and tries their authorized_keys lines, their tunnel and their sshd_config on real SSH servers.
 
-A block is marked by a comment that readers of the page don't see: `<!-- runs: demo -->` in the folder of a running demo
-fleet, `<!-- runs: anew -->` in an empty folder.
+A block is marked by a comment: `<!-- runs: demo -->` in the folder of a running demo fleet, `<!-- runs: anew -->` in an
+empty folder.
 """
 
 import json
 import re
+import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from remotestatus.demo.demo_fleet import Fleet
 from remotestatus.model.statuses import Cause
+from tests.documents import BLOCKS, README, ROOT, Block, fenced, marked
 from tests.lab import Command, Lab, run_command
 from tests.lab.host import CHECKER, TUNNELS
-from tests.rounds import run_round
+from tests.lab.requirements import program
+from tests.rounds import await_that, run_round
 
 pytestmark = pytest.mark.xdist_group("demo")
 """One demo fleet at a time: its programs are this machine's, and another fleet's would be counted too."""
 
-ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One marked block: where it runs, under which heading it stands, and its text."""
-
-    place: str
-    heading: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.heading}: {self.text.strip().splitlines()[0][:50]}"
-
-
-def blocks(place: str) -> list[Block]:
-    """All blocks that run in this place, in the README's order."""
-    found = []
-    for match in re.finditer(r"^( *)<!-- runs: (\w+) -->\n\1```sh\n(.*?)^\1```$", README, re.MULTILINE | re.DOTALL):
-        indent, where, text = match.groups()
-        heading = re.findall(r"^## (.+)$", README[: match.start()], re.MULTILINE)[-1]
-        lines = (line.removeprefix(indent) for line in text.splitlines(keepends=True))
-        found.append(Block(where, heading, "".join(lines)))
-    return [block for block in found if block.place == place]
-
-
-def run_block(block: Block, folder: Path, home: Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+def run_script(text: str, folder: Path, home: Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     """Run a block as a careful shell would: it ends at the first line that fails."""
-    home.mkdir(exist_ok=True)
+    (home / ".ssh").mkdir(parents=True, exist_ok=True)
+    for key in ("proxy", "remotes"):
+        (home / ".ssh" / key).touch()
     programs = home / "bin"
     programs.mkdir(exist_ok=True)
     for name in ("remotestatus", "ansible-playbook", "ansible-runner"):
         if not (programs / name).exists():
             (programs / name).symlink_to(Path(sys.executable).with_name(name))
     return run_command(
-        ["sh", "-eu", "-c", block.text],
+        ["sh", "-eu", "-c", text],
         environment={
             "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(home),
@@ -76,12 +55,12 @@ def run_block(block: Block, folder: Path, home: Path, timeout: float = 240) -> s
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a running demo fleet after its first round, with what the README takes for granted in it."""
+    """The folder of a running demo fleet after its first round, with what the guide takes for granted in it."""
     folder = tmp_path_factory.mktemp("readme") / "fleet"
     with Fleet.start(folder) as running:
         (folder / "playbooks").symlink_to(ROOT / "playbooks")
         _clone_of_pages(folder)
-        first = run_block(Block("demo", "", "remotestatus run --quiet"), folder, folder.parent / "home")
+        first = run_script("remotestatus run --quiet", folder, folder.parent / "home")
         assert first.returncode == 0, first.stderr
         assert running.directory == folder
         yield folder
@@ -90,46 +69,46 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _clone_of_pages(folder: Path) -> None:
     """An own Git server's repository, and a clone of it with one commit, as a reader has it by then."""
     home = folder.parent / "home"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     (home / "gitconfig").write_text("[user]\nname = Sam\nemail = sam@example.com\n[init]\ndefaultBranch = main\n")
     served, clone = folder.parent / "served.git", folder / "pages"
     script = (
         f"git init -q --bare {served} && git clone -q {served} {clone} 2>&1 && cd {clone} && "
         "git commit -q --allow-empty -m first && git push -q origin HEAD"
     )
-    done = run_block(Block("demo", "", script), folder, home)
+    done = run_script(script, folder, home)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("block", blocks("demo"), ids=str)
-def test_what_the_readme_does_with_a_fleet_works(block: Block, fleet: Path) -> None:
+@pytest.mark.parametrize("block", marked("runs: demo"), ids=str)
+def test_what_the_guide_does_with_a_fleet_works(block: Block, fleet: Path) -> None:
     """Each block that is marked so runs to its end beside a fleet as it stands there, and no traceback is seen."""
-    done = run_block(block, fleet, fleet.parent / "home")
+    done = run_script(block.text, fleet, fleet.parent / "home")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("block", blocks("anew"), ids=str)
-def test_what_the_readme_begins_with_works(block: Block, tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", marked("runs: anew"), ids=str)
+def test_what_the_guide_begins_with_works(block: Block, tmp_path: Path) -> None:
     """Each block that is marked so runs to its end in an empty folder."""
-    done = run_block(block, tmp_path, tmp_path / "home")
+    done = run_script(block.text, tmp_path, tmp_path / "home")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_init_writes_what_the_readme_draws(tmp_path: Path) -> None:
     """The files of the drawing that are there from the start are those that `init` writes, and no others."""
-    (init,) = (block for block in blocks("anew") if "remotestatus init" in block.text)
-    assert run_block(init, tmp_path, tmp_path / "home").returncode == 0
+    (init,) = (block for block in marked("runs: anew") if "remotestatus init" in block.text)
+    assert run_script(init.text, tmp_path, tmp_path / "home").returncode == 0
     written = {str(path.relative_to(tmp_path)) for path in (tmp_path / "fleet").rglob("*") if path.is_file()}
     drawn = set(re.findall(r"^ +(inventory/\S+)  ", README, re.MULTILINE))
     assert written == {f"fleet/{path}" for path in drawn}
 
 
 def test_the_published_repository_holds_one_commit_with_the_page(fleet: Path) -> None:
-    """After two publications as the README writes them, the served repository has the page, in one commit."""
-    (publication,) = (block for block in blocks("demo") if "git -C pages" in block.text)
+    """After two publications as the guide writes them, the served repository has the page, in one commit."""
+    (publication,) = (block for block in marked("runs: demo") if "git -C pages" in block.text)
     for _ in range(2):
-        assert run_block(publication, fleet, fleet.parent / "home").returncode == 0
+        assert run_script(publication.text, fleet, fleet.parent / "home").returncode == 0
     served = fleet.parent / "served.git"
     git = ["git", "-C", str(served)]
     count = subprocess.run([*git, "rev-list", "--count", "HEAD"], capture_output=True, text=True, check=True)
@@ -138,24 +117,18 @@ def test_the_published_repository_holds_one_commit_with_the_page(fleet: Path) ->
     assert {"index.html", "status.json", ".nojekyll", "remotes/kiosk-1.html"} <= set(files.stdout.splitlines())
 
 
-def test_the_readme_shows_what_jq_says(fleet: Path) -> None:
+def test_the_guide_shows_what_jq_says(fleet: Path) -> None:
     """The output that stands under the jq example is what status.json of the demo fleet gives."""
-    shown = README.partition("$ jq ")[2].partition("```")[0].splitlines()[1:]
+    (example,) = (block for block in BLOCKS if block.text.startswith("$ jq "))
     document = json.loads((fleet / "site" / "status.json").read_text())
     wrong = {f"{r['name']} {r['cause']['code']}" for r in document["remotes"] if r["status"] != "up"}
-    assert set(shown) == wrong
+    assert set(example.text.splitlines()[1:]) == wrong
 
 
-# -- security ----------------------------------------------------------------------------------------------------------
+# -- the tunnel and its accounts ---------------------------------------------------------------------------------------
 
 
-def authorized(place: str) -> list[str]:
-    """The authorized_keys lines that the README gives for a remote or a proxy."""
-    block = README.partition(f"<!-- authorized: {place} -->\n```\n")[2].partition("```")[0]
-    return block.splitlines()
-
-
-def test_the_restricted_keys_of_the_readme_are_enough(lab: Lab, remotestatus: Command) -> None:
+def test_the_restricted_keys_of_the_guide_are_enough(lab: Lab, remotestatus: Command) -> None:
     """
     With `restrict` on the remote, and only its port and one direction allowed on the proxy, it is up; another port is
     forbidden.
@@ -163,8 +136,9 @@ def test_the_restricted_keys_of_the_readme_are_enough(lab: Lab, remotestatus: Co
     proxy = lab.proxy()
     remote = lab.remote("north-camera", processes=["python manage.py restricted.py"])
     lab.remote("south-camera")
-    (on_remote,) = authorized("remote")
-    on_proxy = [line for line in authorized("proxy") if "8001" in line]
+    (of_remote,), (of_proxy,) = marked("authorized: remote"), marked("authorized: proxy")
+    (on_remote,) = of_remote.text.splitlines()
+    on_proxy = [line for line in of_proxy.text.splitlines() if "8001" in line]
     for host, lines in ((proxy, zip(on_proxy, (CHECKER, TUNNELS), strict=True)), (remote, [(on_remote, CHECKER)])):
         text = "".join(
             line.replace("8001", str(remote.port)).replace("ssh-ed25519 AAAA...", lab.keys[key].public) + "\n"
@@ -183,3 +157,53 @@ def test_the_restricted_keys_of_the_readme_are_enough(lab: Lab, remotestatus: Co
     assert recorded.causes == {"north-camera": None, "south-camera": Cause.AUTHENTICATION_FAILED}
     assert "does not allow forwarding to port" in recorded.words("south-camera")
     assert lab.ssh(proxy, "echo a shell").stdout == ""
+
+
+def test_the_tunnel_of_the_guide_leads_to_the_box(lab: Lab, remotestatus: Command, tmp_path: Path) -> None:
+    """The command of the systemd unit binds the remote port, and the box is up through it."""
+    proxy, remote = lab.proxy(), lab.remote("north-camera")
+    remote.cut_tunnel()
+    key = lab.keys[TUNNELS].path
+    options = f"-F none -i {key} -p {proxy.sshd.port} -l {proxy.login.user} -o StrictHostKeyChecking=no"
+    line = re.search(r"^ExecStart=/usr/bin/ssh (.+)$", marked("unit: ssh")[0].text, re.MULTILINE)
+    assert line
+    words = line[1].replace("127.0.0.1:8001:127.0.0.1:22", f"127.0.0.1:{remote.port}:127.0.0.1:{remote.sshd.port}")
+    words = words.replace("tunnels@proxy.example.com", "127.0.0.1")
+    with subprocess.Popen(
+        [program("ssh"), *shlex.split(options), "-o", f"UserKnownHostsFile={tmp_path / 'known'}", *shlex.split(words)],
+        stdin=subprocess.DEVNULL,
+    ) as tunnel:
+        try:
+            await_that(lambda: _answers(remote.port))
+            assert run_round(lab, remotestatus, lab.write_inventory()).causes == {"north-camera": None}
+        finally:
+            tunnel.terminate()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_systemd_takes_the_tunnels_unit(tmp_path: Path) -> None:
+    """`systemd-analyze verify` has nothing to say about it; the unit for autossh differs only in the program."""
+    (unit,), (other,) = marked("unit: ssh"), marked("unit: autossh")
+    path = tmp_path / "tunnel.service"
+    path.write_text(unit.text)
+    done = subprocess.run(["systemd-analyze", "verify", str(path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    same = other.text.replace("Environment=AUTOSSH_GATETIME=0\n", "").replace("autossh -M 0", "ssh")
+    assert same == unit.text.replace("# Never give up.\n", "")
+
+
+def test_sshd_takes_the_guides_lines(tmp_path: Path) -> None:
+    """Each block for sshd_config is accepted by the installed server."""
+    key = tmp_path / "key"
+    subprocess.run([program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    blocks = fenced("sshd-config")
+    assert len(blocks) == 2
+    for block in blocks:
+        (tmp_path / "sshd_config").write_text(f"HostKey {key}\n{block.text}")
+        command = [program("sshd"), "-t", "-f", str(tmp_path / "sshd_config")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
