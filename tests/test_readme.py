@@ -165,7 +165,8 @@ def test_the_tunnel_of_the_guide_leads_to_the_box(lab: Lab, remotestatus: Comman
     remote.cut_tunnel()
     key = lab.keys[TUNNELS].path
     options = f"-F none -i {key} -p {proxy.sshd.port} -l {proxy.login.user} -o StrictHostKeyChecking=no"
-    line = re.search(r"^ExecStart=/usr/bin/ssh (.+)$", marked("unit: ssh")[0].text, re.MULTILINE)
+    unit = marked("unit: ssh")[0].text.replace("\\\n", " ")
+    line = re.search(r"^ExecStart=/usr/bin/ssh (.+)$", unit, re.MULTILINE)
     assert line
     words = line[1].replace("127.0.0.1:8001:127.0.0.1:22", f"127.0.0.1:{remote.port}:127.0.0.1:{remote.sshd.port}")
     words = words.replace("tunnels@proxy.example.com", "127.0.0.1")
