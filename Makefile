@@ -22,6 +22,7 @@ test: lint  ## static checks and all tests, with branch coverage
 	$(BIN)/pytest -n 2 --dist loadgroup --cov
 
 test-fast: lint  ## static checks and the quick tests, in less than a minute
+	./tests/prepare
 	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow'
 
 lint: $(DEV)  ## ruff and mypy
