@@ -1,11 +1,10 @@
 """
 `remotestatus import-django`: makes an inventory of the old Django app's settings and `remotes.py` files.
 
-Finds and reads the files, never runs them; `django_settings` says what they mean. What can't be carried over is
-listed with file and line, and marked GAP where it belongs in the inventory.
+The files are read and never run. What can't be carried over is listed with file and line, and marked GAP where it
+belongs in the inventory. Passwords are encrypted or left out; none is written in clear.
 """
 
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +13,13 @@ import click
 
 from remotestatus.cli.init import check_inventory, save_inventory, show_next, write_file
 from remotestatus.model.errors import ConfigurationError, Problem
-from remotestatus.setup import CLEAR_FILE, KNOWN_HOSTS_FILE, PasswordStore
-from remotestatus.setup.django_settings import Gap, Module, OldFleet, plan_fleet, read_module, rename_known_hosts
-
-_OTHERS = frozenset({"site-packages", "node_modules", "__pycache__"})
+from remotestatus.setup.django import Gap, OldFleet, read_project, rename_host_keys
+from remotestatus.setup.inventory_writer import KNOWN_HOSTS_FILE, Answers, PasswordStore
 
 
 @click.command("import-django")
 @click.argument("settings", type=click.Path(path_type=Path))
-@click.argument("remotes", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("remotes", type=click.Path(path_type=Path), nargs=-1)
 @click.option(
     "--to",
     "directory",
@@ -48,36 +45,33 @@ def command(
     """
     Make an inventory of the old Django app's SETTINGS and REMOTES files.
 
-    SETTINGS is the settings file. Each of REMOTES is a remotes.py, or a folder in which all of them are found. Nothing
-    of them is run: what is not a literal is listed, and marked GAP in the inventory.
+    SETTINGS is the settings file, or the project's folder. Each of REMOTES is a remotes.py, or a folder in which all
+    of them are found; without any, it is the folder that SETTINGS names. Nothing of them is run: what has no fixed
+    value is listed, and marked GAP in the inventory.
 
     \b
-      remotestatus import-django project/settings.py project --to fleet --vault-password-file ~/.vault
+      remotestatus import-django project --to fleet --vault-password-file ~/.vault
+      remotestatus import-django project/settings.py project --to fleet --no-passwords
     """
     if no_passwords and vault_password_file is not None:
         raise ConfigurationError("write either --no-passwords or --vault-password-file, not both")
-    old_settings = _read(settings)
-    modules = [_read(path, old_settings) for path in _find(remotes)]
-    old = plan_fleet(old_settings, modules, str(settings.absolute().parent))
-    if not old.answers.remotes:
-        listed = [Problem(gap.where, f"{gap.what}; {gap.cure}") for gap in old.gaps]
-        raise ConfigurationError("no remote was found; nothing was written", listed)
-    store = PasswordStore.CLEAR
-    if no_passwords or vault_password_file is not None:
-        store = PasswordStore.NONE if no_passwords else PasswordStore.VAULT
+    old = _read(settings, remotes)
+    store = PasswordStore.NONE if vault_password_file is None else PasswordStore.VAULT
     answers = old.answers
-    if store is PasswordStore.NONE and answers.secrets:
-        gap = "the mail server's password was left out; write the destination into remotestatus_apprise yourself"
-        answers = replace(answers, apprise=(), secrets=(), gaps=(*answers.gaps, gap))
+    if no_passwords:
+        answers = _leave_out_secrets(answers)
+    elif store is PasswordStore.NONE:
+        _refuse_passwords(answers)
     known_hosts = directory / KNOWN_HOSTS_FILE
     text, gaps = _convert_known_hosts(old)
     if text and known_hosts.exists() and not force:
         raise ConfigurationError("nothing was written", [Problem(str(known_hosts), "exists; --force overwrites it")])
-    written = save_inventory(directory, answers, store, vault_password_file, force=force)
+    save_inventory(directory, answers, store, vault_password_file, force=force)
+    _remove_clear_text(directory)
     if text:
         write_file(known_hosts, text)
         click.echo(f"wrote {known_hosts}")
-    _say_passwords(old, store, directory, written)
+    _say_found(old)
     _say_gaps((*old.gaps, *gaps, *_missing_keys(old), _HISTORY))
     check_inventory(directory, vault_password_file)
     show_next(directory, answers)
@@ -90,37 +84,39 @@ _HISTORY = Gap(
 )
 
 
-def _read(path: Path, settings: Module | None = None) -> Module:
+def _read(settings: Path, remotes: tuple[Path, ...]) -> OldFleet:
     try:
-        source = path.read_bytes()
+        old = read_project(settings, remotes)
     except OSError as error:
-        raise ConfigurationError(f"{path} can't be read ({error.strerror}); name the right file") from None
-    return read_module(source, str(path), settings.names if settings else None)
+        raise ConfigurationError(f"{error.filename} can't be read ({error.strerror}); name the right file") from None
+    if not old.answers.remotes:
+        listed = [Problem(gap.where, f"{gap.what}; {gap.cure}") for gap in old.gaps]
+        raise ConfigurationError("no remote was found; nothing was written; name the project's folder", listed)
+    return old
 
 
-def _find(places: Iterable[Path]) -> tuple[Path, ...]:
-    """All files meant: those named, and every `remotes.py` below a folder, as autodiscovery found them in the apps."""
-    found: dict[Path, Path] = {}
-    for place in places:
-        paths = [place]
-        if place.is_dir():
-            paths = []
-            for folder, folders, files in os.walk(place):
-                # Installed packages and virtual environments hold nothing of the project's own.
-                folders[:] = sorted(
-                    name
-                    for name in folders
-                    if name not in _OTHERS
-                    and not name.startswith(".")
-                    and not (Path(folder) / name / "pyvenv.cfg").exists()
-                )
-                if "remotes.py" in files:
-                    paths.append(Path(folder) / "remotes.py")
-            if not paths:
-                raise ConfigurationError(f"there is no remotes.py below {place}; name the right folder")
-        for path in paths:
-            found.setdefault(path.resolve(), path)
-    return tuple(found.values())
+def _leave_out_secrets(answers: Answers) -> Answers:
+    if not answers.secrets:
+        return answers
+    gap = "the mail server's password was left out; write the destination into remotestatus_apprise yourself"
+    return replace(answers, apprise=(), secrets=(), gaps=(*answers.gaps, gap))
+
+
+def _refuse_passwords(answers: Answers) -> None:
+    count = sum(remote.password is not None for remote in answers.remotes) + len(answers.secrets)
+    if count:
+        raise ConfigurationError(
+            f"nothing was written: {count} password{'' if count == 1 else 's'} would have to be in clear text; "
+            "--vault-password-file FILE encrypts, --no-passwords leaves out"
+        )
+
+
+def _remove_clear_text(directory: Path) -> None:
+    """An earlier version wrote passwords in clear; Ansible would still read that file, and so could others."""
+    path = directory / "inventory/group_vars/all/passwords-in-clear.yml"
+    if path.is_file() and not path.read_bytes().startswith(b"$ANSIBLE_VAULT"):
+        path.unlink()
+        click.echo(f"removed {path}, which held passwords of an earlier import in clear text")
 
 
 def _convert_known_hosts(old: OldFleet) -> tuple[str, tuple[Gap, ...]]:
@@ -128,11 +124,11 @@ def _convert_known_hosts(old: OldFleet) -> tuple[str, tuple[Gap, ...]]:
         return "", (Gap("known_hosts", "the settings name no file of host keys", "collect them: remotestatus trust"),)
     path = Path(old.known_hosts_file).expanduser()
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        path.open("rb").close()
     except OSError as error:
         what = f"can't be read ({error.strerror})"
         return "", (Gap(str(path), what, "collect the host keys again: remotestatus trust"),)
-    converted, missing = rename_known_hosts(text, old.lookups)
+    converted, missing = rename_host_keys(path, old.old_names)
     if not missing:
         return converted, ()
     what = f"holds no key for {', '.join(missing)}"
@@ -146,16 +142,11 @@ def _missing_keys(old: OldFleet) -> Iterable[Gap]:
             yield Gap(key, "this private key is not on this machine", "put it there, or correct its path")
 
 
-def _say_passwords(old: OldFleet, store: PasswordStore, directory: Path, written: tuple[Path, ...]) -> None:
-    clear = directory / CLEAR_FILE
-    if store is PasswordStore.CLEAR and clear in written:
-        click.echo(
-            f"\nPASSWORDS WERE WRITTEN IN CLEAR TEXT to {clear} (readable by you alone). Encrypt them now:\n"
-            f"  ansible-vault encrypt {click.format_filename(clear)}\n"
-            "Next time give --vault-password-file, or --no-passwords."
-        )
-    elif store is PasswordStore.NONE and any(remote.password for remote in old.answers.remotes):
-        click.echo("\nPasswords were left out, and are marked GAP in the inventory.")
+def _say_found(old: OldFleet) -> None:
+    click.echo(f"\nFound, with the settings of {old.settings_file or 'no file'}:")
+    for file, count in sorted(old.counts.items()):
+        click.echo(f"  {count:>3} remote{' ' if count == 1 else 's'} in {file}")
+    click.echo(f"  {sum(old.counts.values()):>3} in all")
 
 
 def _say_gaps(gaps: Iterable[Gap]) -> None:

@@ -1,0 +1,11 @@
+"""
+Reads what the old Django app's settings and `remotes.py` files say, without executing them.
+
+`read_project` gives an inventory to be and all that is missing in it; `rename_host_keys` the lines of its known_hosts.
+"""
+
+from remotestatus.setup.django.old_fleet import OldFleet, read_project
+from remotestatus.setup.django.old_host_keys import rename_host_keys
+from remotestatus.setup.django.project import Gap
+
+__all__ = ["Gap", "OldFleet", "read_project", "rename_host_keys"]

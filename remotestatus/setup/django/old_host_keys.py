@@ -1,0 +1,58 @@
+"""
+Renames the lines of an old known_hosts file: `ssh-keygen -F` finds them, also under hashed names.
+"""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from remotestatus.setup.inventory_writer import Answers
+
+
+def list_old_names(answers: Answers) -> dict[str, tuple[str, ...]]:
+    """
+    The names that each host can have in the old file, best first.
+
+    A remote was looked up under its virtual port; a proxy and a direct remote under its address.
+    """
+    found = {proxy.name: _name_address(proxy.address, proxy.port) for proxy in answers.proxies}
+    virtual = {remote.forwarded_port for remote in answers.remotes}
+    for remote in answers.remotes:
+        # A remote port that is somebody else's virtual port would give that remote's key.
+        ports = [remote.forwarded_port, *([] if remote.port in virtual else [remote.port])]
+        # [localhost]:22 is the checker itself.
+        wanted = [port for port in ports if port not in (None, 22)]
+        names = tuple(f"[{host}]:{port}" for port in wanted for host in ("localhost", "127.0.0.1"))
+        found[remote.name] = names if remote.via else _name_address(remote.address or "", remote.port)
+    return found
+
+
+def _name_address(address: str, port: int | None) -> tuple[str, ...]:
+    """With brackets and port, unless that is 22, see sshd(8)."""
+    return (address,) if port in (None, 22) else (f"[{address}]:{port}",)
+
+
+def rename_host_keys(file: Path, old_names: Mapping[str, tuple[str, ...]]) -> tuple[str, tuple[str, ...]]:
+    """
+    The lines of a known_hosts file under the hosts' new names, and the hosts without a line.
+
+    Patterns and certificate authorities are left out, because they speak of more than one host.
+    """
+    lines: list[str] = []
+    missing = []
+    for name, wanted in old_names.items():
+        found = next(filter(None, (_find(file, name, old_name) for old_name in wanted)), [])
+        lines += dict.fromkeys(found)
+        missing += [] if found else [name]
+    return "".join(f"{line}\n" for line in lines), tuple(missing)
+
+
+def _find(file: Path, name: str, old_name: str) -> list[str]:
+    command = ["ssh-keygen", "-F", old_name, "-f", str(file)]
+    answer = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False).stdout
+    found = []
+    for line in answer.splitlines():
+        marker, hosts, *key = (line if line.startswith(("@", "#")) else f" {line}").split(" ", 4)
+        if marker in ("", "@revoked") and not set("*?") & set(hosts):
+            found.append(" ".join([*filter(None, [marker]), name, *key[:2]]))
+    return found
