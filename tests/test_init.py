@@ -158,7 +158,7 @@ def test_hostile_answers_make_a_valid_inventory(tmp_path: Path) -> None:
         title=nasty,
         gaps=(nasty,),
     )  # fmt: skip
-    for name, text in write_inventory(answers, PasswordStore.CLEAR).items():
+    for name, text in write_inventory(answers, PasswordStore.VAULT).items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

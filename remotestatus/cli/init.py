@@ -22,7 +22,6 @@ import click
 from remotestatus.model.durations import parse_duration
 from remotestatus.model.errors import ConfigurationError, Problem
 from remotestatus.setup import (
-    CLEAR_FILE,
     VAULT_FILE,
     Answers,
     NewProxy,
@@ -345,7 +344,7 @@ def save_inventory(
     written = []
     for name, text in files.items():
         path = directory / name
-        write_file(path, text, secret=name in (VAULT_FILE, CLEAR_FILE))
+        write_file(path, text, secret=name == VAULT_FILE)
         written.append(path)
     if vault is not None:
         written += _write_configuration(directory, vault)

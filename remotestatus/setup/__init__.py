@@ -3,7 +3,6 @@ What a person does before the first round: a first inventory, host keys, the doc
 """
 
 from remotestatus.setup.inventory_writer import (
-    CLEAR_FILE,
     KNOWN_HOSTS_FILE,
     VAULT_FILE,
     Answers,
@@ -32,7 +31,6 @@ from remotestatus.setup.timer_units import (
 from remotestatus.setup.trust_keys import Offer, Standing, trust
 
 __all__ = [
-    "CLEAR_FILE",
     "KNOWN_HOSTS_FILE",
     "MARK",
     "VAULT_FILE",

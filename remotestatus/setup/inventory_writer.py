@@ -22,7 +22,6 @@ from remotestatus.model.durations import write_duration
 REMOTES_FILE = "inventory/remotes.yml"
 VARIABLES_FILE = "inventory/group_vars/all/vars.yml"
 VAULT_FILE = "inventory/group_vars/all/vault.yml"
-CLEAR_FILE = "inventory/group_vars/all/passwords-in-clear.yml"
 KNOWN_HOSTS_FILE = "known_hosts"
 
 _WIDTH = 110
@@ -35,7 +34,6 @@ class PasswordStore(StrEnum):
     """Where passwords are kept."""
 
     VAULT = "vault"
-    CLEAR = "clear"
     NONE = "none"
 
 
@@ -161,20 +159,13 @@ def write_inventory(answers: Answers, store: PasswordStore = PasswordStore.NONE)
     """
     The files' texts by their path below the folder that is to hold `inventory/`.
 
-    With PasswordStore.VAULT the text of VAULT_FILE still has to be encrypted before it is written; with CLEAR the
-    passwords are in CLEAR_FILE, which is only there if there are any.
+    With PasswordStore.VAULT the text of VAULT_FILE still has to be encrypted before it is written.
     """
     files = {
         REMOTES_FILE: _remotes_text(answers, store),
         VARIABLES_FILE: _variables_text(answers, store),
     }
     secrets = _secrets(answers)
-    if store is PasswordStore.CLEAR and secrets:
-        head = _comment(
-            "PASSWORDS IN CLEAR TEXT. Encrypt this file: ansible-vault encrypt "
-            f"{CLEAR_FILE} (then call it vault.yml), and keep it out of version control until then."
-        )
-        files[CLEAR_FILE] = _document([*head, *_secret_lines(secrets)])
     if store is PasswordStore.VAULT:
         head = _comment(
             "The secrets of this inventory, encrypted with Ansible Vault. Edit with: ansible-vault edit "
