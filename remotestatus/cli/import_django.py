@@ -13,8 +13,8 @@ import click
 
 from remotestatus.cli.init import check_inventory, save_inventory, show_next, write_file
 from remotestatus.model.errors import ConfigurationError, Problem
-from remotestatus.setup.django import Gap, OldFleet, read_project, rename_host_keys
 from remotestatus.setup import KNOWN_HOSTS_FILE, Answers, PasswordStore
+from remotestatus.setup.django import Gap, OldFleet, read_project, rename_host_keys
 
 
 @click.command("import-django")
