@@ -110,8 +110,10 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
             outbox.add(history, plan, [compose_message(notification, fleet) for notification in plan.notifications])
             history.prune(now, fleet.settings.retention)
             outbox.prune(history, now, fleet.settings.retention)
-        past = read_past(history, fleet, round_, states, {**before, **results.remotes}, before, now)
-        report, page_troubles = _publish(past, inventory, templates, now)
+        check_results = {**before, **results.remotes}
+        report, page_troubles = _publish(
+            lambda: read_past(history, fleet, round_, states, check_results, before, now), inventory, templates, now
+        )
         delivery = send_due(history, destinations, now, link=fleet.settings.url or "")
         troubles = (*results.troubles, *page_troubles)
         heartbeat.finish(troubles)
@@ -166,15 +168,16 @@ def _time_in_each_status(
 
 
 def _publish(
-    past: ReportInput, inventory: Inventory, templates: Templates, now: datetime
+    read_input: Callable[[], ReportInput], inventory: Inventory, templates: Templates, now: datetime
 ) -> tuple[Report | None, tuple[str, ...]]:
     """Make the report and the page; what goes wrong is a sentence, because the round was recorded all the same."""
     settings = inventory.fleet.settings
     logo = inventory.resolve(settings.logo) if settings.logo else None
     report = None
     try:
-        report = build_report(past, now, public=False)
-        shown = build_report(past, now, public=True) if settings.public else report
+        report_input = read_input()
+        report = build_report(report_input, now, public=False)
+        shown = build_report(report_input, now, public=True) if settings.public else report
         return report, publish(shown, inventory.site, templates, logo)
     except RoundError as error:
         return report, (str(error),)
