@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remotestatus.history.database import History
+from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.states import Kind, State
-from remotestatus.model.statuses import Cause
 from tests.lab import Command, Lab
 
 

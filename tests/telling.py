@@ -12,12 +12,12 @@ from typing import Any
 
 from remotestatus.evaluate.diagnosis import explain
 from remotestatus.evaluate.state_machine import next_state
+from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.notification import Acknowledgement, Message, Notification, NotificationMemory, Plan, Receiver
 from remotestatus.model.settings import FleetSettings, RemoteSettings
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
-from remotestatus.model.statuses import Cause
 from remotestatus.model.windows import CommandWindow
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications
@@ -72,9 +72,9 @@ def troubles_of(fleet: Fleet, subject: Subject, letter: str) -> tuple[Trouble, .
     kind, name = subject
     if kind is Kind.PROXY:
         proxy = next(proxy for proxy in fleet.proxies if proxy.name == name)
-        return (explain(cause, proxy=proxy),)
+        return (explain(cause, proxy),)
     remote = next(remote for remote in fleet.remotes if remote.name == name)
-    return (explain(cause, remote=remote, names=["encoder"]),)
+    return (explain(cause, remote, names=["encoder"]),)
 
 
 def look(fleet: Fleet, states: Mapping[Subject, State], found: Mapping[str, str], now: datetime) -> list[StateChange]:

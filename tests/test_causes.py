@@ -7,7 +7,8 @@ proves that no failure touches its neighbours.
 
 from pathlib import Path
 
-from remotestatus.model.statuses import Cause, Status
+from remotestatus.model.causes import Cause
+from remotestatus.model.statuses import Status
 from tests.lab import Command, Lab
 from tests.lab.host import CHECKER
 from tests.rounds import forget_key, run_round

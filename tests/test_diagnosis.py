@@ -15,9 +15,10 @@ from remotestatus_playbook.paths import PROXY_LOST as PLAYBOOK_PROXY_LOST
 
 from remotestatus.evaluate.check_results import read_proxy, read_remote
 from remotestatus.evaluate.diagnosis import PROXY_LOST, cause_of_text, diagnose, evidence, explain
+from remotestatus.model.causes import Cause
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.settings import RemoteSettings
-from remotestatus.model.statuses import Cause, Status
+from remotestatus.model.statuses import Status
 from remotestatus.model.text import one_line
 from tests.lab.keys import make_key
 from tests.record_transcripts import Transcript, read_transcripts
@@ -68,10 +69,10 @@ def test_recorded_texts_cover_every_way_and_cause_of_a_failed_connection() -> No
 def test_the_same_words_mean_another_thing_behind_a_proxy() -> None:
     """A refusal is a tunnel that is down, silence a stale one; for a proxy behind a proxy they are its own."""
     refused, silent = "channel 3: open failed: connect failed: Connection refused", "timed out during banner exchange"
-    assert cause_of_text(refused, behind_proxy=True) is Cause.TUNNEL_DOWN
-    assert cause_of_text(refused, behind_proxy=True, is_proxy=True) is Cause.CONNECTION_REFUSED
-    assert cause_of_text(silent, behind_proxy=True) is Cause.TUNNEL_STALE
-    assert cause_of_text(silent, behind_proxy=True, is_proxy=True) is Cause.CONNECTION_TIMEOUT
+    assert cause_of_text(refused, tunnelled=True) is Cause.TUNNEL_DOWN
+    assert cause_of_text(silent, tunnelled=True) is Cause.TUNNEL_STALE
+    assert diagnose(CHAINED, {"outcome": "ssh-failed", "stderr": refused}).cause is Cause.CONNECTION_REFUSED
+    assert diagnose(CHAINED, {"outcome": "ssh-failed", "stderr": silent}).cause is Cause.CONNECTION_TIMEOUT
     assert diagnose(CHAINED, {"outcome": "timed-out"}).cause is Cause.CONNECTION_TIMEOUT
 
 
@@ -131,8 +132,7 @@ def test_the_processes_of_an_unreachable_remote_are_unknown(cause: Cause) -> Non
 def test_every_cause_has_a_sentence_and_a_hint(cause: Cause) -> None:
     """Each cause tells what happened and what to try, with the subject's own name, address and port filled in."""
     for subject in (TUNNELLED, DIRECT, PROXY, CHAINED, UNLISTED):
-        remote, proxy = (subject, None) if isinstance(subject, Remote) else (None, subject)
-        trouble = explain(cause, remote=remote, proxy=proxy, names=["a", "b"])
+        trouble = explain(cause, subject, names=["a", "b"])
         words = f"{trouble.message} {trouble.hint}"
         assert trouble.message.endswith(".")
         assert trouble.hint

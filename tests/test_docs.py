@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from remotestatus.cli import COMMANDS, group
-from remotestatus.model.statuses import Cause
+from remotestatus.model.causes import Cause
 from tests.documents import PAGES, README, ROOT, Block, between, fenced, without_blocks
 from tests.lab import Command
 from tests.record_transcripts import read_transcripts

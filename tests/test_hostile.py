@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import psutil
 import pytest
 
+from remotestatus.model.causes import Cause
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import Cause, Status
+from remotestatus.model.statuses import Status
 from tests.lab import Command, Lab, SmtpSink, require_program, require_root
 from tests.rounds import await_that, run_round
 

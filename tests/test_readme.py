@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from remotestatus.demo.demo_fleet import Fleet
-from remotestatus.model.statuses import Cause
+from remotestatus.model.causes import Cause
 from tests.documents import BLOCKS, README, ROOT, Block, fenced, marked
 from tests.lab import Command, Lab, run_command
 from tests.lab.host import CHECKER, TUNNELS

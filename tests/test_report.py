@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remotestatus.evaluate.state_machine import next_state
+from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.days import DayShare
 from remotestatus.model.notification import Acknowledgement
@@ -18,7 +19,7 @@ from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Sample
 from remotestatus.model.states import Kind, Policy, State, Transition
-from remotestatus.model.statuses import Cause, Status
+from remotestatus.model.statuses import Status
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.charts import day_paths, draw_chart, shares
 from remotestatus.report.formats.feed import write_feed

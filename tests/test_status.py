@@ -14,12 +14,12 @@ import pytest
 from remotestatus.evaluate.diagnosis import diagnose, explain
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.history.database import History
+from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import RemoteSettings
 from remotestatus.model.states import Kind, Policy, State
-from remotestatus.model.statuses import Cause
 from tests.lab import Command, HttpSink, Lab
 from tests.rounds import run_round
 
@@ -49,11 +49,11 @@ def _troubles(name: str, cause: Cause | None) -> tuple[Trouble, ...]:
     if cause is None:
         return ()
     if name == "jump":
-        return (explain(cause, proxy=PROXY),)
+        return (explain(cause, PROXY),)
     remote = Remote(name, (), RemoteSettings(), path=("jump",))
     if cause is Cause.PROXY_UNREACHABLE:
         return (diagnose(remote, {"outcome": "proxy-down", "proxy": "jump"}),)
-    return (explain(cause, remote=remote, names=["encoder"]),)
+    return (explain(cause, remote, names=["encoder"]),)
 
 
 CODES = [

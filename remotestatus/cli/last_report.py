@@ -8,19 +8,17 @@ returns the Report as of now with the ReportInput it was made of. Public mode is
 import statistics
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from remotestatus.evaluate import diagnose
 from remotestatus.history import History, read_past
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import FleetSettings, RemoteSettings
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import Cause
 from remotestatus.report import Report, build_report
 
 _ROUNDS_FOR_FREQUENCY = 12
@@ -81,21 +79,17 @@ def fleet_of(history: History) -> Fleet:
     proxies = tuple(
         Proxy(name=name, alias=name, address="", port=None, user=None) for kind, name in states if kind is Kind.PROXY
     )
-    remotes = []
-    for (kind, name), state in states.items():
-        if kind is not Kind.REMOTE:
-            continue
-        remote = Remote(name=name, groups=(), settings=RemoteSettings(), address="")
-        trouble = state.trouble
-        if trouble and trouble.cause is Cause.PROXY_UNREACHABLE:
-            hidden_by = (
-                proxy.name
-                for proxy in proxies
-                if diagnose(remote, {"outcome": "proxy-down", "proxy": proxy.name}).message == trouble.message
-            )
-            remote = replace(remote, path=tuple(hidden_by))
-        remotes.append(remote)
-    return Fleet(tuple(remotes), proxies, FleetSettings().model_copy(update={"every": _frequency(history)}))
+    remotes = tuple(
+        Remote(
+            name=name,
+            groups=(),
+            settings=RemoteSettings(),
+            path=(state.trouble.proxy,) if state.trouble and (Kind.PROXY, state.trouble.proxy) in states else (),
+        )
+        for (kind, name), state in states.items()
+        if kind is Kind.REMOTE
+    )
+    return Fleet(remotes, proxies, FleetSettings().model_copy(update={"every": _frequency(history)}))
 
 
 def _frequency(history: History) -> timedelta:

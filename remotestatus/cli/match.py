@@ -22,6 +22,7 @@ from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.processes import Process, ProcessResult
+from remotestatus.model.statuses import Status
 from remotestatus.model.text import one_line
 from remotestatus.probe import AnsibleSource, Look, PlaybookRunner
 from remotestatus.report import say_size
@@ -175,15 +176,17 @@ def _lines(
 
 
 def _result_lines(result: ProcessResult, screen: Screen, moment: datetime) -> Iterator[Text]:
-    word, style = "up", "green"
+    status = Status.UP
     if result.missing or result.excess:
-        word, style = "degraded", "yellow"
+        status = Status.DEGRADED
     elif result.running is None:
-        word, style = "unknown", "magenta"
+        status = Status.UNKNOWN
     wanted = f"at least {result.min}" if result.max is None else f"{result.min} to {result.max}"
     count = f"{result.count} running, {wanted} wanted"
     unsure = "" if result.complete else "; not all processes could be seen"
-    yield from screen.paragraph((screen.sign(word), style), " ", (one_line(result.name), "bold"), f": {count}{unsure}")
+    yield from screen.paragraph(
+        (screen.sign(status), status.appearance.style), " ", (one_line(result.name), "bold"), f": {count}{unsure}"
+    )
     if result.matched:
         yield from _indented(screen, [_row(process, moment) for process in result.matched])
     if result.near:

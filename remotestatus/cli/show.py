@@ -18,6 +18,7 @@ from remotestatus.model.check_result import Finding
 from remotestatus.model.durations import say_duration
 from remotestatus.model.notification import Acknowledgement, KeptDecision, SentMessage
 from remotestatus.model.states import State
+from remotestatus.model.statuses import APPEARANCES
 from remotestatus.model.text import one_line
 from remotestatus.model.times import write_time
 from remotestatus.report import Incident, ProcessView, ProxyView, RemoteView, Report, SeenProcess
@@ -161,7 +162,7 @@ def _processes(processes: Sequence[ProcessView], screen: Screen) -> Iterator[Tex
         count = "unknown" if process.count is None else f"{process.count} running"
         sign = screen.sign(word)
         yield from screen.paragraph(
-            (sign, _style(word)), f" {process.name}: {count}, {process.wanted} wanted", indent=2, hang=4
+            (sign, APPEARANCES[word].style), f" {process.name}: {count}, {process.wanted} wanted", indent=2, hang=4
         )
         for seen in process.matched[:SEEN_SHOWN]:
             yield from screen.paragraph(_say_seen(seen), indent=6, hang=8)
@@ -181,7 +182,9 @@ def _findings(findings: Sequence[Finding], kind: str, screen: Screen) -> Iterato
     for finding in findings:
         if finding.kind == kind:
             word = "up" if finding.ok else "degraded"
-            yield from screen.paragraph((screen.sign(word), _style(word)), f" {finding.sentence}", indent=2, hang=4)
+            yield from screen.paragraph(
+                (screen.sign(word), APPEARANCES[word].style), f" {finding.sentence}", indent=2, hang=4
+            )
 
 
 def _facts(remote: RemoteView, screen: Screen) -> Iterator[Text]:
@@ -211,7 +214,7 @@ def _incidents(dossier: Dossier, screen: Screen) -> Iterator[Text]:
         cause = f", {incident.cause}" if incident.cause else ""
         yield from screen.paragraph(
             f"{_moment(incident.started_at)}  ",
-            (f"{screen.sign(incident.status.value)} {incident.status}", _style(incident.status.value)),
+            (f"{screen.sign(incident.status.value)} {incident.status.label}", incident.status.appearance.style),
             f"{cause}, {ends}",
             indent=2,
             hang=4,
@@ -244,10 +247,6 @@ def _decisions(decisions: Sequence[KeptDecision], screen: Screen) -> Iterator[Te
             indent=2,
             hang=4,
         )
-
-
-def _style(word: str) -> str:
-    return Screen().status(word)[1]
 
 
 def _moment(moment: datetime) -> str:

@@ -18,17 +18,10 @@ from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RemotestatusError, RoundError
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import Status
+from remotestatus.model.statuses import APPEARANCES, NagiosState, Status
 from remotestatus.probe import AnsibleSource
 from remotestatus.report import ProxyView, RemoteView, Report
 from remotestatus.report.formats import write_status
-
-UP, DEGRADED, DOWN, UNKNOWN = 0, 1, 2, 3
-"""Exit codes, as Nagios plugins have them: https://nagios-plugins.org/doc/guidelines.html"""
-
-_NAGIOS = {UP: "OK", DEGRADED: "WARNING", DOWN: "CRITICAL", UNKNOWN: "UNKNOWN"}
-_CODES = {Status.UP: UP, Status.DEGRADED: DEGRADED, Status.DOWN: DOWN, Status.UNKNOWN: UNKNOWN}
-_WORST_FIRST = (DOWN, UNKNOWN, DEGRADED, UP)
 
 
 @click.command()
@@ -76,17 +69,17 @@ def command(
         code = _show(source, name, database, why=why, everything=everything, as_json=as_json, nagios=nagios)
     except RemotestatusError as error:
         # What cannot be told is unknown, whatever the reason; 2 would say that something is down.
-        error.exit_code = UNKNOWN
+        error.exit_code = NagiosState.UNKNOWN
         if not nagios:
             raise
         click.echo(f"REMOTESTATUS UNKNOWN: {_one_line(str(error))}")
-        code = UNKNOWN
+        code = NagiosState.UNKNOWN
     except Exception as error:
         # A plugin's traceback would be taken for a warning: Python exits with 1.
         if not nagios:
             raise
         click.echo(f"REMOTESTATUS UNKNOWN: {_one_line(f'{type(error).__name__}: {error}')}")
-        code = UNKNOWN
+        code = NagiosState.UNKNOWN
     sys.exit(code)
 
 
@@ -114,7 +107,7 @@ def _show(
             return _show_one(dossier, why=why, as_json=as_json, nagios=nagios)
     code = exit_code(recalled.report)
     if not recalled.report.remotes:
-        code = UNKNOWN
+        code = NagiosState.UNKNOWN
     if as_json:
         sys.stdout.write(write_status(recalled.report))
     elif nagios:
@@ -124,26 +117,26 @@ def _show(
     return code
 
 
-def exit_code(report: Report) -> int:
+def exit_code(report: Report) -> NagiosState:
     """The worst that applies: overdue, then down, unknown, degraded, up."""
     if is_overdue(report):
-        return UNKNOWN
-    codes = {_CODES[remote.status] for remote in report.remotes if remote.maintenance is None}
+        return NagiosState.UNKNOWN
+    statuses = {remote.status for remote in report.remotes if remote.maintenance is None}
     for proxy in report.proxies:
         behind = [remote for remote in report.remotes if proxy.name in remote.path]
         if not behind or any(remote.maintenance is None for remote in behind):
-            codes.add(_CODES[proxy.status])
-    return next((code for code in _WORST_FIRST if code in codes), UP)
+            statuses.add(proxy.status)
+    return max(statuses, key=lambda status: status.severity, default=Status.UP).appearance.nagios
 
 
-def nagios_line(report: Report, code: int) -> str:
+def nagios_line(report: Report, code: NagiosState) -> str:
     """The fleet in one line: status, what is wrong, and performance data."""
     verdict = report.verdict
     if is_overdue(report):
         age = say_duration(report.generated_at - report.round.finished_at)
         verdict = f"the last round ended {age} ago, one is due every {say_duration(report.every)}; then: {verdict}"
     counts = " ".join(f"{word}={report.summary[word]}" for word in ("up", "degraded", "down", "unknown", "maintenance"))
-    return f"REMOTESTATUS {_NAGIOS[code]}: {_one_line(verdict)} | {counts}"
+    return f"REMOTESTATUS {code.name}: {_one_line(verdict)} | {counts}"
 
 
 def _one_line(text: str) -> str:
@@ -200,18 +193,20 @@ def _find(recalled: LastReport, name: str) -> RemoteView | ProxyView:
 
 def _show_one(dossier: Dossier, *, why: bool, as_json: bool, nagios: bool) -> int:
     report, subject = dossier.report, dossier.subject
-    code = UP if dossier.word == "maintenance" else _CODES[dossier.state.status]
+    code = APPEARANCES[dossier.word].nagios
     if is_overdue(report):
-        code = UNKNOWN
+        code = NagiosState.UNKNOWN
     if as_json:
         click.echo(json.dumps(dossier_values(dossier), ensure_ascii=False, indent=1))
     elif nagios:
-        said = f"{subject.name} is {dossier.word} for {say_duration(dossier.now - dossier.state.since)}"
+        said = (
+            f"{subject.name} is {APPEARANCES[dossier.word].label} for {say_duration(dossier.now - dossier.state.since)}"
+        )
         if subject.trouble:
             said += f": {subject.trouble.message}"
         if is_overdue(report):
             said = f"the last round ended {say_duration(dossier.now - report.round.finished_at)} ago; then: {said}"
-        click.echo(f"REMOTESTATUS {_NAGIOS[code]}: {_one_line(said)}")
+        click.echo(f"REMOTESTATUS {code.name}: {_one_line(said)}")
     else:
         console = make_console()
         screen = screen_of(console)

@@ -16,7 +16,7 @@ from remotestatus.cli.options import now
 from remotestatus.cli.terminal import Column, Part, Screen, print_lines, screen_of
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.durations import say_duration
-from remotestatus.model.statuses import Status
+from remotestatus.model.statuses import APPEARANCES, Status
 from remotestatus.report import Problem, RemoteView, Report
 from remotestatus.round import FinishedRound
 
@@ -122,7 +122,7 @@ def _row(report: Report, screen: Screen, remote: RemoteView) -> Sequence[Part]:
     month = remote.uptime["30d"].percent
     why = remote.trouble.cause.value if remote.trouble else ""
     if remote.maintenance is not None:
-        why = f"{remote.status} {screen.plain('·')} {why}" if why else "up"
+        why = f"{remote.status.label} {screen.plain('·')} {why}" if why else Status.UP.label
     elif remote.acknowledged:
         why = f"{why}, known"
     return (
@@ -193,9 +193,9 @@ def problem_head(report: Report, screen: Screen, problem: Problem) -> list[Text]
         ends += f" ({problem.unconfirmed})"
     verb = "are" if problem.kind == "group" else "is"
     return screen.paragraph(
-        (f"{screen.sign(word)} {who}", f"bold {_style(problem.status)}"),
+        (f"{screen.sign(word)} {who}", f"bold {problem.status.appearance.style}"),
         f" ({place})" if place else "",
-        f" {verb} {word}{ends}",
+        f" {verb} {problem.status.label}{ends}",
         hang=2,
     )
 
@@ -220,10 +220,6 @@ def _count(remotes: int) -> str:
     return "1 remote" if remotes == 1 else f"{remotes} remotes"
 
 
-def _style(status: Status) -> str:
-    return {"up": "green", "degraded": "yellow", "down": "red", "unknown": "magenta"}[status.value]
-
-
 # -- the verdict -------------------------------------------------------------------------------------------------------
 
 
@@ -231,9 +227,9 @@ def verdict_lines(report: Report, screen: Screen) -> Iterator[Text]:
     """The gist in a sentence, how the remotes are counted, and what else is to be said of the round."""
     word = report.worst if report.problems else "up"
     yield from screen.paragraph(
-        (report.verdict, f"bold {_style(Status(word))}"), f" ({report.aside})" if report.aside else ""
+        (report.verdict, f"bold {APPEARANCES[word].style}"), f" ({report.aside})" if report.aside else ""
     )
-    counts = [f"{number} {name}" for name, number in report.summary.items() if number]
+    counts = [f"{number} {APPEARANCES[name].label}" for name, number in report.summary.items() if number]
     yield from screen.paragraph(", ".join(counts)) if counts else ()
     for trouble in report.round.troubles:
         yield from screen.paragraph(("The round itself: ", "bold"), trouble, hang=2)

@@ -16,20 +16,11 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from remotestatus.model.statuses import Status
+from remotestatus.model.statuses import APPEARANCES
 
 Part = str | tuple[str, str]
 """Some text, or some text with its style."""
 
-STYLES = {
-    Status.UP.value: "green",
-    Status.DEGRADED.value: "yellow",
-    Status.DOWN.value: "red",
-    Status.UNKNOWN.value: "magenta",
-    "maintenance": "blue",
-}
-_SIGNS = {"up": "●", "degraded": "▲", "down": "✖", "unknown": "?", "maintenance": "◌"}
-_PLAIN_SIGNS = {"up": "+", "degraded": "!", "down": "x", "unknown": "?", "maintenance": "-"}
 _PLAIN = str.maketrans(
     {
         "…": "...",
@@ -63,11 +54,11 @@ class Screen:
 
     def sign(self, word: str) -> str:
         """The sign of a status, or of `maintenance`."""
-        return (_SIGNS if self.unicode else _PLAIN_SIGNS)[word]
+        return APPEARANCES[word].sign if self.unicode else APPEARANCES[word].plain_sign
 
     def status(self, word: str) -> tuple[str, str]:
         """A status as sign and word, so that it never hangs on colour alone."""
-        return f"{self.sign(word)} {word}", STYLES[word]
+        return f"{self.sign(word)} {APPEARANCES[word].label}", APPEARANCES[word].style
 
     def text(self, *parts: Part) -> Text:
         """One line of text, in characters that the screen can show."""

@@ -16,11 +16,11 @@ from remotestatus.evaluate.diagnosis import diagnose, explain
 from remotestatus.evaluate.limits import examine_checks, examine_limits
 from remotestatus.evaluate.process_matching import ProcessRule, match, words_of
 from remotestatus.evaluate.resources import read_facts
+from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.model.settings import ProcessSpec
-from remotestatus.model.statuses import Cause
 from remotestatus.model.text import one_line
 
 
@@ -43,7 +43,7 @@ def read_remote(remote: Remote, answer: Mapping[str, Any] | None, at: datetime) 
     rules = tuple(rule_of(spec) for spec in remote.settings.processes)
     blank = CheckResult(name=remote.name, at=at, processes=match(rules, None))
     if answer is None:
-        return replace(blank, troubles=(explain(Cause.NOT_CHECKED, remote=remote),))
+        return replace(blank, troubles=(explain(Cause.NOT_CHECKED, remote),))
     attempts = _whole(answer.get("attempts")) or 1
     outcome = answer.get("outcome")
     if outcome != "answered":
@@ -58,14 +58,14 @@ def read_remote(remote: Remote, answer: Mapping[str, Any] | None, at: datetime) 
         # A worker with another version of the playbook may answer in another shape. That is our fault, and one
         # remote's answer must not cost the others their round.
         detail = one_line(f"its answer could not be read: {error}")
-        return replace(blank, troubles=(explain(Cause.CHECKER_ERROR, remote=remote, detail=detail),), attempts=attempts)
+        return replace(blank, troubles=(explain(Cause.CHECKER_ERROR, remote, detail=detail),), attempts=attempts)
 
 
 def read_proxy(proxy: Proxy, answer: Mapping[str, Any] | None, at: datetime) -> CheckResult:
     """Make the CheckResult of one proxy from the playbook's answer; `answer` is None when none came."""
     blank = CheckResult(name=proxy.name, at=at)
     if answer is None:
-        return replace(blank, troubles=(explain(Cause.NOT_CHECKED, proxy=proxy),))
+        return replace(blank, troubles=(explain(Cause.NOT_CHECKED, proxy),))
     attempts = _whole(answer.get("attempts")) or 1
     if answer.get("outcome") == "answered":
         return replace(blank, connect_ms=_whole(answer.get("connect_ms")), attempts=attempts)
@@ -93,15 +93,15 @@ def _read_facts(
     if any(result.running is None for result in results):
         note = "; ".join(facts.notes) or "it has neither /proc nor a working ps"
         names = ["its processes could not all be listed"]
-        troubles.append(explain(Cause.CHECK_FAILED, remote=remote, names=names, detail=one_line(note)))
+        troubles.append(explain(Cause.CHECK_FAILED, remote, names=names, detail=one_line(note)))
     if missing:
-        troubles.append(explain(Cause.PROCESS_MISSING, remote=remote, names=[_wanted(result) for result in missing]))
+        troubles.append(explain(Cause.PROCESS_MISSING, remote, names=[_wanted(result) for result in missing]))
     if excess:
-        troubles.append(explain(Cause.PROCESS_EXCESS, remote=remote, names=[_wanted(result) for result in excess]))
+        troubles.append(explain(Cause.PROCESS_EXCESS, remote, names=[_wanted(result) for result in excess]))
     for cause, kind in ((Cause.LIMIT_EXCEEDED, "limit"), (Cause.CHECK_FAILED, "check")):
         failed = [finding for finding in findings if finding.kind == kind and not finding.ok]
         if failed:
-            troubles.append(explain(cause, remote=remote, names=[finding.sentence for finding in failed]))
+            troubles.append(explain(cause, remote, names=[finding.sentence for finding in failed]))
     return CheckResult(
         name=remote.name,
         at=at,

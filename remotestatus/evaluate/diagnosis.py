@@ -2,41 +2,56 @@
 Decides why something could not be reached, from what OpenSSH and the shell said.
 
 Takes the remote or proxy and the playbook's answer; returns a Trouble: one cause of the closed list, a sentence for
-people, what to try, and one line of evidence. The texts are OpenSSH's own (8.4 to 10); the order of the table below
-is the order in which they are believed, because one failure often drags others behind it.
+people, what to try, and one line of evidence. The texts are OpenSSH's own (8.4 to 10); they are believed in the order
+of the table below, because one failure often brings the texts of others with it.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
-from remotestatus.model.statuses import Cause
 from remotestatus.model.text import one_line
 
 PROXY_LOST = "remotestatus: the shared connection to the proxy is gone"
 """What the generated SSH configuration prints when a remote's jump finds no open connection to its proxy."""
 
 
-_TEXTS: tuple[tuple[Cause | None, re.Pattern[str]], ...] = tuple(
-    (cause, re.compile(pattern, re.IGNORECASE))
-    for cause, pattern in (
-        (Cause.NOT_CHECKED, re.escape(PROXY_LOST)),
+@dataclass(frozen=True, slots=True)
+class _KnownText:
+    """A text of an SSH client, and what it means on a connection that passes no proxy."""
+
+    cause: Cause
+    pattern: re.Pattern[str]
+    special: SpecialCase | None = None
+
+
+_TEXTS = tuple(
+    _KnownText(cause, re.compile(pattern, re.IGNORECASE), *special)
+    for cause, pattern, *special in (
+        (Cause.NOT_CHECKED, re.escape(PROXY_LOST), SpecialCase.PROXY_CONNECTION_LOST),
         (Cause.HOST_KEY_CHANGED, r"host identification has changed|host key for \S+ has changed"),
         (
             Cause.HOST_KEY_UNKNOWN,
             r"no \S+ host key is known for|authenticity of host .* can't be established"
             r"|host key verification failed|host key checking is enabled",
         ),
+        (Cause.AUTHENTICATION_FAILED, r"administratively prohibited", SpecialCase.FORWARDING_PROHIBITED),
+        (
+            Cause.AUTHENTICATION_FAILED,
+            r"unable to negotiate with|no matching \S+( \S+)* (found|method)",
+            SpecialCase.NO_COMMON_ALGORITHM,
+        ),
         (
             Cause.AUTHENTICATION_FAILED,
             r"permission denied|too many authentication failures|no supported authentication methods"
-            r"|unable to negotiate with|no matching \S+( \S+)* (found|method)|administratively prohibited"
             r"|invalid/incorrect password|account .*(expired|locked)",
         ),
         (Cause.NAME_UNRESOLVED, r"could not resolve hostname|name or service not known|name resolution"),
-        (None, r"session open refused by peer|open failed: connect failed: connection refused"),
+        (Cause.CONNECTION_REFUSED, r"session open refused by peer|open failed: connect failed: connection refused"),
         (Cause.NO_ROUTE, r"no route to host|network is unreachable|host is (down|unreachable)"),
         (Cause.CONNECTION_TIMEOUT, r"timed out during banner exchange|port \d+: .*timed out|port \d+ timed out"),
         (Cause.CONNECTION_REFUSED, r"connection refused"),
@@ -51,72 +66,89 @@ _TEXTS: tuple[tuple[Cause | None, re.Pattern[str]], ...] = tuple(
     )
 )
 
+_THROUGH_A_TUNNEL = {Cause.CONNECTION_TIMEOUT: Cause.TUNNEL_STALE, Cause.CONNECTION_REFUSED: Cause.TUNNEL_DOWN}
+"""Behind a proxy these texts are about the tunnel's port there, and not about the machine."""
 
-def cause_of_text(text: str, *, behind_proxy: bool, is_proxy: bool = False) -> Cause | None:
+_WITHOUT_A_TUNNEL = {Cause.SSHD_DOWN: Cause.CONNECTION_LOST}
+"""What is closed before any banner may be a firewall where no tunnel has led us to the machine."""
+
+_BREAKS = frozenset({Cause.CONNECTION_LOST, Cause.CONNECTION_TIMEOUT, Cause.TUNNEL_STALE})
+
+
+def cause_of_text(text: str, *, tunnelled: bool) -> Cause | None:
     """
     The cause that an SSH client's error text means, or None when the text says nothing known.
 
-    `behind_proxy` tells whether the connection went through a proxy: there, a refusal means the tunnel's port and not
-    the machine. `is_proxy` tells whether the far end is itself a proxy, which has no tunnel.
+    `tunnelled` tells whether the connection led through a proxy to the port of a tunnel. A proxy has no tunnel.
     """
-    for cause, pattern in _TEXTS:
-        if not pattern.search(text):
-            continue
-        if cause is None:
-            return Cause.TUNNEL_DOWN if behind_proxy and not is_proxy else Cause.CONNECTION_REFUSED
-        if behind_proxy and not is_proxy:
-            return _BEHIND_PROXY.get(cause, cause)
-        if cause is Cause.SSHD_DOWN:
-            return Cause.CONNECTION_LOST
-        return cause
-    return None
+    known = _recognise(text)
+    if known is None:
+        return None
+    return (_THROUGH_A_TUNNEL if tunnelled else _WITHOUT_A_TUNNEL).get(known.cause, known.cause)
 
 
-_BEHIND_PROXY = {Cause.CONNECTION_TIMEOUT: Cause.TUNNEL_STALE, Cause.CONNECTION_REFUSED: Cause.TUNNEL_DOWN}
+def _recognise(text: str) -> _KnownText | None:
+    return next((known for known in _TEXTS if known.pattern.search(text)), None)
 
 
 def diagnose(subject: Remote | Proxy, answer: Mapping[str, Any]) -> Trouble:
     """Say why a remote or proxy that did not answer as it should was not reached."""
     text = str(answer.get("stderr") or "")
     noise = one_line(answer.get("noise") or "")
-    logged_in = bool(answer.get("logged_in"))
     match answer.get("outcome"):
         case "proxy-down":
-            return _explain(subject, Cause.PROXY_UNREACHABLE, proxy=str(answer.get("proxy") or ""))
+            return explain(Cause.PROXY_UNREACHABLE, subject, proxy=str(answer.get("proxy") or ""))
         case "error":
-            return _explain(subject, Cause.CHECKER_ERROR, detail=evidence(text))
+            return explain(Cause.CHECKER_ERROR, subject, detail=evidence(text))
         case "too-much":
-            return _explain(subject, Cause.PROBE_TIMEOUT, detail=noise, endless=True)
-        case "timed-out" if logged_in:
-            return _explain(subject, Cause.PROBE_TIMEOUT, detail=noise or evidence(text))
+            return explain(Cause.PROBE_TIMEOUT, subject, SpecialCase.ENDLESS_OUTPUT, detail=noise)
+        case "timed-out" if answer.get("logged_in"):
+            return explain(Cause.PROBE_TIMEOUT, subject, detail=noise or evidence(text))
         case "timed-out" | "ssh-failed" as outcome:
             cause = _cause_of_failure(subject, answer, text, timed_out=outcome == "timed-out")
             owners = _names(answer.get("answered_by"), but=subject.name)
-            return _explain(subject, cause, detail=evidence(text) or noise, owners=owners, key=_key_trouble(text))
+            key = _key_trouble(text)
+            special = _special_case(subject, cause, text, owners, key)
+            return explain(cause, subject, special, detail=evidence(text) or noise, owners=owners, key=key)
         case _:
-            return _explain(subject, Cause.PROBE_FAILED, detail=noise or one_line(text))
+            return explain(Cause.PROBE_FAILED, subject, detail=noise or one_line(text))
 
 
 def _cause_of_failure(subject: Remote | Proxy, answer: Mapping[str, Any], text: str, *, timed_out: bool) -> Cause:
     """Why ssh itself failed, or was still silent when its time was up."""
-    is_proxy = isinstance(subject, Proxy)
-    cause = cause_of_text(text, behind_proxy=bool(subject.path), is_proxy=is_proxy)
+    tunnelled = _is_tunnelled(subject)
+    cause = cause_of_text(text, tunnelled=tunnelled)
     if answer.get("logged_in"):
         # The remote's own programs may print anything on standard error, "connection refused" as well.
         lost = cause in _BREAKS or answer.get("frame")
         cause = Cause.CONNECTION_LOST if lost else Cause.PROBE_FAILED
-    if answer.get("proxy_lost") and cause not in _REFUSALS:
+    refused = cause is not None and (cause.declaration.about_trust or cause is Cause.PROBE_FAILED)
+    if answer.get("proxy_lost") and not refused:
         return Cause.NOT_CHECKED
     if cause is not None:
         return cause
     if not timed_out:
         return Cause.CONNECTION_LOST
     # OpenSSH's own limit covers the banner; what is later and still silent has lost its other end.
-    return Cause.TUNNEL_STALE if subject.path and not is_proxy else Cause.CONNECTION_TIMEOUT
+    return Cause.TUNNEL_STALE if tunnelled else Cause.CONNECTION_TIMEOUT
 
 
-_BREAKS = frozenset({Cause.CONNECTION_LOST, Cause.CONNECTION_TIMEOUT, Cause.TUNNEL_STALE})
-_REFUSALS = frozenset({Cause.HOST_KEY_CHANGED, Cause.HOST_KEY_UNKNOWN, Cause.AUTHENTICATION_FAILED, Cause.PROBE_FAILED})
+def _special_case(
+    subject: Remote | Proxy, cause: Cause, text: str, owners: Sequence[str], key: str
+) -> SpecialCase | None:
+    """The case of this cause that more is known of."""
+    if cause is Cause.HOST_KEY_CHANGED and owners:
+        return SpecialCase.ANOTHER_REMOTE_ANSWERS if _is_tunnelled(subject) else SpecialCase.ANOTHER_HOST_ANSWERS
+    if cause is Cause.NOT_CHECKED and subject.path:
+        return SpecialCase.PROXY_CONNECTION_LOST
+    if cause is Cause.AUTHENTICATION_FAILED:
+        known = _recognise(text)
+        return SpecialCase.KEY_NOT_USED if key else known.special if known else None
+    return None
+
+
+def _is_tunnelled(subject: Remote | Proxy) -> bool:
+    return bool(subject.path) and isinstance(subject, Remote)
 
 
 def _names(raw: object, *, but: str) -> tuple[str, ...]:
@@ -131,9 +163,9 @@ def evidence(text: str) -> str:
     """The most telling line of an SSH client's error text, cleaned and capped."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     lines = [line for line in lines if not _CHATTER.search(line)]
-    for _cause, pattern in _TEXTS:
+    for known in _TEXTS:
         for line in lines:
-            if pattern.search(line):
+            if known.pattern.search(line):
                 return one_line(line)
     return one_line(lines[-1]) if lines else ""
 
@@ -154,29 +186,21 @@ def _key_trouble(text: str) -> str:
 
 def explain(
     cause: Cause,
-    *,
-    remote: Remote | None = None,
-    proxy: Proxy | None = None,
-    names: Sequence[str] = (),
-    detail: str = "",
-) -> Trouble:
-    """The Trouble for a cause that was found without an SSH text; `names` are the processes or findings it is about."""
-    subject = remote or proxy
-    assert subject is not None
-    return _explain(subject, cause, names=names, detail=detail)
-
-
-def _explain(
     subject: Remote | Proxy,
-    cause: Cause,
+    special: SpecialCase | None = None,
     *,
-    names: Sequence[str] = (),
     detail: str = "",
     proxy: str = "",
+    names: Sequence[str] = (),
     owners: Sequence[str] = (),
-    endless: bool = False,
     key: str = "",
 ) -> Trouble:
+    """
+    The Trouble of a remote or proxy for this cause, in the words of its declaration.
+
+    `names` are the processes or findings that it is about, `proxy` the proxy that did not answer, `owners` the hosts
+    whose key was offered, `key` why a private key was not used.
+    """
     last_proxy = proxy or (subject.path[-1] if subject.path else "")
     words = {
         "name": subject.name,
@@ -186,144 +210,12 @@ def _explain(
         "user": f"{subject.user}@" if subject.user else "",
         "login": subject.name if "@" in subject.name or not subject.user else f"{subject.user}@{subject.name}",
         "names": one_line(", ".join(names), 600),
-        "s": "" if len(names) == 1 else "es",
-        "is": "is" if len(names) == 1 else "are",
         "owners": " or ".join(owners),
         "key": key,
         "to": f"{subject.name} through {last_proxy}" if last_proxy else subject.name,
     }
-    message, hint = _SENTENCES[cause]
-    if cause is Cause.HOST_KEY_CHANGED and owners:
-        message, hint = _OTHER_ANSWERS if subject.path and not isinstance(subject, Proxy) else _OTHER_ANSWERS_DIRECTLY
-    elif cause is Cause.PROBE_TIMEOUT and endless:
-        message = "Logged in to {name}, but its shell prints without end; it was cut off."
-    elif cause is Cause.NOT_CHECKED and detail and subject.path:
-        message, hint = _PROXY_BROKE
-    elif cause is Cause.AUTHENTICATION_FAILED and key:
-        message, hint = _KEY_NOT_USED
-    elif isinstance(subject, Proxy):
-        hint = _PROXY_HINTS.get(cause, hint)
-    elif cause is Cause.AUTHENTICATION_FAILED and "prohibited" in detail:
-        message = "The proxy {proxy} does not allow forwarding to port {port}."
-        hint = "Allow it in the proxy's sshd_config: AllowTcpForwarding yes, and no PermitOpen that excludes the port."
-    elif cause is Cause.AUTHENTICATION_FAILED and "negotiate" in detail:
-        message = "{name} and the checker have no common SSH algorithm."
-        hint = "Update the older side, or allow the offered algorithm in ansible_ssh_common_args."
-    return Trouble(cause, message.format_map(words), hint.format_map(words), detail)
-
-
-_SENTENCES: dict[Cause, tuple[str, str]] = {
-    Cause.PROXY_UNREACHABLE: (
-        "Not checked: its proxy {proxy} does not answer.",
-        "Mend the proxy first: `remotestatus status {proxy}` says what is wrong with it.",
-    ),
-    Cause.TUNNEL_DOWN: (
-        "The proxy {proxy} answers, but nothing listens on the remote port {port} there: the tunnel is not up.",
-        "Is {name} powered and online? On it, restart the service that keeps the tunnel; "
-        "on {proxy}, `ss -ltn 'sport = :{port}'` shows whether the port is there again.",
-    ),
-    Cause.TUNNEL_STALE: (
-        "The proxy {proxy} still listens on port {port}, but nothing answers: the tunnel's far end is gone.",
-        "On {proxy}, `ss -ltnp 'sport = :{port}'` names the sshd process that holds the dead tunnel; end it, or set "
-        "ClientAliveInterval 30 in the proxy's sshd_config so that it ends by itself.",
-    ),
-    Cause.SSHD_DOWN: (
-        "The tunnel reaches {name}, but no SSH server answers there: the connection is closed at once.",
-        "On {name}, look at `systemctl status ssh`, and whether the tunnel leads to the port that sshd listens on.",
-    ),
-    Cause.NAME_UNRESOLVED: (
-        "The name {address} could not be resolved.",
-        "`getent hosts {address}` asks for it; correct ansible_host if it is misspelt.",
-    ),
-    Cause.CONNECTION_REFUSED: (
-        "{address} refuses connections to port {port}: no SSH server listens there.",
-        "On {name}, look at `systemctl status ssh`; correct ansible_port if sshd listens elsewhere.",
-    ),
-    Cause.CONNECTION_TIMEOUT: (
-        "No answer from {address}, port {port}: it is off, offline, or a firewall drops the packets.",
-        "On the checker, `ping {address}` and `nc -vz {address} {port}` show how far one gets.",
-    ),
-    Cause.NO_ROUTE: (
-        "There is no route to {address}.",
-        "On the checker, `ip route get {address}` shows which way is taken; is its network up?",
-    ),
-    Cause.HOST_KEY_UNKNOWN: (
-        "The host key of {name} is not known, so it was not logged in to.",
-        "Compare fingerprints and trust it: `remotestatus trust {name}`.",
-    ),
-    Cause.HOST_KEY_CHANGED: (
-        "Another host key than the trusted one answers as {name}: it was reinstalled, or something else has its port.",
-        "If it was reinstalled, remove its line from the known_hosts file and run `remotestatus trust {name}`; "
-        "else find out who holds port {port}.",
-    ),
-    Cause.AUTHENTICATION_FAILED: (
-        "{name} refuses the log-in of {login}.",
-        "`remotestatus ssh {name}` does the same by hand; check ansible_user, the key or password, and authorized_keys "
-        "on {name}.",
-    ),
-    Cause.CONNECTION_LOST: (
-        "The connection to {to} broke in the middle.",
-        "If it happens again, look at the line and at sshd's log on {name}.",
-    ),
-    Cause.PROBE_TIMEOUT: (
-        "Logged in to {name}, but its shell did not finish in time.",
-        "Look with `remotestatus ssh {name}`: is it overloaded, or does a start-up file or a disk hang?",
-    ),
-    Cause.PROBE_FAILED: (
-        "Logged in to {name}, but what came back is not the probe's output.",
-        "Look with `remotestatus ssh {name} /bin/sh -c true`: the account needs a shell, and /bin/sh has to be there.",
-    ),
-    Cause.PROCESS_MISSING: (
-        "Not running: {names}.",
-        "Start it on {name}; `remotestatus match {name}` shows what runs there and what nearly matches.",
-    ),
-    Cause.PROCESS_EXCESS: (
-        "Running too often: {names}.",
-        "`remotestatus match {name}` shows which processes match.",
-    ),
-    Cause.LIMIT_EXCEEDED: (
-        "Over its limits: {names}.",
-        "Look at {name} with `remotestatus ssh {name}`; the bounds are in remotestatus_limits.",
-    ),
-    Cause.CHECK_FAILED: (
-        "A check failed: {names}.",
-        "Run it by hand with `remotestatus ssh {name}`; the commands are in remotestatus_checks.",
-    ),
-    Cause.NOT_CHECKED: (
-        "No result came back for {name} in this round.",
-        "The round was ended before it was its turn; `remotestatus run --limit {name}` looks at it alone.",
-    ),
-    Cause.CHECKER_ERROR: (
-        "The checker itself failed while it looked at {name}.",
-        "`remotestatus doctor` examines the checker; `remotestatus run --limit {name}` tries again.",
-    ),
-}
-
-_OTHER_ANSWERS = (
-    "{owners} answers in the place of {name}: the host key is that of {owners}, whose tunnel holds the remote port "
-    "{port} on {proxy}.",
-    "On {owners}, correct the remote port that its tunnel asks for; on {proxy}, `ss -ltnp 'sport = :{port}'` names the "
-    "sshd process that holds the port. Then restart the tunnel of {name}.",
-)
-_OTHER_ANSWERS_DIRECTLY = (
-    "{owners} answers in the place of {name}: the host key is that of {owners}.",
-    "Correct ansible_host or ansible_port of {name}, or find out why {address}, port {port}, leads to {owners}.",
-)
-_PROXY_BROKE = (
-    "The connection to the proxy {proxy} broke before {name} had answered.",
-    "If it happens again, look at sshd's log on {proxy}: it ended the connection that all remotes behind it share.",
-)
-
-_KEY_NOT_USED = (
-    "{name} could not be logged in to as {login}: ssh did not use the private key ({key}).",
-    "`remotestatus doctor` names the file; `chmod 600` it if others may read it.",
-)
-
-_PROXY_HINTS: dict[Cause, str] = {
-    Cause.HOST_KEY_UNKNOWN: "Compare fingerprints and trust it: `remotestatus trust {name}`.",
-    Cause.HOST_KEY_CHANGED: "If the proxy was reinstalled, remove its line from the known_hosts file and run "
-    "`remotestatus trust {name}`; if not, do not connect: someone else may answer in its place.",
-    Cause.AUTHENTICATION_FAILED: "`ssh -p {port} {user}{address}` does the same by hand; check ansible_user and the "
-    "private key file, and authorized_keys on the proxy.",
-    Cause.CONNECTION_LOST: "Look at sshd's log on {name}; it drops connections over MaxStartups.",
-}
+    declared = cause.declaration
+    message = special.message if special else declared.message
+    own_hint = (isinstance(subject, Proxy) and declared.proxy_hint) or declared.hint
+    hint = (special and special.hint) or own_hint
+    return Trouble(cause, message.format_map(words), hint.format_map(words), detail, proxy)

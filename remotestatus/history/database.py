@@ -17,12 +17,13 @@ from typing import Any, Self
 from pydantic import TypeAdapter, ValidationError
 
 from remotestatus.history.migrations import MIGRATIONS
+from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.days import DayShare
 from remotestatus.model.errors import RoundError
 from remotestatus.model.rounds import Round, Sample
 from remotestatus.model.states import Kind, State, StateChange, Subject, Transition
-from remotestatus.model.statuses import Cause, Status
+from remotestatus.model.statuses import Status
 from remotestatus.model.times import read_time, write_time
 
 SAMPLES_KEPT = 300

@@ -5,19 +5,26 @@ What one round learned about one remote, and what is wrong with it.
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from remotestatus.model.causes import Cause
 from remotestatus.model.facts import Facts
 from remotestatus.model.processes import ProcessResult
-from remotestatus.model.statuses import Cause, Status
+from remotestatus.model.statuses import Status
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One thing that is wrong: its cause, a sentence for people, what to try, and one raw line of evidence."""
+    """
+    One thing that is wrong: its cause, a sentence for people, what to try, and one raw line of evidence.
+
+    `proxy` is the proxy that did not answer, where that is the cause. Histories keep troubles as JSON: a new field
+    needs a default.
+    """
 
     cause: Cause
     message: str
     hint: str = ""
     detail: str = ""
+    proxy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

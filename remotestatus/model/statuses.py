@@ -1,15 +1,74 @@
 """
-The closed vocabularies: what a remote can be (Status) and why it is not up (Cause).
+What a remote or proxy can be (Status), and every word, sign and colour that it is shown with.
 
-Nothing comes in and nothing goes out; every other module speaks these words. The one rule: a cause implies exactly
-one status, so nobody has to keep the two in step.
+A status's identifier (`degraded`) never changes: it stands in status.json, metrics, the database, CSS classes
+(`s-degraded`) and file names. What people read is the `label` or the `spoken` word of its row in APPEARANCES.
 """
 
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class NagiosState(IntEnum):
+    """The exit codes of the Nagios plugin convention; the names are the words that go with them."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appearance:
+    """
+    How a status is written and drawn.
+
+    `label` stands in tables, on badges and in the feed, `spoken` in a message's sentence ("is not checked"). `sign`,
+    `plain_sign` (ASCII) and `style` (rich's colour) are the terminal's, `colour` is the badges', `bar` the height of a
+    day of 16 in the bar of days.
+    """
+
+    label: str
+    spoken: str
+    nagios: NagiosState
+    sign: str
+    plain_sign: str
+    style: str
+    colour: str
+    bar: int
+
+
+MAINTENANCE = "maintenance"
+"""What the pages say in place of a status while a window is open."""
+
+APPEARANCES: Mapping[str, Appearance] = {
+    "down": Appearance(
+        label="down", spoken="down", nagios=NagiosState.CRITICAL,
+        sign="✖", plain_sign="x", style="red", colour="#c0322b", bar=16,
+    ),
+    "degraded": Appearance(
+        label="degraded", spoken="degraded", nagios=NagiosState.WARNING,
+        sign="▲", plain_sign="!", style="yellow", colour="#9a6200", bar=10,
+    ),
+    "unknown": Appearance(
+        label="unknown", spoken="not checked", nagios=NagiosState.UNKNOWN,
+        sign="?", plain_sign="?", style="magenta", colour="#6b5a94", bar=7,
+    ),
+    MAINTENANCE: Appearance(
+        label="maintenance", spoken="in maintenance", nagios=NagiosState.OK,
+        sign="◌", plain_sign="-", style="blue", colour="#31669c", bar=4,
+    ),
+    "up": Appearance(
+        label="up", spoken="up", nagios=NagiosState.OK,
+        sign="●", plain_sign="+", style="green", colour="#2a7d4f", bar=4,
+    ),
+}  # fmt: skip
+"""By identifier, in the order in which pages count and filter them."""
 
 
 class Status(StrEnum):
-    """What one look at a remote or proxy found."""
+    """What one check of a remote or proxy found. The value is the identifier."""
 
     UP = "up"
     DEGRADED = "degraded"
@@ -18,46 +77,23 @@ class Status(StrEnum):
 
     @property
     def severity(self) -> int:
-        """How bad it is, for sorting: 0 up, 1 degraded, 2 unknown, 3 down."""
-        return _SEVERITY[self]
-
-
-_SEVERITY = {Status.UP: 0, Status.DEGRADED: 1, Status.UNKNOWN: 2, Status.DOWN: 3}
-
-
-class Cause(StrEnum):
-    """Why a remote or proxy is not up, along the path checker, proxy, tunnel, sshd, shell, process."""
-
-    PROXY_UNREACHABLE = "proxy-unreachable"
-    TUNNEL_DOWN = "tunnel-down"
-    TUNNEL_STALE = "tunnel-stale"
-    SSHD_DOWN = "sshd-down"
-    NAME_UNRESOLVED = "name-unresolved"
-    CONNECTION_REFUSED = "connection-refused"
-    CONNECTION_TIMEOUT = "connection-timeout"
-    NO_ROUTE = "no-route"
-    HOST_KEY_UNKNOWN = "host-key-unknown"
-    HOST_KEY_CHANGED = "host-key-changed"
-    AUTHENTICATION_FAILED = "authentication-failed"
-    CONNECTION_LOST = "connection-lost"
-    PROBE_TIMEOUT = "probe-timeout"
-    PROBE_FAILED = "probe-failed"
-    PROCESS_MISSING = "process-missing"
-    PROCESS_EXCESS = "process-excess"
-    LIMIT_EXCEEDED = "limit-exceeded"
-    CHECK_FAILED = "check-failed"
-    NOT_CHECKED = "not-checked"
-    CHECKER_ERROR = "checker-error"
+        """How bad it is, for sorting and for the worst of several: 0 up, 1 degraded, 2 unknown, 3 down."""
+        return _SEVERITY.index(self)
 
     @property
-    def status(self) -> Status:
-        """The one status that this cause implies."""
-        if self in _UNKNOWN:
-            return Status.UNKNOWN
-        if self in _DEGRADED:
-            return Status.DEGRADED
-        return Status.DOWN
+    def appearance(self) -> Appearance:
+        """Its words, signs and colours."""
+        return APPEARANCES[self]
+
+    @property
+    def label(self) -> str:
+        """The word for it in tables, on badges and in the feed."""
+        return self.appearance.label
+
+    @property
+    def spoken(self) -> str:
+        """The word for it in a message's sentence."""
+        return self.appearance.spoken
 
 
-_UNKNOWN = frozenset({Cause.PROXY_UNREACHABLE, Cause.NOT_CHECKED, Cause.CHECKER_ERROR})
-_DEGRADED = frozenset({Cause.PROCESS_MISSING, Cause.PROCESS_EXCESS, Cause.LIMIT_EXCEEDED, Cause.CHECK_FAILED})
+_SEVERITY = (Status.UP, Status.DEGRADED, Status.UNKNOWN, Status.DOWN)

@@ -171,7 +171,7 @@ def _subject(notification: Notification, fleet: Fleet) -> str:
     for status in (Status.DOWN, Status.DEGRADED, Status.UNKNOWN):
         names = _names_of(line for line in remotes if line.now is status)
         if names:
-            parts.append(f"{len(names)} {_said(status)}: {_names(names, 3)}")
+            parts.append(f"{len(names)} {status.spoken}: {_names(names, 3)}")
     if flapping := _names_of(_of(notification, EventType.FLAPPING)):
         parts.append(f"{len(flapping)} unstable: {_names(flapping, 3)}")
     if better:
@@ -207,7 +207,7 @@ def _statuses(lines: Sequence[Line]) -> str:
     found = [
         status for status in (Status.DOWN, Status.DEGRADED, Status.UNKNOWN) if any(line.now is status for line in lines)
     ]
-    return " or ".join(_said(status) for status in found)
+    return " or ".join(status.spoken for status in found)
 
 
 # -- the body ----------------------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ def _sections(notification: Notification, fleet: Fleet) -> Iterable[_Section]:
         tuple(
             (
                 f"{_title(line, remotes)} keeps changing: {line.state.recent.count('1')} times in the last "
-                f"{len(line.state.recent)} looks, now {_said(line.state.status)}.",
+                f"{len(line.state.recent)} looks, now {line.state.status.spoken}.",
                 f"Do: {line.state.trouble.hint}"
                 if line.state.trouble
                 else f"Do: See when it changes: `remotestatus status {line.state.name}`.",
@@ -280,15 +280,15 @@ def _problem(line: Line, now: datetime, fleet: Fleet, remotes: dict[str, Remote]
     behind = fleet.behind(state.name) if state.kind is Kind.PROXY else ()
     since = _since(line, now)
     if state.kind is Kind.PROXY:
-        first = f"The proxy {state.name} is {_said(line.now)}{since}"
+        first = f"The proxy {state.name} is {line.now.spoken}{since}"
         first += f", and {_plural(len(behind), 'remote')} behind it" if behind else ""
     else:
-        first = f"{_title(line, remotes)} is {_said(line.now)}{since}"
+        first = f"{_title(line, remotes)} is {line.now.spoken}{since}"
     written = [first + "."]
     if line.event_type is EventType.STEADY:
-        written[0] = f"{_title(line, remotes)} no longer changes: it is {_said(line.now)}{since}."
+        written[0] = f"{_title(line, remotes)} no longer changes: it is {line.now.spoken}{since}."
     if line.event_type in (EventType.WORSE, EventType.BETTER):
-        written[0] = f"{_title(line, remotes)} was {_said(line.before.status)} and is {_said(line.now)} now."
+        written[0] = f"{_title(line, remotes)} was {line.before.status.spoken} and is {line.now.spoken} now."
     if state.trouble and state.trouble.hint:
         written.append(f"Do: {state.trouble.hint}")
     if state.trouble and line.now is Status.DEGRADED:
@@ -313,7 +313,7 @@ def _group(proxy: str, members: Sequence[Line], now: datetime) -> tuple[str, ...
     first = members[0]
     trouble = first.state.trouble
     written = [
-        f"{len(members)} remotes behind {proxy} are {_said(first.now)} with the same cause{_since(first, now)}"
+        f"{len(members)} remotes behind {proxy} are {first.now.spoken} with the same cause{_since(first, now)}"
         + (f": {trouble.cause.value}." if trouble else ".")
     ]
     if trouble:
@@ -359,7 +359,7 @@ def _recovery(line: Line, now: datetime, fleet: Fleet, remotes: dict[str, Remote
         after = f" since {say_moment(ended, now)}{after and f',{after}'}"
     if line.before.status is Status.UNKNOWN:
         return f"{_title(line, remotes)} is looked at again, and it is up."
-    was = f" (it was {_said(line.before.status)})" if line.before.status is not Status.DOWN else ""
+    was = f" (it was {line.before.status.spoken})" if line.before.status is not Status.DOWN else ""
     if line.event_type is EventType.STEADY:
         return f"{_title(line, remotes)} no longer changes: it is up."
     if line.state.kind is Kind.PROXY:
@@ -371,7 +371,7 @@ def _recovery(line: Line, now: datetime, fleet: Fleet, remotes: dict[str, Remote
 
 def _reminder(line: Line, now: datetime, remotes: dict[str, Remote]) -> str:
     why = f": {line.state.trouble.message}" if line.state.trouble else "."
-    return f"{_title(line, remotes)} is {_said(line.now)} for {_lasting(line, now)}{why}"
+    return f"{_title(line, remotes)} is {line.now.spoken} for {_lasting(line, now)}{why}"
 
 
 def _failing(one: FailingDestination, now: datetime) -> tuple[str, ...]:
@@ -381,7 +381,7 @@ def _failing(one: FailingDestination, now: datetime) -> tuple[str, ...]:
 
 
 def _trail(line: Line, now: datetime) -> str:
-    return ", ".join(f"{_said(status)} from {say_moment(at, now)}" for at, status in line.before.held)
+    return ", ".join(f"{status.spoken} from {say_moment(at, now)}" for at, status in line.before.held)
 
 
 def _foot(settings: FleetSettings, at: datetime) -> tuple[str, ...]:
@@ -493,10 +493,6 @@ def _names(names: Sequence[str], most: int) -> str:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _said(status: Status) -> str:
-    return "not checked" if status is Status.UNKNOWN else status.value
 
 
 def _lower(sentence: str) -> str:

@@ -16,6 +16,7 @@ from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from remotestatus.evaluate import window_of_proxy, window_of_remote
+from remotestatus.model.causes import Cause
 from remotestatus.model.durations import say_duration
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.notification import (
@@ -33,7 +34,7 @@ from remotestatus.model.notification import (
 )
 from remotestatus.model.settings import Escalation, QuietHours, RemoteSettings
 from remotestatus.model.states import Kind, State, Subject
-from remotestatus.model.statuses import Cause, Status
+from remotestatus.model.statuses import Status
 from remotestatus.model.windows import OpenWindow
 
 FAILING_IS_TOLD_AFTER = timedelta(days=1)

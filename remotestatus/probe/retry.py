@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.states import Kind, State
-from remotestatus.model.statuses import Cause, Status
+from remotestatus.model.statuses import Status
 
 FEWEST_SUSPECT = 3
 """From so many remotes that vanish behind one answering proxy, we suspect ourselves first."""
@@ -19,18 +19,6 @@ FEWEST_AT_ONCE = 40
 
 FEW_AT_ONCE = 8
 """Even a stock sshd that several remotes share takes so many log-ins at the same time (MaxStartups 10:30:100)."""
-
-_SILENT = frozenset({Cause.TUNNEL_STALE, Cause.CONNECTION_TIMEOUT, Cause.PROBE_TIMEOUT})
-
-_FINAL = frozenset(
-    {
-        # Trying again could only lock us out, or is answered the same way.
-        Cause.AUTHENTICATION_FAILED,
-        Cause.HOST_KEY_CHANGED,
-        Cause.HOST_KEY_UNKNOWN,
-        Cause.PROXY_UNREACHABLE,
-    }
-)
 
 
 def choose_forks(setting: int | str, remotes: int) -> int:
@@ -51,7 +39,7 @@ def choose_forks_again(readings: Mapping[str, CheckResult], names: Sequence[str]
 
     Too many at once may be what made them fail, and those that time out must not queue up behind each other.
     """
-    waiting = sum((trouble := readings[name].trouble) is not None and trouble.cause in _SILENT for name in names)
+    waiting = sum((trouble := readings[name].trouble) is not None and trouble.cause.declaration.waits for name in names)
     return min(max(forks, FEW_AT_ONCE), waiting + FEW_AT_ONCE)
 
 
@@ -64,7 +52,7 @@ def look_again(remotes: Sequence[Remote], readings: Mapping[str, CheckResult], n
         and (reading := readings.get(remote.name)) is not None
         and reading.trouble is not None
         and reading.status in (Status.DOWN, Status.UNKNOWN)
-        and reading.trouble.cause not in _FINAL
+        and reading.trouble.cause.declaration.retried
     ]
 
 

@@ -15,7 +15,7 @@ from remotestatus.model.notification import FailingDestination
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, Subject
-from remotestatus.model.statuses import Status
+from remotestatus.model.statuses import APPEARANCES, Status
 from remotestatus.report.charts import shares
 from remotestatus.report.incidents import Incident, build_incidents
 from remotestatus.report.redact import redact
@@ -23,7 +23,7 @@ from remotestatus.report.remote_view import RemoteView, clean, clean_trouble, ne
 from remotestatus.report.root_causes import Problem, ProxyView, find_problems
 from remotestatus.report.slugs import make_slugs
 
-WORDS = ("down", "degraded", "unknown", "maintenance", "up")
+WORDS = tuple(APPEARANCES)
 """Under which words remotes are counted, the worst first."""
 
 

@@ -12,8 +12,9 @@ from itertools import groupby
 from statistics import median
 
 from remotestatus.model.rounds import Sample
+from remotestatus.model.statuses import APPEARANCES
 
-HEIGHTS = {"none": 1, "maintenance": 4, "up": 4, "unknown": 7, "degraded": 10, "down": 16}
+HEIGHTS = {"none": 1, **{word: appearance.bar for word, appearance in APPEARANCES.items()}}
 """How tall a day stands, of 16."""
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import Kind, State, Subject, Transition
-from remotestatus.model.statuses import Cause, Status
+from remotestatus.model.statuses import APPEARANCES, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Incident:
     @property
     def worst(self) -> Phase:
         """The phase that tells the most: what was down before what was degraded before what could not be seen."""
-        return max(self.phases, key=lambda phase: _TELLING[phase.status])
+        return min(self.phases, key=lambda phase: _WORST_FIRST.index(phase.status))
 
     @property
     def status(self) -> Status:
@@ -69,7 +70,7 @@ class Incident:
         return max(timedelta(), (self.ended_at or now) - self.started_at)
 
 
-_TELLING = {Status.UP: 0, Status.UNKNOWN: 1, Status.DEGRADED: 2, Status.DOWN: 3}
+_WORST_FIRST = tuple(APPEARANCES)
 
 
 def build_incidents(

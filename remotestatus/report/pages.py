@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 
 from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RoundError
+from remotestatus.model.statuses import APPEARANCES, Status
 from remotestatus.report.build import Report
 from remotestatus.report.charts import day_paths
 from remotestatus.report.incidents import Incident
@@ -106,12 +107,16 @@ def _ticks(text: str) -> Markup:
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped in the same line
 
 
+def _status_label(identifier: str) -> str:
+    return APPEARANCES[identifier].label
+
+
 def _day_words(day: DayCell) -> str:
-    words = "not observed" if day.word == "none" else day.word
+    words = "not observed" if day.word == "none" else _status_label(day.word)
     if day.down:
-        words = f"down for {say_duration(day.down)}"
+        words = f"{Status.DOWN.label} for {say_duration(day.down)}"
     elif day.degraded:
-        words = f"degraded for {say_duration(day.degraded)}"
+        words = f"{Status.DEGRADED.label} for {say_duration(day.degraded)}"
     return f"{day.day}: {words}"
 
 
@@ -159,6 +164,7 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "size": say_size,
     "ticks": _ticks,
     "day_paths": lambda days: day_paths([day.word for day in days]),
+    "status_label": _status_label,
     "day_words": _day_words,
     "by_month": _by_month,
     "anchor": _anchor,

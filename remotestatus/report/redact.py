@@ -19,33 +19,8 @@ from remotestatus.model.processes import ProcessResult
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import CheckSpec, Limits, ProcessSpec
 from remotestatus.model.states import Kind, Subject
-from remotestatus.model.statuses import Cause
 
 T = TypeVar("T")
-
-SENTENCES = {
-    Cause.PROXY_UNREACHABLE: "Not checked: its proxy does not answer.",
-    Cause.TUNNEL_DOWN: "The proxy answers, but the tunnel is not up.",
-    Cause.TUNNEL_STALE: "The proxy still holds the tunnel, but its far end is gone.",
-    Cause.SSHD_DOWN: "The tunnel is up, but no SSH server answers at its end.",
-    Cause.NAME_UNRESOLVED: "Its name could not be resolved.",
-    Cause.CONNECTION_REFUSED: "It refuses connections: no SSH server listens there.",
-    Cause.CONNECTION_TIMEOUT: "No answer: it is off, offline, or behind a firewall.",
-    Cause.NO_ROUTE: "There is no route to it.",
-    Cause.HOST_KEY_UNKNOWN: "Its host key is not known, so it was not logged in to.",
-    Cause.HOST_KEY_CHANGED: "It answers with another host key than the trusted one.",
-    Cause.AUTHENTICATION_FAILED: "It refuses the log-in.",
-    Cause.CONNECTION_LOST: "The connection broke in the middle.",
-    Cause.PROBE_TIMEOUT: "Logged in, but its shell did not finish in time.",
-    Cause.PROBE_FAILED: "Logged in, but what came back is not the probe's output.",
-    Cause.PROCESS_MISSING: "A process that has to run does not.",
-    Cause.PROCESS_EXCESS: "A process runs too often.",
-    Cause.LIMIT_EXCEEDED: "It is over one of its limits.",
-    Cause.CHECK_FAILED: "One of its checks failed.",
-    Cause.NOT_CHECKED: "No result came back in this round.",
-    Cause.CHECKER_ERROR: "The checker itself failed.",
-}
-"""Each cause in a sentence that names nothing."""
 
 _ROUND_TROUBLE = "A part of this round failed; its administrators know more."
 
@@ -213,7 +188,7 @@ def _finding(finding: Finding) -> Finding:
 
 
 def _trouble(trouble: Trouble) -> Trouble:
-    return Trouble(trouble.cause, SENTENCES[trouble.cause])
+    return Trouble(trouble.cause, trouble.cause.declaration.public)
 
 
 def _troubles(report_input: ReportInput) -> tuple[str, ...]:

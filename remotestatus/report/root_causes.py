@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.notification import Acknowledgement
-from remotestatus.model.statuses import Cause, Status
-from remotestatus.report.redact import SENTENCES
+from remotestatus.model.statuses import Status
 from remotestatus.report.remote_view import RemoteView
 
 TOGETHER = 3
@@ -148,7 +148,9 @@ def _of_group(proxy: str | None, cause: Cause, group: Sequence[RemoteView]) -> P
         since=group[0].since,
         troubles=(
             Trouble(
-                cause, SENTENCES[cause], f"It happened to all of them at once: look first at what they share, {shared}."
+                cause,
+                cause.declaration.public,
+                f"It happened to all of them at once: look first at what they share, {shared}.",
             ),
         ),
         unconfirmed=group[0].unconfirmed if len({remote.unconfirmed for remote in group}) == 1 else "",

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from remotestatus.evaluate import diagnose
+from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
-from remotestatus.model.statuses import Cause
 from remotestatus.probe import PlaybookRunner
 from remotestatus.setup import key_scan, known_hosts
 from remotestatus.setup.known_hosts import HostKey

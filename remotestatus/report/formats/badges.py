@@ -7,33 +7,27 @@ A label and a word come in, text goes out. Nothing is fetched: widths are reckon
 import json
 from html import escape
 
+from remotestatus.model.statuses import APPEARANCES
 from remotestatus.report.build import Report
 from remotestatus.report.remote_view import RemoteView
 
-_COLOURS = {
-    "up": "#2a7d4f",
-    "degraded": "#9a6200",
-    "down": "#c0322b",
-    "unknown": "#6b5a94",
-    "maintenance": "#31669c",
-}
 _NARROW, _WIDE = frozenset("ijlIt.,:;'!|()[]1 -fr"), frozenset("mwMW@%&")
 
 
 def write_remote_badge(remote: RemoteView) -> str:
     """The SVG badge of one remote."""
-    return _svg(remote.title, remote.word, _COLOURS[remote.word])
+    return _svg(remote.title, APPEARANCES[remote.word].label, APPEARANCES[remote.word].colour)
 
 
 def write_remote_endpoint(remote: RemoteView) -> str:
     """The JSON that shields.io makes a badge of (schemaVersion 1, https://shields.io/badges/endpoint-badge)."""
-    return _endpoint(remote.title, remote.word, remote.word)
+    return _endpoint(remote.title, APPEARANCES[remote.word].label, remote.word)
 
 
 def write_fleet_badge(report: Report) -> str:
     """The SVG badge of the whole fleet."""
     word, message = _fleet(report)
-    return _svg(report.title, message, _COLOURS[word])
+    return _svg(report.title, message, APPEARANCES[word].colour)
 
 
 def write_fleet_endpoint(report: Report) -> str:
@@ -55,7 +49,7 @@ def _endpoint(label: str, message: str, word: str) -> str:
         "schemaVersion": 1,
         "label": label,
         "message": message,
-        "color": _COLOURS[word].removeprefix("#"),
+        "color": APPEARANCES[word].colour.removeprefix("#"),
         "isError": word in ("down", "unknown"),
     }
     return json.dumps(badge, ensure_ascii=False) + "\n"

@@ -72,7 +72,7 @@ def _entries(report: Report) -> Iterator[_Entry]:
         first = incident.phases[0]
         said = first.trouble
         text = f"{said.message} {said.hint}".strip() if said else ""
-        yield _Entry(_id(incident, "began"), incident.started_at, f"{name} is {first.status.value}", text, link)
+        yield _Entry(_id(incident, "began"), incident.started_at, f"{name} is {first.status.label}", text, link)
         if incident.ended_at:
             lasted = say_duration(incident.lasted(incident.ended_at))
             text = f"It was not up for {lasted}." + (f" {said.message}" if said else "")

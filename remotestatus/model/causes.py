@@ -1,0 +1,315 @@
+"""
+Why a remote or proxy is not up (Cause), and all that follows from each cause.
+
+A cause is declared here once, with its status and its words; messages, public pages, retries and the table in the
+documents read the declaration. What recognises a cause is in `evaluate`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
+from enum import Enum, StrEnum
+from typing import Self
+
+from remotestatus.model.statuses import Status
+
+
+@dataclass(frozen=True, slots=True)
+class CauseDeclaration:
+    """
+    A cause's code, and what follows from it.
+
+    `message` and `hint` are for people; `{name}`, `{proxy}`, `{port}`, `{address}`, `{login}` and `{names}` are
+    filled in. `proxy_hint` takes the hint's place for a proxy. `public` is the sentence for strangers, which names
+    nothing. `seen` and `cure` are the row in the documents.
+    """
+
+    code: str
+    _: KW_ONLY
+    status: Status
+    message: str
+    hint: str
+    proxy_hint: str = ""
+    public: str
+    seen: str
+    cure: str
+    retried: bool = True
+    """Whether it is worth another attempt in the same round."""
+    waits: bool = False
+    """Whether an attempt that ends so has waited for its whole timeout."""
+    about_trust: bool = False
+    """Whether one side refused the other by its key or log-in: trying again could only lock us out."""
+
+
+class Cause(StrEnum):
+    """Why a remote or proxy is not up, along the path checker, proxy, tunnel, sshd, shell, process."""
+
+    declaration: CauseDeclaration
+
+    def __new__(cls, declaration: CauseDeclaration) -> Self:
+        """Make a member that is its code and carries its declaration."""
+        cause = str.__new__(cls, declaration.code)
+        cause._value_ = declaration.code
+        cause.declaration = declaration
+        return cause
+
+    PROXY_UNREACHABLE = CauseDeclaration(
+        "proxy-unreachable",
+        status=Status.UNKNOWN,
+        message="Not checked: its proxy {proxy} does not answer.",
+        hint="Mend the proxy first: `remotestatus status {proxy}` says what is wrong with it.",
+        public="Not checked: its proxy does not answer.",
+        seen="its proxy does not answer",
+        cure="mend the proxy first: `remotestatus status PROXY`",
+        retried=False,
+    )
+    TUNNEL_DOWN = CauseDeclaration(
+        "tunnel-down",
+        status=Status.DOWN,
+        message="The proxy {proxy} answers, but nothing listens on the remote port {port} there: the tunnel is not up.",
+        hint="Is {name} powered and online? On it, restart the service that keeps the tunnel; "
+        "on {proxy}, `ss -ltn 'sport = :{port}'` shows whether the port is there again.",
+        public="The proxy answers, but the tunnel is not up.",
+        seen="the proxy answers, nothing listens on the remote port there",
+        cure="is the box on and online? restart the service that keeps its tunnel",
+    )
+    TUNNEL_STALE = CauseDeclaration(
+        "tunnel-stale",
+        status=Status.DOWN,
+        message="The proxy {proxy} still listens on port {port}, but nothing answers: the tunnel's far end is gone.",
+        hint="On {proxy}, `ss -ltnp 'sport = :{port}'` names the sshd process that holds the dead tunnel; end it, "
+        "or set ClientAliveInterval 30 in the proxy's sshd_config so that it ends by itself.",
+        public="The proxy still holds the tunnel, but its far end is gone.",
+        seen="something listens there, but nothing answers",
+        cure="the tunnel's far end is gone: end the `sshd` on the proxy that holds the port, and set "
+        "`ClientAliveInterval 30` in the proxy's `sshd_config`",
+        waits=True,
+    )
+    SSHD_DOWN = CauseDeclaration(
+        "sshd-down",
+        status=Status.DOWN,
+        message="The tunnel reaches {name}, but no SSH server answers there: the connection is closed at once.",
+        hint="On {name}, look at `systemctl status ssh`, and whether the tunnel leads to the port that sshd "
+        "listens on.",
+        public="The tunnel is up, but no SSH server answers at its end.",
+        seen="the tunnel leads to the box, no SSH server answers",
+        cure="look at `systemctl status ssh` on the box, and at the port that the tunnel leads to",
+    )
+    NAME_UNRESOLVED = CauseDeclaration(
+        "name-unresolved",
+        status=Status.DOWN,
+        message="The name {address} could not be resolved.",
+        hint="`getent hosts {address}` asks for it; correct ansible_host if it is misspelt.",
+        public="Its name could not be resolved.",
+        seen="its name has no address",
+        cure="correct `ansible_host`; `getent hosts NAME`",
+    )
+    CONNECTION_REFUSED = CauseDeclaration(
+        "connection-refused",
+        status=Status.DOWN,
+        message="{address} refuses connections to port {port}: no SSH server listens there.",
+        hint="On {name}, look at `systemctl status ssh`; correct ansible_port if sshd listens elsewhere.",
+        public="It refuses connections: no SSH server listens there.",
+        seen="direct remotes and proxies: nothing listens on the port",
+        cure="is `sshd` running? correct `ansible_port`",
+    )
+    CONNECTION_TIMEOUT = CauseDeclaration(
+        "connection-timeout",
+        status=Status.DOWN,
+        message="No answer from {address}, port {port}: it is off, offline, or a firewall drops the packets.",
+        hint="On the checker, `ping {address}` and `nc -vz {address} {port}` show how far one gets.",
+        public="No answer: it is off, offline, or behind a firewall.",
+        seen="direct remotes and proxies: no answer at all",
+        cure="it is off, offline, or behind a firewall",
+        waits=True,
+    )
+    NO_ROUTE = CauseDeclaration(
+        "no-route",
+        status=Status.DOWN,
+        message="There is no route to {address}.",
+        hint="On the checker, `ip route get {address}` shows which way is taken; is its network up?",
+        public="There is no route to it.",
+        seen="the network says that there is no way there",
+        cure="`ip route get ADDRESS` on the checker",
+    )
+    HOST_KEY_UNKNOWN = CauseDeclaration(
+        "host-key-unknown",
+        status=Status.DOWN,
+        message="The host key of {name} is not known, so it was not logged in to.",
+        hint="Compare fingerprints and trust it: `remotestatus trust {name}`.",
+        public="Its host key is not known, so it was not logged in to.",
+        seen="its key was never trusted, so it was not logged in to",
+        cure="`remotestatus trust REMOTE`, and compare the fingerprint",
+        retried=False,
+        about_trust=True,
+    )
+    HOST_KEY_CHANGED = CauseDeclaration(
+        "host-key-changed",
+        status=Status.DOWN,
+        message="Another host key than the trusted one answers as {name}: it was reinstalled, or something else "
+        "has its port.",
+        hint="If it was reinstalled, `remotestatus trust {name}` shows both keys and asks before it replaces the "
+        "trusted one; else find out who holds port {port}.",
+        proxy_hint="If the proxy was reinstalled, `remotestatus trust {name}` shows both keys and asks before it "
+        "replaces the trusted one; if not, do not connect: someone else may answer in its place.",
+        public="It answers with another host key than the trusted one.",
+        seen="another key than the trusted one; if it is another remote's, its name is given",
+        cure="find out why; if it was reinstalled, `remotestatus trust REMOTE`",
+        retried=False,
+        about_trust=True,
+    )
+    AUTHENTICATION_FAILED = CauseDeclaration(
+        "authentication-failed",
+        status=Status.DOWN,
+        message="{name} refuses the log-in of {login}.",
+        hint="`remotestatus ssh {name}` does the same by hand; check ansible_user, the key or password, and "
+        "authorized_keys on {name}.",
+        proxy_hint="`ssh -p {port} {user}{address}` does the same by hand; check ansible_user and the private key "
+        "file, and authorized_keys on the proxy.",
+        public="It refuses the log-in.",
+        seen="it refuses the log-in, or the proxy forbids the port",
+        cure="`remotestatus ssh REMOTE` does the same by hand",
+        retried=False,
+        about_trust=True,
+    )
+    CONNECTION_LOST = CauseDeclaration(
+        "connection-lost",
+        status=Status.DOWN,
+        message="The connection to {to} broke in the middle.",
+        hint="If it happens again, look at the line and at sshd's log on {name}.",
+        proxy_hint="Look at sshd's log on {name}; it drops connections over MaxStartups.",
+        public="The connection broke in the middle.",
+        seen="the connection broke in the middle",
+        cure="look at the line, and at `sshd`'s log",
+    )
+    PROBE_TIMEOUT = CauseDeclaration(
+        "probe-timeout",
+        status=Status.DOWN,
+        message="Logged in to {name}, but its shell did not finish in time.",
+        hint="Look with `remotestatus ssh {name}`: is it overloaded, or does a start-up file or a disk hang?",
+        public="Logged in, but its shell did not finish in time.",
+        seen="logged in, and the shell did not finish in time",
+        cure="overloaded, a hanging disk, or a start-up file that waits",
+        waits=True,
+    )
+    PROBE_FAILED = CauseDeclaration(
+        "probe-failed",
+        status=Status.DOWN,
+        message="Logged in to {name}, but what came back is not the probe's output.",
+        hint="Look with `remotestatus ssh {name} /bin/sh -c true`: the account needs a shell, and /bin/sh has to "
+        "be there.",
+        public="Logged in, but what came back is not the probe's output.",
+        seen="logged in, and what came back is not the probe's output",
+        cure="the account needs a shell, and `/bin/sh` has to be there",
+    )
+    PROCESS_MISSING = CauseDeclaration(
+        "process-missing",
+        status=Status.DEGRADED,
+        message="Not running: {names}.",
+        hint="Start it on {name}; `remotestatus match {name}` shows what runs there and what nearly matches.",
+        public="A process that has to run does not.",
+        seen="a process that has to run does not",
+        cure="start it; `remotestatus match REMOTE` shows what nearly matches",
+    )
+    PROCESS_EXCESS = CauseDeclaration(
+        "process-excess",
+        status=Status.DEGRADED,
+        message="Running too often: {names}.",
+        hint="`remotestatus match {name}` shows which processes match.",
+        public="A process runs too often.",
+        seen="a process runs too often",
+        cure="`remotestatus match REMOTE` shows which",
+    )
+    LIMIT_EXCEEDED = CauseDeclaration(
+        "limit-exceeded",
+        status=Status.DEGRADED,
+        message="Over its limits: {names}.",
+        hint="Look at {name} with `remotestatus ssh {name}`; the bounds are in remotestatus_limits.",
+        public="It is over one of its limits.",
+        seen="disk, memory, swap, load or clock is over its limit",
+        cure="look there; the bounds are in `remotestatus_limits`",
+    )
+    CHECK_FAILED = CauseDeclaration(
+        "check-failed",
+        status=Status.DEGRADED,
+        message="A check failed: {names}.",
+        hint="Run it by hand with `remotestatus ssh {name}`; the commands are in remotestatus_checks.",
+        public="One of its checks failed.",
+        seen="a check failed, or processes could not all be listed",
+        cure="run it by hand; the commands are in `remotestatus_checks`",
+    )
+    NOT_CHECKED = CauseDeclaration(
+        "not-checked",
+        status=Status.UNKNOWN,
+        message="No result came back for {name} in this round.",
+        hint="The round was ended before it was its turn; `remotestatus run --limit {name}` looks at it alone.",
+        public="No result came back in this round.",
+        seen="no result came back in this round",
+        cure="`remotestatus run --limit REMOTE` looks at it alone",
+    )
+    CHECKER_ERROR = CauseDeclaration(
+        "checker-error",
+        status=Status.UNKNOWN,
+        message="The checker itself failed while it looked at {name}.",
+        hint="`remotestatus doctor` examines the checker; `remotestatus run --limit {name}` tries again.",
+        public="The checker itself failed.",
+        seen="the checker itself failed",
+        cure="`remotestatus doctor`",
+    )
+
+    @property
+    def status(self) -> Status:
+        """The one status that this cause implies."""
+        return self.declaration.status
+
+
+class SpecialCase(Enum):
+    """
+    A case of a cause that can be told more exactly: the message and hint that take the place of the cause's own.
+
+    An empty hint leaves the cause's. `{owners}` (of a host key) and `{key}` (why a key was not used) are filled in too.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.message = message
+        self.hint = hint
+
+    ANOTHER_REMOTE_ANSWERS = (
+        "{owners} answers in the place of {name}: the host key is that of {owners}, whose tunnel holds the remote port "
+        "{port} on {proxy}.",
+        "On {owners}, correct the remote port that its tunnel asks for; on {proxy}, `ss -ltnp 'sport = :{port}'` names "
+        "the sshd process that holds the port. Then restart the tunnel of {name}.",
+    )
+    ANOTHER_HOST_ANSWERS = (
+        "{owners} answers in the place of {name}: the host key is that of {owners}.",
+        "Correct ansible_host or ansible_port of {name}, or find out why {address}, port {port}, leads to {owners}.",
+    )
+    KEY_NOT_USED = (
+        "{name} could not be logged in to as {login}: ssh did not use the private key ({key}).",
+        "`remotestatus doctor` names the file; `chmod 600` it if others may read it.",
+    )
+    FORWARDING_PROHIBITED = (
+        "The proxy {proxy} does not allow forwarding to port {port}.",
+        "Allow it in the proxy's sshd_config: AllowTcpForwarding yes, and no PermitOpen that excludes the port.",
+    )
+    NO_COMMON_ALGORITHM = (
+        "{name} and the checker have no common SSH algorithm.",
+        "Update the older side, or allow the offered algorithm in ansible_ssh_common_args.",
+    )
+    ENDLESS_OUTPUT = ("Logged in to {name}, but its shell prints without end; it was cut off.",)
+    PROXY_CONNECTION_LOST = (
+        "The connection to the proxy {proxy} broke before {name} had answered.",
+        "If it happens again, look at sshd's log on {proxy}: it ended the connection that all remotes behind it share.",
+    )
+
+
+def causes_table() -> str:
+    """The Markdown table of all causes for the documents."""
+    return "".join(f"{line}\n" for line in _table_lines())
+
+
+def _table_lines() -> Iterator[str]:
+    yield "| cause | status | what was seen | what to do |"
+    yield "|---|---|---|---|"
+    for cause in Cause:
+        declared = cause.declaration
+        yield f"| `{cause}` | {declared.status} | {declared.seen} | {declared.cure} |"
