@@ -9,19 +9,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import click
+from pydantic import ValidationError
 from rich.text import Text
 
 from remotestatus.cli.options import now, remote_argument, with_inventory
 from remotestatus.cli.ssh_session import find_remote
 from remotestatus.cli.table import trouble_lines
 from remotestatus.cli.terminal import Column, Part, Screen, make_console, print_lines, screen_of
-from remotestatus.evaluate import ProcessRule, match, processes_of, read_proxy, read_remote, rule_of, words_of
+from remotestatus.evaluate import match, processes_of, read_proxy, read_remote
 from remotestatus.inventory import read_inventory
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.processes import Process, ProcessResult
+from remotestatus.model.settings import ProcessSpec
 from remotestatus.model.statuses import Status
 from remotestatus.model.text import one_line
 from remotestatus.probe import AnsibleSource, Look, PlaybookRunner
@@ -83,11 +85,11 @@ def command(
     if look.trouble:
         raise RoundError(look.trouble)
     moment = now()
-    rules = [_rule(pattern, way, user)] if pattern is not None else [rule_of(one) for one in remote.settings.processes]
+    specs = remote.settings.processes if pattern is None else (_spec_of(pattern, way, user),)
     reading = read_remote(remote, look.remotes.get(remote.name), moment)
     processes = processes_of(_facts(look, remote))
     troubles = _troubles(inventory.fleet, remote, reading, look, moment) if processes is None else ()
-    results = match(rules, processes, complete=_is_complete(look, remote)) if processes is not None else ()
+    results = match(specs, processes, complete=_is_complete(look, remote)) if processes is not None else ()
     if as_json:
         click.echo(json.dumps(_values(remote, results, processes, troubles, everything, moment), ensure_ascii=False))
     else:
@@ -101,21 +103,13 @@ def command(
         sys.exit(RoundError.exit_code)
 
 
-def _rule(pattern: str, way: str | None, user: str | None) -> ProcessRule:
+def _spec_of(pattern: str, way: str | None, user: str | None) -> ProcessSpec:
     if not pattern.strip():
         raise click.UsageError("PATTERN is empty")
     try:
-        match way:
-            case "regex":
-                return ProcessRule(pattern, regex=pattern, user=user)
-            case "contains":
-                return ProcessRule(pattern, contains=pattern, user=user)
-            case "command":
-                return ProcessRule(pattern, command=pattern, user=user)
-            case _:
-                return ProcessRule(pattern, words=words_of(pattern), user=user)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        return ProcessSpec.model_validate({"name": pattern, way or "words": pattern, "user": user})
+    except ValidationError as error:
+        raise click.UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 
 
 def _is_complete(look: Look, remote: Remote) -> bool:

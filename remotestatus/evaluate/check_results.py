@@ -2,46 +2,30 @@
 Turns what a playbook learned about one remote into one CheckResult.
 
 Takes the remote and the playbook's answer for it (a dictionary, or nothing at all) and returns a CheckResult, whatever
-the answer is: silence is a reading too. What a reading says about processes is None wherever the remote could not be
-looked at, never "not running". No clock and no files.
+the answer is: no answer gives one too. Processes of a remote that could not be checked are unknown, never "not
+running".
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from remotestatus.evaluate.diagnosis import diagnose, explain
 from remotestatus.evaluate.limits import examine_checks, examine_limits
-from remotestatus.evaluate.process_matching import ProcessRule, match, words_of
+from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.resources import read_facts
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.processes import Process, ProcessResult
-from remotestatus.model.settings import ProcessSpec
 from remotestatus.model.text import one_line
-
-
-def rule_of(spec: ProcessSpec) -> ProcessRule:
-    """The matcher's rule for a process as the inventory writes it."""
-    return ProcessRule(
-        name=spec.title,
-        words=words_of(spec.words) if spec.words else None,
-        command=spec.command,
-        regex=spec.regex,
-        contains=spec.contains,
-        user=spec.user,
-        min=spec.min,
-        max=spec.max,
-    )
 
 
 def read_remote(remote: Remote, answer: Mapping[str, Any] | None, at: datetime) -> CheckResult:
     """Make the CheckResult of one remote from the playbook's answer; `answer` is None when none came."""
-    rules = tuple(rule_of(spec) for spec in remote.settings.processes)
-    blank = CheckResult(name=remote.name, at=at, processes=match(rules, None))
+    blank = CheckResult(name=remote.name, at=at, processes=match(remote.settings.processes, None))
     if answer is None:
         return replace(blank, troubles=(explain(Cause.NOT_CHECKED, remote),))
     attempts = _whole(answer.get("attempts")) or 1
@@ -53,7 +37,7 @@ def read_remote(remote: Remote, answer: Mapping[str, Any] | None, at: datetime) 
     if not isinstance(facts, Mapping):
         return replace(blank, troubles=(diagnose(remote, answer),), attempts=attempts)
     try:
-        return _read_facts(remote, rules, answer, facts, at, attempts)
+        return _read_facts(remote, answer, facts, at, attempts)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # A worker with another version of the playbook may answer in another shape. That is our fault, and one
         # remote's answer must not cost the others their round.
@@ -74,14 +58,14 @@ def read_proxy(proxy: Proxy, answer: Mapping[str, Any] | None, at: datetime) -> 
 
 def _read_facts(
     remote: Remote,
-    rules: Sequence[ProcessRule],
     answer: Mapping[str, Any],
     raw: Mapping[str, Any],
     at: datetime,
     attempts: int,
 ) -> CheckResult:
-    # Thousands of remotes have hundreds of processes each: they are looked through one remote at a time, and not kept.
-    results = match(rules, processes_of(raw) if rules else None, complete=bool(raw.get("processes_complete", True)))
+    # Thousands of remotes have hundreds of processes each: they are read one remote at a time, and not kept.
+    specs = remote.settings.processes
+    results = match(specs, processes_of(raw) if specs else None, complete=bool(raw.get("processes_complete", True)))
     facts = read_facts(raw, answer.get("asked_at"), answer.get("answered_at"))
     findings = (
         *examine_limits(remote.settings.limits, facts),

@@ -1,53 +1,81 @@
 """
-Compares a remote's resources with its limits, and reads what its custom checks said.
+Compares a remote's resources with its limits, and reads the results of its custom checks.
 
 Facts, Limits and the checks' plain results come in; one Finding per limit and check goes out, good ones too, because
 the page shows both. What could not be measured is no Finding against a limit, but a check that did not answer failed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from remotestatus.model.check_result import Finding
 from remotestatus.model.facts import Facts
 from remotestatus.model.settings import CheckSpec, Limits
+from remotestatus.model.statuses import NagiosState
 
-_WORDS = {0: "OK", 1: "WARNING", 2: "CRITICAL", 3: "UNKNOWN"}
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """How a limit's value is read from the facts (None: not known), and how value and bound are written."""
+
+    read: Callable[[Facts], float | None]
+    value: str = "{:.0f} %"
+    bound: str = "{:g} %"
+
+    def compare(self, name: str, value: float, bound: float | timedelta) -> Finding:
+        """The finding for one value; seconds count in both directions."""
+        number = bound.total_seconds() if isinstance(bound, timedelta) else bound
+        wanted = f"limit {self.bound.format(number)}"
+        return Finding("limit", name, abs(value) <= number, self.value.format(value), wanted)
+
+
+def _used(total: int | None, free: int | None) -> float | None:
+    return 100 * (1 - free / total) if total and free is not None else None
+
+
+LIMITS: Mapping[str, _Limit] = {
+    "memory": _Limit(lambda facts: _used(facts.memory_total_kb, facts.memory_available_kb)),
+    "swap": _Limit(lambda facts: _used(facts.swap_total_kb, facts.swap_free_kb)),
+    "load": _Limit(
+        lambda facts: facts.load[1] / (facts.cpus or 1) if facts.load and len(facts.load) > 1 else None,
+        value="{:.2f} per CPU",
+        bound="{:g}",
+    ),
+    "clock": _Limit(lambda facts: facts.clock_offset_seconds, value="{:+.0f} s", bound="{:g} s"),
+}
+"""Every limit of the settings that has one value, by its name there. `disk` has one for each mount point."""
+
+_DISK = _Limit(lambda _: None)
 
 
 def examine_limits(limits: Limits, facts: Facts) -> tuple[Finding, ...]:
-    """Compare every limit with what the remote said."""
-    return tuple(_limits(limits, facts))
+    """Compare every limit with what the remote reported."""
+    return (*_examine_disks(limits.disk, facts), *_examine_values(limits, facts))
 
 
-def _limits(limits: Limits, facts: Facts) -> Iterator[Finding]:
-    for disk in facts.disks or ():
-        bound = limits.disk.get(disk.mount, limits.disk.get("*"))
+def _examine_values(limits: Limits, facts: Facts) -> Iterator[Finding]:
+    for name, limit in LIMITS.items():
+        bound: float | timedelta | None = getattr(limits, name)
+        value = limit.read(facts)
+        if bound is not None and value is not None:
+            yield limit.compare(name, value, bound)
+
+
+def _examine_disks(bounds: Mapping[str, float], facts: Facts) -> Iterator[Finding]:
+    if facts.disks is None:
+        if bounds:
+            yield Finding("limit", "disk", ok=False, value="could not be read", wanted="df gave no answer")
+        return
+    for disk in facts.disks:
+        bound = bounds.get(disk.mount, bounds.get("*"))
         if bound is not None:
-            yield _share(f"disk {disk.mount}", disk.percent, bound)
-    seen = {disk.mount for disk in facts.disks or ()}
-    if facts.disks is not None:
-        for mount in limits.disk:
-            if mount != "*" and mount not in seen:
-                yield Finding("limit", f"disk {mount}", ok=False, value="not mounted", wanted="limit set")
-    elif limits.disk:
-        yield Finding("limit", "disk", ok=False, value="could not be read", wanted="df gave no answer")
-    if limits.memory is not None and facts.memory_total_kb and facts.memory_available_kb is not None:
-        used = 100 * (1 - facts.memory_available_kb / facts.memory_total_kb)
-        yield _share("memory", used, limits.memory)
-    if limits.swap is not None and facts.swap_total_kb and facts.swap_free_kb is not None:
-        yield _share("swap", 100 * (1 - facts.swap_free_kb / facts.swap_total_kb), limits.swap)
-    if limits.load is not None and facts.load and len(facts.load) > 1:
-        load = facts.load[1] / (facts.cpus or 1)
-        yield Finding("limit", "load", load <= limits.load, f"{load:.2f} per CPU", f"limit {limits.load:g}")
-    if limits.clock is not None and facts.clock_offset_seconds is not None:
-        off = facts.clock_offset_seconds
-        bound_seconds = limits.clock.total_seconds()
-        yield Finding("limit", "clock", abs(off) <= bound_seconds, f"{off:+.0f} s", f"limit {bound_seconds:g} s")
-
-
-def _share(name: str, used: float, bound: float) -> Finding:
-    return Finding("limit", name, used <= bound, f"{used:.0f} %", f"limit {bound:g} %")
+            yield _DISK.compare(f"disk {disk.mount}", disk.percent, bound)
+    mounted = {disk.mount for disk in facts.disks}
+    for mount in bounds:
+        if mount != "*" and mount not in mounted:
+            yield Finding("limit", f"disk {mount}", ok=False, value="not mounted", wanted="limit set")
 
 
 def examine_checks(specs: Sequence[CheckSpec], raw: object) -> tuple[Finding, ...]:
@@ -56,11 +84,14 @@ def examine_checks(specs: Sequence[CheckSpec], raw: object) -> tuple[Finding, ..
 
     Follows the Nagios plugin convention: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; text up to `|`, perfdata behind it.
     """
-    said = {entry.get("name"): entry for entry in raw if isinstance(entry, dict)} if isinstance(raw, list) else {}
-    return tuple(_check(spec, said.get(spec.name)) for spec in specs)
+    results = {entry.get("name"): entry for entry in raw if isinstance(entry, dict)} if isinstance(raw, list) else {}
+    return tuple(_examine_check(spec, results.get(spec.name)) for spec in specs)
 
 
-def _check(spec: CheckSpec, entry: dict[str, Any] | None) -> Finding:
+_NAGIOS_WORDS = {state.value: state.name for state in NagiosState}
+
+
+def _examine_check(spec: CheckSpec, entry: dict[str, Any] | None) -> Finding:
     if entry is None:
         return Finding("check", spec.name, ok=False, value="gave no answer")
     exit_code = entry.get("exit")
@@ -68,7 +99,7 @@ def _check(spec: CheckSpec, entry: dict[str, Any] | None) -> Finding:
         return Finding("check", spec.name, ok=False, value=f"did not end within {spec.timeout.total_seconds():g} s")
     lines = str(entry.get("output") or "").strip().splitlines() or [""]
     text, _, perfdata = lines[0].partition("|")
-    word = _WORDS.get(exit_code, f"exit code {exit_code}")
+    word = _NAGIOS_WORDS.get(exit_code, f"exit code {exit_code}")
     value = text.strip() or word
     if exit_code != 0 and not value.upper().startswith(word):
         value = f"{word}: {value}" if text.strip() else word

@@ -1,9 +1,9 @@
 """
-Is this moment inside a maintenance window?
+Decides whether a maintenance window is open, and until when.
 
 Windows of the inventory (one-off, or recurring by cron expression or RFC 5545 rule) and windows given by command come
-in; the one that is open now goes out, with its end. A recurring window starts by its zone's wall clock and lasts its
-duration in real time, so a night with a clock change makes it neither longer nor shorter. No clock and no files.
+in; the one that is open now goes out. A recurring window starts by its zone's wall clock and lasts its duration in
+real time, so a night with a clock change makes it neither longer nor shorter.
 """
 
 import re
@@ -23,7 +23,7 @@ EVERYTHING = "all"
 """The target of a window that is for every remote and proxy."""
 
 AHEAD = timedelta(hours=3)
-"""Where the clock is set back, a later wall time may be an earlier moment: the search begins later than any change."""
+"""When a clock is set back, a later wall time may be an earlier moment: the search starts later than any change."""
 
 
 def window_of_remote(remote: Remote, commands: Iterable[CommandWindow], now: datetime) -> OpenWindow | None:
@@ -35,7 +35,7 @@ def window_of_remote(remote: Remote, commands: Iterable[CommandWindow], now: dat
 
 
 def window_of_proxy(proxy: str, fleet: Fleet, commands: Iterable[CommandWindow], now: datetime) -> OpenWindow | None:
-    """The window that this proxy is in now: its own, or, when all remotes behind it are in one, the first to end."""
+    """The window that this proxy is in now: its own, or if all remotes behind it are in one, the first to end."""
     commands = tuple(commands)
     own = _latest([_open_command(window, now) for window in commands if window.target in (proxy, EVERYTHING)])
     behind = [window_of_remote(remote, commands, now) for remote in fleet.behind(proxy)]

@@ -1,9 +1,9 @@
 """
-Decides which of a remote's processes a rule means.
+Decides which of a remote's processes are those that have to run.
 
-Takes the rules and the processes that one reading brought; returns a ProcessResult for each rule, with what matched
-and with what nearly did and why it does not count. No I/O and no clock. The rule worth knowing: words match whole
-arguments, or the last path component of one, never parts: `ssh` is neither `sshd` nor `ssh-agent`.
+Takes the specifications of the inventory and the processes of one probe; returns a ProcessResult for each
+specification, with what matched, and with what nearly did and why it does not count. Words match whole arguments, or
+the last path component of one, never parts: `ssh` is neither `sshd` nor `ssh-agent`.
 
 What counts as an argument:
 
@@ -17,44 +17,18 @@ What counts as an argument:
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from remotestatus.model.processes import NearMiss, Process, ProcessResult
+from remotestatus.model.settings import ProcessSpec
 
 MAX_LINE = 16_384
 """Characters of a command line that `regex` and `contains` look at: Python's `re` can take time quadratic in it."""
 MAX_NEAR = 20
-"""Near misses kept for each rule."""
+"""Near misses kept for each specification."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessRule:
-    """
-    What should run: at least `min` processes, and at most `max`, that fit every criterion that is given.
-
-    `words` are consecutive words somewhere in the argv (see `words_of`), `command` is the last path component of
-    argv[0], `regex` is searched for and `contains` looked for in the arguments joined by single spaces, `user` is the
-    owner's name (or number, where the remote knows no name). Raises ValueError for a regex that is none.
-    """
-
-    name: str
-    words: tuple[str, ...] | None = None
-    command: str | None = None
-    regex: str | None = None
-    contains: str | None = None
-    user: str | None = None
-    min: int = 1
-    max: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.regex is not None:
-            try:
-                _compiled(self.regex)
-            except (re.error, OverflowError, RecursionError) as error:
-                raise ValueError(f"{self.regex!r} is not a regular expression: {error}") from error
-
-
+@lru_cache(maxsize=4096)
 def words_of(text: str) -> tuple[str, ...]:
     """Return the words of a process string. Quotes allow spaces in a word, as in sh; unbalanced ones are letters."""
     try:
@@ -64,56 +38,44 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def match(
-    rules: Iterable[ProcessRule], processes: Sequence[Process] | None, *, complete: bool = True
+    specs: Iterable[ProcessSpec], processes: Sequence[Process] | None, *, complete: bool = True
 ) -> tuple[ProcessResult, ...]:
     """
-    Return one result for each rule, in their order.
+    Return one result for each specification, in their order.
 
-    `processes` is None when they are unknown; `complete` is False when some may be missing from them: then a rule that
-    finds enough is right all the same, and one that does not is unknown.
+    `processes` is None when they are unknown; `complete` is False when some may be missing from them. Then a result
+    that finds enough is right all the same, and one that does not is unknown.
     """
-    return tuple(_result(rule, processes, complete) for rule in rules)
+    return tuple(_match_one(spec, processes, complete) for spec in specs)
 
 
-def _result(rule: ProcessRule, processes: Sequence[Process] | None, complete: bool) -> ProcessResult:
+def _match_one(spec: ProcessSpec, processes: Sequence[Process] | None, complete: bool) -> ProcessResult:
     if processes is None:
-        return ProcessResult(rule.name, None, None, rule.min, rule.max, complete=False)
+        return ProcessResult(spec.title, None, None, spec.min, spec.max, complete=False)
     matched: list[Process] = []
     near: list[NearMiss] = []
     for process in processes:
-        reason = why_not(rule, process)
+        reason = why_not(spec, process)
         if reason is None:
             matched.append(process)
         elif reason and len(near) < MAX_NEAR:
             near.append(NearMiss(process, reason))
-    enough = len(matched) >= max(rule.min, 1)
+    enough = len(matched) >= max(spec.min, 1)
     running = True if enough else False if complete else None
     return ProcessResult(
-        rule.name, running, len(matched), rule.min, rule.max, tuple(matched), tuple(near), complete=complete
+        spec.title, running, len(matched), spec.min, spec.max, tuple(matched), tuple(near), complete=complete
     )
 
 
-def why_not(rule: ProcessRule, process: Process) -> str | None:
+def why_not(spec: ProcessSpec, process: Process) -> str | None:
     """Return None if the process counts, a reason if it nearly does, and the empty string if it is something else."""
     if process.kernel or not process.argv:
         return ""
-    reasons: list[str | None] = []
-    if rule.words is not None:
-        reasons.append(_why_not_words(rule.words, process))
-    if rule.command is not None:
-        reasons.append(_why_not_command(rule.command, process))
-    if rule.regex is not None:
-        reasons.append(_why_not_regex(rule.regex, process))
-    if rule.contains is not None:
-        reasons.append(_why_not_contains(rule.contains, process))
-    if not reasons and rule.user is None:
-        return ""
-    wrong = [reason for reason in reasons if reason is not None]
-    if wrong:
-        # One criterion that does not fit at all, or two that nearly do, make it something else; so does our own shell.
-        return wrong[0] if len(wrong) == 1 and not process.own else ""
-    if rule.user is not None and process.user != rule.user:
-        return f"runs as {process.user or 'an unknown user'}, not as {rule.user}" if reasons else ""
+    reason = _why_not_criterion(spec, process)
+    if reason is not None:
+        return "" if process.own else reason
+    if spec.user is not None and process.user != spec.user:
+        return f"runs as {process.user or 'an unknown user'}, not as {spec.user}"
     if process.own:
         return "belongs to the checker itself"
     if process.zombie:
@@ -121,16 +83,24 @@ def why_not(rule: ProcessRule, process: Process) -> str | None:
     return None
 
 
+def _why_not_criterion(spec: ProcessSpec, process: Process) -> str | None:
+    if spec.words:
+        return _why_not_words(words_of(spec.words), process)
+    if spec.command:
+        return _why_not_command(spec.command, process)
+    if spec.regex:
+        return _why_not_regex(spec.regex, process)
+    return _why_not_contains(spec.contains or "", process)
+
+
 def _why_not_words(words: tuple[str, ...], process: Process) -> str | None:
-    if not words:
-        return ""
-    ways = _ways_to_read(process.argv)
-    if any(_consecutive(words, arguments, _fits) for arguments in ways):
+    argvs = _possible_argvs(process.argv)
+    if any(_consecutive(words, arguments, _fits) for arguments in argvs):
         return None
     line = _line(process).casefold()
     if not all(word.casefold() in line for word in words):
         return ""
-    for arguments in ways:
+    for arguments in argvs:
         if _consecutive(words, arguments, _fits_but_for_case):
             return "upper and lower case differ"
         if len(words) > 1 and all(any(_fits(word, argument) for argument in arguments) for word in words):
@@ -146,7 +116,7 @@ def _why_not_words(words: tuple[str, ...], process: Process) -> str | None:
 
 
 def _why_not_command(command: str, process: Process) -> str | None:
-    firsts = [arguments[0] for arguments in _ways_to_read(process.argv)]
+    firsts = [arguments[0] for arguments in _possible_argvs(process.argv)]
     if _is_title(process.argv):
         # A path that stands in a title is not where its program is.
         firsts = firsts[:1]
@@ -156,7 +126,7 @@ def _why_not_command(command: str, process: Process) -> str | None:
         return "upper and lower case differ"
     if any(_fits(command, argument) for argument in process.argv[1:]):
         return f"has {command} as an argument, not as the command"
-    if command and any(_resembles(command, first) for first in firsts):
+    if any(_resembles(command, first) for first in firsts):
         return f"{_last(firsts[0])} is not {command}"
     return ""
 
@@ -181,17 +151,17 @@ def _is_title(argv: tuple[str, ...]) -> bool:
     return bool(words) and words[0].endswith(":")
 
 
-def _ways_to_read(argv: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+def _possible_argvs(argv: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     """Return the argv, the words of an only argument, and both without a title's colon or a login shell's hyphen."""
     words = tuple(argv[0].split()) if len(argv) == 1 else argv
     if _is_title(argv):
         return ((words[0].removesuffix(":"), *words[1:]), words, argv)
-    ways = [argv]
+    argvs = [argv]
     if words and words != argv:
-        ways.append(words)
+        argvs.append(words)
     if argv[0].startswith("-"):
-        ways.append((argv[0].removeprefix("-"), *argv[1:]))
-    return tuple(ways)
+        argvs.append((argv[0].removeprefix("-"), *argv[1:]))
+    return tuple(argvs)
 
 
 def _line(process: Process) -> str:

@@ -1,8 +1,8 @@
 """
-Adds up how long each subject was what, day by day, and makes uptime of it.
+Adds up how long a remote or proxy had each status, day by day, and calculates its uptime.
 
-Stretches between two looks come in; shares of UTC days come out, which history sums up. Reachable counts as up
-(degraded too); what was unknown, under maintenance or not looked at counts neither way and lowers `observed` instead.
+The time between two rounds comes in; seconds per UTC day and status go out, which history sums up. Reachable counts
+as up, degraded too. Time that was unknown, in maintenance or not checked counts neither way and lowers `observed`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,29 +13,29 @@ from remotestatus.model.days import DayShare
 from remotestatus.model.statuses import Status
 
 LONGEST_GAP = 2.5
-"""A stretch longer than so many check intervals was not observed: the checker was away."""
+"""A time longer than so many check intervals was not observed: the checker was away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uptime:
-    """Share of the observed time in which a subject was reachable, and of the span that was observed, in percent."""
+    """The share of the observed time in which it was reachable, and of the span that was observed, in percent."""
 
     percent: float | None
     observed: float
 
 
 def share_out(
-    last_look: datetime, now: datetime, status: Status, *, maintenance: bool, every: timedelta
+    last_round: datetime, now: datetime, status: Status, *, maintenance: bool, every: timedelta
 ) -> Iterator[DayShare]:
     """
-    Credit the stretch between two looks to the status that the first one saw, split at UTC midnights.
+    Credit the time between two rounds to the status that the first one found, split at UTC midnights.
 
-    After a gap longer than `LONGEST_GAP` check intervals only one interval is credited. A clock that went back gives
-    nothing.
+    After a gap longer than `LONGEST_GAP` check intervals only one interval is credited. A clock that was set back
+    credits nothing.
     """
-    end = now if now - last_look <= every * LONGEST_GAP else last_look + every
+    end = now if now - last_round <= every * LONGEST_GAP else last_round + every
     bucket = "maintenance" if maintenance else status.value
-    start = last_look
+    start = last_round
     while start < end:
         midnight = datetime(start.year, start.month, start.day, tzinfo=UTC) + timedelta(days=1)
         stop = min(end, midnight)
@@ -47,8 +47,8 @@ def uptime(days: Iterable[DayShare], now: datetime, span: timedelta, first_seen:
     """
     Uptime over the last `span` of whole UTC days, and how much of it was observed.
 
-    A remote that is younger than the span is measured from the day it was first seen; `observed` still compares with
-    the whole span, so that a new remote doesn't look like a long-watched one.
+    A remote that is younger than the span is measured from the day of its first round; `observed` still compares with
+    the whole span, so that a new remote does not look like one that was watched for long.
     """
     first_day = (now - span).date() if span > timedelta(days=1) else (now - timedelta(days=1)).date()
     counted = [day for day in days if first_day <= day.day <= now.date()]

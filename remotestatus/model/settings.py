@@ -100,7 +100,7 @@ class ProcessSpec(_Model):
         if value is not None:
             try:
                 re.compile(value)
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"{value!r} is not a regular expression: {error}") from error
         return value
 
