@@ -43,7 +43,7 @@ def share_out(
         start = stop
 
 
-def uptime(days: Iterable[DayShare], now: datetime, span: timedelta, first_seen: datetime) -> Uptime:
+def uptime(days: Iterable[DayShare], now: datetime, span: timedelta) -> Uptime:
     """
     Uptime over the last `span` of whole UTC days, and how much of it was observed.
 

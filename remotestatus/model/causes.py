@@ -5,7 +5,6 @@ A cause is declared here once, with its status and its words; messages, public p
 documents read the declaration. What recognises a cause is in `evaluate`.
 """
 
-from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from enum import Enum, StrEnum
 from typing import Self
@@ -20,7 +19,7 @@ class CauseDeclaration:
 
     `message` and `hint` are for people; `{name}`, `{proxy}`, `{port}`, `{address}`, `{login}` and `{names}` are
     filled in. `proxy_hint` takes the hint's place for a proxy. `public` is the sentence for strangers, which names
-    nothing. `seen` and `cure` are the row in the documents.
+    nothing. The documents show it too, or `seen` where there is more to say.
     """
 
     code: str
@@ -30,8 +29,7 @@ class CauseDeclaration:
     hint: str
     proxy_hint: str = ""
     public: str
-    seen: str
-    cure: str
+    seen: str = ""
     retried: bool = True
     """Whether it is worth another attempt in the same round."""
     waits: bool = False
@@ -58,8 +56,6 @@ class Cause(StrEnum):
         message="Not checked: its proxy {proxy} does not answer.",
         hint="Mend the proxy first: `remotestatus status {proxy}` says what is wrong with it.",
         public="Not checked: its proxy does not answer.",
-        seen="its proxy does not answer",
-        cure="mend the proxy first: `remotestatus status PROXY`",
         retried=False,
     )
     TUNNEL_DOWN = CauseDeclaration(
@@ -69,8 +65,6 @@ class Cause(StrEnum):
         hint="Is {name} powered and online? On it, restart the service that keeps the tunnel; "
         "on {proxy}, `ss -ltn 'sport = :{port}'` shows whether the port is there again.",
         public="The proxy answers, but the tunnel is not up.",
-        seen="the proxy answers, nothing listens on the remote port there",
-        cure="is the box on and online? restart the service that keeps its tunnel",
     )
     TUNNEL_STALE = CauseDeclaration(
         "tunnel-stale",
@@ -79,9 +73,6 @@ class Cause(StrEnum):
         hint="On {proxy}, `ss -ltnp 'sport = :{port}'` names the sshd process that holds the dead tunnel; end it, "
         "or set ClientAliveInterval 30 in the proxy's sshd_config so that it ends by itself.",
         public="The proxy still holds the tunnel, but its far end is gone.",
-        seen="something listens there, but nothing answers",
-        cure="the tunnel's far end is gone: end the `sshd` on the proxy that holds the port, and set "
-        "`ClientAliveInterval 30` in the proxy's `sshd_config`",
         waits=True,
     )
     SSHD_DOWN = CauseDeclaration(
@@ -91,8 +82,6 @@ class Cause(StrEnum):
         hint="On {name}, look at `systemctl status ssh`, and whether the tunnel leads to the port that sshd "
         "listens on.",
         public="The tunnel is up, but no SSH server answers at its end.",
-        seen="the tunnel leads to the box, no SSH server answers",
-        cure="look at `systemctl status ssh` on the box, and at the port that the tunnel leads to",
     )
     NAME_UNRESOLVED = CauseDeclaration(
         "name-unresolved",
@@ -100,8 +89,6 @@ class Cause(StrEnum):
         message="The name {address} could not be resolved.",
         hint="`getent hosts {address}` asks for it; correct ansible_host if it is misspelt.",
         public="Its name could not be resolved.",
-        seen="its name has no address",
-        cure="correct `ansible_host`; `getent hosts NAME`",
     )
     CONNECTION_REFUSED = CauseDeclaration(
         "connection-refused",
@@ -109,8 +96,7 @@ class Cause(StrEnum):
         message="{address} refuses connections to port {port}: no SSH server listens there.",
         hint="On {name}, look at `systemctl status ssh`; correct ansible_port if sshd listens elsewhere.",
         public="It refuses connections: no SSH server listens there.",
-        seen="direct remotes and proxies: nothing listens on the port",
-        cure="is `sshd` running? correct `ansible_port`",
+        seen="Direct remotes and proxies: nothing listens on the port.",
     )
     CONNECTION_TIMEOUT = CauseDeclaration(
         "connection-timeout",
@@ -118,8 +104,7 @@ class Cause(StrEnum):
         message="No answer from {address}, port {port}: it is off, offline, or a firewall drops the packets.",
         hint="On the checker, `ping {address}` and `nc -vz {address} {port}` show how far one gets.",
         public="No answer: it is off, offline, or behind a firewall.",
-        seen="direct remotes and proxies: no answer at all",
-        cure="it is off, offline, or behind a firewall",
+        seen="Direct remotes and proxies: no answer at all.",
         waits=True,
     )
     NO_ROUTE = CauseDeclaration(
@@ -128,8 +113,6 @@ class Cause(StrEnum):
         message="There is no route to {address}.",
         hint="On the checker, `ip route get {address}` shows which way is taken; is its network up?",
         public="There is no route to it.",
-        seen="the network says that there is no way there",
-        cure="`ip route get ADDRESS` on the checker",
     )
     HOST_KEY_UNKNOWN = CauseDeclaration(
         "host-key-unknown",
@@ -137,8 +120,6 @@ class Cause(StrEnum):
         message="The host key of {name} is not known, so it was not logged in to.",
         hint="Compare fingerprints and trust it: `remotestatus trust {name}`.",
         public="Its host key is not known, so it was not logged in to.",
-        seen="its key was never trusted, so it was not logged in to",
-        cure="`remotestatus trust REMOTE`, and compare the fingerprint",
         retried=False,
         about_trust=True,
     )
@@ -152,8 +133,7 @@ class Cause(StrEnum):
         proxy_hint="If the proxy was reinstalled, `remotestatus trust {name}` shows both keys and asks before it "
         "replaces the trusted one; if not, do not connect: someone else may answer in its place.",
         public="It answers with another host key than the trusted one.",
-        seen="another key than the trusted one; if it is another remote's, its name is given",
-        cure="find out why; if it was reinstalled, `remotestatus trust REMOTE`",
+        seen="It answers with another key than the trusted one; if it is another remote's, its name is given.",
         retried=False,
         about_trust=True,
     )
@@ -166,8 +146,7 @@ class Cause(StrEnum):
         proxy_hint="`ssh -p {port} {user}{address}` does the same by hand; check ansible_user and the private key "
         "file, and authorized_keys on the proxy.",
         public="It refuses the log-in.",
-        seen="it refuses the log-in, or the proxy forbids the port",
-        cure="`remotestatus ssh REMOTE` does the same by hand",
+        seen="It refuses the log-in, or the proxy forbids the port.",
         retried=False,
         about_trust=True,
     )
@@ -178,8 +157,6 @@ class Cause(StrEnum):
         hint="If it happens again, look at the line and at sshd's log on {name}.",
         proxy_hint="Look at sshd's log on {name}; it drops connections over MaxStartups.",
         public="The connection broke in the middle.",
-        seen="the connection broke in the middle",
-        cure="look at the line, and at `sshd`'s log",
     )
     PROBE_TIMEOUT = CauseDeclaration(
         "probe-timeout",
@@ -187,8 +164,6 @@ class Cause(StrEnum):
         message="Logged in to {name}, but its shell did not finish in time.",
         hint="Look with `remotestatus ssh {name}`: is it overloaded, or does a start-up file or a disk hang?",
         public="Logged in, but its shell did not finish in time.",
-        seen="logged in, and the shell did not finish in time",
-        cure="overloaded, a hanging disk, or a start-up file that waits",
         waits=True,
     )
     PROBE_FAILED = CauseDeclaration(
@@ -198,8 +173,6 @@ class Cause(StrEnum):
         hint="Look with `remotestatus ssh {name} /bin/sh -c true`: the account needs a shell, and /bin/sh has to "
         "be there.",
         public="Logged in, but what came back is not the probe's output.",
-        seen="logged in, and what came back is not the probe's output",
-        cure="the account needs a shell, and `/bin/sh` has to be there",
     )
     PROCESS_MISSING = CauseDeclaration(
         "process-missing",
@@ -207,8 +180,6 @@ class Cause(StrEnum):
         message="Not running: {names}.",
         hint="Start it on {name}; `remotestatus match {name}` shows what runs there and what nearly matches.",
         public="A process that has to run does not.",
-        seen="a process that has to run does not",
-        cure="start it; `remotestatus match REMOTE` shows what nearly matches",
     )
     PROCESS_EXCESS = CauseDeclaration(
         "process-excess",
@@ -216,8 +187,6 @@ class Cause(StrEnum):
         message="Running too often: {names}.",
         hint="`remotestatus match {name}` shows which processes match.",
         public="A process runs too often.",
-        seen="a process runs too often",
-        cure="`remotestatus match REMOTE` shows which",
     )
     LIMIT_EXCEEDED = CauseDeclaration(
         "limit-exceeded",
@@ -225,8 +194,7 @@ class Cause(StrEnum):
         message="Over its limits: {names}.",
         hint="Look at {name} with `remotestatus ssh {name}`; the bounds are in remotestatus_limits.",
         public="It is over one of its limits.",
-        seen="disk, memory, swap, load or clock is over its limit",
-        cure="look there; the bounds are in `remotestatus_limits`",
+        seen="Disk, memory, swap, load or clock is over its limit.",
     )
     CHECK_FAILED = CauseDeclaration(
         "check-failed",
@@ -234,8 +202,7 @@ class Cause(StrEnum):
         message="A check failed: {names}.",
         hint="Run it by hand with `remotestatus ssh {name}`; the commands are in remotestatus_checks.",
         public="One of its checks failed.",
-        seen="a check failed, or processes could not all be listed",
-        cure="run it by hand; the commands are in `remotestatus_checks`",
+        seen="A check failed, or processes could not all be listed.",
     )
     NOT_CHECKED = CauseDeclaration(
         "not-checked",
@@ -243,8 +210,6 @@ class Cause(StrEnum):
         message="No result came back for {name} in this round.",
         hint="The round was ended before it was its turn; `remotestatus run --limit {name}` looks at it alone.",
         public="No result came back in this round.",
-        seen="no result came back in this round",
-        cure="`remotestatus run --limit REMOTE` looks at it alone",
     )
     CHECKER_ERROR = CauseDeclaration(
         "checker-error",
@@ -252,8 +217,6 @@ class Cause(StrEnum):
         message="The checker itself failed while it looked at {name}.",
         hint="`remotestatus doctor` examines the checker; `remotestatus run --limit {name}` tries again.",
         public="The checker itself failed.",
-        seen="the checker itself failed",
-        cure="`remotestatus doctor`",
     )
 
     @property
@@ -303,13 +266,11 @@ class SpecialCase(Enum):
 
 
 def causes_table() -> str:
-    """The Markdown table of all causes for the documents."""
-    return "".join(f"{line}\n" for line in _table_lines())
-
-
-def _table_lines() -> Iterator[str]:
-    yield "| cause | status | what was seen | what to do |"
-    yield "|---|---|---|---|"
+    """The Markdown table of all causes for the documents, with the hints that people are given."""
+    rows = ["| cause | status | what was seen | what to do |", "|---|---|---|---|"]
     for cause in Cause:
         declared = cause.declaration
-        yield f"| `{cause}` | {declared.status} | {declared.seen} | {declared.cure} |"
+        words = {word: word.upper() for word in ("proxy", "port", "address", "login")}
+        hint = declared.hint.format_map({**words, "name": "REMOTE"})
+        rows.append(f"| `{cause}` | {declared.status} | {declared.seen or declared.public} | {hint} |")
+    return "\n".join(rows) + "\n"

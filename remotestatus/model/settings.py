@@ -1,14 +1,14 @@
 """
 The one definition of every `remotestatus_` variable.
 
-The validator, the JSON Schema (`remotestatus schema`) and the README's table are all made from the two models here:
+The validator, the JSON Schema (`remotestatus schema`) and the table in the documents are made from the two models here:
 RemoteSettings (per remote, so also per group) and FleetSettings (one value for the whole inventory). Names here are
-without their prefix. The models only say what a right value is; the inventory reader says where a wrong one stands.
+without their prefix. The models say what a right value is; the inventory reader says where a wrong one was found.
 """
 
 import re
 from datetime import datetime, time, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -63,6 +64,11 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str | dict) else value
 
 
+def _or_text(key: str) -> BeforeValidator:
+    """Let a text stand for a mapping with only this key."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -71,9 +77,11 @@ def _known_zone(name: str) -> str:
     return name
 
 
+Item = TypeVar("Item")
+OneOrMore = Annotated[tuple[Item, ...], BeforeValidator(_as_list)]
 Text = Annotated[str, BeforeValidator(_as_text), StringConstraints(strip_whitespace=True, max_length=4000)]
 Tag = Annotated[str, BeforeValidator(_as_text), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Tags = Annotated[tuple[Tag, ...], BeforeValidator(_as_list)]
+Tags = OneOrMore[Tag]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 
@@ -85,7 +93,7 @@ class _Model(BaseModel):
 class ProcessSpec(_Model):
     """A process that has to run: exactly one of `words`, `command`, `regex`, `contains` says which."""
 
-    name: Text | None = Field(default=None, description="how it is called on the page")
+    name: Text | None = Field(default=None, description="its name on the page")
     words: Text | None = Field(default=None, description="these words, consecutive, somewhere in the argv")
     command: Text | None = Field(default=None, description="the program's name: the last path component of argv[0]")
     regex: Text | None = Field(default=None, description="a regular expression searched in the command line")
@@ -106,8 +114,7 @@ class ProcessSpec(_Model):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        ways = [way for way in ("words", "command", "regex", "contains") if getattr(self, way)]
-        if len(ways) != 1:
+        if sum(bool(way) for way in (self.words, self.command, self.regex, self.contains)) != 1:
             raise ValueError("write exactly one of words, command, regex or contains")
         if self.max is not None and self.max < self.min:
             raise ValueError(f"max ({self.max}) is smaller than min ({self.min})")
@@ -115,18 +122,8 @@ class ProcessSpec(_Model):
 
     @property
     def title(self) -> str:
-        """The process's name: as given, else what it is looked for by."""
+        """The process's name: as given, else the words, command, expression or text."""
         return self.name or self.words or self.command or self.regex or self.contains or ""
-
-
-def _process(value: object) -> object:
-    return {"words": value} if isinstance(value, str) else value
-
-
-Process = Annotated[
-    ProcessSpec,
-    BeforeValidator(_process),
-]
 
 
 def _percent(value: object) -> float:
@@ -207,17 +204,11 @@ class Window(_Model):
         return value
 
 
-Windows = Annotated[tuple[Window, ...], BeforeValidator(_as_list)]
-
-
 class Escalation(_Model):
     """Whom else to tell when a problem lasts."""
 
     after: Duration = Field(description="how long the problem has to last")
     notify: Tags = Field(description="the further tags to tell then")
-
-
-Escalations = Annotated[tuple[Escalation, ...], BeforeValidator(_as_list)]
 
 
 class RemoteSettings(_Model):
@@ -229,12 +220,12 @@ class RemoteSettings(_Model):
     forwarded_port: Port | None = Field(
         default=None, description="the virtual port: the local port mapped to the remote"
     )
-    processes: Annotated[tuple[Process, ...], BeforeValidator(_as_list)] = Field(
+    processes: OneOrMore[Annotated[ProcessSpec, _or_text("words")]] = Field(
         default=(),
         description="processes that have to run: words as text, or a mapping with `command`, `regex` or `contains`",
     )
     limits: Limits = Field(default=Limits(), description="bounds for `disk`, `memory`, `swap`, `load` and `clock`")
-    checks: Annotated[tuple[CheckSpec, ...], BeforeValidator(_as_list)] = Field(
+    checks: OneOrMore[CheckSpec] = Field(
         default=(), description="commands that speak the Nagios plugin convention: `name`, `command`, `timeout`"
     )
     attempts: Annotated[int, Field(ge=1, le=5)] = Field(
@@ -250,27 +241,23 @@ class RemoteSettings(_Model):
         default=timedelta(seconds=45), description="what a remote may cost one round, all attempts together"
     )
     notify: Tags = Field(default=(), description="Apprise tags to tell; none given: every destination is told")
-    escalate: Escalations = Field(default=(), description="`after` and `notify`: further tags when a problem lasts")
+    escalate: OneOrMore[Escalation] = Field(
+        default=(), description="`after` and `notify`: further tags when a problem lasts"
+    )
     remind_every: Duration | None = Field(default=None, description="tell open problems again so often")
-    maintenance: Windows = Field(default=(), description="windows in which nobody is told and uptime is not counted")
+    maintenance: OneOrMore[Window] = Field(
+        default=(), description="windows in which nobody is told and uptime is not counted"
+    )
 
-    @field_validator("processes")
+    @field_validator("processes", "checks")
     @classmethod
-    def _distinct(cls, value: tuple[ProcessSpec, ...]) -> tuple[ProcessSpec, ...]:
-        _forbid_twins([spec.title for spec in value], "process")
+    def _distinct(cls, value: tuple[ProcessSpec | CheckSpec, ...], info: ValidationInfo) -> object:
+        names = [spec.title if isinstance(spec, ProcessSpec) else spec.name for spec in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            noun = "process" if info.field_name == "processes" else "check"
+            raise ValueError(f"two entries have the same name {twice[0]!r}; give one {noun} another `name`")
         return value
-
-    @field_validator("checks")
-    @classmethod
-    def _distinct_checks(cls, value: tuple[CheckSpec, ...]) -> tuple[CheckSpec, ...]:
-        _forbid_twins([spec.name for spec in value], "check")
-        return value
-
-
-def _forbid_twins(names: list[str], noun: str) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"two entries have the same name {twice[0]!r}; give one {noun} another `name`")
 
 
 class Destination(_Model):
@@ -281,12 +268,8 @@ class Destination(_Model):
     name: Text | None = Field(default=None, description="how it is called wherever it is mentioned")
 
 
-def _destination(value: object) -> object:
-    return {"url": value} if isinstance(value, str) else value
-
-
 class QuietHours(_Model):
-    """Hours in which an audience is not told: its messages are held and then sent as a digest."""
+    """Hours in which receivers are not told: their messages are held and then sent as a digest."""
 
     from_: time = Field(alias="from")
     until: time
@@ -301,9 +284,6 @@ class QuietHours(_Model):
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
             return time(*divmod(value, 60))
         return value
-
-
-QuietHoursList = Annotated[tuple[QuietHours, ...], BeforeValidator(_as_list)]
 
 
 class FleetSettings(_Model):
@@ -323,11 +303,12 @@ class FleetSettings(_Model):
     known_hosts: Text = Field(
         default="known_hosts", description="the file of trusted host keys, a line per remote and proxy under its name"
     )
-    apprise: (
-        Annotated[str, StringConstraints(min_length=1)]
-        | tuple[Annotated[Destination, BeforeValidator(_destination)], ...]
-    ) = Field(default=(), description="Apprise URLs with their `tags`, or the path of an Apprise configuration file")
-    quiet_hours: QuietHoursList = Field(default=(), description="`from`, `until`, `timezone`, `tags`, `let_down_pass`")
+    apprise: Annotated[str, StringConstraints(min_length=1)] | tuple[Annotated[Destination, _or_text("url")], ...] = (
+        Field(default=(), description="Apprise URLs with their `tags`, or the path of an Apprise configuration file")
+    )
+    quiet_hours: OneOrMore[QuietHours] = Field(
+        default=(), description="`from`, `until`, `timezone`, `tags`, `let_down_pass`"
+    )
     heartbeat: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")] | None = Field(
         default=None, description="a URL that is pinged after each finished round"
     )

@@ -199,7 +199,7 @@ def view_remote(
         facts=tuple(_facts(reading.facts)) if reading else (),
         notes=tuple(clean(note) for note in reading.facts.notes) if reading else (),
         commands=tuple(_commands(remote, proxies)) if not report_input.fleet.settings.public else (),
-        uptime={span: uptime(shares, now, timedelta(days=days), first_seen) for span, days in SPANS.items()},
+        uptime={span: uptime(shares, now, timedelta(days=days)) for span, days in SPANS.items()},
         days=day_cells(shares, now),
         chart=draw_chart(samples),
         incidents=incidents,
