@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.opening import Refusals
 from remotestatus_playbook.paths import PROXY_LOST as PLAYBOOK_PROXY_LOST
 
 from remotestatus.evaluate.check_results import read_proxy, read_remote
 from remotestatus.evaluate.diagnosis import PROXY_LOST, cause_of_text, diagnose, evidence, explain
-from remotestatus.model.causes import Cause
+from remotestatus.model.causes import Cause, causes_table
+from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.settings import RemoteSettings
 from remotestatus.model.statuses import Status
@@ -106,23 +108,23 @@ def test_an_outcome_says_what_no_text_says(answer: dict[str, Any], cause: Cause 
     assert diagnose(TUNNELLED, answer).cause is (cause or Cause.AUTHENTICATION_FAILED)
 
 
-def test_no_answer_is_a_reading_too() -> None:
-    """What was never looked at is unknown, and its processes are unknown and not missing."""
-    reading = read_remote(TUNNELLED, None, NOW)
-    assert reading.status is Status.UNKNOWN
-    assert reading.trouble
-    assert reading.trouble.cause is Cause.NOT_CHECKED
-    assert [process.running for process in reading.processes] == [None]
+def test_no_answer_is_a_check_result_too() -> None:
+    """What was not checked is unknown, and its processes are unknown and not missing."""
+    result = read_remote(TUNNELLED, None, NOW)
+    assert result.status is Status.UNKNOWN
+    assert result.trouble
+    assert result.trouble.cause is Cause.NOT_CHECKED
+    assert [process.running for process in result.processes] == [None]
     assert read_proxy(PROXY, None, NOW).status is Status.UNKNOWN
 
 
 @pytest.mark.parametrize("cause", [cause for cause in Cause if cause.status is Status.DOWN])
 def test_the_processes_of_an_unreachable_remote_are_unknown(cause: Cause) -> None:
-    """Whatever keeps us from looking, a process is never called missing for it."""
+    """Whatever keeps the checker out, a process is never called missing for it."""
     texts = {transcript.cause: transcript.text for transcript in read_transcripts()}
-    reading = read_remote(TUNNELLED, {"outcome": "ssh-failed", "stderr": texts.get(cause, "")}, NOW)
-    assert [process.running for process in reading.processes] == [None]
-    assert reading.running_all is None
+    result = read_remote(TUNNELLED, {"outcome": "ssh-failed", "stderr": texts.get(cause, "")}, NOW)
+    assert [process.running for process in result.processes] == [None]
+    assert result.running_all is None
 
 
 # -- words for people -------------------------------------------------------------------------------------------------
@@ -155,6 +157,42 @@ def test_the_owner_of_the_offered_key_is_named() -> None:
     assert "web.example.com" in diagnose(DIRECT, answer).hint
     nobody = diagnose(TUNNELLED, {**answer, "answered_by": ["capture-1"]})
     assert "remotestatus trust capture-1" in nobody.hint
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "words"),
+    [
+        (TUNNELLED, "channel 3: open failed: administratively prohibited: open failed", "forwarding to port 8001"),
+        (CHAINED, "channel 3: open failed: administratively prohibited: open failed", "The proxy tunnel-proxy does"),
+        (DIRECT, "Unable to negotiate with h port 22: no matching cipher found.", "no common SSH algorithm"),
+        (PROXY, "Unable to negotiate with h port 22: no matching cipher found.", "no common SSH algorithm"),
+        (PROXY, 'Load key "/k": bad permissions\nPermission denied (publickey).', "(bad permissions)"),
+        (PROXY, "me@h: Permission denied (publickey).", "refuses the log-in of"),
+        (DIRECT, "me@prohibited: Permission denied (publickey).", "refuses the log-in of"),
+    ],
+)  # fmt: skip
+def test_a_refused_log_in_says_what_was_refused(subject: Remote | Proxy, text: str, words: str) -> None:
+    """A proxy's rule, a missing algorithm and an unusable key are told apart, for remotes and proxies alike."""
+    trouble = diagnose(subject, {"outcome": "ssh-failed", "stderr": text})
+    assert trouble.cause is Cause.AUTHENTICATION_FAILED
+    assert words in trouble.message
+
+
+def test_a_trouble_names_the_proxy_that_did_not_answer() -> None:
+    """The proxy is a field of its own, and what an older version stored without it can be read."""
+    assert diagnose(TUNNELLED, {"outcome": "proxy-down", "proxy": "inner"}).proxy == "inner"
+    assert explain(Cause.TUNNEL_DOWN, TUNNELLED).proxy == ""
+    stored = b'{"cause": "proxy-unreachable", "message": "Not checked.", "hint": "", "detail": ""}'
+    assert TypeAdapter(Trouble).validate_json(stored) == Trouble(Cause.PROXY_UNREACHABLE, "Not checked.")
+
+
+def test_the_documents_table_has_a_row_for_each_cause() -> None:
+    """Each row has its code, status, what was seen and what to do, with no placeholder left."""
+    head, rule, *rows = causes_table().splitlines()
+    assert head.count("|") == rule.count("|") == 5
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert [(code, status) for code, status, _, _ in cells] == [(f"`{cause}`", cause.status) for cause in Cause]
+    assert all(seen and hint and not {"{", "}"} & set(seen + hint) for _, _, seen, hint in cells)
 
 
 def test_evidence_is_the_telling_line() -> None:
@@ -269,14 +307,14 @@ ANSWERS = st.fixed_dictionaries(
 @example(answer={"outcome": "answered", "facts": {"processes": [{"pid": "x"}]}})
 @example(answer={"outcome": "answered", "facts": {"memory": 5}})
 @example(answer={"attempts": float("nan"), "connect_ms": float("inf"), "outcome": "answered", "facts": {}})
-def test_any_answer_is_a_reading(answer: dict[str, Any]) -> None:
-    """Whatever shape an answer has, there is a reading; one that is not up has a cause and clean, short evidence."""
+def test_any_answer_is_a_check_result(answer: dict[str, Any]) -> None:
+    """Whatever shape an answer has, a check result comes of it; if it is not up, with a cause and short evidence."""
     for remote in (TUNNELLED, DIRECT):
-        reading = read_remote(remote, answer, NOW)
-        assert (reading.status is Status.UP) == (not reading.troubles)
+        result = read_remote(remote, answer, NOW)
+        assert (result.status is Status.UP) == (not result.troubles)
         if answer.get("outcome") != "answered":
-            assert reading.troubles
-        for trouble in reading.troubles:
+            assert result.troubles
+        for trouble in result.troubles:
             assert trouble.message
             assert len(trouble.detail) <= 300
             assert not any(character in trouble.detail for character in "\x00\x1b\r\n\u202e")
