@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,38 @@ TRANSCRIPTS = Path(__file__).parent / "data" / "transcripts"
 
 OTHER = [folder] if (folder := os.environ.get("CHECKER_PROGRAMS")) else []
 """A folder with an `ssh` of another version, which the playbook then looks with."""
+
+FAULTS: Mapping[str, Callable[[Any], object]] = {
+    "tunnel-cut": lambda host: host.cut_tunnel(),
+    "tunnel-frozen": lambda host: host.freeze_tunnel(),
+    "stopped": lambda host: host.stop(),
+    "deaf": lambda host: host.black_hole(),
+    "silent": lambda host: host.fall_silent(),
+    "closing": lambda host: host.close_at_once(),
+    "nameless": lambda host: host.variables.update(ansible_host="no-such-host.invalid"),
+    # TCP to the broadcast address has no route on any machine: connect(2) says ENETUNREACH.
+    "routeless": lambda host: host.variables.update(ansible_host="255.255.255.255"),
+    "key-changed": lambda host: host.change_host_key(),
+    "login-refused": lambda host: host.reject_key(),
+    "password-refused": lambda host: host.change_password(),
+    "no-common-algorithm": lambda host: host.sshd.change(KexAlgorithms="diffie-hellman-group1-sha1"),
+    "shell-hangs": lambda host: host.hang_shell(),
+    "shell-endless": lambda host: host.print_for_ever(),
+    "shell-breaks": lambda host: host.lose_connection(),
+    "output-garbage": lambda host: host.run_instead("head -c 3000 /dev/urandom"),
+    "mute": lambda host: host.run_instead("exit 0"),
+    "signs-off-with-255": lambda host: host.run_instead(
+        "echo 'ssh: connect to host x port 22: Connection refused' >&2; exit 255"
+    ),
+}
+"""How a host of the lab is broken, by the name of the fault."""
+
+
+def break_host(host: Any, fault: str) -> None:
+    """Break a host in this way; `whole` and `key-unknown` need nothing here, and `sshd-` is the server's own fault."""
+    if fault not in ("whole", "key-unknown"):
+        FAULTS[fault.removeprefix("sshd-")](host)
+
 
 TUNNELLED = {
     "tunnel-cut": "tunnel-down",
@@ -85,46 +117,16 @@ def build(lab: Lab) -> None:
     lab.proxy("strict", sshd_config={"AllowTcpForwarding": "remote"})
     for name in TUNNELLED:
         if name == "password-refused":
-            _break(lab.remote(f"tunnelled-{name}", proxy="tunnel-proxy", password="as it was"), name)
+            break_host(lab.remote(f"tunnelled-{name}", proxy="tunnel-proxy", password="as it was"), name)
         else:
-            _break(lab.remote(f"tunnelled-{name}", proxy="tunnel-proxy"), name)
+            break_host(lab.remote(f"tunnelled-{name}", proxy="tunnel-proxy"), name)
     lab.remote("tunnelled-forwarding-forbidden", proxy="strict")
     for name in DIRECT:
-        _break(lab.direct(f"direct-{name}"), name)
+        break_host(lab.direct(f"direct-{name}"), name)
     for name in PROXY:
         proxy = lab.proxy(f"proxy-{name}", variables={"ansible_ssh_common_args": "-o ConnectTimeout=3"})
         lab.direct(f"behind-{name}", variables={"ansible_ssh_common_args": f"-o ProxyJump=proxy-{name}"})
-        _break(proxy, name)
-
-
-def _break(host: Any, name: str) -> None:
-    match name:
-        case "tunnel-cut":
-            host.cut_tunnel()
-        case "tunnel-frozen":
-            host.freeze_tunnel()
-        case "stopped" | "sshd-stopped":
-            host.stop()
-        case "deaf":
-            host.black_hole()
-        case "silent" | "sshd-silent":
-            host.fall_silent()
-        case "closing" | "sshd-closing":
-            host.close_at_once()
-        case "nameless":
-            host.variables["ansible_host"] = "no-such-host.invalid"
-        case "routeless":
-            host.variables["ansible_host"] = "255.255.255.255"
-        case "key-changed":
-            host.change_host_key()
-        case "login-refused":
-            host.reject_key()
-        case "password-refused":
-            host.change_password()
-        case "no-common-algorithm":
-            host.sshd.change(KexAlgorithms="diffie-hellman-group1-sha1")
-        case "shell-breaks":
-            host.lose_connection()
+        break_host(proxy, name)
 
 
 def look(lab: Lab) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -11,6 +11,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.statuses import Status
 from tests.lab import Command, Lab
 from tests.lab.host import CHECKER
+from tests.record_transcripts import break_host
 from tests.rounds import forget_key, run_round
 
 SHORT = {"remotestatus_timeout": 8}
@@ -19,26 +20,7 @@ SHORT = {"remotestatus_timeout": 8}
 def test_each_broken_tunnelled_remote_has_its_own_cause(lab: Lab, remotestatus: Command) -> None:
     """Tunnel, server, key, login, shell and output, each broken on another remote, are told apart in one round."""
     lab.proxy()
-    whole = lab.remote("whole")
-    lab.remote("tunnel-cut").cut_tunnel()
-    lab.remote("tunnel-frozen").freeze_tunnel()
-    lab.remote("sshd-stopped").stop()
-    lab.remote("sshd-closing").close_at_once()
-    lab.remote("sshd-silent").fall_silent()
-    lab.remote("sshd-deaf").black_hole()
-    lab.remote("key-changed").change_host_key()
-    lab.remote("key-unknown")
-    lab.remote("login-refused").reject_key()
-    lab.remote("shell-hangs").hang_shell()
-    lab.remote("shell-endless").print_for_ever()
-    lab.remote("shell-breaks").lose_connection()
-    lab.remote("output-garbage").run_instead("head -c 3000 /dev/urandom")
-    inventory = lab.write_inventory(**SHORT)
-    forget_key(lab, "key-unknown")
-
-    found = run_round(lab, remotestatus, inventory)
-
-    assert found.causes == {
+    expected = {
         "whole": None,
         "tunnel-cut": Cause.TUNNEL_DOWN,
         "tunnel-frozen": Cause.TUNNEL_STALE,
@@ -54,8 +36,16 @@ def test_each_broken_tunnelled_remote_has_its_own_cause(lab: Lab, remotestatus: 
         "shell-breaks": Cause.CONNECTION_LOST,
         "output-garbage": Cause.PROBE_FAILED,
     }
+    for name in expected:
+        break_host(lab.remote(name), name)
+    inventory = lab.write_inventory(**SHORT)
+    forget_key(lab, "key-unknown")
+
+    found = run_round(lab, remotestatus, inventory)
+
+    assert found.causes == expected
     assert found.proxy_causes == {"tunnel-proxy": None}
-    assert whole.logins() == 1
+    assert lab.remotes["whole"].logins() == 1
     assert found.readings["whole"].attempts == 1
     assert "connect failed: Connection refused" in found.words("tunnel-cut")
     assert f"sport = :{lab.remotes['tunnel-cut'].port}" in found.words("tunnel-cut")
@@ -81,32 +71,9 @@ def test_each_broken_tunnelled_remote_has_its_own_cause(lab: Lab, remotestatus: 
 
 def test_each_broken_direct_remote_has_its_own_cause(lab: Lab, remotestatus: Command) -> None:
     """Without a proxy, a refusal, silence, a missing name or route and a closed door are told apart."""
-    lab.direct("whole")
     lab.local("local")
-    lab.direct("stopped").stop()
-    lab.direct("deaf").black_hole()
-    lab.direct("silent").fall_silent()
-    lab.direct("closing").close_at_once()
-    lab.direct("nameless", variables={"ansible_host": "no-such-host.invalid"})
-    # TCP to the broadcast address has no route on any machine: connect(2) says ENETUNREACH.
-    lab.direct("routeless", variables={"ansible_host": "255.255.255.255"})
-    lab.direct("key-changed").change_host_key()
-    lab.direct("key-unknown")
-    lab.direct("login-refused").reject_key()
-    lab.direct("shell-hangs").hang_shell()
-    lab.direct("shell-breaks").lose_connection()
-    lab.direct("mute").run_instead("exit 0")
-    lab.direct("signs-off-with-255").run_instead(
-        "echo 'ssh: connect to host x port 22: Connection refused' >&2; exit 255"
-    )
-    inventory = lab.write_inventory(**SHORT)
-    forget_key(lab, "key-unknown")
-
-    found = run_round(lab, remotestatus, inventory)
-
-    assert found.causes == {
+    expected = {
         "whole": None,
-        "local": None,
         "stopped": Cause.CONNECTION_REFUSED,
         "deaf": Cause.CONNECTION_TIMEOUT,
         "silent": Cause.CONNECTION_TIMEOUT,
@@ -121,6 +88,14 @@ def test_each_broken_direct_remote_has_its_own_cause(lab: Lab, remotestatus: Com
         "mute": Cause.PROBE_FAILED,
         "signs-off-with-255": Cause.PROBE_FAILED,
     }
+    for name in expected:
+        break_host(lab.direct(name), name)
+    inventory = lab.write_inventory(**SHORT)
+    forget_key(lab, "key-unknown")
+
+    found = run_round(lab, remotestatus, inventory)
+
+    assert found.causes == {"local": None, **expected}
 
 
 def test_each_broken_proxy_has_its_own_cause_and_hides_what_is_behind(lab: Lab, remotestatus: Command) -> None:
@@ -143,14 +118,8 @@ def test_each_broken_proxy_has_its_own_cause_and_hides_what_is_behind(lab: Lab, 
         lab.remote(f"behind-{name}", proxy=name)
     second = lab.proxy("second", variables={"ansible_ssh_common_args": "-o ProxyJump=stopped"})
     lab.remote("behind-both", proxy=["stopped", "second"])
-    lab.proxies["stopped"].stop()
-    lab.proxies["deaf"].black_hole()
-    lab.proxies["silent"].fall_silent()
-    lab.proxies["closing"].close_at_once()
-    lab.proxies["nameless"].variables["ansible_host"] = "no-such-host.invalid"
-    lab.proxies["routeless"].variables["ansible_host"] = "255.255.255.255"
-    lab.proxies["key-changed"].change_host_key()
-    lab.proxies["login-refused"].reject_key()
+    for name in expected:
+        break_host(lab.proxies[name], name)
     inventory = lab.write_inventory(**SHORT)
     forget_key(lab, "key-unknown")
 

@@ -7,7 +7,7 @@ running".
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,8 @@ from remotestatus.evaluate.limits import examine_checks, examine_limits
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.resources import read_facts
 from remotestatus.model.causes import Cause
-from remotestatus.model.check_result import CheckResult, Trouble
+from remotestatus.model.check_result import CheckResult, Finding, Trouble
+from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.model.text import one_line
@@ -71,25 +72,10 @@ def _read_facts(
         *examine_limits(remote.settings.limits, facts),
         *examine_checks(remote.settings.checks, raw.get("checks")),
     )
-    troubles: list[Trouble] = []
-    missing = [result for result in results if result.missing]
-    excess = [result for result in results if result.excess]
-    if any(result.running is None for result in results):
-        note = "; ".join(facts.notes) or "it has neither /proc nor a working ps"
-        names = ["its processes could not all be listed"]
-        troubles.append(explain(Cause.CHECK_FAILED, remote, names=names, detail=one_line(note)))
-    if missing:
-        troubles.append(explain(Cause.PROCESS_MISSING, remote, names=[_wanted(result) for result in missing]))
-    if excess:
-        troubles.append(explain(Cause.PROCESS_EXCESS, remote, names=[_wanted(result) for result in excess]))
-    for cause, kind in ((Cause.LIMIT_EXCEEDED, "limit"), (Cause.CHECK_FAILED, "check")):
-        failed = [finding for finding in findings if finding.kind == kind and not finding.ok]
-        if failed:
-            troubles.append(explain(cause, remote, names=[finding.sentence for finding in failed]))
     return CheckResult(
         name=remote.name,
         at=at,
-        troubles=tuple(troubles),
+        troubles=tuple(_find_troubles(remote, results, findings, facts)),
         connect_ms=_whole(answer.get("connect_ms")),
         processes=results,
         findings=findings,
@@ -98,7 +84,24 @@ def _read_facts(
     )
 
 
-def _wanted(result: ProcessResult) -> str:
+def _find_troubles(
+    remote: Remote, results: Sequence[ProcessResult], findings: Sequence[Finding], facts: Facts
+) -> Iterator[Trouble]:
+    """What is wrong on a remote that was reached, the most telling first."""
+    if any(result.running is None for result in results):
+        note = one_line("; ".join(facts.notes) or "it has neither /proc nor a working ps")
+        yield explain(Cause.CHECK_FAILED, remote, names=["its processes could not all be listed"], detail=note)
+    wrong = {
+        Cause.PROCESS_MISSING: [_write_count(result) for result in results if result.missing],
+        Cause.PROCESS_EXCESS: [_write_count(result) for result in results if result.excess],
+        Cause.LIMIT_EXCEEDED: [finding.sentence for finding in findings if finding.kind == "limit" and not finding.ok],
+        Cause.CHECK_FAILED: [finding.sentence for finding in findings if finding.kind == "check" and not finding.ok],
+    }
+    yield from (explain(cause, remote, names=names) for cause, names in wrong.items() if names)
+
+
+def _write_count(result: ProcessResult) -> str:
+    """A process's name, with its number where that says more."""
     if result.excess:
         return f"{result.name} ({result.count} run, at most {result.max} wanted)"
     if result.min > 1:

@@ -1,5 +1,5 @@
 """
-Decides why something could not be reached, from what OpenSSH and the shell said.
+Decides why something could not be reached, from the output of OpenSSH and the shell.
 
 Takes the remote or proxy and the playbook's answer; returns a Trouble: one cause of the closed list, a sentence for
 people, what to try, and one line of evidence. The texts are OpenSSH's own (8.4 to 10); they are believed in the order

@@ -23,7 +23,7 @@ from remotestatus.model.processes import NearMiss, Process, ProcessResult
 from remotestatus.model.settings import ProcessSpec
 
 MAX_LINE = 16_384
-"""Characters of a command line that `regex` and `contains` look at: Python's `re` can take time quadratic in it."""
+"""Characters of a command line that `regex` and `contains` search: Python's `re` can take time quadratic in it."""
 MAX_NEAR = 20
 """Near misses kept for each specification."""
 

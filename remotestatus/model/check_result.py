@@ -1,5 +1,5 @@
 """
-What one round learned about one remote, and what is wrong with it.
+The check result of one remote or proxy: what one round learned about it, and what is wrong with it.
 """
 
 from dataclasses import dataclass, field

@@ -54,7 +54,7 @@ class RoundRunning(RoundError):
 
 
 class RoundGivenUp(RoundError):
-    """Somebody asked to stop while the round was looking: nothing of it was recorded."""
+    """Somebody asked to stop during the round: nothing of it was recorded."""
 
     def __init__(self) -> None:
         super().__init__("the round was given up; nothing of it was recorded")

@@ -1,5 +1,5 @@
 """
-What a remote said of itself.
+What a remote reports of its own resources.
 """
 
 from dataclasses import dataclass

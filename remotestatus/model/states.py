@@ -26,11 +26,11 @@ class State:
     """
     What is known of one subject after a round.
 
-    `since` is when the present status began, `bad` and `good` count the rounds in a row that were not up or up
-    (rounds in which we could not look leave them alone). `confirmed` is the status people know of, `confirmed_since`
-    when it was confirmed. `problem_since` is when the present problem was first seen; it is over when up is confirmed.
-    `recent` holds a 1 for each of the last looks that changed what is confirmed, or came back to it before that was
-    changed, and a 0 for all others, oldest first.
+    `since` is when the present status began. `bad` and `good` count the rounds in a row that were not up or up; rounds
+    with the status unknown leave them alone. `confirmed` is the status that people are told of (Nagios: the hard
+    state), `confirmed_since` when it was confirmed. `problem_since` is when the present problem was first seen; it is
+    over when up is confirmed. `recent` has a 1 for each of the last check results that changed the confirmed status,
+    or came back to it before it was changed, and a 0 for all others, oldest first.
     """
 
     kind: Kind
@@ -49,7 +49,7 @@ class State:
 
     @property
     def flapping(self) -> bool:
-        """Whether it changes too often to be told each time."""
+        """Whether it changes too often for a notification each time."""
         return self.flapping_since is not None
 
     @property
@@ -74,7 +74,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """The new State, the transition that was seen, and the one that is now confirmed and so may be told."""
+    """The new State, the transition that was seen, and the one that is confirmed and may be notified."""
 
     state: State
     seen: Transition | None = None
@@ -83,7 +83,7 @@ class StateChange:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How many rounds in a row it takes before people are told."""
+    """How many rounds in a row confirm a problem or a recovery."""
 
     fail_after: int = 1
     recover_after: int = 1
