@@ -97,7 +97,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         now = options.clock()
         changes = _evaluate(fleet, last, results, now)
         states = _current_states(fleet, last, changes)
-        memory = outbox.recall(history, now)
+        memory = outbox.read_memory(history, now)
         plan = plan_notifications(fleet, states, [one.receiver for one in destinations], memory, now)
         with history.transaction():
             round_ = history.record(

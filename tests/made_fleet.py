@@ -19,7 +19,7 @@ from remotestatus.history.database import History
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.days import DayShare
 from remotestatus.model.fleet import Fleet, Proxy, Remote
-from remotestatus.model.notification import Acknowledgement, FailingDestination, SentMessage
+from remotestatus.model.notification import Acknowledgement, EventType, FailingDestination, SentMessage
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings, RemoteSettings
@@ -112,7 +112,7 @@ def _gather(history: History, fleet: Fleet, made: Made, round_: Round) -> Report
         if not made.all_up
         else {},
         messages={
-            (Kind.REMOTE, name): [SentMessage(sent_at, "on call", f"{name} is not up", "problem", sent_at)]
+            (Kind.REMOTE, name): [SentMessage(sent_at, "on call", f"{name} is not up", EventType.PROBLEM, sent_at)]
             for name in wrong[:20]
         },
         failing=[FailingDestination("id pager", "pager", made.now - timedelta(hours=3), "HTTP 503")]

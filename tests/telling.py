@@ -73,8 +73,7 @@ def troubles_of(fleet: Fleet, subject: Subject, letter: str) -> tuple[Trouble, .
     if kind is Kind.PROXY:
         proxy = next(proxy for proxy in fleet.proxies if proxy.name == name)
         return (explain(cause, proxy),)
-    remote = next(remote for remote in fleet.remotes if remote.name == name)
-    return (explain(cause, remote, names=["encoder"]),)
+    return (explain(cause, fleet.remotes_by_name[name], names=["encoder"]),)
 
 
 def look(fleet: Fleet, states: Mapping[Subject, State], found: Mapping[str, str], now: datetime) -> list[StateChange]:
@@ -111,16 +110,11 @@ class Story:
         for verdict in look(self.fleet, self.states, found or {}, self.now):
             self.states[verdict.state.kind, verdict.state.name] = verdict.state
         self.last = plan_notifications(self.fleet, self.states, self.receivers, self.memory, self.now)
-        told = dict(self.memory.told)
-        for key, value in self.last.told.items():
-            if value is None:
-                told.pop(key, None)
-            else:
-                told[key] = value
+        known = {key: state for key, state in {**self.memory.known, **self.last.known}.items() if state is not None}
         acknowledged = {
-            subject: one for subject, one in self.memory.acknowledged.items() if subject not in self.last.settled
+            subject: one for subject, one in self.memory.acknowledged.items() if subject not in self.last.recovered
         }
-        self.memory = replace(self.memory, told=told, acknowledged=acknowledged)
+        self.memory = replace(self.memory, known=known, acknowledged=acknowledged)
         self.now += after
         return {letter.receiver.name: compose_message(letter, self.fleet) for letter in self.last.notifications}
 
@@ -138,7 +132,7 @@ class Story:
     def reasons(self, name: str) -> list[str]:
         """Why the last round told or did not tell of one subject."""
         assert self.last is not None
-        return [decision.reason for decision in self.last.decisions if decision.subject[1] == name]
+        return [decision.words for decision in self.last.decisions if decision.subject[1] == name]
 
     def letters(self) -> tuple[Notification, ...]:
         """What the last round told, before it was put into words."""

@@ -77,8 +77,8 @@ def have_round(
     receivers = [destination.receiver for destination in destinations]
     with history.transaction():
         history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
-        told = plan_notifications(fleet, states, receivers, outbox.recall(history, now), now)
-        outbox.add(history, told, [compose_message(notification, fleet) for notification in told.notifications])
+        plan = plan_notifications(fleet, states, receivers, outbox.read_memory(history, now), now)
+        outbox.add(history, plan, [compose_message(notification, fleet) for notification in plan.notifications])
 
 
 def test_a_mail_has_the_gist_and_reads_well_as_text_and_html(history: History, smtp_sink: SmtpSink) -> None:

@@ -130,8 +130,8 @@ def record(
     receivers = [destination.receiver for destination in destinations]
     with history.transaction():
         history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
-        told = plan_notifications(fleet, states, receivers, outbox.recall(history, now), now)
-        outbox.add(history, told, [compose_message(notification, fleet) for notification in told.notifications])
+        plan = plan_notifications(fleet, states, receivers, outbox.read_memory(history, now), now)
+        outbox.add(history, plan, [compose_message(notification, fleet) for notification in plan.notifications])
     return states
 
 

@@ -1,5 +1,7 @@
 """Whom the notices tell what, and why not: tables of rounds and the subjects that come of them."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +17,7 @@ from remotestatus.model.notification import (
 )
 from remotestatus.model.states import Kind, State
 from remotestatus.model.statuses import Status
+from remotestatus.model.windows import CommandWindow
 from remotestatus.notify.compose import combine, compose_message
 from remotestatus.notify.decide import plan_notifications
 from tests.telling import EVERY, OPS, START, Story, look, make_fleet
@@ -353,7 +356,7 @@ def test_a_remote_that_left_the_inventory_is_forgotten() -> None:
     story.fleet = make_fleet({"r2": {}})
     del story.states[Kind.REMOTE, "r1"]
     assert story.round() == {}
-    assert story.memory.told == {}
+    assert story.memory.known == {}
 
 
 def test_a_long_message_is_cut_with_a_count_and_the_pages_address() -> None:
@@ -473,3 +476,34 @@ def test_an_empty_letter_still_has_a_subject() -> None:
     message = compose_message(Notification(OPS, START, (), (failing,)), make_fleet())
     assert message.subject
     assert message.text
+
+
+class Counted(tuple[Any, ...]):
+    """A tuple that counts how many of its items are read one after the other."""
+
+    reads = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in super().__iter__():
+            Counted.reads += 1
+            yield item
+
+
+def test_deciding_and_composing_read_the_fleet_a_fixed_number_of_times() -> None:
+    """Four times as many remotes and proxies, half of them down, are four times as many reads, not sixteen times."""
+    reads = []
+    for size in (500, 2000):
+        proxies = tuple(f"p{number}" for number in range(size // 5))
+        behind = {f"r{number}": proxies[number % len(proxies)] for number in range(1, size + 1)}
+        fleet = make_fleet(size, proxies=proxies, behind=behind)
+        found = dict.fromkeys(proxies[::2], "x") | {f"r{number}": "d" for number in range(1, size, 2)}
+        states = {(change.state.kind, change.state.name): change.state for change in look(fleet, {}, found, START)}
+        window = CommandWindow(1, "p1", START, START + EVERY)
+        counted = replace(fleet, remotes=Counted(fleet.remotes), proxies=Counted(fleet.proxies))
+        Counted.reads = 0
+        plan = plan_notifications(counted, states, (OPS, CHAT), NotificationMemory(windows=(window,)), START)
+        for notification in plan.notifications:
+            compose_message(notification, counted)
+        reads.append(Counted.reads)
+    assert reads[0] <= 5 * 500
+    assert reads[1] <= 4 * reads[0]

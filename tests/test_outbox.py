@@ -37,8 +37,8 @@ def have_round(
     states = {(verdict.state.kind, verdict.state.name): verdict.state for verdict in verdicts}
     with history.transaction():
         history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
-        told = plan_notifications(fleet, states, receivers, outbox.recall(history, now), now)
-        outbox.add(history, told, [compose_message(notification, fleet) for notification in told.notifications])
+        plan = plan_notifications(fleet, states, receivers, outbox.read_memory(history, now), now)
+        outbox.add(history, plan, [compose_message(notification, fleet) for notification in plan.notifications])
 
 
 def test_a_message_waits_for_each_destination_until_it_is_marked(history: History) -> None:
@@ -63,7 +63,7 @@ def test_messages_and_transitions_are_recorded_together_or_not_at_all(history: H
         have_half_a_round()
     assert outbox.count_waiting(history) == 0
     assert history.states() == {}
-    assert outbox.recall(history, START).told == {}
+    assert outbox.read_memory(history, START).known == {}
 
 
 def test_a_failing_destination_is_tried_again_later_and_later(history: History) -> None:
@@ -122,7 +122,7 @@ def test_the_history_of_messages_says_what_was_sent_to_whom_when(history: Histor
     outbox.mark_sent(history, waiting, START + timedelta(seconds=3))
     have_round(history, fleet, "u", 1, (OPS,))
     newest, oldest = outbox.messages_about(history, R1)
-    assert (newest.subject, newest.sent_at, newest.what) == ("1 recovered: r1", None, "recovered")
+    assert (newest.subject, newest.sent_at, newest.event_type) == ("1 recovered: r1", None, "recovered")
     assert (oldest.destination, oldest.sent_at) == ("ops", START + timedelta(seconds=3))
     assert outbox.messages_about(history, (Kind.REMOTE, "r2")) == []
 
@@ -135,8 +135,8 @@ def test_a_repeated_decision_is_kept_once_with_its_first_and_last_time(history: 
     for number in range(1, 31):
         have_round(history, fleet, "d", number, (OPS,))
     (kept,) = outbox.decisions_about(history, R1)
-    assert kept.decision.reason == "held: in maintenance until 2026-03-03 12:00 UTC"
-    assert (kept.first_at, kept.decision.at) == (START + EVERY, START + 30 * EVERY)
+    assert kept.reason == "held: in maintenance until 2026-03-03 12:00 UTC"
+    assert (kept.first_at, kept.last_at) == (START + EVERY, START + 30 * EVERY)
 
 
 def test_decisions_do_not_grow_without_bound(history: History) -> None:

@@ -237,12 +237,11 @@ def _decisions(decisions: Sequence[KeptDecision], screen: Screen) -> Iterator[Te
     if not decisions:
         yield from screen.paragraph("There was nothing to decide yet.", indent=2)
     for kept in decisions:
-        decision = kept.decision
-        since = f" (the same since {_moment(kept.first_at)})" if kept.first_at < decision.at else ""
-        who = decision.destination or "everybody"
+        since = f" (the same since {_moment(kept.first_at)})" if kept.first_at < kept.last_at else ""
+        who = kept.destination or "everybody"
         yield from screen.paragraph(
-            f"{_moment(decision.at)}  {who}: ",
-            (one_line(decision.reason, 600), "bold" if decision.told else ""),
+            f"{_moment(kept.last_at)}  {who}: ",
+            (one_line(kept.reason, 600), "bold" if kept.notified else ""),
             since,
             indent=2,
             hang=4,
@@ -290,7 +289,7 @@ def dossier_values(dossier: Dossier) -> dict[str, Any]:
             "sent_at": message.sent_at and write_time(message.sent_at),
             "destination": message.destination,
             "subject": message.subject,
-            "what": message.what,
+            "what": message.event_type,
             "dropped": message.dropped,
         }
         for message in dossier.messages
@@ -298,10 +297,10 @@ def dossier_values(dossier: Dossier) -> dict[str, Any]:
     values["decisions"] = [
         {
             "first_at": write_time(kept.first_at),
-            "at": write_time(kept.decision.at),
-            "told": kept.decision.told,
-            "destination": kept.decision.destination,
-            "reason": kept.decision.reason,
+            "at": write_time(kept.last_at),
+            "told": kept.notified,
+            "destination": kept.destination,
+            "reason": kept.reason,
         }
         for kept in dossier.decisions
     ]

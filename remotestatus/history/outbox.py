@@ -1,14 +1,15 @@
 """
-Keeps what is to be sent, what was sent, what each destination knows, and what people said by command.
+Keeps what is to be sent, what was sent, what each receiver knows, and what people answered by command.
 
-A round's Plan comes in and is written in the same transaction as the round itself; messages that are due go out to
-whoever sends them, and are marked only when the service took them. So a crash may double a message and never loses
-one. All of it is in the history file; no URL ever is.
+A round's Plan comes in and is written in the same transaction as the round itself; messages that are due go out, and
+are marked only when the service took them. So a crash may double a message and never loses one. All of it is in the
+history file, which never holds a URL.
 """
 
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,20 +46,18 @@ DECISIONS_KEPT = 50
 BODIES_KEPT = timedelta(days=14)
 """So long the words of a sent message are kept; its subject stays as long as the history."""
 
-_TOLD = TypeAdapter(NotificationState)
+_NOTIFICATION_STATE = TypeAdapter(NotificationState)
 
 
-def recall(history: History, now: datetime) -> NotificationMemory:
+def read_memory(history: History, now: datetime) -> NotificationMemory:
     """What the next plan has to know; windows that are over are left out."""
-    db = history.connection
-    told: dict[tuple[str, Subject], NotificationState] = {}
-    for row in db.execute("SELECT destination, kind, name, told FROM told"):
-        try:
-            told[row["destination"], (Kind(row["kind"]), row["name"])] = _TOLD.validate_json(row["told"])
-        except ValidationError:
-            continue
+    known: dict[tuple[str, Subject], NotificationState] = {}
+    for row in history.connection.execute("SELECT destination, kind, name, told FROM told"):
+        with suppress(ValidationError):
+            state = _NOTIFICATION_STATE.validate_json(row["told"])
+            known[row["destination"], (Kind(row["kind"]), row["name"])] = state
     return NotificationMemory(
-        told=told,
+        known=known,
         acknowledged=acknowledgements(history),
         windows=command_windows(history, now),
         failing=failing_destinations(history),
@@ -67,27 +66,25 @@ def recall(history: History, now: datetime) -> NotificationMemory:
 
 def add(history: History, plan: Plan, messages: Iterable[Message]) -> None:
     """
-    Write down what a plan tells, and its messages.
+    Record a plan and its messages.
 
     Call inside `history.transaction()`, together with `history.record()`.
     """
     with history.transaction() as db:
         for message in messages:
             _add_message(db, message)
-        for (destination, (kind, name)), told in plan.told.items():
-            if told is None:
-                db.execute(
-                    "DELETE FROM told WHERE destination = ? AND kind = ? AND name = ?", (destination, kind, name)
-                )
+        for (destination, subject), state in plan.known.items():
+            if state is None:
+                db.execute("DELETE FROM told WHERE destination = ? AND kind = ? AND name = ?", (destination, *subject))
             else:
                 db.execute(
                     "INSERT OR REPLACE INTO told (destination, kind, name, told) VALUES (?, ?, ?, ?)",
-                    (destination, kind, name, _TOLD.dump_json(told)),
+                    (destination, *subject, _NOTIFICATION_STATE.dump_json(state)),
                 )
         for decision in plan.decisions:
             _add_decision(db, decision)
-        for kind, name in plan.settled:
-            db.execute("DELETE FROM acknowledgements WHERE kind = ? AND name = ?", (kind, name))
+        for subject in plan.recovered:
+            db.execute("DELETE FROM acknowledgements WHERE kind = ? AND name = ?", subject)
         for notification in plan.notifications:
             for one in notification.failing:
                 db.execute(
@@ -117,25 +114,24 @@ def _add_message(db: sqlite3.Connection, message: Message) -> None:
 
 
 def _add_decision(db: sqlite3.Connection, decision: Decision) -> None:
-    kind, name = decision.subject
     at = write_time(decision.at)
     last = db.execute(
         "SELECT id, told, reason FROM decisions WHERE kind = ? AND name = ? AND destination_name = ? "
         "ORDER BY id DESC LIMIT 1",
-        (kind, name, decision.destination),
+        (*decision.subject, decision.destination),
     ).fetchone()
-    if last and not decision.told and not last["told"] and last["reason"] == decision.reason:
+    if last and not decision.notified and not last["told"] and last["reason"] == decision.words:
         db.execute("UPDATE decisions SET last_at = ? WHERE id = ?", (at, last["id"]))
         return
     db.execute(
         "INSERT INTO decisions (kind, name, destination_name, told, reason, first_at, last_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (kind, name, decision.destination, decision.told, decision.reason, at, at),
+        (*decision.subject, decision.destination, decision.notified, decision.words, at, at),
     )
     db.execute(
         "DELETE FROM decisions WHERE kind = ? AND name = ? AND id <= (SELECT id FROM decisions WHERE kind = ? AND "
         "name = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
-        (kind, name, kind, name, DECISIONS_KEPT),
+        (*decision.subject, *decision.subject, DECISIONS_KEPT),
     )
 
 
@@ -247,7 +243,7 @@ def failing_destinations(history: History) -> tuple[FailingDestination, ...]:
             since=read_time(row["failing_since"]),
             error=row["error"] or "",
             permanent=bool(row["permanent"]),
-            others_told_at=read_time(row["others_told_at"]) if row["others_told_at"] else None,
+            others_notified_at=read_time(row["others_told_at"]) if row["others_told_at"] else None,
         )
         for row in history.connection.execute(
             "SELECT * FROM destinations WHERE failing_since IS NOT NULL ORDER BY name"
@@ -269,20 +265,17 @@ def messages_about(history: History, subject: Subject, limit: int = 20) -> list[
 
 
 def decisions_about(history: History, subject: Subject, limit: int = DECISIONS_KEPT) -> list[KeptDecision]:
-    """The newest decisions about a remote or proxy, newest first: whom it was told, or why not."""
+    """The newest decisions about a remote or proxy, newest first: who was notified, or why not."""
     rows = history.connection.execute(
         "SELECT * FROM decisions WHERE kind = ? AND name = ? ORDER BY last_at DESC, id DESC LIMIT ?", (*subject, limit)
     )
     return [
         KeptDecision(
-            Decision(
-                subject=(Kind(row["kind"]), row["name"]),
-                at=read_time(row["last_at"]),
-                told=bool(row["told"]),
-                reason=row["reason"],
-                destination=row["destination_name"],
-            ),
             first_at=read_time(row["first_at"]),
+            last_at=read_time(row["last_at"]),
+            destination=row["destination_name"],
+            notified=bool(row["told"]),
+            reason=row["reason"],
         )
         for row in rows
     ]
@@ -377,7 +370,7 @@ def _sent(row: sqlite3.Row) -> SentMessage:
         at=read_time(row["at"]),
         destination=row["destination_name"],
         subject=row["subject"],
-        what=str(EventType(row["what"])),
+        event_type=EventType(row["what"]),
         sent_at=read_time(row["sent_at"]) if row["sent_at"] else None,
         dropped=row["dropped"] or "",
     )

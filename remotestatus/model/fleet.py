@@ -7,6 +7,7 @@ passed, so the last one is the proxy that its tunnel ends at.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from remotestatus.model.settings import FleetSettings, RemoteSettings
@@ -49,7 +50,7 @@ class Remote:
         return self.settings.nickname or self.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: cached_property needs a __dict__
 class Fleet:
     """All remotes and proxies of one inventory, with the settings that hold for all of them."""
 
@@ -57,9 +58,22 @@ class Fleet:
     proxies: tuple[Proxy, ...]
     settings: FleetSettings
 
+    @cached_property
+    def remotes_by_name(self) -> Mapping[str, Remote]:
+        """Each remote by its name."""
+        return {remote.name: remote for remote in self.remotes}
+
+    @cached_property
+    def _remotes_by_proxy(self) -> Mapping[str, tuple[Remote, ...]]:
+        found: dict[str, list[Remote]] = {}
+        for remote in self.remotes:
+            for proxy in set(remote.path):
+                found.setdefault(proxy, []).append(remote)
+        return {proxy: tuple(remotes) for proxy, remotes in found.items()}
+
     def behind(self, proxy: str) -> tuple[Remote, ...]:
         """The remotes that pass this proxy on their way."""
-        return tuple(remote for remote in self.remotes if proxy in remote.path)
+        return self._remotes_by_proxy.get(proxy, ())
 
     def hops(self, path: Sequence[str]) -> tuple[Proxy, ...]:
         """The proxies of a Remote's or Proxy's path; the same name may stand on several ways."""

@@ -1,5 +1,5 @@
 """
-What receivers are told, what they know already, and what people said in answer.
+What receivers are notified of, what they know already, and what people answered.
 """
 
 from collections.abc import Iterable, Mapping
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from remotestatus.model.reasons import Reason
 from remotestatus.model.states import State, Subject
 from remotestatus.model.statuses import Status
 from remotestatus.model.windows import CommandWindow
@@ -27,7 +28,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """One destination, as far as deciding goes. `room` is how many characters its service takes; 0 is plenty."""
+    """A destination without its URL. `room` is how many characters its service takes; 0 means no limit."""
 
     key: str
     name: str
@@ -38,10 +39,10 @@ class Receiver:
 @dataclass(frozen=True, slots=True)
 class NotificationState:
     """
-    What one destination knows of one subject.
+    What one receiver knows of one subject.
 
-    `status` is what it was told last, `since` when that problem began, `at` when it was told or reminded. `held` are
-    the changes that quiet hours kept from it, oldest first.
+    `status` is what it was notified of last, `since` when that problem began, `at` when it was notified or reminded.
+    `held` are the changes that quiet hours kept from it, oldest first.
     """
 
     status: Status = Status.UP
@@ -56,7 +57,7 @@ NOT_NOTIFIED = NotificationState()
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """Somebody knows of a problem and takes care: no reminders and no escalation until then, or until it is over."""
+    """Somebody takes care of a problem: no reminders and no escalation until `until`, or until the recovery."""
 
     at: datetime
     until: datetime | None = None
@@ -76,14 +77,14 @@ class FailingDestination:
     since: datetime
     error: str
     permanent: bool = False
-    others_told_at: datetime | None = None
+    others_notified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationMemory:
-    """What earlier rounds and commands left for this one to know."""
+    """What earlier rounds and commands recorded. `known` is by the key of a receiver and a subject."""
 
-    told: Mapping[tuple[str, Subject], NotificationState] = field(default_factory=dict)
+    known: Mapping[tuple[str, Subject], NotificationState] = field(default_factory=dict)
     acknowledged: Mapping[Subject, Acknowledgement] = field(default_factory=dict)
     windows: tuple[CommandWindow, ...] = ()
     failing: tuple[FailingDestination, ...] = ()
@@ -92,9 +93,9 @@ class NotificationMemory:
 @dataclass(frozen=True, slots=True)
 class Line:
     """
-    One thing to tell: the status `now`, and `before` what the destination knew.
+    One event of a notification: the status `now`, and `before` what the receiver knew.
 
-    `escalated` means that it is told because it lasts.
+    `escalated` means that it is sent because the problem lasts.
     """
 
     event_type: EventType
@@ -102,17 +103,27 @@ class Line:
     now: Status
     before: NotificationState
     escalated: bool = False
-    acknowledged: bool = False
 
     @property
     def subject(self) -> Subject:
         """Which remote or proxy it is about."""
         return self.state.kind, self.state.name
 
+    @property
+    def is_problem(self) -> bool:
+        """Whether something is newly wrong, or wrong for good after it flapped."""
+        steady = self.event_type is EventType.STEADY and self.now is not Status.UP
+        return steady or self.event_type in (EventType.PROBLEM, EventType.WORSE)
+
+    @property
+    def is_recovery(self) -> bool:
+        """Whether it is up again, or up for good after it flapped."""
+        return self.event_type is EventType.RECOVERED or (self.event_type is EventType.STEADY and not self.is_problem)
+
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Everything that one destination is told in one round, before it is put into words."""
+    """Everything that one receiver is notified of in one round, before it is put into words."""
 
     receiver: Receiver
     at: datetime
@@ -122,26 +133,34 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether one destination was told of one subject, and why. An empty destination means all of them."""
+    """Whether one receiver is notified of one subject, and why. An empty destination means all of them."""
 
     subject: Subject
     at: datetime
-    told: bool
-    reason: str
+    reason: Reason
+    details: Mapping[str, object] = field(default_factory=dict)
     destination: str = ""
+
+    @property
+    def notified(self) -> bool:
+        """Whether the receiver is notified."""
+        return self.reason in (Reason.NOTIFIED, Reason.ESCALATED)
+
+    @property
+    def words(self) -> str:
+        """The reason with its details, as people read it."""
+        return self.reason.format(**self.details)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a round tells. `told` is the memory it leaves (None: nothing left to remember)."""
+    """Whom a round notifies of what. `known` is what receivers know afterwards (None: nothing left to remember)."""
 
     notifications: tuple[Notification, ...]
     decisions: tuple[Decision, ...]
-    told: Mapping[tuple[str, Subject], NotificationState | None]
-    settled: tuple[Subject, ...] = ()
+    known: Mapping[tuple[str, Subject], NotificationState | None]
+    recovered: tuple[Subject, ...] = ()
     """Subjects whose acknowledgement ends because they recovered."""
-    complained_about: tuple[str, ...] = ()
-    """Keys of failing destinations that the others are told about now."""
 
 
 class NotificationType(StrEnum):
@@ -193,12 +212,12 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """One line of the history of messages. `sent_at` is None while it waits; `what` is what it said of the subject."""
+    """One message of the history; `sent_at` is None while it waits, `event_type` is what it says of the subject."""
 
     at: datetime
     destination: str
     subject: str
-    what: str
+    event_type: EventType
     sent_at: datetime | None = None
     dropped: str = ""
 
@@ -210,7 +229,10 @@ class SentMessage:
 
 @dataclass(frozen=True, slots=True)
 class KeptDecision:
-    """A Decision as kept: from when to when it was the same."""
+    """A Decision as kept in the history: when it was the same first and last, and its reason in words."""
 
-    decision: Decision
     first_at: datetime
+    last_at: datetime
+    destination: str
+    notified: bool
+    reason: str

@@ -13,3 +13,9 @@ def write_time(moment: datetime) -> str:
 def read_time(text: str) -> datetime:
     """Read what `write_time` wrote."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def say_moment(moment: datetime, now: datetime) -> str:
+    """Write a moment for people: `02:10 UTC`, or with its date when that is not today's."""
+    moment, now = moment.astimezone(UTC), now.astimezone(UTC)
+    return f"{moment:%H:%M} UTC" if moment.date() == now.date() else f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -20,7 +20,7 @@ from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Status
 from remotestatus.model.text import one_line
-from remotestatus.notify.decide import say_moment
+from remotestatus.model.times import say_moment
 
 GROUP = 4
 """So many remotes behind one proxy with the same cause are one line."""
