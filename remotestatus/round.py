@@ -28,6 +28,7 @@ from remotestatus.notify import (
     Destination,
     Failure,
     Heartbeat,
+    Sending,
     compose_message,
     plan_notifications,
     read_destinations,
@@ -36,9 +37,6 @@ from remotestatus.notify import (
 from remotestatus.probe import FleetResults, PlaybookRunner, Progress, check_fleet
 from remotestatus.report import Report, build_report, page_templates, publish
 from remotestatus.templates import Templates
-
-SENDING_SECONDS = 60.0
-"""What all destinations of a round together may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +105,17 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
                 _time_in_each_status(fleet, last, changes, memory, now),
                 gone=[subject for subject in last if subject not in states],
             )
-            outbox.add(history, plan, [compose_message(notification, fleet) for notification in plan.notifications])
+            messages = [compose_message(notification, fleet, templates) for notification in plan.notifications]
+            outbox.add(history, plan, messages)
             history.prune(now, fleet.settings.retention)
             outbox.prune(history, now, fleet.settings.retention)
         check_results = {**before, **results.remotes}
         report, page_troubles = _publish(
             lambda: read_past(history, fleet, round_, states, check_results, before, now), inventory, templates, now
         )
-        delivery = send_due(history, destinations, now, link=fleet.settings.url or "")
-        troubles = (*results.troubles, *page_troubles)
+        delivery = send_due(history, destinations, Sending(fleet.settings, templates, now))
+        template_troubles = (f"the shipped template of messages was used: {one}" for one in templates.problems)
+        troubles = (*results.troubles, *page_troubles, *template_troubles)
         heartbeat.finish(troubles)
         return FinishedRound(inventory, round_, report, delivery, troubles, tuple(heartbeat.failures))
 
@@ -187,19 +187,14 @@ def _publish(
         return report, (f"the page could not be made: {what}; please report this",)
 
 
-def send_due(
-    history: History,
-    destinations: Sequence[Destination],
-    now: datetime,
-    deadline: float = SENDING_SECONDS,
-    link: str = "",
-) -> Delivery:
+def send_due(history: History, destinations: Sequence[Destination], sending: Sending) -> Delivery:
     """
-    Send what waits for each destination and is due; takes `deadline` seconds at most, for all of them together.
+    Send what waits for each destination and is due.
 
     A message is marked as sent only when its service took it, so whatever happens in between doubles a message at
-    most. `link` is where the page is, for a message whose words a service refuses.
+    most.
     """
+    now = sending.now
 
     def note(waiting: Waiting, attempt: Attempt) -> None:
         if attempt.taken:
@@ -214,4 +209,4 @@ def send_due(
             outbox.mark_failed(history, waiting, attempt.error, now, permanent=attempt.permanent)
 
     names = {destination.key: destination.name for destination in destinations}
-    return send(outbox.due(history, names, now), destinations, now, note, deadline, link)
+    return send(outbox.due(history, names, now), destinations, sending, note)

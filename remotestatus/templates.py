@@ -2,25 +2,42 @@
 Renders Jinja2 templates: the shipped ones, and those in a folder of somebody's own that stand in for them by name.
 
 An unknown name in a template is an error, and an error names the file and the line. What is HTML or XML by its name
-(`index.html.j2`) has every value escaped; plain text has none.
+(`index.html.j2`) has every value escaped; plain text has none. A file `x.j2` can be imported as `x.txt.j2` and as
+`x.html.j2`, so that both share their words, and is escaped as the name says.
 """
 
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import (
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateNotFound,
+    TemplateSyntaxError,
+)
 
 from remotestatus.model.durations import say_duration
-from remotestatus.model.text import count
-from remotestatus.model.times import write_time
+from remotestatus.model.text import count, join_names, lower_first
+from remotestatus.model.times import say_moment, write_time
 from remotestatus.shipped import report_templates
 
 Filters = Mapping[str, Callable[..., Any]]
 
-_FILTERS: Filters = {"rfc3339": write_time, "span": say_duration, "count": count}
+_FILTERS: Filters = {
+    "rfc3339": write_time,
+    "moment": say_moment,
+    "span": say_duration,
+    "count": count,
+    "names": join_names,
+    "lower_first": lower_first,
+}
 """What every template has."""
 
 
@@ -29,13 +46,19 @@ class TemplateProblem(Exception):
 
 
 class Templates:
-    """Templates by name: those in `folder` stand in for shipped ones. `filters` are added to the common ones."""
+    """
+    Templates by name: those in `folder` stand in for shipped ones. `filters` are added to the common ones.
+
+    `problems` are those of `render_or_shipped`.
+    """
 
     def __init__(self, folder: Path | None = None, filters: Filters | None = None) -> None:
         self.folder = folder
+        self.filters = filters or {}
         self.folders = (*([folder] if folder else []), report_templates())
+        self.problems: list[str] = []
         self.environment = Environment(
-            loader=ChoiceLoader([FileSystemLoader(folder) for folder in self.folders]),
+            loader=_Loader(self.folders),
             autoescape=_escapes,  # noqa: S701 - all but plain text, see there
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -43,7 +66,7 @@ class Templates:
             auto_reload=False,
         )
         self.environment.filters.update(_FILTERS)
-        self.environment.filters.update(filters or {})
+        self.environment.filters.update(self.filters)
 
     def load(self) -> None:
         """Compile them all, where there is time for it; what is wrong with one is said when it is rendered."""
@@ -61,6 +84,28 @@ class Templates:
                 "use the shipped one"
             ) from error
 
+    def render_or_shipped(self, name: str, values: Mapping[str, Any]) -> str:
+        """
+        Render one template, which has to write something.
+
+        When somebody's own is broken, that is noted in `problems`, and the shipped ones are used.
+        """
+        try:
+            written = self.render(name, values).strip()
+            if not written:
+                raise TemplateProblem(f"{self.environment.get_template(name).filename}: it writes nothing")
+            return written
+        except TemplateProblem as problem:
+            if not self.folder:
+                raise
+            if str(problem) not in self.problems:
+                self.problems.append(str(problem))
+            return self._shipped.render_or_shipped(name, values)
+
+    @cached_property
+    def _shipped(self) -> "Templates":
+        return Templates(filters=self.filters)
+
     def _place(self, name: str, error: Exception) -> str:
         if isinstance(error, TemplateSyntaxError):
             return f"{error.filename or error.name or name}, line {error.lineno}"
@@ -68,6 +113,19 @@ class Templates:
             if frame.filename.startswith(tuple(str(folder) for folder in self.folders)):
                 return f"{frame.filename}, line {frame.lineno}"
         return f"the template {error.message if isinstance(error, TemplateError) and not str(error) else name}"
+
+
+class _Loader(FileSystemLoader):
+    """Finds `x.j2` where neither `x.txt.j2` nor `x.html.j2` is a file."""
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        try:
+            return super().get_source(environment, template)
+        except TemplateNotFound:
+            shared = re.sub(r"\.(txt|html)\.j2$", ".j2", template)
+            if shared not in self.list_templates():
+                raise
+            return super().get_source(environment, shared)
 
 
 def _escapes(name: str | None) -> bool:

@@ -21,10 +21,12 @@ from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
 from remotestatus.model.windows import CommandWindow
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications
+from remotestatus.templates import Templates
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 EVERY = timedelta(minutes=10)
 OPS = Receiver("id ops", "ops")
+TEMPLATES = Templates()
 
 LETTERS: Mapping[str, Cause | None] = {
     "u": None,
@@ -116,7 +118,9 @@ class Story:
         }
         self.memory = replace(self.memory, known=known, acknowledged=acknowledged)
         self.now += after
-        return {letter.receiver.name: compose_message(letter, self.fleet) for letter in self.last.notifications}
+        return {
+            letter.receiver.name: compose_message(letter, self.fleet, TEMPLATES) for letter in self.last.notifications
+        }
 
     def acknowledge(self, name: str, until: datetime | None = None) -> None:
         """Acknowledge a remote's problem."""

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,15 @@ from remotestatus.model.fleet import Fleet
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind
+from remotestatus.notify.attempts import Destination
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications
-from remotestatus.notify.deliver import (
-    Destination,
-    load_destinations,
-    problems_of_tags,
-    send_test,
-)
+from remotestatus.notify.deliver import Sending, send_test
+from remotestatus.notify.destinations import load_destinations, problems_of_tags
 from remotestatus.notify.heartbeat import ping_failure, ping_start, ping_success
 from remotestatus.round import send_due
 from tests.lab import HttpSink, SmtpSink
-from tests.telling import EVERY, START, look, make_fleet
+from tests.telling import EVERY, START, TEMPLATES, look, make_fleet
 
 SECRET = "Sesame99"
 
@@ -60,6 +57,11 @@ def load(*entries: dict[str, Any] | str, base: Path = Path("/")) -> tuple[Destin
     return load_destinations(FleetSettings.model_validate({"apprise": list(entries)}).apprise, base)
 
 
+def at(now: datetime, **settings: Any) -> Sending:
+    """What a round with these settings sends by."""
+    return Sending(FleetSettings.model_validate(settings), TEMPLATES, now)
+
+
 def body_of(mail: EmailMessage, subtype: str) -> str:
     """The plain or html part of a mail."""
     part = mail.get_body((subtype,))
@@ -78,7 +80,9 @@ def have_round(
     with history.transaction():
         history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
         plan = plan_notifications(fleet, states, receivers, outbox.read_memory(history, now), now)
-        outbox.add(history, plan, [compose_message(notification, fleet) for notification in plan.notifications])
+        outbox.add(
+            history, plan, [compose_message(notification, fleet, TEMPLATES) for notification in plan.notifications]
+        )
 
 
 def test_a_mail_has_the_gist_and_reads_well_as_text_and_html(history: History, smtp_sink: SmtpSink) -> None:
@@ -86,7 +90,7 @@ def test_a_mail_has_the_gist_and_reads_well_as_text_and_html(history: History, s
     fleet = make_fleet({"r1": {"nickname": "Box <1>"}, "r2": {}}, url="https://status.example.com/")
     destinations = load(smtp_sink.url)
     have_round(history, fleet, destinations, {"r1": "d", "r2": "g"}, 0)
-    assert send_due(history, destinations, START).failed == ()
+    assert send_due(history, destinations, at(START, url="https://status.example.com/")).failed == ()
     (mail,) = smtp_sink.wait_for(1)
     assert mail["Subject"] == "1 down: r1; 1 degraded: r2"
     text, html = body_of(mail, "plain"), body_of(mail, "html")
@@ -100,8 +104,8 @@ def test_a_hook_gets_plain_text_and_the_tone(history: History, http_sink: HttpSi
     """A JSON hook gets the subject, the plain text and how bad it is, once."""
     destinations = load(http_sink.apprise_url)
     have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
-    assert send_due(history, destinations, START).failed == ()
-    assert send_due(history, destinations, START).attempts == ()
+    assert send_due(history, destinations, at(START)).failed == ()
+    assert send_due(history, destinations, at(START)).attempts == ()
     (request,) = http_sink.wait_for(1)
     body = json.loads(request.body)
     assert (body["title"], body["type"]) == ("1 down: r1", "failure")
@@ -117,11 +121,11 @@ def test_one_destinations_failure_repeats_nothing_elsewhere(
     for number, notification in enumerate("duddd"):
         destinations = load(smtp_sink.url, http_sink.apprise_url)
         have_round(history, fleet, destinations, {"r1": notification}, number)
-        delivery = send_due(history, destinations, START + number * EVERY)
+        delivery = send_due(history, destinations, at(START + number * EVERY))
         assert all(attempt.error == "the connection is refused" for attempt in delivery.failed)
     smtp_sink.start()
     now = START + 5 * EVERY
-    send_due(history, load(smtp_sink.url, http_sink.apprise_url), now)
+    send_due(history, load(smtp_sink.url, http_sink.apprise_url), at(now))
     (mail,) = smtp_sink.wait_for(1)
     assert mail["Subject"] == "1 down: r1 → 1 recovered: r1 → 1 down: r1"
     text = body_of(mail, "plain")
@@ -140,10 +144,10 @@ def test_what_a_mail_server_refuses_keeps_nothing_else_back(history: History, sm
     smtp_sink.refusal = "451 4.3.0 try again later"
     for number, found in enumerate([{"r1": "d"}, {"r1": "d", "r2": "g"}, {"r1": "d", "r2": "g", "r3": "d"}]):
         have_round(history, fleet, destinations, found, number)
-        assert send_due(history, destinations, START + number * EVERY).failed
+        assert send_due(history, destinations, at(START + number * EVERY)).failed
     smtp_sink.refusal, smtp_sink.refused_text = None, "not running: encoder"
 
-    delivery = send_due(history, destinations, START + 3 * EVERY, link="https://status.example.com/")
+    delivery = send_due(history, destinations, Sending(fleet.settings, TEMPLATES, START + 3 * EVERY))
 
     assert delivery.failed == ()
     assert [mail["Subject"] for mail in smtp_sink.messages] == [
@@ -170,12 +174,12 @@ def test_a_message_that_is_refused_in_every_form_is_given_up_once_others_arrive(
     destinations[0].service.request_rate_per_sec = 0
     smtp_sink.refused_text = "r1"
     have_round(history, fleet, destinations, {"r1": "d"}, 0)
-    (attempt,) = send_due(history, destinations, START).failed
+    (attempt,) = send_due(history, destinations, at(START)).failed
     assert (attempt.permanent, attempt.dropped) == (True, False)
     assert outbox.count_waiting(history) == 1
 
     have_round(history, fleet, destinations, {"r1": "d", "r2": "d"}, 1)
-    (attempt,) = send_due(history, destinations, START + EVERY).failed
+    (attempt,) = send_due(history, destinations, at(START + EVERY)).failed
 
     assert attempt.dropped
     assert [mail["Subject"] for mail in smtp_sink.messages] == ["1 down: r2"]
@@ -199,13 +203,13 @@ def test_a_server_that_refuses_everything_is_asked_little_and_loses_nothing(
     now = START + 12 * EVERY
     for _ in range(6):
         before = smtp_sink.attempts
-        send_due(history, destinations, now)
+        send_due(history, destinations, at(now))
         assert 0 < smtp_sink.attempts - before <= 7
         now += timedelta(hours=2)
     assert outbox.count_waiting(history) == 12
 
     smtp_sink.refused_text = None
-    send_due(history, destinations, now)
+    send_due(history, destinations, at(now))
 
     assert outbox.count_waiting(history) == 0
     subjects = " ".join(str(mail["Subject"]) for mail in smtp_sink.messages)
@@ -222,7 +226,7 @@ def test_a_refused_log_in_is_not_tried_once_for_each_message(
     smtp_sink.refusal = refusal
     for number, found in enumerate([{"r1": "d"}, {"r1": "d", "r2": "d"}]):
         have_round(history, fleet, destinations, found, number)
-        send_due(history, destinations, START + number * EVERY)
+        send_due(history, destinations, at(START + number * EVERY))
     assert smtp_sink.attempts == 2
     assert outbox.count_waiting(history) == 2
 
@@ -233,7 +237,7 @@ def test_a_server_that_hangs_cannot_hang_the_round(history: History, http_sink: 
     http_sink.hangs = True
     have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
     started = time.monotonic()
-    (attempt,) = send_due(history, destinations, START, deadline=0.5).failed
+    (attempt,) = send_due(history, destinations, Sending(FleetSettings(), TEMPLATES, START, deadline=0.5)).failed
     assert time.monotonic() - started < 2
     assert attempt.error == "no answer within 0.5 s"
     assert outbox.count_waiting(history) == 1
@@ -257,11 +261,11 @@ def test_a_wrong_url_is_told_apart_from_a_passing_failure(
     destinations = load(http_sink.apprise_url)
     http_sink.status = status
     have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
-    (attempt,) = send_due(history, destinations, START).failed
+    (attempt,) = send_due(history, destinations, at(START)).failed
     assert attempt.permanent is permanent
     assert words in attempt.error
     http_sink.status = 200
-    assert send_due(history, destinations, START + timedelta(hours=1)).failed == ()
+    assert send_due(history, destinations, at(START + timedelta(hours=1))).failed == ()
     assert outbox.count_waiting(history) == 0
 
 
@@ -275,7 +279,7 @@ def test_a_mail_servers_refusal_is_told_by_its_code(
     destinations = load(smtp_sink.url)
     smtp_sink.refusal = refusal
     have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
-    (attempt,) = send_due(history, destinations, START).failed
+    (attempt,) = send_due(history, destinations, at(START)).failed
     assert (attempt.permanent, refusal[:3] in attempt.error) == (permanent, True)
 
 
@@ -284,7 +288,7 @@ def test_an_optional_destination_that_failed_has_failed(history: History, http_s
     destinations = load(f"{http_sink.apprise_url}?optional=yes")
     http_sink.status = 500
     have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
-    assert len(send_due(history, destinations, START).failed) == 1
+    assert len(send_due(history, destinations, at(START)).failed) == 1
 
 
 def test_no_secret_of_a_url_reaches_an_error_a_log_or_the_history(
@@ -301,7 +305,7 @@ def test_no_secret_of_a_url_reaches_an_error_a_log_or_the_history(
     )
     http_sink.status = 401
     have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
-    delivery = send_due(history, destinations, START)
+    delivery = send_due(history, destinations, at(START))
     assert len(delivery.failed) == 3
     logging.getLogger().setLevel(level)
     logging.getLogger().removeHandler(logged)
@@ -393,11 +397,11 @@ def test_a_test_message_says_which_destination_failed_and_why(smtp_sink: SmtpSin
     http_sink.status = 403
     mail = {"url": smtp_sink.url, "name": "mail", "tags": "ops"}
     destinations = load(mail, {"url": http_sink.apprise_url, "name": "hook"})
-    assert [(one.name, attempt.taken) for one, attempt in send_test(destinations, "fleet", "ops", START)] == [
+    assert [(one.name, attempt.taken) for one, attempt in send_test(destinations, "ops", at(START, title="fleet"))] == [
         ("mail", True)
     ]
     destinations = load(mail, {"url": http_sink.apprise_url, "name": "hook"})
-    outcome = {one.name: attempt for one, attempt in send_test(destinations, "fleet", None, START)}
+    outcome = {one.name: attempt for one, attempt in send_test(destinations, None, at(START, title="fleet"))}
     assert outcome["mail"].taken
     assert outcome["hook"].error == "its server answers 403 (Forbidden)"
     assert smtp_sink.wait_for(2)[0]["Subject"] == "fleet: test message"
@@ -414,7 +418,7 @@ def test_a_destination_that_failed_for_a_day_is_told_to_the_others_once(history:
         other.status = 500
         for number in (0, 1, 143, 144, 145, 146):
             have_round(history, fleet, destinations, {"r1": "d"}, number)
-            send_due(history, destinations, START + number * EVERY)
+            send_due(history, destinations, at(START + number * EVERY))
     titles = [json.loads(request.body)["title"] for request in http_sink.requests]
     assert titles == ["1 down: r1", "no messages reach bad"]
     (failing,) = outbox.failing_destinations(history)

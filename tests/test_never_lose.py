@@ -27,10 +27,11 @@ from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.statuses import Status
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications
-from remotestatus.notify.deliver import load_destinations
+from remotestatus.notify.deliver import Sending
+from remotestatus.notify.destinations import load_destinations
 from remotestatus.round import send_due
 from tests.lab import HttpSink
-from tests.telling import START, look, make_fleet
+from tests.telling import START, TEMPLATES, look, make_fleet
 
 # Apprise's mail plugin imports a module that Python 3.11 and 3.12 call deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -131,7 +132,9 @@ def record(
     with history.transaction():
         history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
         plan = plan_notifications(fleet, states, receivers, outbox.read_memory(history, now), now)
-        outbox.add(history, plan, [compose_message(notification, fleet) for notification in plan.notifications])
+        outbox.add(
+            history, plan, [compose_message(notification, fleet, TEMPLATES) for notification in plan.notifications]
+        )
     return states
 
 
@@ -139,7 +142,7 @@ def send(path: Path, urls: list[str], now: datetime) -> None:
     """Send what is due, as a process of its own would."""
     destinations = load_destinations(FleetSettings.model_validate({"apprise": urls}).apprise, Path("/"))
     with History.open(path) as history:
-        send_due(history, destinations, now)
+        send_due(history, destinations, Sending(FLEET.settings, TEMPLATES, now))
 
 
 def send_and_gather(
@@ -207,7 +210,7 @@ SCRIPT = textwrap.dedent(
     import sys, time
     from pathlib import Path
     from remotestatus.history import History
-    from tests.telling import START
+    from tests.telling import START, TEMPLATES
     from tests.test_never_lose import FLEET, record, send
     path, url, step = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     with History.open(path) as history:

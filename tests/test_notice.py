@@ -18,9 +18,10 @@ from remotestatus.model.notification import (
 from remotestatus.model.states import Kind, State
 from remotestatus.model.statuses import Status
 from remotestatus.model.windows import CommandWindow
-from remotestatus.notify.compose import combine, compose_message
+from remotestatus.notify.assemble import assemble
+from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications
-from tests.telling import EVERY, OPS, START, Story, look, make_fleet
+from tests.telling import EVERY, OPS, START, TEMPLATES, Story, look, make_fleet
 
 CHAT = Receiver("id chat", "chat", ("chat",))
 BOSS = Receiver("id boss", "boss", ("boss",))
@@ -104,7 +105,7 @@ def test_many_remotes_with_one_cause_behind_one_proxy_are_one_line() -> None:
     assert "30 remotes behind jump are down with the same cause: tunnel-down." in message.text
     recovered = story.round()["ops"]
     assert "30 remotes behind jump are up again after 10 min" in recovered.text
-    assert recovered.text.count("- ") == 2  # one item, and the signature
+    assert recovered.text.count("- ") == 1
 
 
 def test_a_message_is_one_per_round_and_leads_with_what_to_do() -> None:
@@ -410,11 +411,13 @@ def test_late_messages_say_when_it_happened() -> None:
     story = Story(make_fleet(2))
     first = story.round({"r1": "d"})["ops"]
     second = story.round({"r1": "d", "r2": "d"})["ops"]
-    late = combine([first], START + timedelta(hours=5))
+    late = assemble([first], START + timedelta(hours=5), story.fleet.settings, TEMPLATES)
     assert late.subject == "1 down: r1 (late)"
     assert late.text.startswith("This message is late: it is about 12:00 UTC, 5 h ago.")
-    assert combine([first], START + timedelta(minutes=1)) == first
-    both = combine([first, second], START + timedelta(hours=5))
+    prompt = assemble([first], START + timedelta(minutes=1), story.fleet.settings, TEMPLATES)
+    assert prompt.subject == "1 down: r1"
+    assert prompt.text == f"{first.text}\n\n-- \nremotestatus · looked at 2026-03-02 12:00 UTC"
+    both = assemble([first, second], START + timedelta(hours=5), story.fleet.settings, TEMPLATES)
     assert both.subject == "1 down: r1 → 1 down: r2"
     assert both.text.count("looked at") == 1
     assert both.text.index("12:00 UTC, 5 h ago: 1 down: r1") < both.text.index("12:10 UTC, 4 h 50 min ago: 1 down: r2")
@@ -426,10 +429,10 @@ def test_a_late_recovery_does_not_hide_a_problem_in_the_subject() -> None:
     story = Story(make_fleet(names, title="Fleet"))
     first = story.round(dict.fromkeys(names, "d"))["ops"]
     second = story.round(dict.fromkeys(list(names)[1:], "d"))["ops"]
-    both = combine([first, second], START + timedelta(hours=5))
+    both = assemble([first, second], START + timedelta(hours=5), story.fleet.settings, TEMPLATES)
     assert both.subject.startswith("4 down: a-remote-with-a-long-name-1, ")
     assert both.subject.endswith(" (and 1 more) [Fleet]")
-    assert both.tone == "failure"
+    assert both.type == "failure"
 
 
 def test_a_recovery_held_by_quiet_hours_tells_its_own_time() -> None:
@@ -446,7 +449,7 @@ def test_several_late_messages_keep_to_the_room() -> None:
     messages: list[Message] = []
     for number in range(1, 31):
         messages += story.round({f"r{one}": "d" for one in range(1, number + 1)}).values()
-    both = combine(messages, story.now, room=4096)
+    both = assemble(messages, story.now, story.fleet.settings, TEMPLATES, room=4096)
     assert len(both.html) <= 4096
     assert all(f"1 down: r{number}" in both.text for number in range(1, 31))
 
@@ -473,7 +476,7 @@ def test_nobody_to_tell_is_no_message() -> None:
 def test_an_empty_letter_still_has_a_subject() -> None:
     """Whatever a notification holds, neither its subject nor its body is empty (a service would refuse it)."""
     failing = FailingDestination("id chat", "chat", START, "x")
-    message = compose_message(Notification(OPS, START, (), (failing,)), make_fleet())
+    message = compose_message(Notification(OPS, START, (), (failing,)), make_fleet(), TEMPLATES)
     assert message.subject
     assert message.text
 
@@ -503,7 +506,7 @@ def test_deciding_and_composing_read_the_fleet_a_fixed_number_of_times() -> None
         Counted.reads = 0
         plan = plan_notifications(counted, states, (OPS, CHAT), NotificationMemory(windows=(window,)), START)
         for notification in plan.notifications:
-            compose_message(notification, counted)
+            compose_message(notification, counted, TEMPLATES)
         reads.append(Counted.reads)
     assert reads[0] <= 5 * 500
     assert reads[1] <= 4 * reads[0]

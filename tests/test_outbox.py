@@ -14,7 +14,7 @@ from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications
-from tests.telling import EVERY, OPS, START, look, make_fleet
+from tests.telling import EVERY, OPS, START, TEMPLATES, look, make_fleet
 
 R1 = (Kind.REMOTE, "r1")
 CHAT = Receiver("id chat", "chat")
@@ -38,7 +38,9 @@ def have_round(
     with history.transaction():
         history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
         plan = plan_notifications(fleet, states, receivers, outbox.read_memory(history, now), now)
-        outbox.add(history, plan, [compose_message(notification, fleet) for notification in plan.notifications])
+        outbox.add(
+            history, plan, [compose_message(notification, fleet, TEMPLATES) for notification in plan.notifications]
+        )
 
 
 def test_a_message_waits_for_each_destination_until_it_is_marked(history: History) -> None:
@@ -99,7 +101,7 @@ def test_what_waits_for_a_destination_goes_out_together_and_in_order(history: Hi
     for number, notification in enumerate("dud"):
         have_round(history, fleet, notification, number, (OPS,))
     (waiting,) = outbox.due(history, BOTH, START + 3 * EVERY)
-    assert [message.subject for message in waiting.messages] == ["1 down: r1", "1 recovered: r1", "1 down: r1"]
+    assert [one.message.subject for one in waiting.messages] == ["1 down: r1", "1 recovered: r1", "1 down: r1"]
 
 
 def test_a_destination_that_is_gone_is_dropped_with_its_reason(history: History) -> None:
@@ -111,7 +113,7 @@ def test_a_destination_that_is_gone_is_dropped_with_its_reason(history: History)
     assert sent.dropped == "the destination is no longer configured"
     have_round(history, fleet, "d", 1, (CHAT,))
     (waiting,) = outbox.due(history, {CHAT.key: "chat"}, START)
-    assert waiting.messages[0].subject == "1 down: r1"
+    assert waiting.messages[0].message.subject == "1 down: r1"
 
 
 def test_the_history_of_messages_says_what_was_sent_to_whom_when(history: History) -> None:

@@ -1,7 +1,5 @@
 """`remotestatus ack`: somebody takes care of a problem, so there are no reminders and no escalation."""
 
-from difflib import get_close_matches
-
 import click
 
 from remotestatus.cli.options import now, open_inventory, with_inventory
@@ -11,7 +9,7 @@ from remotestatus.model.errors import ConfigurationError, RoundError
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import State, Subject
 from remotestatus.model.statuses import Status
-from remotestatus.model.text import one_line
+from remotestatus.model.text import did_you_mean, one_line
 from remotestatus.probe import AnsibleSource
 
 
@@ -68,8 +66,7 @@ def find(history: History, name: str) -> tuple[Subject, State]:
     for subject, state in sorted(states.items(), key=lambda item: item[0][0].value, reverse=True):
         if subject[1] == name:
             return subject, state
-    near = get_close_matches(name, [known for _, known in states], n=1)
-    guess = f"; did you mean {near[0]}?" if near else ""
+    guess = did_you_mean(name, [known for _, known in states])
     raise ConfigurationError(f'no remote or proxy "{name}" was looked at so far{guess}')
 
 

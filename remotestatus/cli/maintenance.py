@@ -1,7 +1,6 @@
 """`remotestatus maintenance`: a window in which a remote is still checked and shown, and nobody is told."""
 
 from datetime import datetime
-from difflib import get_close_matches
 
 import click
 
@@ -11,7 +10,7 @@ from remotestatus.evaluate import EVERYTHING, open_now, window_of_remote
 from remotestatus.history import History, outbox
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Fleet
-from remotestatus.model.text import one_line
+from remotestatus.model.text import did_you_mean, one_line
 from remotestatus.model.windows import CommandWindow
 from remotestatus.probe import AnsibleSource
 
@@ -77,8 +76,7 @@ def check_target(fleet: Fleet, target: str) -> None:
     for remote in fleet.remotes:
         known |= {remote.name, *remote.groups}
     if target not in known:
-        near = get_close_matches(target, sorted(known), n=1)
-        guess = f"; did you mean {near[0]}?" if near else ""
+        guess = did_you_mean(target, known)
         raise ConfigurationError(f'"{target}" is no remote, proxy or group of the inventory{guess}')
 
 

@@ -11,8 +11,9 @@ from remotestatus.cli.time_options import say_local
 from remotestatus.history import History, outbox
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.notification import FailingDestination
-from remotestatus.notify import Destination, load_destinations, problems_of_tags, send_test
+from remotestatus.notify import Destination, Sending, load_destinations, problems_of_tags, send_test
 from remotestatus.probe import AnsibleSource
+from remotestatus.templates import Templates
 
 
 @click.command("notify")
@@ -44,7 +45,7 @@ def command(source: AnsibleSource, tag: str | None, *, test: bool) -> None:
                 failing = {one.key: one for one in outbox.failing_destinations(history)}
         _list([one for one in destinations if not tag or tag in one.tags], failing)
         return
-    outcomes = send_test(destinations, inventory.fleet.settings.title, tag, now())
+    outcomes = send_test(destinations, tag, Sending(inventory.fleet.settings, Templates(), now()))
     for destination, attempt in outcomes:
         if attempt.taken:
             click.echo(f"sent    {destination.name}")
@@ -62,6 +63,5 @@ def _list(destinations: list[Destination], failing: dict[str, FailingDestination
     for destination in destinations:
         problem = failing.get(destination.key)
         state = f"fails since {say_local(problem.since)}: {problem.error}" if problem else "-"
-        service = str(destination.service.service_name)
-        table.add_row(destination.name, service, ", ".join(destination.tags) or "(everything)", state)
+        table.add_row(destination.name, destination.service_name, ", ".join(destination.tags) or "(everything)", state)
     Console().print(table)

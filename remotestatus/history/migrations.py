@@ -145,4 +145,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # How often the service refused this message itself, whatever else it takes.
         "ALTER TABLE messages ADD COLUMN refused INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        # The subject without the fleet's title; empty in messages of older versions.
+        "ALTER TABLE messages ADD COLUMN headline TEXT NOT NULL DEFAULT ''",
+    ),
 )

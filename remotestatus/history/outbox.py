@@ -29,6 +29,7 @@ from remotestatus.model.notification import (
     Plan,
     SentMessage,
     Waiting,
+    WaitingMessage,
 )
 from remotestatus.model.states import Kind, Subject
 from remotestatus.model.text import one_line
@@ -94,13 +95,14 @@ def add(history: History, plan: Plan, messages: Iterable[Message]) -> None:
 
 def _add_message(db: sqlite3.Connection, message: Message) -> None:
     cursor = db.execute(
-        "INSERT INTO messages (destination, destination_name, at, tone, subject, text, html) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO messages (destination, destination_name, at, tone, headline, subject, text, html) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             message.destination,
             message.destination_name,
             write_time(message.at),
-            message.tone,
+            message.type,
+            message.headline,
             message.subject,
             message.text,
             message.html,
@@ -158,10 +160,8 @@ def due(history: History, destinations: Mapping[str, str], now: datetime) -> lis
     return [
         Waiting(
             destination=key,
-            ids=tuple(row["id"] for row in waiting),
-            messages=tuple(_message(row) for row in waiting),
+            messages=tuple(WaitingMessage(row["id"], _message(row), row["refused"]) for row in waiting),
             attempts=waiting[0]["failed"] or 0,
-            refused=tuple(row["refused"] for row in waiting),
         )
         for key, waiting in found.items()
     ]
@@ -189,8 +189,7 @@ def _is_due(next_attempt: str | None, now: datetime) -> bool:
 def mark_sent(history: History, waiting: Waiting, now: datetime) -> None:
     """Note that the service took these messages."""
     with history.transaction() as db:
-        for number in waiting.ids:
-            db.execute("UPDATE messages SET sent_at = ? WHERE id = ?", (write_time(now), number))
+        _update(db, waiting, "sent_at = ?", write_time(now))
         db.execute("DELETE FROM destinations WHERE key = ?", (waiting.destination,))
         limit = write_time(now - BODIES_KEPT)
         db.execute("UPDATE messages SET text = '', html = '' WHERE sent_at < ? AND text != ''", (limit,))
@@ -201,8 +200,7 @@ def mark_failed(history: History, waiting: Waiting, error: str, now: datetime, *
     attempts = waiting.attempts + 1
     wait = min(BACKOFF_FIRST * BACKOFF_GROWTH ** min(attempts - 1, 20), BACKOFF_LONGEST)
     with history.transaction() as db:
-        for number in waiting.ids:
-            db.execute("UPDATE messages SET attempts = attempts + 1 WHERE id = ?", (number,))
+        _update(db, waiting, "attempts = attempts + 1")
         db.execute(
             "INSERT INTO destinations (key, name, attempts, failing_since, next_attempt, error, permanent) "
             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET name = excluded.name, "
@@ -210,7 +208,7 @@ def mark_failed(history: History, waiting: Waiting, error: str, now: datetime, *
             "permanent = excluded.permanent",
             (
                 waiting.destination,
-                waiting.messages[-1].destination_name,
+                waiting.messages[-1].message.destination_name,
                 attempts,
                 write_time(now),
                 write_time(now + wait),
@@ -223,15 +221,19 @@ def mark_failed(history: History, waiting: Waiting, error: str, now: datetime, *
 def mark_refused(history: History, waiting: Waiting) -> None:
     """Note that the service refused these very messages, while it may well take others."""
     with history.transaction() as db:
-        for number in waiting.ids:
-            db.execute("UPDATE messages SET attempts = attempts + 1, refused = refused + 1 WHERE id = ?", (number,))
+        _update(db, waiting, "attempts = attempts + 1, refused = refused + 1")
 
 
 def drop(history: History, waiting: Waiting, why: str) -> None:
     """Give these messages up for good; `why` is shown with them and must hold no secrets."""
     with history.transaction() as db:
-        for number in waiting.ids:
-            db.execute("UPDATE messages SET dropped = ? WHERE id = ?", (one_line(why), number))
+        _update(db, waiting, "dropped = ?", one_line(why))
+
+
+def _update(db: sqlite3.Connection, waiting: Waiting, change: str, *values: object) -> None:
+    numbers = json.dumps([one.id for one in waiting.messages])
+    where = "WHERE id IN (SELECT value FROM json_each(?))"
+    db.execute(f"UPDATE messages SET {change} {where}", (*values, numbers))  # noqa: S608 - the changes are ours
 
 
 def failing_destinations(history: History) -> tuple[FailingDestination, ...]:
@@ -358,7 +360,8 @@ def _message(row: sqlite3.Row) -> Message:
         destination=row["destination"],
         destination_name=row["destination_name"],
         at=read_time(row["at"]),
-        tone=NotificationType(row["tone"]),
+        type=NotificationType(row["tone"]),
+        headline=row["headline"] or row["subject"],
         subject=row["subject"],
         text=row["text"],
         html=row["html"],

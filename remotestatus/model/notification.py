@@ -2,7 +2,7 @@
 What receivers are notified of, what they know already, and what people answered.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -174,12 +174,17 @@ class NotificationType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is sent to one destination. `about` says which remotes and proxies it mentions, and how."""
+    """
+    One notification in words, without the footer, which is added when it is sent.
+
+    `headline` is its subject without the fleet's title. `about` says which remotes and proxies it mentions, and how.
+    """
 
     destination: str
     destination_name: str
     at: datetime
-    tone: NotificationType
+    type: NotificationType
+    headline: str
     subject: str
     text: str
     html: str
@@ -187,27 +192,25 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """
-    Everything that waits for one destination, oldest first.
+class WaitingMessage:
+    """A Message with its number in the outbox, and how often its service refused just this one."""
 
-    `ids` are the messages' numbers in the outbox, `attempts` how often in a row the destination failed. `refused` says
-    for each message how often its service refused just this one.
-    """
+    id: int
+    message: Message
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Messages that wait for one destination, oldest first; `attempts` is how often in a row it failed."""
 
     destination: str
-    ids: tuple[int, ...]
-    messages: tuple[Message, ...]
+    messages: tuple[WaitingMessage, ...]
     attempts: int = 0
-    refused: tuple[int, ...] = ()
 
-    def part(self, numbers: Iterable[int]) -> "Waiting":
-        """Only the messages with these numbers in the outbox, in their order."""
-        chosen = set(numbers)
-        counts = self.refused or (0,) * len(self.ids)
-        rows = [row for row in zip(self.ids, self.messages, counts, strict=True) if row[0] in chosen]
-        ids, messages, refused = zip(*rows, strict=True) if rows else ((), (), ())
-        return replace(self, ids=ids, messages=messages, refused=refused)
+    def part(self, messages: Sequence[WaitingMessage]) -> "Waiting":
+        """Only these messages."""
+        return replace(self, messages=tuple(messages))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ Any text comes in, hostile ones too; a single line without control characters go
 """
 
 import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 _EVIDENCE = 300
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -20,3 +22,22 @@ def count(number: int, noun: str) -> str:
     """Write a number with its noun: `1 remote`, `3 remotes`, `10\u202f000 remotes`."""
     written = f"{number:,}".replace(",", "\u202f")
     return f"{written} {noun}" if number == 1 else f"{written} {noun}s"
+
+
+def join_names(names: Sequence[str], most: int) -> str:
+    """Write names, at most `most` of them: `a, b, c and 4 more`."""
+    # "and 1 more" is longer than most names.
+    if len(names) <= most + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def lower_first(sentence: str) -> str:
+    """Begin a sentence with a small letter, so that it can follow a colon."""
+    return sentence[:1].lower() + sentence[1:]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Name the nearest right word, to end a sentence about a wrong one: `; did you mean ops?`, or nothing."""
+    near = get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

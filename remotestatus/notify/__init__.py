@@ -1,20 +1,13 @@
 """
-Decides whom to tell what, composes messages and sends them.
+Decides who is notified of what, composes messages and sends them.
 """
 
+from remotestatus.notify.attempts import Attempt, Delivery, Destination
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications
-from remotestatus.notify.deliver import (
-    Attempt,
-    Delivery,
-    Destination,
-    Failure,
-    load_destinations,
-    problems_of_tags,
-    read_destinations,
-    send,
-    send_test,
-)
+from remotestatus.notify.deliver import Sending, send, send_test
+from remotestatus.notify.destinations import load_destinations, problems_of_tags, read_destinations
+from remotestatus.notify.failures import Failure
 from remotestatus.notify.heartbeat import Heartbeat
 
 __all__ = [
@@ -23,6 +16,7 @@ __all__ = [
     "Destination",
     "Failure",
     "Heartbeat",
+    "Sending",
     "compose_message",
     "load_destinations",
     "plan_notifications",

@@ -12,7 +12,8 @@ from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 from remotestatus.model.errors import RoundError, RoundGivenUp
-from remotestatus.notify.deliver import Attempt, explain_failure, run_together
+from remotestatus.notify.attempts import Attempt, run_together
+from remotestatus.notify.failures import explain_failure
 
 HEARTBEAT_TIMEOUT = 10.0
 """Seconds that a ping may take."""

@@ -1,0 +1,149 @@
+"""
+Speaks to Apprise: makes its services from URLs and files, and hands messages over to them.
+
+The rule: what Apprise logs quotes URLs, so it is printed nowhere. This is the only module that loads Apprise, which
+takes a while, so others import it where they need it.
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+import apprise
+from apprise.manager_plugins import NotificationManager
+
+from remotestatus.model.notification import Message
+from remotestatus.model.text import did_you_mean
+from remotestatus.notify.attempts import Attempt, Destination
+from remotestatus.notify.failures import explain_failure
+
+_LOGGER = logging.getLogger("apprise")
+
+
+def make_destination(url: str, tags: Sequence[str], name: str | None) -> Destination | None:
+    """The destination of a URL; None when Apprise can't use it, and then `say_what_is_wrong` says why."""
+    _silence_apprise()
+    try:
+        service = apprise.Apprise.instantiate(url, asset=_asset())
+    except Exception:
+        return None
+    return _destination(service, tags, name) if service else None
+
+
+def read_file(path: Path) -> tuple[list[Destination], list[str]]:
+    """The destinations of an Apprise configuration file, and what is wrong with it."""
+    _silence_apprise()
+    complaints = _Complaints()
+    _LOGGER.addHandler(complaints)
+    try:
+        config = apprise.AppriseConfig(asset=_asset())
+        config.add(str(path))
+        services = list(config.services())
+    finally:
+        _LOGGER.removeHandler(complaints)
+    found = [_destination(service, sorted(map(str, service.tags)), None) for service in services]
+    return found, list(dict.fromkeys(complaints.found))
+
+
+def _destination(service: apprise.NotifyBase, tags: Sequence[str], name: str | None) -> Destination:
+    url = str(service.url(privacy=False))
+    identity = str(service.url_id() or "") or hashlib.sha256(url.encode()).hexdigest()[:16]
+    return Destination(
+        key=f"name {name}" if name else f"id {identity}",
+        name=name or str(service.service_name),
+        tags=tuple(tags),
+        service_name=str(service.service_name),
+        room=int(service.body_maxlen or 0),
+        service=service,
+        secrets=_pieces(url),
+    )
+
+
+def say_what_is_wrong(url: str) -> str:
+    """Why Apprise can't use a URL, and the cure, without the URL."""
+    schema = url.partition("://")[0].strip().lower()
+    if "://" not in url or not re.fullmatch(r"[a-z0-9]{1,20}", schema):
+        return "not an Apprise URL; write for example mailto://… or ntfy://…"
+    if schema in ("http", "https"):
+        hook = "json://" if schema == "http" else "jsons://"
+        return f"an address alone is not an Apprise URL; write {hook}… to post to it, or the URL of its service"
+    known = set(NotificationManager().schemas())
+    if schema not in known:
+        return f'Apprise has no service "{schema}://"{did_you_mean(schema, known)}'
+    return (
+        f"Apprise cannot use this {schema}:// URL: a part of it is missing or malformed, or a library that the service "
+        "needs is not installed; see https://appriseit.com/services/"
+    )
+
+
+def _asset() -> apprise.AppriseAsset:
+    return apprise.AppriseAsset(
+        app_id="remotestatus", app_desc="remotestatus", app_url="", secure_logging=True, async_mode=False
+    )
+
+
+def hand_over(destination: Destination, message: Message) -> Attempt:
+    """Hand one message over to a destination's service, and say what became of it."""
+    service = destination.service
+    # What is too long all the same goes out in several pieces, never cut in silence.
+    service.overflow_mode = apprise.OverflowMode.SPLIT
+    plain = _wants_plain_text(service)
+    sender = apprise.Apprise(asset=_asset())
+    sender.add(service)
+    logged: list[str] = []
+    result = sender.notify(
+        title=message.subject,
+        body=message.text if plain else message.html,
+        body_format=apprise.NotifyFormat.TEXT if plain else apprise.NotifyFormat.HTML,
+        notify_type=str(message.type),
+        log_level=logging.DEBUG,
+        log_callback=lambda entry, _service: logged.append(f"{entry.level} {entry.message}"),
+    )
+    outcomes = [attempt.status for one in result for attempt in one]
+    # A destination that is `optional` reports success whatever happened: only its last attempt tells.
+    if outcomes and outcomes[-1] == apprise.AppriseResultStatus.SUCCESS:
+        return Attempt(destination.key, taken=True)
+    error, failure = explain_failure(logged, destination.secrets)
+    return Attempt(destination.key, taken=False, error=error, failure=failure)
+
+
+def _wants_plain_text(service: apprise.NotifyBase) -> bool:
+    """Whether the service's own format (the first it names) is plain text; HTML is what Apprise converts best."""
+    wanted = service.notify_format
+    first = wanted[0] if isinstance(wanted, tuple | list) else wanted
+    return bool(first == apprise.NotifyFormat.TEXT)
+
+
+def _pieces(url: str) -> tuple[str, ...]:
+    """Everything of a URL that could be secret: all words of it but the service's own name, longest first."""
+    rest = url.partition("://")[2]
+    words = {word for text in (rest, unquote(rest)) for word in re.split(r"[/:@?&=,;+\s]+", text) if len(word) > 2}
+    return tuple(sorted(words, key=len, reverse=True))
+
+
+class _Complaints(logging.Handler):
+    """Gathers where a configuration file is wrong, and not what Apprise says of it, which quotes URLs."""
+
+    def __init__(self) -> None:
+        super().__init__(level=logging.WARNING)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if place := re.search(r"\b(?:line|entry) #?\d+", text):
+            self.found.append(f"{place[0].replace('#', '')}: not an entry that Apprise can use")
+        elif schema := re.search(r"URL ([a-z0-9]{1,20})://", text, re.IGNORECASE):
+            self.found.append(say_what_is_wrong(f"{schema[1]}://"))
+
+
+def _silence_apprise() -> None:
+    """Keep what Apprise and its HTTP library log from being printed anywhere: it quotes URLs."""
+    for logger in (_LOGGER, logging.getLogger("urllib3")):
+        if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            logger.addHandler(logging.NullHandler())
+        logger.propagate = False
+    # Its reasons are debugging lines, and reach nobody but the capture of a sending.
+    _LOGGER.setLevel(logging.DEBUG)
