@@ -138,7 +138,7 @@ class Story:
         assert self.last is not None
         return [decision.words for decision in self.last.decisions if decision.subject[1] == name]
 
-    def letters(self) -> tuple[Notification, ...]:
-        """What the last round told, before it was put into words."""
+    def notifications(self) -> tuple[Notification, ...]:
+        """What the last round sends, before it is put into words."""
         assert self.last is not None
         return self.last.notifications

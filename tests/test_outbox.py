@@ -201,3 +201,11 @@ def test_a_history_from_before_the_outbox_is_brought_up_to_date(tmp_path: Path) 
     with History.open(path) as history:
         have_round(history, make_fleet(), "d", 1)
         assert outbox.count_waiting(history) == 2
+
+
+def test_a_message_that_waits_since_an_older_version_is_sent_by_its_subject(history: History) -> None:
+    """It has no headline: its subject stands in for it."""
+    have_round(history, make_fleet(title="Fleet"), "d", 0, (OPS,))
+    history.connection.execute("UPDATE messages SET headline = ''")
+    (waiting,) = outbox.due(history, BOTH, START)
+    assert waiting.messages[0].message.headline == "1 down: r1 [Fleet]"
