@@ -16,7 +16,7 @@ HOSTILE = '<b onmouseover="x">Sam</b> drives there\x1b[31m'
 
 
 class Fleet:
-    """One remote that lacks a process, with a mail server that hears of it and of reminders at once."""
+    """One remote that lacks a process, with a mail server that gets its messages, and reminders at once."""
 
     def __init__(self, lab: Lab, remotestatus: Command, sink: SmtpSink) -> None:
         self.lab, self.remotestatus, self.sink = lab, remotestatus, sink
@@ -55,7 +55,7 @@ def fleet(lab: Lab, remotestatus: Command, smtp_sink: SmtpSink) -> Fleet:
 
 
 def test_an_acknowledgement_stops_reminders_is_shown_and_ends_with_the_problem(fleet: Fleet) -> None:
-    """Its note is on the page and in status, harmless; recovery is told and clears it."""
+    """Its note is on the page and in status, harmless; the recovery is sent and clears it."""
     assert fleet.round() == ["1 degraded: here"]
     assert fleet.round() == ["1 still degraded: here"]
 
@@ -101,7 +101,7 @@ def test_a_wrong_answer_is_a_sentence_with_its_cure(words: list[str], sentence: 
 
 
 def test_maintenance_by_command_holds_messages_until_it_is_ended(fleet: Fleet) -> None:
-    """In the window the problem is shown and not told; ended, it is told."""
+    """In the window the problem is shown and not sent; when it has ended, it is sent."""
     said = fleet.does("maintenance", "all", "--for", "1h", "--note", "new disk")
     assert said.startswith("In maintenance: all (1 remote), from ")
     assert fleet.round() == []

@@ -15,18 +15,15 @@ from remotestatus.history import outbox
 from remotestatus.history.database import History
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Fleet
-from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind
 from remotestatus.notify.attempts import Destination
-from remotestatus.notify.compose import compose_message
-from remotestatus.notify.decide import plan_notifications
 from remotestatus.notify.deliver import Sending, send_test
 from remotestatus.notify.destinations import load_destinations, problems_of_tags
 from remotestatus.notify.heartbeat import ping_failure, ping_start, ping_success
 from remotestatus.round import send_due
 from tests.lab import HttpSink, SmtpSink
-from tests.telling import EVERY, START, TEMPLATES, look, make_fleet
+from tests.stories import EVERY, START, TEMPLATES, make_fleet, record_round
 
 SECRET = "Sesame99"
 
@@ -73,20 +70,11 @@ def have_round(
     history: History, fleet: Fleet, destinations: tuple[Destination, ...], found: dict[str, str], number: int
 ) -> None:
     """Record one round with its messages."""
-    now = START + number * EVERY
-    verdicts = look(fleet, history.states(), found, now)
-    states = {(verdict.state.kind, verdict.state.name): verdict.state for verdict in verdicts}
-    receivers = [destination.receiver for destination in destinations]
-    with history.transaction():
-        history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
-        plan = plan_notifications(fleet, states, receivers, outbox.read_memory(history, now), now)
-        outbox.add(
-            history, plan, [compose_message(notification, fleet, TEMPLATES) for notification in plan.notifications]
-        )
+    record_round(history, fleet, found, [one.receiver for one in destinations], START + number * EVERY)
 
 
-def test_a_mail_has_the_gist_and_reads_well_as_text_and_html(history: History, smtp_sink: SmtpSink) -> None:
-    """A real mail server gets one mail with the gist as subject, a plain text and an HTML part that say the same."""
+def test_a_mail_has_a_headline_and_reads_well_as_text_and_html(history: History, smtp_sink: SmtpSink) -> None:
+    """A real mail server gets one mail: the headline as subject, a plain text and an HTML part that say the same."""
     fleet = make_fleet({"r1": {"nickname": "Box <1>"}, "r2": {}}, url="https://status.example.com/")
     destinations = load(smtp_sink.url)
     have_round(history, fleet, destinations, {"r1": "d", "r2": "g"}, 0)
@@ -100,7 +88,7 @@ def test_a_mail_has_the_gist_and_reads_well_as_text_and_html(history: History, s
     assert '<a href="https://status.example.com/">' in html
 
 
-def test_a_hook_gets_plain_text_and_the_tone(history: History, http_sink: HttpSink) -> None:
+def test_a_hook_gets_plain_text_and_the_type(history: History, http_sink: HttpSink) -> None:
     """A JSON hook gets the subject, the plain text and how bad it is, once."""
     destinations = load(http_sink.apprise_url)
     have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
@@ -118,9 +106,9 @@ def test_one_destinations_failure_repeats_nothing_elsewhere(
     """While the mail server is away for five rounds the hook gets each message once, and then the mail comes as one."""
     fleet = make_fleet()
     smtp_sink.stop()
-    for number, notification in enumerate("duddd"):
+    for number, letter in enumerate("duddd"):
         destinations = load(smtp_sink.url, http_sink.apprise_url)
-        have_round(history, fleet, destinations, {"r1": notification}, number)
+        have_round(history, fleet, destinations, {"r1": letter}, number)
         delivery = send_due(history, destinations, at(START + number * EVERY))
         assert all(attempt.error == "the connection is refused" for attempt in delivery.failed)
     smtp_sink.start()
@@ -254,7 +242,7 @@ def test_a_server_that_hangs_cannot_hang_the_round(history: History, http_sink: 
         (503, False, "503 (Service Unavailable)"),
     ],
 )
-def test_a_wrong_url_is_told_apart_from_a_passing_failure(
+def test_a_wrong_url_is_distinguished_from_a_passing_failure(
     history: History, http_sink: HttpSink, status: int, permanent: bool, words: str
 ) -> None:
     """An HTTP answer that time does not mend counts as permanent, others as passing; both are kept and tried again."""
@@ -272,7 +260,7 @@ def test_a_wrong_url_is_told_apart_from_a_passing_failure(
 @pytest.mark.parametrize(
     ("refusal", "permanent"), [("451 4.3.0 try again later", False), ("550 5.1.1 no such user", True)]
 )
-def test_a_mail_servers_refusal_is_told_by_its_code(
+def test_a_mail_servers_refusal_is_known_by_its_code(
     history: History, smtp_sink: SmtpSink, refusal: str, permanent: bool
 ) -> None:
     """SMTP codes of 4xx are passing, of 5xx permanent, as RFC 5321 has them."""
@@ -312,8 +300,8 @@ def test_no_secret_of_a_url_reaches_an_error_a_log_or_the_history(
     out, err = capfd.readouterr()
     history.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     written = history.path.read_bytes().decode(errors="replace")
-    told = [repr(delivery), repr(destinations), out, err, written, *logged.lines]
-    assert not [text for text in told if SECRET.lower() in text.lower()]
+    written_anywhere = [repr(delivery), repr(destinations), out, err, written, *logged.lines]
+    assert not [text for text in written_anywhere if SECRET.lower() in text.lower()]
 
 
 @pytest.mark.parametrize(
@@ -362,7 +350,7 @@ def test_destinations_of_an_apprise_file_have_its_tags(tmp_path: Path, capfd: py
 
 @pytest.mark.parametrize("text", [None, "", "# nothing here\n", "version: 2\nurls: no\n"])
 def test_an_apprise_file_without_destinations_is_an_error(tmp_path: Path, text: str | None) -> None:
-    """A missing, empty or unreadable file is never taken for having nobody to tell."""
+    """A missing, empty or unreadable file is never taken for having nobody to notify."""
     if text is not None:
         (tmp_path / "apprise.yml").write_text(text)
     with pytest.raises(ConfigurationError, match=r"apprise\.yml"):
@@ -370,7 +358,7 @@ def test_an_apprise_file_without_destinations_is_an_error(tmp_path: Path, text: 
 
 
 def test_unknown_and_unused_tags_are_problems() -> None:
-    """A tag without destination names where it stands and the nearest right one; a tag that nothing names is told."""
+    """A tag without destination names where it stands and the nearest right one; one that nothing names is said."""
     fleet = make_fleet({"r1": {"notify": "opps"}, "r2": {"escalate": {"after": "1h", "notify": "boss"}}})
     destinations = load({"url": "json://host/a", "name": "mail", "tags": ["ops", "boss"]})
     assert [str(problem) for problem in problems_of_tags(fleet, destinations)] == [
@@ -387,13 +375,13 @@ def test_a_tag_may_be_for_quiet_hours_alone() -> None:
 
 
 def test_a_named_destination_keeps_its_identity_when_its_url_changes() -> None:
-    """With a name, a new password does not make it a new destination that hears everything again."""
+    """With a name, a new password does not make it a new destination that is notified of everything again."""
     one, two = (load({"url": f"json://u:{password}@host", "name": "hook"})[0] for password in ("a", "b"))
     assert one.key == two.key
 
 
 def test_a_test_message_says_which_destination_failed_and_why(smtp_sink: SmtpSink, http_sink: HttpSink) -> None:
-    """`notify --test TAG` reaches the destinations with the tag and tells each outcome."""
+    """`notify --test TAG` reaches the destinations with the tag and says each outcome."""
     http_sink.status = 403
     mail = {"url": smtp_sink.url, "name": "mail", "tags": "ops"}
     destinations = load(mail, {"url": http_sink.apprise_url, "name": "hook"})
@@ -407,8 +395,8 @@ def test_a_test_message_says_which_destination_failed_and_why(smtp_sink: SmtpSin
     assert smtp_sink.wait_for(2)[0]["Subject"] == "fleet: test message"
 
 
-def test_a_destination_that_failed_for_a_day_is_told_to_the_others_once(history: History, http_sink: HttpSink) -> None:
-    """After a day of failures the other destination hears of it in one message and not again."""
+def test_a_destination_that_failed_for_a_day_is_named_to_the_others_once(history: History, http_sink: HttpSink) -> None:
+    """After a day of failures the other destination is notified in one message and not again."""
     fleet = make_fleet()
     other = HttpSink()
     with other:

@@ -8,7 +8,7 @@ import pytest
 from remotestatus.evaluate.maintenance_windows import open_now, problem_of, window_of_proxy, window_of_remote
 from remotestatus.model.settings import Window
 from remotestatus.model.windows import CommandWindow, OpenWindow
-from tests.telling import START, make_fleet
+from tests.stories import START, make_fleet
 
 BERLIN = {"timezone": "Europe/Berlin"}
 

@@ -12,7 +12,7 @@ from remotestatus.notify.compose import compose_message
 from remotestatus.shipped import report_templates
 from remotestatus.templates import TemplateProblem, Templates
 from tests.lab import Command, Lab, SmtpSink
-from tests.telling import START, Story, make_fleet
+from tests.stories import START, Story, make_fleet
 
 SHIPPED = report_templates() / "messages"
 

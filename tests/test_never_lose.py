@@ -1,4 +1,4 @@
-"""Nothing that had to be told is lost: any looks, outages, kills and clock jumps, on real files and sinks."""
+"""Nothing that had to be sent is lost: any check results, outages, kills and clock jumps, on real files and sinks."""
 
 import json
 import re
@@ -21,17 +21,14 @@ from remotestatus.evaluate.maintenance_windows import window_of_proxy, window_of
 from remotestatus.history import outbox
 from remotestatus.history.database import History
 from remotestatus.model.fleet import Fleet
-from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.statuses import Status
-from remotestatus.notify.compose import compose_message
-from remotestatus.notify.decide import plan_notifications
 from remotestatus.notify.deliver import Sending
 from remotestatus.notify.destinations import load_destinations
 from remotestatus.round import send_due
 from tests.lab import HttpSink
-from tests.telling import START, TEMPLATES, look, make_fleet
+from tests.stories import START, TEMPLATES, make_fleet, record_round
 
 # Apprise's mail plugin imports a module that Python 3.11 and 3.12 call deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -67,9 +64,9 @@ steps = st.builds(
 
 @dataclass
 class Expectation:
-    """What one destination has to hear of one subject, by the rules as an administrator would say them."""
+    """What one destination has to be notified of about one subject, by the rules as an administrator would say them."""
 
-    heard: list[str] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
     known: Status = Status.UP
     unstable: bool = False
 
@@ -79,13 +76,13 @@ class Expectation:
         held = maintained and truth is not Status.UP
         if state.flapping:
             if not self.unstable and not maintained:
-                self.heard.append("unstable")
+                self.events.append("unstable")
                 self.unstable = True
         elif state.status is truth and not held and self.unstable:
-            self.heard.append(truth.value)
+            self.events.append(truth.value)
             self.known, self.unstable = truth, False
         elif state.status is truth and not held and truth is not self.known:
-            self.heard.append(truth.value)
+            self.events.append(truth.value)
             self.known = truth
 
 
@@ -103,14 +100,14 @@ def words_about(subject: Subject, body: str) -> list[str]:
 def check(expected: list[str], deliveries: list[list[str]], *, killed: bool) -> None:
     """Every delivery continues or repeats what came before, in order, and at the end all of it came."""
     reached = 0
-    for heard in deliveries:
-        if not heard:
+    for events in deliveries:
+        if not events:
             continue
-        places = [at for at in range(reached + 1) if expected[at : at + len(heard)] == heard]
-        assert places, f"{heard} is out of order or too much: after {expected[:reached]} of {expected}"
-        reached = max(reached, places[-1] + len(heard))
+        places = [at for at in range(reached + 1) if expected[at : at + len(events)] == events]
+        assert places, f"{events} is out of order or too much: after {expected[:reached]} of {expected}"
+        reached = max(reached, places[-1] + len(events))
         if not killed:
-            assert places[-1] + len(heard) == reached
+            assert places[-1] + len(events) == reached
     assert reached == len(expected), f"lost: {expected[reached:]}"
 
 
@@ -125,17 +122,8 @@ def record(
     history: History, fleet: Fleet, found: dict[str, str], keys: list[str], now: datetime
 ) -> dict[Subject, State]:
     """Record a round with its messages, and return the states after it."""
-    verdicts = look(fleet, history.states(), found, now)
-    states = {(verdict.state.kind, verdict.state.name): verdict.state for verdict in verdicts}
     destinations = load_destinations(FleetSettings.model_validate({"apprise": keys}).apprise, Path("/"))
-    receivers = [destination.receiver for destination in destinations]
-    with history.transaction():
-        history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
-        plan = plan_notifications(fleet, states, receivers, outbox.read_memory(history, now), now)
-        outbox.add(
-            history, plan, [compose_message(notification, fleet, TEMPLATES) for notification in plan.notifications]
-        )
-    return states
+    return record_round(history, fleet, found, [one.receiver for one in destinations], now)
 
 
 def send(path: Path, urls: list[str], now: datetime) -> None:
@@ -158,10 +146,10 @@ def send_and_gather(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=st.lists(steps, min_size=1, max_size=12))
-def test_whatever_happens_each_transition_is_told_in_order_and_nothing_that_was_held(
+def test_whatever_happens_each_transition_is_sent_in_order_and_nothing_that_was_held(
     sinks: tuple[HttpSink, HttpSink], story: list[Step]
 ) -> None:
-    """For any looks, outages, kills, windows and clock jumps each sink hears all it has to, in order, and no more."""
+    """For any check results, outages, kills, windows and clock jumps each sink gets all it has to, in order."""
     expectations = {subject: Expectation() for subject in SUBJECTS}
     urls = [sink.apprise_url for sink in sinks]
     taken: tuple[list[str], list[str]] = ([], [])
@@ -202,7 +190,7 @@ def test_whatever_happens_each_transition_is_told_in_order_and_nothing_that_was_
     killed = any(step.killed == "before marking" for step in story)
     for bodies in taken:
         for subject, expectation in expectations.items():
-            check(expectation.heard, [words_about(subject, body) for body in bodies], killed=killed)
+            check(expectation.events, [words_about(subject, body) for body in bodies], killed=killed)
 
 
 SCRIPT = textwrap.dedent(
@@ -210,7 +198,7 @@ SCRIPT = textwrap.dedent(
     import sys, time
     from pathlib import Path
     from remotestatus.history import History
-    from tests.telling import START, TEMPLATES
+    from tests.stories import START, TEMPLATES, record_round
     from tests.test_never_lose import FLEET, record, send
     path, url, step = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     with History.open(path) as history:
@@ -235,7 +223,7 @@ SCRIPT = textwrap.dedent(
 def test_a_real_process_killed_anywhere_loses_no_message(
     http_sink: HttpSink, tmp_path: Path, step: str, times: int
 ) -> None:
-    """Killed with SIGKILL at each step, the next round tells it; only a kill before the mark doubles it."""
+    """Killed with SIGKILL at each step, the next round sends it; only a kill before the mark doubles it."""
     path = tmp_path / "history.sqlite3"
     http_sink.hangs = step == "while the service takes it"
     with subprocess.Popen(

@@ -12,9 +12,7 @@ from remotestatus.model.fleet import Fleet
 from remotestatus.model.notification import Acknowledgement, Receiver
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind
-from remotestatus.notify.compose import compose_message
-from remotestatus.notify.decide import plan_notifications
-from tests.telling import EVERY, OPS, START, TEMPLATES, look, make_fleet
+from tests.stories import EVERY, OPS, START, check_round, make_fleet, record_round
 
 R1 = (Kind.REMOTE, "r1")
 CHAT = Receiver("id chat", "chat")
@@ -29,18 +27,10 @@ def history(tmp_path: Path) -> Iterator[History]:
 
 
 def have_round(
-    history: History, fleet: Fleet, notification: str, number: int, receivers: tuple[Receiver, ...] = (OPS, CHAT)
+    history: History, fleet: Fleet, letter: str, number: int, receivers: tuple[Receiver, ...] = (OPS, CHAT)
 ) -> None:
-    """Record one round in which r1 is what the notification says, with its messages."""
-    now = START + number * EVERY
-    verdicts = look(fleet, history.states(), {"r1": notification}, now)
-    states = {(verdict.state.kind, verdict.state.name): verdict.state for verdict in verdicts}
-    with history.transaction():
-        history.record(Round(0, now, now, len(fleet.remotes)), verdicts, ())
-        plan = plan_notifications(fleet, states, receivers, outbox.read_memory(history, now), now)
-        outbox.add(
-            history, plan, [compose_message(notification, fleet, TEMPLATES) for notification in plan.notifications]
-        )
+    """Record one round in which r1 is what the letter says, with its messages."""
+    record_round(history, fleet, {"r1": letter}, receivers, START + number * EVERY)
 
 
 def test_a_message_waits_for_each_destination_until_it_is_marked(history: History) -> None:
@@ -98,14 +88,14 @@ def test_a_clock_set_back_does_not_hold_messages_for_ever(history: History) -> N
 def test_what_waits_for_a_destination_goes_out_together_and_in_order(history: History) -> None:
     """Messages of several rounds are due together, the oldest first."""
     fleet = make_fleet()
-    for number, notification in enumerate("dud"):
-        have_round(history, fleet, notification, number, (OPS,))
+    for number, letter in enumerate("dud"):
+        have_round(history, fleet, letter, number, (OPS,))
     (waiting,) = outbox.due(history, BOTH, START + 3 * EVERY)
     assert [one.message.subject for one in waiting.messages] == ["1 down: r1", "1 recovered: r1", "1 down: r1"]
 
 
 def test_a_destination_that_is_gone_is_dropped_with_its_reason(history: History) -> None:
-    """Its messages wait no longer and say why; its memory goes, so that its successor is told what is open."""
+    """Its messages wait no longer and say why; its memory goes, so that its successor is notified of what is open."""
     fleet = make_fleet()
     have_round(history, fleet, "d", 0, (OPS,))
     assert outbox.due(history, {CHAT.key: "chat"}, START) == []
@@ -197,7 +187,7 @@ def test_a_history_from_before_the_outbox_is_brought_up_to_date(tmp_path: Path) 
             history.connection.execute(f"DROP TABLE {table}")
         history.connection.execute("PRAGMA user_version = 1")
         now = START
-        history.record(Round(0, now, now, 1), look(make_fleet(), {}, {}, now), ())
+        history.record(Round(0, now, now, 1), check_round(make_fleet(), {}, {}, now), ())
     with History.open(path) as history:
         have_round(history, make_fleet(), "d", 1)
         assert outbox.count_waiting(history) == 2

@@ -51,7 +51,7 @@ def text_of(mail: EmailMessage) -> str:
 
 
 def settings(sink: SmtpSink) -> dict[str, Any]:
-    """What the week's inventories have in common: people are told after two bad rounds."""
+    """What the week's inventories have in common: messages are sent after two bad rounds."""
     return {
         "remotestatus_apprise": [{"url": sink.url, "tags": ["ops"]}],
         "remotestatus_notify": ["ops"],
@@ -91,7 +91,7 @@ def test_a_week_brings_few_right_and_readable_messages(lab: Lab, smtp_sink: Smtp
     week = Week(lab.write_inventory(**settings(smtp_sink)), smtp_sink)
     assert week.rounds(1) == []
 
-    # A blip that is over by the next round is nothing to tell.
+    # A blip that is over by the next round is no message.
     assert week.rounds(3, lambda number: (steady.restore if number else steady.cut_tunnel)()) == []
 
     # The mail server is away for five rounds, in which something goes down.

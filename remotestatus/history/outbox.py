@@ -237,7 +237,7 @@ def _update(db: sqlite3.Connection, waiting: Waiting, change: str, *values: obje
 
 
 def failing_destinations(history: History) -> tuple[FailingDestination, ...]:
-    """The destinations that did not take the last message, for the page and for telling the others."""
+    """The destinations that did not take the last message, for the page and for notifying the others."""
     return tuple(
         FailingDestination(
             key=row["key"],
@@ -306,7 +306,7 @@ def acknowledge(history: History, subject: Subject, acknowledgement: Acknowledge
 
 
 def clear_acknowledgement(history: History, subject: Subject) -> bool:
-    """Take an acknowledgement back; says whether there was one."""
+    """Take an acknowledgement back; returns whether there was one."""
     with history.transaction() as db:
         cursor = db.execute("DELETE FROM acknowledgements WHERE kind = ? AND name = ?", subject)
     return cursor.rowcount > 0

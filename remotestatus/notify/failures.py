@@ -52,9 +52,9 @@ _SMTP_WORDS = {
 }  # fmt: skip
 
 
-def explain_failure(said: Sequence[str], secrets: Sequence[str]) -> tuple[str, Failure]:
-    """Why a service did not take a message, and whether trying again may help. `said` are Apprise's log lines."""
-    text = "\n".join(said)
+def explain_failure(logged: Sequence[str], secrets: Sequence[str]) -> tuple[str, Failure]:
+    """Why a service did not take a message, and whether trying again may help. `logged` are the lines of its log."""
+    text = "\n".join(logged)
     if found := _HTTP.search(text):
         code = int(found[1])
         words = HTTPStatus(code).phrase if code in set(HTTPStatus) else "unknown"
@@ -70,7 +70,7 @@ def explain_failure(said: Sequence[str], secrets: Sequence[str]) -> tuple[str, F
     for pattern, words in _KNOWN:
         if pattern.search(text):
             return words, Failure.PASSING
-    warnings = [line.partition(" ")[2] for line in said if line.startswith(("WARNING", "ERROR", "CRITICAL"))]
+    warnings = [line.partition(" ")[2] for line in logged if line.startswith(("WARNING", "ERROR", "CRITICAL"))]
     if warnings:
         return f"Apprise says: {one_line(_without(warnings[-1], secrets), 160)}", Failure.PASSING
     return "its service did not take the message", Failure.PASSING

@@ -1,21 +1,22 @@
 """
-Tells stories to the notices: a fleet, and rounds in which something is wrong or not.
+Stories for the tests of notifications: a fleet, and rounds in which something is wrong or not.
 
 A Story keeps the states and the memory as the history file would, without one, so that a rule of *when* can be written
 as a table of rounds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from remotestatus.evaluate.diagnosis import explain
 from remotestatus.evaluate.state_machine import next_state
-from remotestatus.model.causes import Cause
+from remotestatus.history import History, outbox
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.notification import Acknowledgement, Message, Notification, NotificationMemory, Plan, Receiver
+from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings, RemoteSettings
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
 from remotestatus.model.windows import CommandWindow
@@ -36,7 +37,7 @@ LETTERS: Mapping[str, Cause | None] = {
     "p": Cause.PROXY_UNREACHABLE,
     "x": Cause.CONNECTION_TIMEOUT,
 }
-"""What one look found, as one letter: up, down, degraded (g), not checked, behind a dead proxy, direct timeout (x)."""
+"""One check result, as one letter: up, down, degraded (g), not checked, behind a dead proxy, direct timeout (x)."""
 
 
 def make_fleet(
@@ -78,22 +79,37 @@ def troubles_of(fleet: Fleet, subject: Subject, letter: str) -> tuple[Trouble, .
     return (explain(cause, fleet.remotes_by_name[name], names=["encoder"]),)
 
 
-def look(fleet: Fleet, states: Mapping[Subject, State], found: Mapping[str, str], now: datetime) -> list[StateChange]:
+def check_round(
+    fleet: Fleet, states: Mapping[Subject, State], found: Mapping[str, str], now: datetime
+) -> list[StateChange]:
     """
-    Judge one round. `found` maps names to letters; what it leaves out is up, and behind a dead proxy it is unknown.
+    Evaluate one round. `found` maps names to letters; what it leaves out is up, and behind a dead proxy it is unknown.
     """
-    verdicts = []
+    changes = []
     dead = {proxy.name for proxy in fleet.proxies if found.get(proxy.name, "u") != "u"}
     for proxy in fleet.proxies:
         subject = (Kind.PROXY, proxy.name)
         troubles = troubles_of(fleet, subject, found.get(proxy.name, "u"))
-        verdicts.append(next_state(*subject, states.get(subject), troubles, Policy(), now))
+        changes.append(next_state(*subject, states.get(subject), troubles, Policy(), now))
     for remote in fleet.remotes:
         subject = (Kind.REMOTE, remote.name)
         letter = "p" if dead & set(remote.path) else found.get(remote.name, "u")
         policy = Policy(remote.settings.fail_after, remote.settings.recover_after)
-        verdicts.append(next_state(*subject, states.get(subject), troubles_of(fleet, subject, letter), policy, now))
-    return verdicts
+        changes.append(next_state(*subject, states.get(subject), troubles_of(fleet, subject, letter), policy, now))
+    return changes
+
+
+def record_round(
+    history: History, fleet: Fleet, found: Mapping[str, str], receivers: Sequence[Receiver], now: datetime
+) -> dict[Subject, State]:
+    """Record one round with its messages in a real history file, and return the states after it."""
+    changes = check_round(fleet, history.states(), found, now)
+    states = {(change.state.kind, change.state.name): change.state for change in changes}
+    with history.transaction():
+        history.record(Round(0, now, now, len(fleet.remotes)), changes, ())
+        plan = plan_notifications(fleet, states, receivers, outbox.read_memory(history, now), now)
+        outbox.add(history, plan, [compose_message(one, fleet, TEMPLATES) for one in plan.notifications])
+    return states
 
 
 @dataclass
@@ -109,8 +125,8 @@ class Story:
 
     def round(self, found: Mapping[str, str] | None = None, *, after: timedelta = EVERY) -> dict[str, Message]:
         """Have one round and return the message of each receiver by its name."""
-        for verdict in look(self.fleet, self.states, found or {}, self.now):
-            self.states[verdict.state.kind, verdict.state.name] = verdict.state
+        for change in check_round(self.fleet, self.states, found or {}, self.now):
+            self.states[change.state.kind, change.state.name] = change.state
         self.last = plan_notifications(self.fleet, self.states, self.receivers, self.memory, self.now)
         known = {key: state for key, state in {**self.memory.known, **self.last.known}.items() if state is not None}
         acknowledged = {
@@ -118,9 +134,7 @@ class Story:
         }
         self.memory = replace(self.memory, known=known, acknowledged=acknowledged)
         self.now += after
-        return {
-            letter.receiver.name: compose_message(letter, self.fleet, TEMPLATES) for letter in self.last.notifications
-        }
+        return {one.receiver.name: compose_message(one, self.fleet, TEMPLATES) for one in self.last.notifications}
 
     def acknowledge(self, name: str, until: datetime | None = None) -> None:
         """Acknowledge a remote's problem."""
@@ -134,7 +148,7 @@ class Story:
         self.memory = replace(self.memory, windows=(*self.memory.windows, window))
 
     def reasons(self, name: str) -> list[str]:
-        """Why the last round told or did not tell of one subject."""
+        """Why the last round sent or did not send something about one subject."""
         assert self.last is not None
         return [decision.words for decision in self.last.decisions if decision.subject[1] == name]
 

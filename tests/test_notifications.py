@@ -1,4 +1,4 @@
-"""Whom the notices tell what, and why not: tables of rounds and the subjects that come of them."""
+"""Who is notified of what, and why not: tables of rounds and the subjects of the messages that they bring."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +21,7 @@ from remotestatus.model.windows import CommandWindow
 from remotestatus.notify.assemble import assemble
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications
-from tests.telling import EVERY, OPS, START, TEMPLATES, Story, look, make_fleet
+from tests.stories import EVERY, OPS, START, TEMPLATES, Story, check_round, make_fleet
 
 CHAT = Receiver("id chat", "chat", ("chat",))
 BOSS = Receiver("id boss", "boss", ("boss",))
@@ -29,36 +29,34 @@ NIGHT = {"from": "22:00", "until": "07:00", "timezone": "UTC"}
 
 
 def subjects(story: Story, rounds: list[str], name: str = "r1") -> list[str]:
-    """Run a round for each notification and return the subject of the message to ops, empty where there was none."""
-    return [
-        message.subject if (message := story.round({name: notification}).get("ops")) else "" for notification in rounds
-    ]
+    """Run a round for each letter and return the subject of the message to ops, empty where there was none."""
+    return [message.subject if (message := story.round({name: letter}).get("ops")) else "" for letter in rounds]
 
 
 @pytest.mark.parametrize(
-    ("settings", "rounds", "told"),
+    ("settings", "rounds", "sent"),
     [
-        pytest.param({}, "u u", ["", ""], id="what is fine is not told"),
-        pytest.param({}, "d d d", ["1 down: r1", "", ""], id="a problem is told once, in the first round too"),
-        pytest.param({}, "d u", ["1 down: r1", "1 recovered: r1"], id="a recovery is told"),
-        pytest.param({}, "g d", ["1 degraded: r1", "1 down: r1"], id="what gets worse is told"),
-        pytest.param({}, "d g u", ["1 down: r1", "1 better: r1", "1 recovered: r1"], id="what gets better is told"),
+        pytest.param({}, "u u", ["", ""], id="what is fine is no message"),
+        pytest.param({}, "d d d", ["1 down: r1", "", ""], id="a problem is one message, in the first round too"),
+        pytest.param({}, "d u", ["1 down: r1", "1 recovered: r1"], id="a recovery is one"),
+        pytest.param({}, "g d", ["1 degraded: r1", "1 down: r1"], id="what gets worse is one"),
+        pytest.param({}, "d g u", ["1 down: r1", "1 better: r1", "1 recovered: r1"], id="what gets better is one"),
         pytest.param({"fail_after": 3}, "d d d", ["", "", "1 down: r1"], id="fail_after waits"),
         pytest.param(
-            {"fail_after": 3}, "d d u d d d", ["", "", "", "", "", "1 down: r1"], id="a good look starts anew"
+            {"fail_after": 3}, "d d u d d d", ["", "", "", "", "", "1 down: r1"], id="a good result starts anew"
         ),
         pytest.param({"fail_after": 2}, "g d", ["", "1 down: r1"], id="bad rounds of any kind count"),
         pytest.param({"recover_after": 2}, "d u u", ["1 down: r1", "", "1 recovered: r1"], id="recover_after waits"),
         pytest.param({"recover_after": 2}, "d u d u u", ["1 down: r1", "", "", "", "1 recovered: r1"], id="one outage"),
-        pytest.param({"fail_after": 2}, "d n d", ["", "", "1 down: r1"], id="rounds without a look don't count"),
-        pytest.param({}, "n n u", ["", "", ""], id="what could not be looked at is not told at once"),
+        pytest.param({"fail_after": 2}, "d n d", ["", "", "1 down: r1"], id="rounds without a result don't count"),
+        pytest.param({}, "n n u", ["", "", ""], id="what could not be checked is not sent at once"),
         pytest.param({}, "n n n n u", ["", "", "", "1 not checked: r1", "1 recovered: r1"], id="but after some rounds"),
         pytest.param({}, "d n n n n d", ["1 down: r1", "", "", "", "", ""], id="a known problem stays the same one"),
     ],
 )
-def test_what_one_remote_makes_people_hear(settings: dict[str, Any], rounds: str, told: list[str]) -> None:
-    """For each sequence of looks, exactly these messages are sent, each in the round that confirms it."""
-    assert subjects(Story(make_fleet({"r1": settings})), rounds.split()) == told
+def test_messages_about_one_remote(settings: dict[str, Any], rounds: str, sent: list[str]) -> None:
+    """For each sequence of check results, exactly these messages are sent, each in the round that confirms it."""
+    assert subjects(Story(make_fleet({"r1": settings})), rounds.split()) == sent
 
 
 def test_a_dead_proxy_is_one_line_and_its_remotes_are_silent() -> None:
@@ -74,7 +72,7 @@ def test_a_dead_proxy_is_one_line_and_its_remotes_are_silent() -> None:
 
 
 def test_a_proxy_that_recovers_says_nothing_about_remotes_that_are_fine() -> None:
-    """After the proxy's recovery one line tells that it answers, and nothing about the remotes found up again."""
+    """After the proxy's recovery one line says that it answers, and nothing about the remotes found up again."""
     story = Story(make_fleet(40))
     story.round()
     story.round({"jump": "x"})
@@ -85,7 +83,7 @@ def test_a_proxy_that_recovers_says_nothing_about_remotes_that_are_fine() -> Non
 
 
 def test_a_remote_down_before_its_proxy_died_recovers_only_when_it_is_seen() -> None:
-    """A problem told before the proxy died is neither repeated nor recovered while nobody could look."""
+    """A problem sent before the proxy died is neither repeated nor recovered while nobody could check."""
     story = Story(make_fleet({"r1": {"remind_every": "10m"}, "r2": {}}))
     assert story.round({"r1": "d"})["ops"].subject == "1 down: r1"
     assert story.round({"jump": "x"})["ops"].subject == "proxy jump down with 2 remotes behind it"
@@ -123,15 +121,15 @@ def test_a_message_is_one_per_round_and_leads_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rounds", "told"),
+    ("rounds", "sent"),
     [
         pytest.param("d d d d d d", ["1 down: r1", "", "", "1 still down: r1", "", ""], id="reminded every half hour"),
         pytest.param("d d d d u", ["1 down: r1", "", "", "1 still down: r1", "1 recovered: r1"], id="until it is over"),
     ],
 )
-def test_reminders_repeat_open_problems(rounds: str, told: list[str]) -> None:
-    """With remind_every 30m an open problem is told again each half hour, and no longer once it is over."""
-    assert subjects(Story(make_fleet({"r1": {"remind_every": "30m"}})), rounds.split()) == told
+def test_reminders_repeat_open_problems(rounds: str, sent: list[str]) -> None:
+    """With remind_every 30m an open problem is sent again each half hour, and no longer once it is over."""
+    assert subjects(Story(make_fleet({"r1": {"remind_every": "30m"}})), rounds.split()) == sent
 
 
 def test_open_problems_are_reminded_of_in_one_message() -> None:
@@ -145,8 +143,8 @@ def test_open_problems_are_reminded_of_in_one_message() -> None:
     assert story.round({"r1": "d", "r2": "g", "r4": "d"}) == {}
 
 
-def test_an_acknowledged_problem_is_not_reminded_of_and_its_recovery_is_told() -> None:
-    """An acknowledgement stops reminders with that as the reason, and recovery is told and clears it."""
+def test_an_acknowledged_problem_is_not_reminded_of_and_its_recovery_is_sent() -> None:
+    """An acknowledgement stops reminders with that as the reason, and the recovery is sent and clears it."""
     story = Story(make_fleet({"r1": {"remind_every": "10m"}}))
     story.round({"r1": "d"})
     story.acknowledge("r1")
@@ -165,16 +163,16 @@ def test_an_acknowledgement_ends_when_its_time_is_over() -> None:
     assert story.round({"r1": "d"})["ops"].subject == "1 still down: r1"
 
 
-def test_an_acknowledged_problem_that_gets_worse_is_told() -> None:
-    """Who acknowledged that something is degraded still hears when it goes down."""
+def test_an_acknowledged_problem_that_gets_worse_is_sent() -> None:
+    """Who acknowledged that something is degraded is still notified when it goes down."""
     story = Story(make_fleet())
     story.round({"r1": "g"})
     story.acknowledge("r1")
     assert story.round({"r1": "d"})["ops"].subject == "1 down: r1"
 
 
-def test_a_problem_in_a_window_is_held_with_its_reason_and_told_when_the_window_ends() -> None:
-    """What is still down at the end of a maintenance window is told then, with the time it began."""
+def test_a_problem_in_a_window_is_held_with_its_reason_and_sent_when_the_window_ends() -> None:
+    """What is still down at the end of a maintenance window is sent then, with the time it began."""
     story = Story(make_fleet())
     story.round()
     story.maintain("boxes", timedelta(minutes=25))
@@ -186,15 +184,15 @@ def test_a_problem_in_a_window_is_held_with_its_reason_and_told_when_the_window_
     assert message.text.startswith("r1 is down since 12:10 UTC.")
 
 
-def test_an_outage_inside_a_window_is_never_told() -> None:
-    """What comes and goes inside a maintenance window is told neither then nor later."""
+def test_an_outage_inside_a_window_is_never_sent() -> None:
+    """What comes and goes inside a maintenance window is sent neither then nor later."""
     story = Story(make_fleet())
     story.round()
     story.maintain("r1", timedelta(minutes=30))
     assert subjects(story, ["d", "u", "u", "u", "u"]) == [""] * 5
 
 
-def test_a_problem_told_before_a_window_is_told_recovered_in_it() -> None:
+def test_a_problem_sent_before_a_window_is_sent_recovered_in_it() -> None:
     """Nobody is left believing in a problem because its end falls into a window."""
     story = Story(make_fleet())
     story.round({"r1": "d"})
@@ -218,8 +216,8 @@ def test_a_window_of_the_inventory_counts_like_one_given_by_command() -> None:
     assert subjects(story, ["u", "d", "d", "d"]) == ["", "", "", "1 down: r1"]
 
 
-def test_quiet_hours_hold_and_then_tell_in_one_message() -> None:
-    """What is wrong in the morning is told then, and what came and went is said in one line without alarm."""
+def test_quiet_hours_hold_and_then_send_one_message() -> None:
+    """What is wrong in the morning is sent then, and what came and went is said in one line without alarm."""
     story = Story(make_fleet(3, quiet_hours=NIGHT), now=datetime(2026, 3, 2, 21, 50, tzinfo=UTC))
     story.round()
     assert story.round({"r1": "d", "r2": "d"}) == {}
@@ -232,8 +230,8 @@ def test_quiet_hours_hold_and_then_tell_in_one_message() -> None:
     assert story.round({"r1": "d"}) == {}
 
 
-def test_what_recovers_in_quiet_hours_is_told_in_the_morning() -> None:
-    """A problem that was told in the evening and ended at night is told recovered when the quiet hours end."""
+def test_what_recovers_in_quiet_hours_is_sent_in_the_morning() -> None:
+    """A problem that was sent in the evening and ended at night is sent as recovered when the quiet hours end."""
     story = Story(make_fleet(1, quiet_hours=NIGHT), now=datetime(2026, 3, 2, 21, 50, tzinfo=UTC))
     assert subjects(story, ["d", "u"]) == ["1 down: r1", ""]
     story.now = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)
@@ -241,14 +239,14 @@ def test_what_recovers_in_quiet_hours_is_told_in_the_morning() -> None:
 
 
 def test_let_down_pass_wakes_for_what_is_down_only() -> None:
-    """With let_down_pass what is down is told at once in quiet hours, what is degraded is held."""
+    """With let_down_pass what is down is sent at once in quiet hours, what is degraded is held."""
     story = Story(make_fleet(2, quiet_hours=NIGHT | {"let_down_pass": True}))
     story.now = datetime(2026, 3, 2, 23, 0, tzinfo=UTC)
     assert story.round({"r1": "d", "r2": "g"})["ops"].subject == "1 down: r1"
     assert "held" in story.reasons("r2")[0]
 
 
-def test_quiet_hours_are_one_audiences_own() -> None:
+def test_quiet_hours_are_one_receivers_own() -> None:
     """Quiet hours with tags hold the messages of the destinations with such a tag and of no others."""
     fleet = make_fleet(1, quiet_hours=NIGHT | {"tags": ["chat"]})
     story = Story(fleet, receivers=(OPS, CHAT), now=datetime(2026, 3, 2, 23, 0, tzinfo=UTC))
@@ -263,37 +261,37 @@ def test_quiet_hours_go_by_their_zones_clock_over_a_clock_change() -> None:
 
 
 def test_flapping_is_said_once_then_quiet_until_stable_then_said() -> None:
-    """Four changes close together are told as unstable, further ones not at all, and the end is told once."""
+    """Four changes close together are sent as unstable, further ones not at all, and the end is sent once."""
     story = Story(make_fleet())
-    told = subjects(story, [*"dududududu", *"dddddddd", *"ddd"])
-    assert told[:3] == ["1 down: r1", "1 recovered: r1", "1 down: r1"]
-    assert told[3] == "1 unstable: r1"
-    assert set(told[4:17]) == {""}
-    assert [message for message in told[17:] if message] == ["1 down: r1"]
+    sent = subjects(story, [*"dududududu", *"dddddddd", *"ddd"])
+    assert sent[:3] == ["1 down: r1", "1 recovered: r1", "1 down: r1"]
+    assert sent[3] == "1 unstable: r1"
+    assert set(sent[4:17]) == {""}
+    assert [message for message in sent[17:] if message] == ["1 down: r1"]
 
 
-def test_what_never_fails_long_enough_to_be_told_is_told_as_unstable() -> None:
-    """Outages shorter than fail_after are nothing to tell one by one; four of them close together are, once."""
+def test_what_never_fails_long_enough_to_be_sent_is_sent_as_unstable() -> None:
+    """Outages shorter than fail_after are no messages one by one; four of them close together are one."""
     story = Story(make_fleet({"r1": {"fail_after": 2}}))
-    told = subjects(story, [*"udududu", *"dududu", *"uuuuuuuuuu"])
-    assert told[:8] == [""] * 8
-    assert told[8] == "1 unstable: r1"
-    assert [message for message in told[9:] if message] == ["1 recovered: r1"]
+    sent = subjects(story, [*"udududu", *"dududu", *"uuuuuuuuuu"])
+    assert sent[:8] == [""] * 8
+    assert sent[8] == "1 unstable: r1"
+    assert [message for message in sent[9:] if message] == ["1 recovered: r1"]
     assert set(subjects(Story(make_fleet({"r1": {"fail_after": 2}})), [*"uduuuuuuuuuuuuuduuuuuuu"])) == {""}
 
 
 def test_a_slow_change_is_not_flapping() -> None:
-    """A remote that changes every two hours is told each time."""
+    """A remote that changes every two hours is a message each time."""
     story = Story(make_fleet())
-    told = subjects(story, ["d"] * 12 + ["u"] * 12 + ["d"] * 12 + ["u"] * 12)
-    assert [message for message in told if message] == ["1 down: r1", "1 recovered: r1"] * 2
+    sent = subjects(story, ["d"] * 12 + ["u"] * 12 + ["d"] * 12 + ["u"] * 12)
+    assert [message for message in sent if message] == ["1 down: r1", "1 recovered: r1"] * 2
 
 
 def test_tags_route_and_no_tags_reach_everybody() -> None:
     """A remote with tags goes to destinations that have one of them; one without goes to all."""
     story = Story(make_fleet({"r1": {"notify": "chat"}, "r2": {}}), receivers=(OPS, CHAT))
-    told = story.round({"r1": "d", "r2": "d"})
-    assert {name: message.subject for name, message in told.items()} == {"ops": "1 down: r2", "chat": "2 down: r1, r2"}
+    sent = story.round({"r1": "d", "r2": "d"})
+    assert {name: message.subject for name, message in sent.items()} == {"ops": "1 down: r2", "chat": "2 down: r1, r2"}
     assert "not for this destination: it goes to chat" in story.reasons("r1")
 
 
@@ -304,7 +302,7 @@ def test_a_proxy_goes_to_everybody_who_hears_of_a_remote_behind_it() -> None:
 
 
 def test_escalation_tells_a_further_tag_when_a_problem_lasts() -> None:
-    """The further destination hears of the problem after its time, why, and then of its end."""
+    """The further receiver is notified of the problem after its time, with the reason, and then of its end."""
     settings = {"notify": "chat", "escalate": {"after": "20m", "notify": "boss"}}
     story = Story(make_fleet({"r1": settings}), receivers=(CHAT, BOSS))
     assert set(story.round({"r1": "d"})) == {"chat"}
@@ -334,7 +332,7 @@ def test_reasons_say_how_many_rounds_are_missing() -> None:
 
 
 def test_a_clock_that_went_back_neither_repeats_nor_silences() -> None:
-    """After the clock is set back a year nothing is told twice, recoveries are told, and reminders count from there."""
+    """After the clock is set back a year nothing is sent twice, recoveries are sent, and reminders count from there."""
     story = Story(make_fleet({"r1": {"remind_every": "20m"}}))
     story.round({"r1": "d"})
     story.now = START - timedelta(days=365)
@@ -342,7 +340,7 @@ def test_a_clock_that_went_back_neither_repeats_nor_silences() -> None:
 
 
 def test_a_week_without_rounds_tells_what_changed_once() -> None:
-    """When the checker was off for a week, the first round after it tells what is different now."""
+    """When the checker was off for a week, the first round after it sends what is different now."""
     story = Story(make_fleet(2))
     story.round({"r1": "d"}, after=timedelta(days=7))
     message = story.round({"r2": "d"})["ops"]
@@ -351,7 +349,7 @@ def test_a_week_without_rounds_tells_what_changed_once() -> None:
 
 
 def test_a_remote_that_left_the_inventory_is_forgotten() -> None:
-    """Nothing is told about a remote that is gone, and its memory goes with it."""
+    """Nothing is sent about a remote that is gone, and its memory goes with it."""
     story = Story(make_fleet(2))
     story.round({"r1": "d"})
     story.fleet = make_fleet({"r2": {}})
@@ -382,10 +380,10 @@ def test_what_comes_from_a_remote_cannot_write_html() -> None:
     assert "<script>" in message.text
 
 
-def test_a_destination_that_fails_for_a_day_is_told_to_the_others() -> None:
-    """The others hear of it in the next message round, itself not; a refusal is told after an hour."""
+def test_a_destination_that_fails_for_a_day_is_sent_to_the_others() -> None:
+    """The others are notified in the next round, itself not; of a refusal after an hour."""
     fleet = make_fleet()
-    for since, permanent, told in (
+    for since, permanent, sent in (
         (timedelta(hours=23), False, False),
         (timedelta(hours=24), False, True),
         (timedelta(hours=1), True, True),
@@ -393,14 +391,14 @@ def test_a_destination_that_fails_for_a_day_is_told_to_the_others() -> None:
         failing = FailingDestination("id chat", "chat", START - since, "the connection is refused", permanent=permanent)
         story = Story(fleet, receivers=(OPS, CHAT), memory=NotificationMemory(failing=(failing,)))
         messages = story.round()
-        assert set(messages) == ({"ops"} if told else set())
-        if told:
+        assert set(messages) == ({"ops"} if sent else set())
+        if sent:
             assert messages["ops"].subject == "no messages reach chat"
             assert "the connection is refused" in messages["ops"].text
 
 
 def test_the_recovery_of_a_slow_recoverer_counts_from_its_beginning() -> None:
-    """With recover_after a good look in between does not make a recovery forget when the problem began."""
+    """With recover_after a good result in between does not make a recovery forget when the problem began."""
     story = Story(make_fleet({"r1": {"recover_after": 2}}))
     subjects(story, ["d", "u", "d", "u"])
     assert "r1 is up again after 40 min" in story.round()["ops"].text
@@ -424,7 +422,7 @@ def test_late_messages_say_when_it_happened() -> None:
 
 
 def test_a_late_recovery_does_not_hide_a_problem_in_the_subject() -> None:
-    """Of several late messages whose subjects are too long together, the subject gives the worst, as does the tone."""
+    """Of several late messages whose subjects are too long together, the subject gives the worst, as does the type."""
     names: dict[str, dict[str, Any]] = {f"a-remote-with-a-long-name-{number}": {} for number in range(1, 5)}
     story = Story(make_fleet(names, title="Fleet"))
     first = story.round(dict.fromkeys(names, "d"))["ops"]
@@ -454,12 +452,12 @@ def test_several_late_messages_keep_to_the_room() -> None:
     assert all(f"1 down: r{number}" in both.text for number in range(1, 31))
 
 
-def test_proxies_behind_a_dead_proxy_are_not_told() -> None:
-    """In a chain only the first dead proxy is told; what is behind it, proxies too, is unknown."""
+def test_proxies_behind_a_dead_proxy_are_not_sent() -> None:
+    """In a chain only the first dead proxy is sent; what is behind it, proxies too, is unknown."""
     fleet = make_fleet(1, proxies=("outer", "inner"), behind={"r1": "inner"})
     states: dict[tuple[Kind, str], State] = {}
-    for verdict in look(fleet, states, {"outer": "x", "inner": "p"}, START):
-        states[verdict.state.kind, verdict.state.name] = verdict.state
+    for change in check_round(fleet, states, {"outer": "x", "inner": "p"}, START):
+        states[change.state.kind, change.state.name] = change.state
     result = plan_notifications(fleet, states, (OPS,), NotificationMemory(), START)
     assert [line.subject for notification in result.notifications for line in notification.lines] == [
         (Kind.PROXY, "outer")
@@ -473,7 +471,7 @@ def test_nobody_to_tell_is_no_message() -> None:
     assert story.round({"r1": "d"}) == {}
 
 
-def test_an_empty_letter_still_has_a_subject() -> None:
+def test_an_empty_notification_still_has_a_subject() -> None:
     """Whatever a notification holds, neither its subject nor its body is empty (a service would refuse it)."""
     failing = FailingDestination("id chat", "chat", START, "x")
     message = compose_message(Notification(OPS, START, (), (failing,)), make_fleet(), TEMPLATES)
@@ -500,7 +498,9 @@ def test_deciding_and_composing_read_the_fleet_a_fixed_number_of_times() -> None
         behind = {f"r{number}": proxies[number % len(proxies)] for number in range(1, size + 1)}
         fleet = make_fleet(size, proxies=proxies, behind=behind)
         found = dict.fromkeys(proxies[::2], "x") | {f"r{number}": "d" for number in range(1, size, 2)}
-        states = {(change.state.kind, change.state.name): change.state for change in look(fleet, {}, found, START)}
+        states = {
+            (change.state.kind, change.state.name): change.state for change in check_round(fleet, {}, found, START)
+        }
         window = CommandWindow(1, "p1", START, START + EVERY)
         counted = replace(fleet, remotes=Counted(fleet.remotes), proxies=Counted(fleet.proxies))
         Counted.reads = 0
