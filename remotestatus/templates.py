@@ -24,6 +24,7 @@ from jinja2 import (
 )
 
 from remotestatus.model.durations import say_duration
+from remotestatus.model.statuses import APPEARANCES
 from remotestatus.model.text import count, join_names, lower_first
 from remotestatus.model.times import say_moment, write_time
 from remotestatus.shipped import report_templates
@@ -37,6 +38,7 @@ _FILTERS: Filters = {
     "count": count,
     "names": join_names,
     "lower_first": lower_first,
+    "spoken": lambda word: APPEARANCES[word].spoken if word in APPEARANCES else word,
 }
 """What every template has."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from remotestatus.evaluate.diagnosis import explain
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.history import History, outbox
+from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.notification import Acknowledgement, Message, Notification, NotificationMemory, Plan, Receiver
