@@ -240,7 +240,7 @@ def test_a_remote_that_is_new_in_the_inventory_is_named(lab: Lab, remotestatus: 
     lab.write_inventory()
     done = remotestatus("status", "-i", inventory)
     assert done.returncode == 0
-    assert "1 remote of the inventory was not looked at yet: newcomer" in done.stdout
+    assert "1 remote of the inventory was not checked yet: newcomer" in done.stdout
     one = remotestatus("status", "newcomer", "-i", inventory)
     assert one.returncode == 3
     assert "remotestatus run --limit newcomer" in one.stderr

@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from remotestatus.cli.options import now, with_inventory
-from remotestatus.cli.terminal import Screen, make_console, print_lines, screen_of
+from remotestatus.cli.terminal import make_console, paragraph, print_lines, text_of
 from remotestatus.probe import AnsibleSource
 from remotestatus.setup.doctor import Mark, Result, examine
 
@@ -45,30 +45,29 @@ def command(source: AnsibleSource, offline: bool, as_json: bool) -> None:
         click.echo(json.dumps(results, ensure_ascii=False, indent=1))
         sys.exit(NEEDS_MENDING if any(result["mark"] == Mark.WRONG for result in results) else 0)
     console = make_console()
-    screen = screen_of(console)
     counts = dict.fromkeys(Mark, 0)
     for section, members in groupby(findings, key=lambda finding: finding[0]):
-        print_lines(console, [screen.text((section, "bold"))])
+        print_lines(console, [text_of((section, "bold"))])
         for _, result in members:
             counts[result.mark] += 1
-            _print(result, screen)
+            _print(result)
     print_lines(console, [Text()])
-    _say_sum(counts, screen)
+    _say_sum(counts)
     sys.exit(NEEDS_MENDING if counts[Mark.WRONG] else 0)
 
 
-def _print(result: Result, screen: Screen) -> None:
+def _print(result: Result) -> None:
     console = make_console()
     sign = (f"{_SIGNS[result.mark]} ", _STYLES[result.mark])
-    print_lines(console, screen.paragraph(sign, result.said, indent=2, hang=4))
+    print_lines(console, [paragraph(sign, result.said, indent=2, hang=4)])
     if result.cure:
-        print_lines(console, screen.paragraph(("-> ", "bold"), result.cure, indent=4, hang=7))
+        print_lines(console, [paragraph(("-> ", "bold"), result.cure, indent=4, hang=7)])
 
 
-def _say_sum(counts: dict[Mark, int], screen: Screen) -> None:
+def _say_sum(counts: dict[Mark, int]) -> None:
     console = make_console()
     wrong, warnings = counts[Mark.WRONG], counts[Mark.WARNING]
     said = "Nothing needs mending" if not wrong else f"{wrong} thing{'s need' if wrong > 1 else ' needs'} mending"
     style = "red" if wrong else "green"
     more = f", {warnings} may be meant so" if warnings else ""
-    print_lines(console, screen.paragraph("", (f"{said}{more}.", f"bold {style}")))
+    print_lines(console, [paragraph((f"{said}{more}.", f"bold {style}"))])

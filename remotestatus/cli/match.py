@@ -10,21 +10,21 @@ from typing import Any
 
 import click
 from pydantic import ValidationError
+from rich.console import RenderableType
 from rich.text import Text
 
 from remotestatus.cli.options import now, remote_argument, with_inventory
 from remotestatus.cli.ssh_session import find_remote
 from remotestatus.cli.table import trouble_lines
-from remotestatus.cli.terminal import Column, Part, Screen, make_console, print_lines, screen_of
+from remotestatus.cli.terminal import Column, RowTable, make_console, paragraph, print_lines, status_sign
 from remotestatus.evaluate import match, processes_of, read_proxy, read_remote
 from remotestatus.inventory import read_inventory
-from remotestatus.model.check_result import CheckResult, Trouble
+from remotestatus.model.check_result import Trouble
 from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.model.settings import ProcessSpec
-from remotestatus.model.statuses import Status
 from remotestatus.model.text import one_line
 from remotestatus.probe import AnsibleSource, Look, PlaybookRunner
 from remotestatus.report import say_size
@@ -32,21 +32,18 @@ from remotestatus.report import say_size
 _LONGEST_LINE = 2000
 """Characters of a command line that are shown; --json has all of them."""
 
-_COLUMNS = (
-    Column("PID", right=True),
-    Column("User", widest=16),
-    Column("Age", right=True),
-    Column("Memory", right=True),
-    Column("Command", widest=_LONGEST_LINE, shrinks=True),
-)
+Troubles = tuple[tuple[str, Trouble], ...]
+"""Troubles, each with the name of the remote or proxy that it is about."""
 
 
 @click.command()
 @remote_argument()
 @click.argument("pattern", required=False)
-@click.option("--regex", "way", flag_value="regex", help="PATTERN is a regular expression, searched in the whole line.")
-@click.option("--contains", "way", flag_value="contains", help="PATTERN is a text that the whole line contains.")
-@click.option("--command", "way", flag_value="command", help="PATTERN is the program's name, without its folder.")
+@click.option(
+    "--regex", "kind", flag_value="regex", help="PATTERN is a regular expression, searched in the whole line."
+)
+@click.option("--contains", "kind", flag_value="contains", help="PATTERN is a text that the whole line contains.")
+@click.option("--command", "kind", flag_value="command", help="PATTERN is the program's name, without its folder.")
 @click.option("--user", help="Only processes of this user count.")
 @click.option("-a", "--all", "everything", is_flag=True, help="List every process that the remote has.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with whole command lines.")
@@ -55,7 +52,7 @@ def command(
     source: AnsibleSource,
     name: str,
     pattern: str | None,
-    way: str | None,
+    kind: str | None,
     user: str | None,
     *,
     everything: bool,
@@ -65,55 +62,61 @@ def command(
     Show which processes of REMOTE the rules of remotestatus_processes find now, or which PATTERN would find.
 
     Without --regex, --contains or --command, PATTERN is what a plain text in the inventory is: these words, one after
-    the other, somewhere among the arguments. What nearly fits is listed with the reason why it does not count.
+    the other, somewhere among the arguments. What nearly matches is listed with the reason why it does not count.
 
     \b
       remotestatus match capture-1
       remotestatus match capture-1 'python manage.py capture_videos.py'
       remotestatus match capture-1 --regex 'ffmpeg .*-f (mp4|mkv)'
 
-    Looks at the remote once and records nothing. Exit code 0: it was looked at, whatever was found. 3: it could not
-    be reached.
+    Checks the remote once and records nothing. Exit code 0: it was checked, whatever was found. 3: it could not be
+    reached.
     """
-    if pattern is None and (way or user):
+    if pattern is None and (kind or user):
         raise click.UsageError("--regex, --contains, --command and --user need a PATTERN")
-    with PlaybookRunner(source) as playbooks:
-        inventory = read_inventory(playbooks.describe_inventory())
+    fleet, remote, look = _check_once(source, name)
+    at = now()
+    specs = remote.settings.processes if pattern is None else (_spec_of(pattern, kind, user),)
+    facts = _facts(look, remote)
+    processes = processes_of(facts)
+    if processes is None:
+        _print_unreached(remote, _troubles(fleet, remote, look, at), as_json=as_json)
+        sys.exit(RoundError.exit_code)
+    results = match(specs, processes, complete=bool(facts.get("processes_complete", True)))
+    if as_json:
+        click.echo(json.dumps(_values(remote, results, processes if everything else None, at), ensure_ascii=False))
+    else:
+        print_lines(make_console(), _lines(remote, results, processes, everything=everything, at=at))
+
+
+def _check_once(source: AnsibleSource, name: str) -> tuple[Fleet, Remote, Look]:
+    with PlaybookRunner(source) as runner:
+        inventory = read_inventory(runner.describe_inventory())
         remote = find_remote(inventory, name)
-        look = playbooks.look([remote.name], forks=1)
-        look = replace(look, remotes=dict(look.remotes))  # what it left goes with the playbooks
+        look = runner.look([remote.name], forks=1)
+        look = replace(look, remotes=dict(look.remotes))  # the answers are files that the runner removes at its end
     if look.trouble:
         raise RoundError(look.trouble)
-    moment = now()
-    specs = remote.settings.processes if pattern is None else (_spec_of(pattern, way, user),)
-    reading = read_remote(remote, look.remotes.get(remote.name), moment)
-    processes = processes_of(_facts(look, remote))
-    troubles = _troubles(inventory.fleet, remote, reading, look, moment) if processes is None else ()
-    results = match(specs, processes, complete=_is_complete(look, remote)) if processes is not None else ()
+    return inventory.fleet, remote, look
+
+
+def _print_unreached(remote: Remote, troubles: Troubles, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(_values(remote, results, processes, troubles, everything, moment), ensure_ascii=False))
-    else:
-        console = make_console(stderr=bool(troubles))
-        screen = screen_of(console)
-        if processes is None:
-            print_lines(console, _trouble_lines(troubles, screen))
-        else:
-            print_lines(console, _lines(remote, results, processes, screen, everything=everything, moment=moment))
-    if processes is None:
-        sys.exit(RoundError.exit_code)
+        named = [{"name": name, **asdict(trouble)} for name, trouble in troubles]
+        values = {"remote": remote.name, "reached": False, "rules": [], "troubles": named}
+        click.echo(json.dumps(values, ensure_ascii=False))
+        return
+    for name, trouble in troubles:
+        print_lines(make_console(stderr=True), [paragraph((name, "bold")), *trouble_lines(trouble)])
 
 
-def _spec_of(pattern: str, way: str | None, user: str | None) -> ProcessSpec:
+def _spec_of(pattern: str, kind: str | None, user: str | None) -> ProcessSpec:
     if not pattern.strip():
         raise click.UsageError("PATTERN is empty")
     try:
-        return ProcessSpec.model_validate({"name": pattern, way or "words": pattern, "user": user})
+        return ProcessSpec.model_validate({"name": pattern, kind or "words": pattern, "user": user})
     except ValidationError as error:
         raise click.UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
-
-
-def _is_complete(look: Look, remote: Remote) -> bool:
-    return bool(_facts(look, remote).get("processes_complete", True))
 
 
 def _facts(look: Look, remote: Remote) -> Mapping[str, Any]:
@@ -121,123 +124,96 @@ def _facts(look: Look, remote: Remote) -> Mapping[str, Any]:
     return facts if isinstance(facts, Mapping) else {}
 
 
-def _troubles(
-    fleet: Fleet, remote: Remote, reading: CheckResult, look: Look, moment: datetime
-) -> tuple[tuple[str, Trouble], ...]:
-    """Why there are no processes: the trouble of a proxy on the way first, which the remote's own only points to."""
-    found = []
-    for proxy in fleet.hops(remote.path):
-        answer = look.proxies.get(proxy.alias)
-        trouble = read_proxy(proxy, answer, moment).trouble if answer is not None else None
-        if trouble is not None:
-            found.append((proxy.name, trouble))
-    return (*found, *((remote.name, trouble) for trouble in reading.troubles))
-
-
-def _trouble_lines(troubles: Sequence[tuple[str, Trouble]], screen: Screen) -> Iterator[Text]:
-    for name, trouble in troubles:
-        yield from screen.paragraph((name, "bold"))
-        yield from trouble_lines(screen, trouble)
+def _troubles(fleet: Fleet, remote: Remote, look: Look, at: datetime) -> Troubles:
+    """Why there are no processes: first what a proxy on the path has, because the remote's own only refers to it."""
+    proxies = (
+        (proxy.name, trouble)
+        for proxy in fleet.hops(remote.path)
+        if (answer := look.proxies.get(proxy.alias)) is not None
+        and (trouble := read_proxy(proxy, answer, at).trouble) is not None
+    )
+    own = read_remote(remote, look.remotes.get(remote.name), at).troubles
+    return (*proxies, *((remote.name, trouble) for trouble in own))
 
 
 # -- for people --------------------------------------------------------------------------------------------------------
 
 
 def _lines(
-    remote: Remote,
-    results: Sequence[ProcessResult],
-    processes: Sequence[Process],
-    screen: Screen,
-    *,
-    everything: bool,
-    moment: datetime,
-) -> Iterator[Text]:
+    remote: Remote, results: Sequence[ProcessResult], processes: Sequence[Process], *, everything: bool, at: datetime
+) -> Iterator[RenderableType]:
     for result in results:
-        yield from _result_lines(result, screen, moment)
+        yield from _result_lines(result, at)
         yield Text()
-    if not results and not everything:
-        yield from screen.paragraph(
-            f"The inventory asks for no processes on {remote.name}: set remotestatus_processes, or give a PATTERN."
-        )
     if everything:
         shown = [process for process in processes if not process.kernel]
         kernel = len(processes) - len(shown)
-        yield from screen.table(_COLUMNS, [_row(process, moment) for process in shown])
+        yield _process_table(shown, at)
         threads = f", and {kernel} threads of the kernel" if kernel else ""
-        yield from screen.paragraph((f"{len(shown)} processes{threads}", "dim"))
-    else:
-        yield from screen.paragraph((f"{len(processes)} processes seen on {remote.name}; --all lists them", "dim"))
+        yield paragraph((f"{len(shown)} processes{threads}", "dim"))
+        return
+    if not results:
+        yield paragraph(
+            f"The inventory asks for no processes on {remote.name}: set remotestatus_processes, or give a PATTERN."
+        )
+    yield paragraph((f"{len(processes)} processes seen on {remote.name}; --all lists them", "dim"))
 
 
-def _result_lines(result: ProcessResult, screen: Screen, moment: datetime) -> Iterator[Text]:
-    status = Status.UP
-    if result.missing or result.excess:
-        status = Status.DEGRADED
-    elif result.running is None:
-        status = Status.UNKNOWN
+def _result_lines(result: ProcessResult, at: datetime) -> Iterator[RenderableType]:
+    word = "degraded" if result.missing or result.excess else "unknown" if result.running is None else "up"
     wanted = f"at least {result.min}" if result.max is None else f"{result.min} to {result.max}"
-    count = f"{result.count} running, {wanted} wanted"
     unsure = "" if result.complete else "; not all processes could be seen"
-    yield from screen.paragraph(
-        (screen.sign(status), status.appearance.style), " ", (one_line(result.name), "bold"), f": {count}{unsure}"
-    )
+    found = f": {result.count} running, {wanted} wanted{unsure}"
+    yield paragraph(status_sign(word), " ", (one_line(result.name), "bold"), found)
     if result.matched:
-        yield from _indented(screen, [_row(process, moment) for process in result.matched])
+        yield _process_table(result.matched, at, indent=2)
     if result.near:
-        yield from screen.paragraph(("nearly:", "dim"), indent=2)
+        yield paragraph(("nearly:", "dim"), indent=2)
         for near in result.near:
-            yield from screen.paragraph(
-                f"pid {near.process.pid} ",
-                (one_line(near.reason), "yellow"),
-                f": {_command_line(near.process)}",
-                indent=4,
-                hang=6,
-            )
+            reason = (one_line(near.reason), "yellow")
+            command_line = f": {_command_line(near.process)}"
+            yield paragraph(f"pid {near.process.pid} ", reason, command_line, indent=4, hang=6)
     elif not result.matched:
-        yield from screen.paragraph(("nothing comes near it", "dim"), indent=2)
+        yield paragraph(("nothing comes near it", "dim"), indent=2)
 
 
-def _indented(screen: Screen, rows: Sequence[Sequence[Part]]) -> Iterator[Text]:
-    narrower = Screen(screen.width - 2 if screen.width is not None else None, screen.unicode)
-    for line in narrower.table(_COLUMNS, rows):
-        yield Text("  ", no_wrap=True).append_text(line)
+def _process_table(processes: Sequence[Process], at: datetime, indent: int = 0) -> RowTable[Process]:
+    def age(process: Process) -> str:
+        return say_duration(timedelta(seconds=_age(process, at) or 0)) if process.started else ""
 
+    def command_line(process: Process) -> str:
+        return _command_line(process) + ("  (the checker's own)" if process.own else "")
 
-def _row(process: Process, moment: datetime) -> list[Part]:
-    return [
-        str(process.pid),
-        one_line(process.user, 32),
-        say_duration(timedelta(seconds=_age(process, moment) or 0)) if process.started else "",
-        say_size(process.rss_kb) if process.rss_kb else "",
-        _command_line(process) + ("  (the checker's own)" if process.own else ""),
-    ]
+    columns: tuple[Column[Process], ...] = (
+        Column("PID", lambda process: str(process.pid), right=True),
+        Column("User", lambda process: one_line(process.user, 32), widest=16),
+        Column("Age", age, right=True),
+        Column("Memory", lambda process: say_size(process.rss_kb) if process.rss_kb else "", right=True),
+        Column("Command", command_line, widest=_LONGEST_LINE, shrinks=True),
+    )
+    return RowTable(columns, processes, indent)
 
 
 def _command_line(process: Process) -> str:
-    """The arguments in one line that shows where each begins, if that is known; without what a terminal would obey."""
+    """The arguments in one line, quoted if it is known where each begins; without control characters."""
     argv = process.argv
     line = shlex.join(argv) if process.exact and len(argv) > 1 else " ".join(argv)
     return one_line(line, _LONGEST_LINE) + ("  (zombie)" if process.zombie else "")
 
 
-def _age(process: Process, moment: datetime) -> int | None:
-    return None if process.started is None else max(0, round(moment.timestamp()) - process.started)
+def _age(process: Process, at: datetime) -> int | None:
+    return None if process.started is None else max(0, round(at.timestamp()) - process.started)
 
 
 # -- for programs ------------------------------------------------------------------------------------------------------
 
 
 def _values(
-    remote: Remote,
-    results: Sequence[ProcessResult],
-    processes: Sequence[Process] | None,
-    troubles: Sequence[tuple[str, Trouble]],
-    everything: bool,
-    moment: datetime,
-) -> dict[str, Any]:
-    values: dict[str, Any] = {
+    remote: Remote, results: Sequence[ProcessResult], processes: Sequence[Process] | None, at: datetime
+) -> dict[str, object]:
+    values: dict[str, object] = {
         "remote": remote.name,
-        "reached": processes is not None,
+        "reached": True,
         "rules": [
             {
                 "name": result.name,
@@ -246,17 +222,17 @@ def _values(
                 "min": result.min,
                 "max": result.max,
                 "complete": result.complete,
-                "matched": [_process_values(process, moment) for process in result.matched],
-                "near": [{**_process_values(near.process, moment), "reason": near.reason} for near in result.near],
+                "matched": [_process_values(process, at) for process in result.matched],
+                "near": [{**_process_values(near.process, at), "reason": near.reason} for near in result.near],
             }
             for result in results
         ],
-        "troubles": [{"name": name, **asdict(trouble)} for name, trouble in troubles],
+        "troubles": [],
     }
-    if everything and processes is not None:
-        values["processes"] = [_process_values(process, moment) for process in processes]
+    if processes is not None:
+        values["processes"] = [_process_values(process, at) for process in processes]
     return values
 
 
-def _process_values(process: Process, moment: datetime) -> dict[str, Any]:
-    return {**asdict(process), "age_seconds": _age(process, moment)}
+def _process_values(process: Process, at: datetime) -> dict[str, object]:
+    return {**asdict(process), "age_seconds": _age(process, at)}

@@ -6,13 +6,12 @@ from datetime import datetime
 from pathlib import Path
 
 import click
-from rich.text import Text
 
 from remotestatus.cli.last_report import LastReport, fleet_of, open_history, recall_from
 from remotestatus.cli.options import choose, now, open_inventory, remote_argument, with_inventory
-from remotestatus.cli.show import Dossier, dossier_lines, dossier_values
-from remotestatus.cli.table import fleet_lines, is_overdue, overdue_sentence, round_sentence, unseen_lines
-from remotestatus.cli.terminal import make_console, print_lines, screen_of
+from remotestatus.cli.show import Details, details_lines, details_values
+from remotestatus.cli.table import fleet_lines, is_overdue, overdue_lines, round_sentence, unseen_lines
+from remotestatus.cli.terminal import make_console, paragraph, print_lines
 from remotestatus.history import History, outbox
 from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RemotestatusError, RoundError
@@ -32,9 +31,7 @@ from remotestatus.report.formats import write_status
     type=click.Path(path_type=Path, dir_okay=False),
     help="Read this history and no inventory: faster, and names only.",
 )
-@click.option(
-    "--why", is_flag=True, help="With REMOTE: each decision to tell or not to tell somebody, with its reason."
-)
+@click.option("--why", is_flag=True, help="With REMOTE: each decision to notify somebody or not, with its reason.")
 @click.option("-a", "--all", "everything", is_flag=True, help="Fold nothing: one line for each remote.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: the same document as the page's status.json.")
 @click.option("--nagios", is_flag=True, help="Only one line, as a Nagios (Icinga, Checkmk) plugin prints it.")
@@ -57,9 +54,9 @@ def command(
     Exit codes, as Nagios plugins have them; of several the lowest line counts:
       0  everything is up, or in maintenance
       1  something is degraded: reachable, but a process, limit or check is wrong
-      3  something is unknown: it could not be looked at
+      3  something is unknown: it could not be checked
       2  something is down, a proxy too
-      3  the last round is overdue, or there is nothing to tell: always
+      3  the last round is overdue, or nothing is known yet: always
     """
     if why and not name:
         raise click.UsageError("--why needs the name of a remote or proxy")
@@ -68,14 +65,14 @@ def command(
     try:
         code = _show(source, name, database, why=why, everything=everything, as_json=as_json, nagios=nagios)
     except RemotestatusError as error:
-        # What cannot be told is unknown, whatever the reason; 2 would say that something is down.
+        # Without a result the status is unknown, whatever the reason; 2 would mean that something is down.
         error.exit_code = NagiosState.UNKNOWN
         if not nagios:
             raise
         click.echo(f"REMOTESTATUS UNKNOWN: {_one_line(str(error))}")
         code = NagiosState.UNKNOWN
     except Exception as error:
-        # A plugin's traceback would be taken for a warning: Python exits with 1.
+        # A traceback would be taken for a warning: Python exits with 1.
         if not nagios:
             raise
         click.echo(f"REMOTESTATUS UNKNOWN: {_one_line(f'{type(error).__name__}: {error}')}")
@@ -93,7 +90,7 @@ def _show(
     as_json: bool,
     nagios: bool,
 ) -> int:
-    moment = now()
+    at = now()
     inventory: Inventory | None = None
     if database is None:
         inventory = open_inventory(source)
@@ -101,19 +98,19 @@ def _show(
     with open_history(database) as history:
         fleet = inventory.fleet if inventory else fleet_of(history)
         limit = inventory.limited_to if inventory and not name else None
-        recalled = recall_from(history, fleet, moment, limit)
+        last = recall_from(history, fleet, at, limit)
         if name:
-            dossier = _dossier(history, recalled, name, moment)
-            return _show_one(dossier, why=why, as_json=as_json, nagios=nagios)
-    code = exit_code(recalled.report)
-    if not recalled.report.remotes:
+            details = _read_details(history, last, name, at)
+            return _show_one(details, why=why, as_json=as_json, nagios=nagios)
+    code = exit_code(last.report)
+    if not last.report.remotes:
         code = NagiosState.UNKNOWN
     if as_json:
-        sys.stdout.write(write_status(recalled.report))
+        sys.stdout.write(write_status(last.report))
     elif nagios:
-        click.echo(nagios_line(recalled.report, code))
+        click.echo(nagios_line(last.report, code))
     else:
-        _print_fleet(recalled, everything=everything)
+        _print_fleet(last, everything=everything)
     return code
 
 
@@ -131,40 +128,38 @@ def exit_code(report: Report) -> NagiosState:
 
 def nagios_line(report: Report, code: NagiosState) -> str:
     """The fleet in one line: status, what is wrong, and performance data."""
-    verdict = report.verdict
+    sentence = report.verdict
     if is_overdue(report):
         age = say_duration(report.generated_at - report.round.finished_at)
-        verdict = f"the last round ended {age} ago, one is due every {say_duration(report.every)}; then: {verdict}"
+        sentence = f"the last round ended {age} ago, one is due every {say_duration(report.every)}; then: {sentence}"
     counts = " ".join(f"{word}={report.summary[word]}" for word in ("up", "degraded", "down", "unknown", "maintenance"))
-    return f"REMOTESTATUS {code.name}: {_one_line(verdict)} | {counts}"
+    return f"REMOTESTATUS {code.name}: {_one_line(sentence)} | {counts}"
 
 
 def _one_line(text: str) -> str:
-    # A bar would begin the performance data.
+    # In a plugin's line a bar begins the performance data.
     return " ".join(text.replace("|", "/").split())
 
 
-def _print_fleet(recalled: LastReport, *, everything: bool) -> None:
-    console = make_console()
-    screen, report = screen_of(console), recalled.report
-    stale = screen.paragraph((overdue_sentence(report), "bold red")) if is_overdue(report) else []
-    print_lines(console, [*stale, *([Text()] if stale else [])])
-    print_lines(console, fleet_lines(report, screen, fold=not everything))
-    print_lines(console, unseen_lines(recalled.unseen, screen))
-    print_lines(console, stale or screen.paragraph(round_sentence(report)))
+def _print_fleet(last: LastReport, *, everything: bool) -> None:
+    report = last.report
+    overdue = overdue_lines(report)
+    lines = [*overdue, *fleet_lines(report, fold=not everything)]
+    lines += [*unseen_lines(last.unseen), *(overdue[:1] or [paragraph(round_sentence(report))])]
+    print_lines(make_console(), lines)
 
 
 # -- one remote or proxy -----------------------------------------------------------------------------------------------
 
 
-def _dossier(history: History, recalled: LastReport, name: str, moment: datetime) -> Dossier:
-    report = recalled.report
-    subject = _find(recalled, name)
+def _read_details(history: History, last: LastReport, name: str, at: datetime) -> Details:
+    report = last.report
+    subject = _find(last, name)
     kind = Kind.REMOTE if isinstance(subject, RemoteView) else Kind.PROXY
     known = outbox.acknowledgements(history).get((kind, subject.name))
-    return Dossier(
+    return Details(
         report=report,
-        state=recalled.report_input.states[kind, subject.name],
+        state=last.report_input.states[kind, subject.name],
         subject=subject,
         incidents=(
             subject.incidents
@@ -173,43 +168,42 @@ def _dossier(history: History, recalled: LastReport, name: str, moment: datetime
         ),
         messages=tuple(outbox.messages_about(history, (kind, subject.name))),
         decisions=tuple(outbox.decisions_about(history, (kind, subject.name))),
-        acknowledgement=known if known and known.holds(moment) else None,
+        acknowledgement=known if known and known.holds(at) else None,
     )
 
 
-def _find(recalled: LastReport, name: str) -> RemoteView | ProxyView:
-    report = recalled.report
+def _find(last: LastReport, name: str) -> RemoteView | ProxyView:
+    report = last.report
     known = [
         *((remote.name, remote.nickname) for remote in report.remotes),
         *((proxy.name, "") for proxy in report.proxies),
-        *((unseen, "") for unseen in recalled.unseen),
+        *((unseen, "") for unseen in last.unseen),
     ]
     (chosen,) = choose([name], known)
-    if chosen in recalled.unseen:
-        raise RoundError(f"{chosen} was not looked at yet; `remotestatus run --limit {chosen}` looks at it")
+    if chosen in last.unseen:
+        raise RoundError(f"{chosen} was not checked yet; `remotestatus run --limit {chosen}` checks it")
     everyone: tuple[RemoteView | ProxyView, ...] = (*report.remotes, *report.proxies)
     return next(one for one in everyone if one.name == chosen)
 
 
-def _show_one(dossier: Dossier, *, why: bool, as_json: bool, nagios: bool) -> int:
-    report, subject = dossier.report, dossier.subject
-    code = APPEARANCES[dossier.word].nagios
+def _show_one(details: Details, *, why: bool, as_json: bool, nagios: bool) -> int:
+    report, subject = details.report, details.subject
+    code = APPEARANCES[details.word].nagios
     if is_overdue(report):
         code = NagiosState.UNKNOWN
     if as_json:
-        click.echo(json.dumps(dossier_values(dossier), ensure_ascii=False, indent=1))
+        click.echo(json.dumps(details_values(details), ensure_ascii=False, indent=1))
     elif nagios:
-        said = (
-            f"{subject.name} is {APPEARANCES[dossier.word].label} for {say_duration(dossier.now - dossier.state.since)}"
+        sentence = (
+            f"{subject.name} is {APPEARANCES[details.word].label} for {say_duration(details.now - details.state.since)}"
         )
         if subject.trouble:
-            said += f": {subject.trouble.message}"
+            sentence += f": {subject.trouble.message}"
         if is_overdue(report):
-            said = f"the last round ended {say_duration(dossier.now - report.round.finished_at)} ago; then: {said}"
-        click.echo(f"REMOTESTATUS {code.name}: {_one_line(said)}")
+            age = say_duration(details.now - report.round.finished_at)
+            sentence = f"the last round ended {age} ago; then: {sentence}"
+        click.echo(f"REMOTESTATUS {code.name}: {_one_line(sentence)}")
     else:
-        console = make_console()
-        screen = screen_of(console)
-        stale = screen.paragraph((overdue_sentence(report), "bold red")) if is_overdue(report) else []
-        print_lines(console, [*stale, *([Text()] if stale else []), *dossier_lines(dossier, screen, why=why)])
+        overdue = overdue_lines(report)
+        print_lines(make_console(), [*overdue, *details_lines(details, why=why)])
     return code

@@ -1,37 +1,34 @@
 """
-What the terminal shows of a fleet: a table by root cause, each problem with what to try, and a verdict.
+What the terminal shows of a fleet: a table by root cause, each problem with what to try, and the fleet in a sentence.
 
-A Report comes in, lines for a Screen come out; what was printed last stands at the bottom of a terminal, so the
-verdict does. A dead proxy is one entry with the number of remotes behind it, as on the page.
+A Report comes in, lines go out. The end of the output is what a terminal still shows, so the sentence stands there. A
+proxy that does not answer is one entry with the number of remotes behind it, as on the page.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from remotestatus.cli.last_report import recall
 from remotestatus.cli.options import now
-from remotestatus.cli.terminal import Column, Part, Screen, print_lines, screen_of
+from remotestatus.cli.terminal import (
+    Column,
+    Paragraph,
+    Part,
+    RowTable,
+    paragraph,
+    print_lines,
+    status_text,
+    text_of,
+)
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.durations import say_duration
 from remotestatus.model.statuses import APPEARANCES, Status
 from remotestatus.report import Problem, RemoteView, Report
 from remotestatus.round import FinishedRound
-
-COLUMNS = (
-    Column("Status"),
-    Column("Remote", widest=40, shrinks=True),
-    Column("Why", rank=1),
-    Column("Processes", rank=2),
-    Column("Nickname", rank=3, widest=30),
-    Column("Remote\nport", rank=4, right=True),
-    Column("Virtual\nport", rank=5, right=True),
-    Column("Location", rank=6, widest=30),
-    Column("For", rank=7, right=True),
-    Column("Uptime\n30 d", rank=8, right=True),
-)
 
 FOLDED_FROM = 4
 """From so many remotes that share one cause, the table has one line for all of them."""
@@ -44,102 +41,113 @@ UP_LISTED = 30
 
 
 def print_summary(finished: FinishedRound, console: Console) -> None:
-    """Print a finished round: its table, its problems, the verdict, and where the page is."""
+    """Print a finished round: its table, its problems, the fleet in a sentence, and where the page is."""
     inventory, report = finished.inventory, finished.report
     if report is None:
         return
     if len(inventory.limited_to) < len(inventory.fleet.remotes):
         report = recall(inventory.fleet, inventory.database, now(), inventory.limited_to).report
-    screen = screen_of(console)
-    print_lines(console, fleet_lines(report, screen, fold=True, fold_up=report.summary["up"] > UP_LISTED))
+    print_lines(console, fleet_lines(report, fold=True, fold_up=report.summary["up"] > UP_LISTED))
     round_ = finished.round
-    page = screen.text(f"Round {round_.id} took {round_.seconds:.1f} s. Page: {inventory.site / 'index.html'}")
-    print_lines(console, [page])
+    print_lines(
+        console, [text_of(f"Round {round_.id} took {round_.seconds:.1f} s. Page: {inventory.site / 'index.html'}")]
+    )
 
 
-def fleet_lines(report: Report, screen: Screen, *, fold: bool, fold_up: bool = False) -> list[Text]:
-    """The whole summary: table, problems, verdict."""
-    return [
-        *table_lines(report, screen, fold=fold, fold_up=fold_up),
-        Text(),
-        *problems_lines(report, screen),
-        *verdict_lines(report, screen),
-    ]
+def fleet_lines(report: Report, *, fold: bool, fold_up: bool = False) -> Iterator[RenderableType]:
+    """Table, problems, and the fleet in a sentence."""
+    yield fleet_table(report, fold=fold, fold_up=fold_up)
+    yield Text()
+    yield from problems_lines(report)
+    yield from summary_lines(report)
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
-def table_lines(report: Report, screen: Screen, *, fold: bool, fold_up: bool = False) -> list[Text]:
+@dataclass(frozen=True, slots=True)
+class FleetRow:
+    """One line of the table: a remote, a proxy that does not answer, or many remotes that share one cause."""
+
+    word: str
+    name: Part
+    why: str = ""
+    lasted: str = ""
+    remote: RemoteView | None = None
+
+
+def _of_remote(cell: Callable[[RemoteView], object]) -> Callable[[FleetRow], str]:
+    """The cell of a column that only a remote fills: empty where there is nothing to show."""
+    return lambda row: str(cell(row.remote) or "") if row.remote else ""
+
+
+COLUMNS: tuple[Column[FleetRow], ...] = (
+    Column("Status", lambda row: status_text(row.word)),
+    Column("Remote", lambda row: row.name, shrinks=True),
+    Column("Why", lambda row: row.why, rank=1),
+    Column("Processes", _of_remote(lambda remote: processes_text(remote)), rank=2),
+    Column("Nickname", _of_remote(lambda remote: remote.nickname), rank=3, widest=30),
+    Column("Remote\nport", _of_remote(lambda remote: remote.remote_port), rank=4, right=True),
+    Column("Virtual\nport", _of_remote(lambda remote: remote.virtual_port), rank=5, right=True),
+    Column("Location", _of_remote(lambda remote: remote.location), rank=6, widest=30),
+    Column("For", lambda row: row.lasted, rank=7, right=True),
+    Column("Uptime\n30 d", _of_remote(lambda remote: say_percent(remote.uptime["30d"].percent)), rank=8, right=True),
+)
+
+
+def fleet_table(report: Report, *, fold: bool, fold_up: bool = False) -> RowTable[FleetRow]:
     """
     A line for each remote, those with problems first, and one for each proxy that does not answer.
 
     With `fold` many remotes that share one cause are one line, with `fold_up` so are those that are up.
     """
-    rows: list[Sequence[Part]] = []
+    rows: list[FleetRow] = []
     wrong: set[str] = set()
     for problem in report.problems:
-        rows += _problem_rows(report, screen, problem, fold=fold)
+        rows += _problem_rows(report, problem, fold=fold)
         wrong.update(remote.name for remote in problem.affected)
         wrong.add(problem.name)
     others = [remote for remote in report.remotes if remote.name not in wrong]
-    resting = [remote for remote in others if remote.maintenance is not None]
+    rows += [_remote_row(report, remote) for remote in others if remote.maintenance is not None]
     up = [remote for remote in others if remote.maintenance is None]
-    rows += [_row(report, screen, remote) for remote in resting]
     if fold_up and len(up) >= FOLDED_FROM:
-        rows.append(_folded(screen, "up", f"{len(up)} remotes", ""))
+        rows.append(FleetRow("up", f"{len(up)} remotes"))
     else:
-        rows += [_row(report, screen, remote) for remote in up]
-    return screen.table(COLUMNS, rows) if rows else []
+        rows += [_remote_row(report, remote) for remote in up]
+    return RowTable(COLUMNS, rows)
 
 
-def _problem_rows(report: Report, screen: Screen, problem: Problem, *, fold: bool) -> Iterator[Sequence[Part]]:
-    cause = problem.trouble.cause.value if problem.trouble else ""
+def _problem_rows(report: Report, problem: Problem, *, fold: bool) -> Iterator[FleetRow]:
     if problem.kind == "proxy":
-        since = _lasted(report, problem.since)
-        ends = (cause, "", "", "", "", "", since, "")
-        yield (screen.status(problem.status.value), (f"{problem.name} (proxy)", "bold"), *ends)
+        lasted = _say_lasted(report, problem.since)
+        yield FleetRow(problem.status.value, (f"{problem.name} (proxy)", "bold"), _cause(problem.trouble), lasted)
     elif problem.kind == "remote":
-        yield from (_row(report, screen, remote) for remote in report.remotes if remote.name == problem.name)
+        yield from (_remote_row(report, remote) for remote in report.remotes if remote.name == problem.name)
     affected = problem.affected
     if fold and len(affected) >= FOLDED_FROM:
-        place = "behind it" if problem.kind == "proxy" else _place(affected[0])
-        why = affected[0].trouble.cause.value if affected[0].trouble else ""
-        yield _folded(screen, affected[0].word, f"{len(affected)} remotes {place}", why)
+        first = affected[0]
+        path = f"behind {first.proxy}" if first.proxy else "without a proxy"
+        where = "behind it" if problem.kind == "proxy" else path
+        yield FleetRow(first.word, f"{len(affected)} remotes {where}", _cause(first.trouble))
     else:
-        yield from (_row(report, screen, remote) for remote in affected)
+        yield from (_remote_row(report, remote) for remote in affected)
 
 
-def _place(remote: RemoteView) -> str:
-    return f"behind {remote.proxy}" if remote.proxy else "without a proxy"
-
-
-def _folded(screen: Screen, word: str, who: str, why: str) -> Sequence[Part]:
-    return (screen.status(word), who, why, *("" for _ in COLUMNS[3:]))
-
-
-def _row(report: Report, screen: Screen, remote: RemoteView) -> Sequence[Part]:
-    month = remote.uptime["30d"].percent
-    why = remote.trouble.cause.value if remote.trouble else ""
+def _remote_row(report: Report, remote: RemoteView) -> FleetRow:
+    why = _cause(remote.trouble)
     if remote.maintenance is not None:
-        why = f"{remote.status.label} {screen.plain('·')} {why}" if why else Status.UP.label
+        why = f"{remote.status.label} · {why}" if why else Status.UP.label
     elif remote.acknowledged:
         why = f"{why}, known"
-    return (
-        screen.status(remote.word),
-        (remote.name, "bold" if remote.needs_attention else ""),
-        why,
-        processes_text(remote),
-        remote.nickname,
-        str(remote.remote_port or ""),
-        str(remote.virtual_port or ""),
-        remote.location,
-        _lasted(report, remote.since),
-        "" if month is None else say_percent(month),
-    )
+    name = (remote.name, "bold" if remote.needs_attention else "")
+    return FleetRow(remote.word, name, why, _say_lasted(report, remote.since), remote)
 
 
-def _lasted(report: Report, since: datetime) -> str:
+def _cause(trouble: Trouble | None) -> str:
+    return trouble.cause.value if trouble else ""
+
+
+def _say_lasted(report: Report, since: datetime) -> str:
     return "new" if since >= report.round.started_at else say_duration(report.generated_at - since)
 
 
@@ -148,8 +156,10 @@ def processes_text(remote: RemoteView) -> str:
     return f"all {len(remote.processes)}" if remote.running == "all" else remote.running
 
 
-def say_percent(share: float) -> str:
-    """A share in percent that never rounds a failure away: 99.999 is not 100."""
+def say_percent(share: float | None) -> str:
+    """A share in percent that never rounds a failure away: 99.999 is not 100. Empty when it is not known."""
+    if share is None:
+        return ""
     if share in (0, 100):
         return f"{share:.0f} %"
     return f"{min(max(share, 0.01), 99.99):.2f} %"
@@ -158,55 +168,48 @@ def say_percent(share: float) -> str:
 # -- problems ----------------------------------------------------------------------------------------------------------
 
 
-def problems_lines(report: Report, screen: Screen) -> list[Text]:
+def problems_lines(report: Report) -> Iterator[RenderableType]:
     """Each problem: what it is, since when, why, what to try, what was seen, and whom it affects."""
-    return [line for problem in report.problems for line in (*problem_lines(report, screen, problem), Text())]
+    for problem in report.problems:
+        yield problem_head(report, problem)
+        for trouble in problem.troubles:
+            yield from trouble_lines(trouble)
+        if problem.affected:
+            names = list_names([remote.name for remote in problem.affected])
+            what = "Behind it, and so not checked" if problem.kind == "proxy" else "These"
+            yield paragraph(f"{what}: {names}", indent=2, hang=4)
+        if problem.acknowledged:
+            note = f": {problem.acknowledged.note}" if problem.acknowledged.note else ""
+            yield paragraph(f"Acknowledged{note}", indent=2, hang=4)
+        yield Text()
 
 
-def problem_lines(report: Report, screen: Screen, problem: Problem) -> Iterator[Text]:
-    """One problem, its head first."""
-    yield from problem_head(report, screen, problem)
-    for trouble in problem.troubles:
-        yield from trouble_lines(screen, trouble)
-    if problem.affected:
-        names = [remote.name for remote in problem.affected]
-        what = "Behind it, and so not checked" if problem.kind == "proxy" else "These"
-        yield from screen.paragraph(f"{what}: {list_names(names)}", indent=2, hang=4)
-    if problem.acknowledged:
-        note = f": {problem.acknowledged.note}" if problem.acknowledged.note else ""
-        yield from screen.paragraph(f"Acknowledged{note}", indent=2, hang=4)
-
-
-def problem_head(report: Report, screen: Screen, problem: Problem) -> list[Text]:
+def problem_head(report: Report, problem: Problem) -> Paragraph:
     """A problem in one sentence."""
-    word = problem.status.value
-    who = problem.subject if problem.subject == problem.name or not problem.name else f"{problem.name}"
-    if problem.kind == "proxy":
-        who = problem.subject
+    appearance = problem.status.appearance
+    who = problem.name if problem.name and problem.kind != "proxy" else problem.subject
     title = problem.subject if problem.kind == "remote" and problem.subject != problem.name else ""
-    place = ", ".join(filter(None, (title, problem.location)))
+    about = ", ".join(filter(None, (title, problem.location)))
     is_new = problem.since >= report.round.started_at
-    ends = " since this round" if is_new else f" for {say_duration(report.generated_at - problem.since)}"
-    if problem.kind == "proxy" and problem.affected:
-        ends += f", and {_count(len(problem.affected))} behind it"
-    if problem.unconfirmed:
-        ends += f" ({problem.unconfirmed})"
+    lasted = "since this round" if is_new else f"for {say_duration(report.generated_at - problem.since)}"
+    behind = f", and {_count(len(problem.affected))} behind it" if problem.kind == "proxy" and problem.affected else ""
+    unconfirmed = f" ({problem.unconfirmed})" if problem.unconfirmed else ""
     verb = "are" if problem.kind == "group" else "is"
-    return screen.paragraph(
-        (f"{screen.sign(word)} {who}", f"bold {problem.status.appearance.style}"),
-        f" ({place})" if place else "",
-        f" {verb} {problem.status.label}{ends}",
+    return paragraph(
+        (f"{appearance.sign} {who}", f"bold {appearance.style}"),
+        f" ({about})" if about else "",
+        f" {verb} {appearance.label} {lasted}{behind}{unconfirmed}",
         hang=2,
     )
 
 
-def trouble_lines(screen: Screen, trouble: Trouble) -> Iterator[Text]:
+def trouble_lines(trouble: Trouble) -> Iterator[Paragraph]:
     """One trouble: the sentence, what to try, and the evidence."""
-    yield from screen.paragraph(trouble.message, indent=2)
+    yield paragraph(trouble.message, indent=2)
     if trouble.hint:
-        yield from screen.paragraph(("Try: ", "bold"), trouble.hint, indent=2, hang=4)
+        yield paragraph(("Try: ", "bold"), trouble.hint, indent=2, hang=4)
     if trouble.detail:
-        yield from screen.paragraph((f"Seen: {trouble.detail}", "dim"), indent=2, hang=4)
+        yield paragraph((f"Seen: {trouble.detail}", "dim"), indent=2, hang=4)
 
 
 def list_names(names: Sequence[str]) -> str:
@@ -220,24 +223,25 @@ def _count(remotes: int) -> str:
     return "1 remote" if remotes == 1 else f"{remotes} remotes"
 
 
-# -- the verdict -------------------------------------------------------------------------------------------------------
+# -- the fleet in a sentence -------------------------------------------------------------------------------------------
 
 
-def verdict_lines(report: Report, screen: Screen) -> Iterator[Text]:
-    """The gist in a sentence, how the remotes are counted, and what else is to be said of the round."""
-    word = report.worst if report.problems else "up"
-    yield from screen.paragraph(
-        (report.verdict, f"bold {APPEARANCES[word].style}"), f" ({report.aside})" if report.aside else ""
-    )
-    counts = [f"{number} {APPEARANCES[name].label}" for name, number in report.summary.items() if number]
-    yield from screen.paragraph(", ".join(counts)) if counts else ()
+def summary_lines(report: Report) -> Iterator[Paragraph]:
+    """The fleet in a sentence, how many remotes have which status, and what went wrong with the round itself."""
+    style = APPEARANCES[report.worst if report.problems else "up"].style
+    yield paragraph((report.verdict, f"bold {style}"), f" ({report.aside})" if report.aside else "")
+    if counts := say_counts(report):
+        yield paragraph(counts)
     for trouble in report.round.troubles:
-        yield from screen.paragraph(("The round itself: ", "bold"), trouble, hang=2)
+        yield paragraph(("The round itself: ", "bold"), trouble, hang=2)
     for failing in report.failing:
         since = say_duration(report.generated_at - failing.since)
-        yield from screen.paragraph(
-            ("Messages: ", "bold"), f"{failing.name} has taken none for {since}: {failing.error}", hang=2
-        )
+        yield paragraph(("Messages: ", "bold"), f"{failing.name} has taken none for {since}: {failing.error}", hang=2)
+
+
+def say_counts(report: Report) -> str:
+    """How many remotes have which status: `1 down, 3 up`."""
+    return ", ".join(f"{number} {APPEARANCES[word].label}" for word, number in report.summary.items() if number)
 
 
 def is_overdue(report: Report) -> bool:
@@ -245,14 +249,17 @@ def is_overdue(report: Report) -> bool:
     return report.generated_at > report.overdue_at
 
 
-def overdue_sentence(report: Report) -> str:
-    """How old the last round is, and what to do."""
+def overdue_lines(report: Report) -> list[RenderableType]:
+    """How old the last round is and what to do, and a blank line, if the next one is overdue; else nothing."""
+    if not is_overdue(report):
+        return []
     age = say_duration(report.generated_at - report.round.finished_at)
-    return (
+    sentence = (
         f"OUT OF DATE: the last round ended {age} ago, and there should be one every {say_duration(report.every)}. "
         "What follows may no longer be true. `remotestatus schedule` says whether a timer runs, `remotestatus doctor` "
         "what is wrong."
     )
+    return [paragraph((sentence, "bold red")), Text()]
 
 
 def round_sentence(report: Report) -> str:
@@ -263,12 +270,9 @@ def round_sentence(report: Report) -> str:
     return f"Round {report.round.id} ended {say_duration(age)} ago and took {report.round.seconds:.1f} s; {due}."
 
 
-def unseen_lines(names: Iterable[str], screen: Screen) -> list[Text]:
-    """What to say of remotes that no round has looked at yet."""
+def unseen_lines(names: Iterable[str]) -> Iterator[Paragraph]:
+    """The remotes that no round has checked yet, by name."""
     found = list(names)
-    if not found:
-        return []
-    verb = "was" if len(found) == 1 else "were"
-    return screen.paragraph(
-        f"{_count(len(found))} of the inventory {verb} not looked at yet: {list_names(found)}", hang=2
-    )
+    if found:
+        verb = "was" if len(found) == 1 else "were"
+        yield paragraph(f"{_count(len(found))} of the inventory {verb} not checked yet: {list_names(found)}", hang=2)

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from remotestatus.cli.options import choose, remote_argument, with_inventory
 from remotestatus.cli.ssh_session import known_names, note
 from remotestatus.cli.table import list_names, trouble_lines
-from remotestatus.cli.terminal import Column, Part, Screen, make_console, print_lines, screen_of
+from remotestatus.cli.terminal import Column, RowTable, make_console, paragraph, print_lines, text_of
 from remotestatus.inventory import read_inventory
 from remotestatus.model.fleet import Inventory, Proxy, Remote
 from remotestatus.probe import AnsibleSource, PlaybookRunner
@@ -25,13 +25,21 @@ _STYLES = {
     Standing.CHANGED: "bold red",
     Standing.UNREACHABLE: "magenta",
 }
-_COLUMNS = (
-    Column("State", widest=12),
-    Column("Host", widest=40, shrinks=True),
-    Column("", rank=2),
-    Column("Type", rank=1),
-    Column("Fingerprint", widest=60),
+_COLUMNS: tuple[Column[Offer], ...] = (
+    Column("State", lambda offer: (_say_standing(offer.standing), _STYLES[offer.standing]), widest=12),
+    Column("Host", lambda offer: offer.name, shrinks=True),
+    Column("", lambda offer: "proxy" if offer.is_proxy else "", rank=2),
+    Column("Type", lambda offer: offer.kind, rank=1),
+    Column(
+        "Fingerprint",
+        lambda offer: offer.fingerprint or (offer.trouble.cause.value if offer.trouble else ""),
+        widest=60,
+    ),
 )
+
+
+def _say_standing(standing: Standing) -> str:
+    return standing.upper() if standing is Standing.CHANGED else str(standing)
 
 
 @click.command()
@@ -72,7 +80,7 @@ def command(
     if as_json:
         click.echo(json.dumps([_values(offer) for offer in offers], indent=1, ensure_ascii=False))
     else:
-        print_lines(console, _end_lines(offers, inventory, asker, screen_of(console)))
+        print_lines(console, _end_lines(offers, inventory, asker))
     if asker.unanswered:
         note(
             f"nobody is here to ask about the new keys of {list_names(asker.unanswered)}: "
@@ -108,7 +116,7 @@ class _Asker:
         if self.spinner:
             self.spinner.stop()
         if not self.quiet:
-            print_lines(self.console, _stage_lines(offers, screen_of(self.console)))
+            print_lines(self.console, _stage_lines(offers))
         accepted = {*self._ask_new(offers), *self._ask_changed(offers)}
         if self.spinner:
             self.spinner.start()
@@ -135,55 +143,49 @@ class _Asker:
             if offer.name in self.agreed:
                 yield offer.name
             elif self._can_ask and not self.yes:
-                print_lines(self.console, _changed_lines(offer, screen_of(self.console)))
+                print_lines(self.console, _changed_lines(offer))
                 if click.confirm(f"Replace the trusted key of {offer.name}?", default=False):
                     yield offer.name
                 else:
                     self.declined.append(offer.name)
 
 
-def _stage_lines(offers: Sequence[Offer], screen: Screen) -> Iterator[Text]:
-    rows: list[list[Part]] = []
-    for offer in offers:
-        style = _STYLES[offer.standing]
-        said = offer.standing.upper() if offer.standing is Standing.CHANGED else str(offer.standing)
-        fingerprint: Part = offer.fingerprint or (offer.trouble.cause.value if offer.trouble else "")
-        rows.append([(said, style), offer.name, "proxy" if offer.is_proxy else "", offer.kind, fingerprint])
-    yield from screen.table(_COLUMNS, rows)
+def _stage_lines(offers: Sequence[Offer]) -> Iterator[RenderableType]:
+    yield RowTable(_COLUMNS, offers)
     for offer in offers:
         if offer.same_as and offer.standing is not Standing.TRUSTED:
-            yield from screen.paragraph(
+            yield paragraph(
                 (f"{offer.name} presents the key that is trusted for {list_names(offer.same_as)}.", "yellow"),
                 " Unless they are one machine, a tunnel leads to the wrong one.",
             )
     yield Text()
 
 
-def _changed_lines(offer: Offer, screen: Screen) -> Iterator[Text]:
-    yield from screen.paragraph(
+def _changed_lines(offer: Offer) -> Iterator[RenderableType]:
+    yield paragraph(
         (f"{offer.name} presents another key than the one that is trusted.", "bold red"),
         " It was reinstalled, or something else answers in its place.",
     )
     for key in offer.known:
-        yield screen.text(f"  trusted:   {key.kind} {key.fingerprint}")
-    yield screen.text(f"  presented: {offer.kind} {offer.fingerprint}")
+        yield text_of(f"  trusted:   {key.kind} {key.fingerprint}")
+    yield text_of(f"  presented: {offer.kind} {offer.fingerprint}")
 
 
-def _end_lines(offers: Sequence[Offer], inventory: Inventory, asker: _Asker, screen: Screen) -> Iterator[Text]:
+def _end_lines(offers: Sequence[Offer], inventory: Inventory, asker: _Asker) -> Iterator[RenderableType]:
     """What was not reached and why, what is still changed and the cure, and what was written."""
     closed = {offer.name for offer in offers if offer.trouble or offer.standing is not Standing.TRUSTED}
     for offer in offers:
         if offer.trouble and not _follows_from(offer, closed, inventory):
-            yield from screen.paragraph((offer.name, "bold"))
-            yield from trouble_lines(screen, offer.trouble)
+            yield paragraph((offer.name, "bold"))
+            yield from trouble_lines(offer.trouble)
     hidden = [offer.name for offer in offers if offer.trouble and _follows_from(offer, closed, inventory)]
     if hidden:
-        yield from screen.paragraph(f"Not asked, because the way to it is closed: {list_names(hidden)}")
+        yield paragraph(f"Not asked, because the way to it is closed: {list_names(hidden)}")
     for offer in offers:
         if offer.standing is Standing.CHANGED and offer.key:
             if offer.name not in asker.declined:
-                yield from _changed_lines(offer, screen)
-            yield from screen.paragraph(
+                yield from _changed_lines(offer)
+            yield paragraph(
                 ("Try: ", "bold"),
                 f"if {offer.name} was reinstalled, `remotestatus trust --replace {offer.name}`; if not, find out who "
                 "answers there.",
@@ -193,9 +195,9 @@ def _end_lines(offers: Sequence[Offer], inventory: Inventory, asker: _Asker, scr
     stored = [offer.name for offer in offers if offer.stored]
     if stored:
         keys = "1 key" if len(stored) == 1 else f"{len(stored)} keys"
-        yield from screen.paragraph(f"Wrote {keys} to {inventory.known_hosts}: {list_names(stored)}")
+        yield paragraph(f"Wrote {keys} to {inventory.known_hosts}: {list_names(stored)}")
     trusted = sum(offer.standing is Standing.TRUSTED for offer in offers)
-    yield from screen.paragraph(f"Trusted: {trusted} of {len(offers)}.")
+    yield paragraph(f"Trusted: {trusted} of {len(offers)}.")
 
 
 def _follows_from(offer: Offer, closed: Collection[str], inventory: Inventory) -> bool:

@@ -17,7 +17,7 @@ import click
 from remotestatus.cli.options import open_inventory, remote_argument, with_inventory
 from remotestatus.cli.ssh_session import find_remote, must_be_ssh, note, say_before_ssh, ssh_target, write_config
 from remotestatus.cli.table import trouble_lines
-from remotestatus.cli.terminal import make_console, print_lines, screen_of
+from remotestatus.cli.terminal import make_console, print_lines
 from remotestatus.evaluate import diagnose
 from remotestatus.model.errors import ConfigurationError, RoundError
 from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
@@ -208,7 +208,7 @@ def _say_ended(mapping: Mapping, fleet: Fleet, text: str, *, ready: bool) -> Non
     console = make_console(stderr=True)
     note(f"port {mapping.port} could not be mapped to {mapping.remote.name}:")
     trouble = diagnose(subject, {"outcome": "ssh-failed", "stderr": text})
-    print_lines(console, trouble_lines(screen_of(console), trouble))
+    print_lines(console, trouble_lines(trouble))
 
 
 _FIRST_STEP = re.compile(

@@ -1,28 +1,27 @@
 """
 `remotestatus watch`: one round after another in the foreground, for a terminal or a container.
 
-The inventory is read anew for each round. What goes wrong with a round is said, and the next one is tried all the
-same. Rounds begin at fixed distances by a clock that nobody sets, however long each takes; one that takes longer than
-the distance leaves out those it ran over.
+The inventory is read anew for each round. An error in a round is printed, and the next round is run all the same.
+Rounds begin at a fixed interval, however long each takes; a round that takes longer than the interval skips the
+beginnings that it ran over. The interval is measured by a clock that setting the time does not change.
 """
 
 import os
 import time
 import traceback
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import click
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
-from rich.text import Text
+from rich.segment import Segment
 
 from remotestatus.cli.options import now, with_inventory
 from remotestatus.cli.progress import say_troubles
 from remotestatus.cli.signals import Stop, stop_on_signal
-from remotestatus.cli.table import problem_head, problems_lines, table_lines, verdict_lines
-from remotestatus.cli.terminal import Screen, make_console
+from remotestatus.cli.table import fleet_table, problem_head, problems_lines, say_counts, summary_lines
+from remotestatus.cli.terminal import Part, make_console, paragraph, text_of
 from remotestatus.model.durations import parse_duration, say_duration
 from remotestatus.model.errors import RemotestatusError, RoundGivenUp
 from remotestatus.model.text import one_line
@@ -32,7 +31,10 @@ from remotestatus.report import Report
 from remotestatus.round import FinishedRound, RoundOptions, run_round
 
 FIRST_RETRY = timedelta(minutes=1)
-"""When nothing is known yet of how often to look, because no inventory could be read: until then."""
+"""The interval until an inventory could be read that says another."""
+
+_PAINTED_EVERY = 0.25
+"""Seconds between two paintings while remotes are counted."""
 
 
 @click.command("watch")
@@ -56,7 +58,7 @@ def command(source: AnsibleSource, every: str | None, templates: Path | None, pl
     inventory is read anew each time, and a round that fails does not end it.
 
     SIGTERM and Ctrl-C end it with exit code 0, also in the middle of a round, which is then given up: nothing of it is
-    recorded. A second one ends it at once.
+    recorded. A second signal ends it at once.
     """
     try:
         given = parse_duration(every) if every else None
@@ -64,50 +66,49 @@ def command(source: AnsibleSource, every: str | None, templates: Path | None, pl
         raise click.BadParameter(str(error), param_hint="--every") from None
     console = make_console()
     with stop_on_signal() as stop:
-        view: View
         if plain or not console.is_terminal or console.is_dumb_terminal:
-            view = Lines()
-            _watch(source, given, templates, view, stop)
-        else:
-            view = Picture(Screen(console.width, console.encoding.startswith("utf")))
-            with Live(view, console=console, screen=True, refresh_per_second=4):
-                _watch(source, given, templates, view, stop)
-            if view.report:
-                click.echo(_line(view.report))
+            _watch(source, given, templates, LineOutput(), stop)
+            return
+        output = ScreenOutput(console)
+        with Live(output, console=console, screen=True, auto_refresh=False) as live:
+            output.live = live
+            _watch(source, given, templates, output, stop)
+        if output.report:
+            click.echo(_line(output.report))
 
 
-def _watch(source: AnsibleSource, given: timedelta | None, templates: Path | None, view: "View", stop: Stop) -> None:
-    """Run rounds until somebody asks to stop."""
+def _watch(source: AnsibleSource, given: timedelta | None, templates: Path | None, out: "Output", stop: Stop) -> None:
+    """Run rounds until a signal asks to stop."""
     every = given or FIRST_RETRY
     begun = _clock()
     while not stop.asked():
-        view.begin()
-        order = RoundOptions(clock=now, templates=templates, progress=view.progress, cancel=stop.asked)
+        out.begin()
+        options = RoundOptions(clock=now, templates=templates, progress=out.progress, cancel=stop.asked)
         try:
-            with PlaybookRunner(source) as playbooks:
-                finished = run_round(playbooks, order)
+            with PlaybookRunner(source) as runner:
+                finished = run_round(runner, options)
             every = given or finished.inventory.fleet.settings.every
-            view.show(finished)
+            out.show(finished)
         except RoundGivenUp as given_up:
-            view.fail(f"stopped: {given_up}")
+            out.fail(f"stopped: {given_up}")
             return
         except RemotestatusError as error:
-            view.fail(str(error))
+            out.fail(str(error))
         except Exception as error:
-            # A mistake of ours in one round must not end the watch over the fleet.
-            view.fail(f"{type(error).__name__}: {one_line(error)}\n{traceback.format_exc()}")
-        _reap()
+            # A programming error in one round must not end the watch.
+            out.fail(f"{type(error).__name__}: {one_line(error)}\n{traceback.format_exc()}")
+        _collect_children()
         begun = next_start(begun, every.total_seconds(), _clock())
         while not stop.asked() and (left := begun - _clock()) > 0:
-            view.wait(left)
-            # Not in one piece: the clock goes on while the machine sleeps, and sleeping does not.
+            out.wait(left)
+            # In steps: while the machine is suspended this clock goes on, and sleep does not.
             stop.wait(min(1.0, left))
-            _reap()
+            _collect_children()
 
 
 def next_start(last: float, every: float, now: float) -> float:
     """
-    When the next round begins: a whole number of distances after the last began, and not in the past.
+    When the next round begins: a whole number of intervals after the last began, and later than now.
 
     All in seconds of the same clock.
     """
@@ -116,12 +117,12 @@ def next_start(last: float, every: float, now: float) -> float:
 
 
 def _clock() -> float:
-    """Seconds that nobody sets, and that go on while the machine sleeps, where the system has such a clock."""
+    """Seconds of a clock that nobody sets and that, where the system has such a one, counts suspension too."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-def _reap() -> None:
-    """Collect every child that has ended: between rounds nobody else waits for one, and process 1 inherits orphans."""
+def _collect_children() -> None:
+    """Collect children that have ended. As process 1 of a container this process inherits orphans, too."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -131,37 +132,37 @@ def _reap() -> None:
 
 def _line(report: Report) -> str:
     """A round in one line."""
-    counts = ", ".join(f"{number} {word}" for word, number in report.summary.items() if number)
+    counts = say_counts(report)
     return (
         f"{write_time(report.round.finished_at)} round {report.round.id}: {report.verdict}"
         f"{f' ({counts})' if counts else ''}, {report.round.seconds:.1f} s"
     )
 
 
-# -- views -------------------------------------------------------------------------------------------------------------
+# -- outputs -----------------------------------------------------------------------------------------------------------
 
 
-class View:
-    """What somebody sees of the rounds."""
+class Output:
+    """Where rounds are shown."""
 
     def begin(self) -> None:
         """A round begins."""
 
-    def progress(self, looked: Progress) -> None:
-        """A remote was looked at."""
+    def progress(self, progress: Progress) -> None:
+        """A remote was checked."""
 
     def show(self, finished: FinishedRound) -> None:
         """A round was done and recorded."""
 
     def fail(self, reason: str) -> None:
-        """A round was not."""
+        """A round was not done."""
 
     def wait(self, seconds: float) -> None:
         """The next round begins in so many seconds."""
 
 
-class Lines(View):
-    """A line for each round, what went wrong on standard error."""
+class LineOutput(Output):
+    """A line for each round, and errors on standard error."""
 
     def show(self, finished: FinishedRound) -> None:
         if finished.report:
@@ -173,73 +174,84 @@ class Lines(View):
         click.echo(f"{write_time(now())} remotestatus: {reason}", err=True)
 
 
-@dataclass
-class Picture(View):
-    """The fleet on a terminal: verdict, what happens now, problems, table, as much as there is room for."""
+class ScreenOutput(Output):
+    """
+    The fleet on a whole terminal: its summary, what happens now, problems and table, as much as there is room for.
 
-    screen: Screen
-    report: Report | None = None
-    failed: str = ""
-    troubles: list[str] = field(default_factory=list)
-    activity: str = ""
-    began_at: datetime | None = None
+    It is painted when its text has changed, and never by itself.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live: Live | None = None
+        self.report: Report | None = None
+        self._errors: list[str] = []
+        self._activity = ""
+        self._lines: list[list[Segment]] = []
+        self._painted_at = 0.0
 
     def begin(self) -> None:
-        self.began_at, self.activity = now(), "reading the inventory"
+        self._activity = f"reading the inventory, since {now().astimezone():%H:%M:%S}"
+        self._paint()
 
-    def progress(self, looked: Progress) -> None:
-        again = "looking again" if looked.look > 1 else "looking"
-        failing = f", {looked.failing} failing" if looked.failing else ""
-        self.activity = f"{again}: {looked.done} of {looked.total}{failing}"
+    def progress(self, progress: Progress) -> None:
+        again = "looking again" if progress.look > 1 else "looking"
+        failing = f", {progress.failing} failing" if progress.failing else ""
+        self._activity = f"{again}: {progress.done} of {progress.total}{failing}"
+        if progress.done in (0, progress.total) or time.monotonic() - self._painted_at >= _PAINTED_EVERY:
+            self._paint()
 
     def show(self, finished: FinishedRound) -> None:
-        self.report, self.failed, self.troubles = finished.report or self.report, "", say_troubles(finished)
+        self.report, self._errors = finished.report or self.report, say_troubles(finished)
 
     def fail(self, reason: str) -> None:
-        self.failed = reason
+        self._errors = reason.splitlines()[:8]
 
     def wait(self, seconds: float) -> None:
-        self.began_at = None
-        self.activity = f"next round in {say_duration(timedelta(seconds=max(1, round(seconds))))}"
+        self._activity = f"next round in {say_duration(timedelta(seconds=max(1, round(seconds))))}"
+        self._paint()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        screen = Screen(options.max_width, self.screen.unicode)
-        height = options.height or console.height
-        yield from self.lines(screen, height)
+        for line in self._lines:
+            yield from line
+            yield Segment.line()
 
-    def lines(self, screen: Screen, height: int) -> list[Text]:
-        """What fits into so many lines: of the problems their heads if not all, of the table the first rows."""
-        head = self._head(screen)
-        report = self.report
+    def _paint(self) -> None:
+        lines = self._fit(self.console.height)
+        if lines != self._lines and self.live:
+            self._lines, self._painted_at = lines, time.monotonic()
+            self.live.refresh()
+
+    def _fit(self, height: int) -> list[list[Segment]]:
+        """What fits into so many lines: only the heads of problems if need be, and the first rows of the table."""
+        head, report = self._render(*self._head()), self.report
         if report is None:
             return head[:height]
-        table = table_lines(report, screen, fold=True, fold_up=False)
-        problems = problems_lines(report, screen)
+        problems = self._render(*problems_lines(report))
+        table = self._render(fleet_table(report, fold=True))
         room = height - len(head) - 1
         if len(problems) + len(table) > room:
-            problems = [line for problem in report.problems for line in problem_head(report, screen, problem)]
-            problems = _cut(problems, max(3, room // 2), screen, "problems")
-            problems += [Text()] if problems else []
+            heads = self._render(*(problem_head(report, problem) for problem in report.problems))
+            problems = self._cut(heads, max(3, room // 2), "problems")
+            problems += [[]] if problems else []
         if len(problems) + len(table) > room:
-            table = table_lines(report, screen, fold=True, fold_up=True)
-        return [*head, Text(), *problems, *_cut(table, room - len(problems), screen, "lines")][:height]
+            table = self._render(fleet_table(report, fold=True, fold_up=True))
+        return [*head, [], *problems, *self._cut(table, room - len(problems), "lines")][:height]
 
-    def _head(self, screen: Screen) -> list[Text]:
-        title = self.report.title if self.report else "remotestatus"
-        since = f", {say_duration(now() - self.began_at)}" if self.began_at else ""
-        lines = screen.paragraph((title, "bold"), f" · {self.activity}{since}", (" · Ctrl-C ends it", "dim"))
-        if self.report:
-            lines += list(verdict_lines(self.report, screen))
-        if self.failed:
-            first = self.failed.splitlines()
-            lines += [line for text in first[:8] for line in screen.paragraph((text, "red"), hang=2)]
-        for trouble in self.troubles:
-            lines += screen.paragraph((trouble, "red"), hang=2)
-        return lines
+    def _render(self, *parts: RenderableType) -> list[list[Segment]]:
+        return self.console.render_lines(Group(*parts), pad=False) if parts else []
 
+    def _cut(self, lines: list[list[Segment]], most: int, noun: str) -> list[list[Segment]]:
+        if len(lines) <= most:
+            return lines
+        kept = max(0, most - 1)
+        rest = f"… and {len(lines) - kept} more {noun}: `remotestatus status`"
+        return [*lines[:kept], *self._render(text_of((rest, "dim")))]
 
-def _cut(lines: list[Text], most: int, screen: Screen, noun: str) -> list[Text]:
-    if len(lines) <= most:
-        return lines
-    kept = max(0, most - 1)
-    return [*lines[:kept], screen.text((f"… and {len(lines) - kept} more {noun}: `remotestatus status`", "dim"))]
+    def _head(self) -> list[RenderableType]:
+        title: Part = (self.report.title if self.report else "remotestatus", "bold")
+        return [
+            paragraph(title, f" · {self._activity}", (" · Ctrl-C ends it", "dim")),
+            *(summary_lines(self.report) if self.report else ()),
+            *(paragraph((error, "red"), hang=2) for error in self._errors),
+        ]

@@ -24,16 +24,15 @@ class Appearance:
     """
     How a status is written and drawn.
 
-    `label` stands in tables, on badges and in the feed, `spoken` in a message's sentence ("is not checked"). `sign`,
-    `plain_sign` (ASCII) and `style` (rich's colour) are the terminal's, `colour` is the badges', `bar` the height of a
-    day of 16 in the bar of days.
+    `label` stands in tables, on badges and in the feed, `spoken` in a message's sentence ("is not checked"). `sign`
+    and `style` (rich's colour) are the terminal's, `colour` is the badges', `bar` the height of a day of 16 in the bar of
+    days.
     """
 
     label: str
     spoken: str
     nagios: NagiosState
     sign: str
-    plain_sign: str
     style: str
     colour: str
     bar: int
@@ -45,23 +44,23 @@ MAINTENANCE = "maintenance"
 APPEARANCES: Mapping[str, Appearance] = {
     "down": Appearance(
         label="down", spoken="down", nagios=NagiosState.CRITICAL,
-        sign="✖", plain_sign="x", style="red", colour="#c0322b", bar=16,
+        sign="✖", style="red", colour="#c0322b", bar=16,
     ),
     "degraded": Appearance(
         label="degraded", spoken="degraded", nagios=NagiosState.WARNING,
-        sign="▲", plain_sign="!", style="yellow", colour="#9a6200", bar=10,
+        sign="▲", style="yellow", colour="#9a6200", bar=10,
     ),
     "unknown": Appearance(
         label="unknown", spoken="not checked", nagios=NagiosState.UNKNOWN,
-        sign="?", plain_sign="?", style="magenta", colour="#6b5a94", bar=7,
+        sign="?", style="magenta", colour="#6b5a94", bar=7,
     ),
     MAINTENANCE: Appearance(
         label="maintenance", spoken="in maintenance", nagios=NagiosState.OK,
-        sign="◌", plain_sign="-", style="blue", colour="#31669c", bar=4,
+        sign="◌", style="blue", colour="#31669c", bar=4,
     ),
     "up": Appearance(
         label="up", spoken="up", nagios=NagiosState.OK,
-        sign="●", plain_sign="+", style="green", colour="#2a7d4f", bar=4,
+        sign="●", style="green", colour="#2a7d4f", bar=4,
     ),
 }  # fmt: skip
 """By identifier, in the order in which pages count and filter them."""
