@@ -1,21 +1,24 @@
 """
 Describes every `remotestatus_` variable: as JSON Schema, as a Markdown table, and as the nearest name to a wrong one.
 
-Made from the two models of `settings`, so it can't say anything else than the validator does. Where a validator is
-kinder than its type (one process for a list of one, a number as text), the schema says so too.
+Made from the two models of `settings`, as the validator is. Where the validator accepts more than the type (one process
+for a list of one, a number as text), so does the schema.
 """
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import types
+import typing
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any, get_args, get_origin, get_type_hints
 
+from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from remotestatus.model.durations import write_duration
-from remotestatus.model.settings import PREFIX, FleetSettings, RemoteSettings, fleet_names, remote_names
+from remotestatus.model.settings import PREFIX, FleetSettings, RemoteSettings, TypeName, fleet_names, remote_names
 
 Schema = dict[str, Any]
 
@@ -64,21 +67,15 @@ def json_schema() -> Schema:
     }
 
 
-def _property(schema: Mapping[str, Any], field: FieldInfo, scope: str) -> Schema:
-    body = {key: value for key, value in schema.items() if key not in ("default", "description", "title")}
-    found: Schema = {
-        "description": f"{field.description} ({scope}; default: {_default(field)})",
-        "anyOf": [*_alternatives(body), _TEMPLATE],
+def _property(schema: Schema, field: FieldInfo, scope: str) -> Schema:
+    return {"description": f"{field.description} ({scope}; default: {_default(field)})", **_any_way(schema)}
+
+
+def _definition(name: str, schema: Schema) -> Schema:
+    properties = {
+        key: {word: value[word] for word in ("description",) if word in value} | _any_way(value)
+        for key, value in schema["properties"].items()
     }
-    return found
-
-
-def _definition(name: str, schema: Mapping[str, Any]) -> Schema:
-    properties = {}
-    for key, value in schema["properties"].items():
-        rest = {word: value[word] for word in ("description",) if word in value}
-        body = {word: part for word, part in value.items() if word not in ("default", "description", "title")}
-        properties[key] = rest | {"anyOf": [*_alternatives(body), _TEMPLATE]}
     model: Schema = {
         "type": "object",
         "additionalProperties": False,
@@ -90,7 +87,13 @@ def _definition(name: str, schema: Mapping[str, Any]) -> Schema:
     return model | {"description": schema["description"]}
 
 
-def _alternatives(schema: Mapping[str, Any]) -> list[Schema]:
+def _any_way(schema: Schema) -> Schema:
+    """A property's schema, for each way to write its value and for a template."""
+    body = {word: part for word, part in schema.items() if word not in ("default", "description", "title")}
+    return {"anyOf": [*_alternatives(body), _TEMPLATE]}
+
+
+def _alternatives(schema: Schema) -> list[Schema]:
     """The ways to write a value, with what the validators take beyond the type."""
     ways: list[Schema] = []
     for way in schema.get("anyOf", [schema]):
@@ -115,9 +118,9 @@ def variables_table() -> str:
         (RemoteSettings, "Per remote, so also per group"),
         (FleetSettings, "For the whole inventory, in `group_vars/all`"),
     ):
-        schema = model.model_json_schema(by_alias=True)
+        hints = get_type_hints(model, include_extras=True)
         rows = [
-            f"| `{PREFIX}{name}` | {_type(schema['properties'][name], schema)} | {_code(_default(field))} "
+            f"| `{PREFIX}{name}` | {_name_type(hints[name])} | {_code(_default(field))} "
             f"| {_cell(field.description or '')} |"
             for name, field in model.model_fields.items()
         ]
@@ -152,43 +155,30 @@ def _default(field: FieldInfo) -> str:
             return str(value)
 
 
-def _type(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
-    """What kind of value it is, in words."""
-    words = [_word(way, whole) for way in schema.get("anyOf", [schema]) if way.get("type") != "null"]
-    return " or ".join(dict.fromkeys(words))
-
-
-def _word(way: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
-    match way:
-        case {"$ref": _}:
-            return "mapping"
-        case {"type": "array", "items": items}:
-            return f"list of {_plural(items)}"
-        case {"type": "string", "const": word}:
-            return f"`{word}`"
-        case {"type": "string", "pattern": pattern} if "wdhms" in pattern:
-            return "duration"
-        case {"type": "string", "pattern": pattern} if "http" in pattern:
-            return "URL"
-        case {"type": "string", "pattern": pattern} if "#" in pattern:
-            return "colour"
-        case {"type": "integer", "minimum": 1} if "maximum" not in way:
-            return "seconds"
-        case {"type": "integer", "minimum": low, "maximum": high}:
-            return f"{low} to {high}"
-        case {"type": "boolean"}:
+def _name_type(annotation: Any) -> str:
+    """What kind of value a setting takes, in words."""
+    metadata = getattr(annotation, "__metadata__", ())
+    bounds = {type(one): one for field in metadata if isinstance(field, FieldInfo) for one in field.metadata}
+    for name in metadata:
+        if isinstance(name, TypeName):
+            return name.name
+    match get_origin(annotation) or annotation:
+        case types.UnionType | typing.Union:
+            return " or ".join(_name_type(one) for one in get_args(annotation) if one is not types.NoneType)
+        case typing.Literal:
+            return " or ".join(f"`{word}`" for word in get_args(annotation))
+        case typing.Annotated if bounds:
+            return f"{bounds[Ge].ge} to {bounds[Le].le}"
+        case typing.Annotated:
+            return _name_type(annotation.__origin__)
+        case origin if origin is tuple:
+            return "list of mappings"
+        case origin if origin is bool:
             return "true or false"
+        case origin if isinstance(origin, type) and issubclass(origin, BaseModel):
+            return "mapping"
         case _:
             return "text"
-
-
-def _plural(items: Mapping[str, Any]) -> str:
-    match items:
-        case {"$ref": reference}:
-            name = str(reference).rpartition("/")[2]
-            return "texts or mappings" if name in _ALSO_TEXT else "mappings"
-        case _:
-            return "tags"
 
 
 def nearest(name: str) -> str | None:

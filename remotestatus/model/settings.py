@@ -7,6 +7,7 @@ without their prefix. The models say what a right value is; the inventory reader
 """
 
 import re
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Annotated, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
@@ -29,11 +30,20 @@ from remotestatus.model.durations import parse_duration, write_duration
 
 PREFIX = "remotestatus_"
 
+
+@dataclass(frozen=True, slots=True)
+class TypeName:
+    """How the table of variables calls a type that has more to say than its Python type."""
+
+    name: str
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(write_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^([0-9]+[wdhms])+$", "examples": ["10m", "1h30m"]}),
+    TypeName("duration"),
 ]
 
 
@@ -49,6 +59,7 @@ Timeout = Annotated[
     BeforeValidator(_seconds_or_duration),
     PlainSerializer(write_duration, return_type=str),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^([0-9]+[wdhms])+$"}]}),
+    TypeName("seconds or duration"),
 ]
 
 
@@ -81,9 +92,12 @@ Item = TypeVar("Item")
 OneOrMore = Annotated[tuple[Item, ...], BeforeValidator(_as_list)]
 Text = Annotated[str, BeforeValidator(_as_text), StringConstraints(strip_whitespace=True, max_length=4000)]
 Tag = Annotated[str, BeforeValidator(_as_text), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Tags = OneOrMore[Tag]
+Tags = Annotated[OneOrMore[Tag], TypeName("list of tags")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$"), TypeName("URL")]
+Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9A-Fa-f]{6}$"), TypeName("colour")]
+TEXTS_OR_MAPPINGS = TypeName("list of texts or mappings")
 
 
 class _Model(BaseModel):
@@ -220,7 +234,7 @@ class RemoteSettings(_Model):
     forwarded_port: Port | None = Field(
         default=None, description="the virtual port: the local port mapped to the remote"
     )
-    processes: OneOrMore[Annotated[ProcessSpec, _or_text("words")]] = Field(
+    processes: Annotated[OneOrMore[Annotated[ProcessSpec, _or_text("words")]], TEXTS_OR_MAPPINGS] = Field(
         default=(),
         description="processes that have to run: words as text, or a mapping with `command`, `regex` or `contains`",
     )
@@ -291,27 +305,22 @@ class FleetSettings(_Model):
 
     title: Text = Field(default="remotestatus", description="the page's title")
     logo: Text | None = Field(default=None, description="an image file shown beside the title")
-    accent: Annotated[str, StringConstraints(pattern=r"^#[0-9A-Fa-f]{6}$")] | None = Field(
-        default=None, description="the page's accent colour, as #rrggbb"
-    )
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")] | None = Field(
-        default=None, description="where the page is served"
-    )
+    accent: Colour | None = Field(default=None, description="the page's accent colour, as #rrggbb")
+    url: Url | None = Field(default=None, description="where the page is served")
     every: Duration = Field(default=timedelta(minutes=10), description="how often a round is run")
     site: Text = Field(default="site", description="the folder that the page is written to")
     database: Text = Field(default="history.sqlite3", description="the file that keeps the history")
     known_hosts: Text = Field(
         default="known_hosts", description="the file of trusted host keys, a line per remote and proxy under its name"
     )
-    apprise: Annotated[str, StringConstraints(min_length=1)] | tuple[Annotated[Destination, _or_text("url")], ...] = (
-        Field(default=(), description="Apprise URLs with their `tags`, or the path of an Apprise configuration file")
-    )
+    apprise: (
+        Annotated[str, StringConstraints(min_length=1)]
+        | Annotated[tuple[Annotated[Destination, _or_text("url")], ...], TEXTS_OR_MAPPINGS]
+    ) = Field(default=(), description="Apprise URLs with their `tags`, or the path of an Apprise configuration file")
     quiet_hours: OneOrMore[QuietHours] = Field(
         default=(), description="`from`, `until`, `timezone`, `tags`, `let_down_pass`"
     )
-    heartbeat: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")] | None = Field(
-        default=None, description="a URL that is pinged after each finished round"
-    )
+    heartbeat: Url | None = Field(default=None, description="a URL that is pinged after each finished round")
     retention: Duration = Field(default=timedelta(days=400), description="how long history is kept")
     public: bool = Field(default=False, description="leave addresses, ports, users and raw errors off the page")
     forks: Annotated[int, Field(ge=1, le=500)] | Literal["auto"] = Field(

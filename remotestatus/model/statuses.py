@@ -25,8 +25,8 @@ class Appearance:
     How a status is written and drawn.
 
     `label` stands in tables, on badges and in the feed, `spoken` in a message's sentence ("is not checked"). `sign`
-    and `style` (rich's colour) are the terminal's, `colour` is the badges', `bar` the height of a day of 16 in the bar of
-    days.
+    and `style` (rich's colour) are the terminal's, `colour` is the badges', `bar` the height of a day in the bar,
+    of 16.
     """
 
     label: str
