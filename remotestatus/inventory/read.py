@@ -9,19 +9,18 @@ inventories and templates mean what they mean in any play.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from remotestatus.evaluate import problem_of
-from remotestatus.inventory.settings_schema import keys_beside, nearest
+from remotestatus.inventory.setting_errors import say_errors
+from remotestatus.inventory.settings_schema import nearest
 from remotestatus.model.errors import ConfigurationError, Problem, with_vault_cure
 from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote, SshAccess
 from remotestatus.model.settings import (
     PREFIX,
-    SECRET_SETTINGS,
     FleetSettings,
     RemoteSettings,
     fleet_names,
@@ -49,9 +48,9 @@ def read_inventory(described: Mapping[str, Any]) -> Inventory:
 
 def read_leniently(described: Mapping[str, Any]) -> tuple[Inventory, tuple[Problem, ...]]:
     """
-    Read the inventory and return it with its problems: where a value is wrong, the default stands in its place.
+    Read the inventory and return it with its problems; the default stands in the place of a wrong value.
 
-    For the doctor, who goes on to look for more. Raises ConfigurationError for what leaves no inventory at all.
+    For the doctor, which then examines more. Raises ConfigurationError if nothing is left of the inventory.
     """
     hosts: dict[str, Any] = described["hosts"]
     problems = _Problems(hosts)
@@ -97,7 +96,7 @@ def read_leniently(described: Mapping[str, Any]) -> tuple[Inventory, tuple[Probl
 
 
 class _Problems:
-    """Collects problems by what they are, so that what a whole group shares is said once, of the group."""
+    """Collects problems, so that one that a whole group has is reported once, under the name of the group."""
 
     def __init__(self, hosts: Mapping[str, Any]) -> None:
         self.hosts = hosts
@@ -111,10 +110,10 @@ class _Problems:
 
     def __iter__(self) -> Iterator[Problem]:
         for (variable, message), hosts in self.found.items():
-            for where in self._places(hosts):
+            for where in self._owners(hosts):
                 yield Problem(where, f"{variable}: {message}")
 
-    def _places(self, hosts: Sequence[str]) -> list[str]:
+    def _owners(self, hosts: Sequence[str]) -> list[str]:
         affected = set(hosts)
         if affected == set(self.hosts) or "" in affected:
             return ["all"]
@@ -122,14 +121,14 @@ class _Problems:
         for name, host in self.hosts.items():
             for group in host["groups"]:
                 members[group].add(name)
-        places = []
+        groups = []
         for group, names in sorted(members.items(), key=lambda item: -len(item[1])):
             if len(names) > 1 and names <= affected:
-                places.append(group)
+                groups.append(group)
                 affected -= names
-        return [*sorted(places), *(self._place(name) for name in hosts if name in affected)]
+        return [*sorted(groups), *(self._owner(name) for name in hosts if name in affected)]
 
-    def _place(self, host: str) -> str:
+    def _owner(self, host: str) -> str:
         groups = [group for group in self.hosts[host]["groups"] if group != "ungrouped"]
         return f"{groups[0]}/{host}" if groups else host
 
@@ -156,34 +155,9 @@ def _validate(model: type[Settings], values: dict[str, Any], host: str, problems
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=True, include_context=True):
-            name = str(detail["loc"][0])
-            where = PREFIX + name + "".join(_step(step) for step in detail["loc"][1:])
-            problems.add(host, where, _say(detail, model, secret=name in SECRET_SETTINGS))
+        for variable, message in say_errors(error, model):
+            problems.add(host, variable, message)
         return None
-
-
-def _step(step: int | str) -> str:
-    if isinstance(step, int):
-        return f"[{step}]"
-    # pydantic names the branches of a union; those are no places in the inventory.
-    return "" if step.startswith(("tuple[", "function-", "constrained-", "literal[", "str")) else f".{step}"
-
-
-def _say(detail: Mapping[str, Any], model: type[BaseModel], *, secret: bool) -> str:
-    cause = detail.get("ctx", {}).get("error")
-    if isinstance(cause, Exception):
-        return str(cause)
-    message = str(detail["msg"])
-    message = message[:1].lower() + message[1:]
-    if detail["type"] == "extra_forbidden":
-        keys = keys_beside(model, detail["loc"])
-        near = get_close_matches(str(detail["loc"][-1]), keys, n=1)
-        return f"no such key; did you mean {near[0]}?" if near else f"no such key; there are {', '.join(keys)}"
-    if secret:
-        return message
-    shown = json.dumps(detail["input"], default=str)[:60]
-    return f"{shown} is wrong: {message}" if detail["type"] != "missing" else message
 
 
 def _fleet_settings(hosts: Mapping[str, Any], problems: _Problems) -> FleetSettings:
@@ -201,7 +175,7 @@ def _fleet_settings(hosts: Mapping[str, Any], problems: _Problems) -> FleetSetti
             values[name] = json.loads(next(iter(seen)))
     settings = _validate(FleetSettings, values, "", problems)
     while settings is None:
-        # The values that are right stay, for whoever reads leniently.
+        # Only the wrong values are replaced by defaults.
         try:
             settings = FleetSettings.model_validate(values)
         except ValidationError as error:

@@ -9,7 +9,6 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -200,29 +199,3 @@ def nearest(name: str) -> str | None:
     # A name without our prefix may well be somebody else's variable, so it has to be closer.
     close = difflib.get_close_matches(short, (*known, *_OTHER_WORDS), n=1, cutoff=0.6 if prefixed else 0.85)
     return PREFIX + _OTHER_WORDS.get(close[0], close[0]) if close else None
-
-
-def keys_beside(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
-    """
-    The keys that may stand in the place of a wrong one, as the inventory spells them.
-
-    `path` leads from the model to the wrong key, as pydantic's errors give it: places that are no fields (an index, a
-    branch of a union) are passed over.
-    """
-    models = [model]
-    for step in path[:-1]:
-        annotations = [
-            field.annotation
-            for one in models
-            for name, field in one.model_fields.items()
-            if step in (name, field.alias)
-        ]
-        models = [inside for annotation in annotations for inside in _models_in(annotation)] or models
-    return list(dict.fromkeys(field.alias or name for one in models for name, field in one.model_fields.items()))
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inside in get_args(annotation):
-        yield from _models_in(inside)

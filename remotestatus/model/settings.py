@@ -329,8 +329,8 @@ class FleetSettings(_Model):
     keep_connections: bool = Field(default=False, description="keep SSH connections to the remotes between rounds")
 
 
-SECRET_SETTINGS = frozenset({"apprise", "heartbeat"})
-"""Settings whose values never appear in an error, a log or a page."""
+SECRET_SETTINGS = frozenset({"apprise", "checks", "heartbeat"})
+"""Settings that may hold a password (in a URL, in a command): no error quotes their values."""
 
 
 def remote_names() -> tuple[str, ...]:
