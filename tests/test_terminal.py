@@ -225,6 +225,14 @@ def test_a_round_shows_how_far_it_is(lab: Lab, remotestatus: Command) -> None:
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 
 
+def test_the_list_of_commands_cuts_no_summary(remotestatus: Command) -> None:
+    """`--help` has the whole first sentence of every command, and fits a terminal."""
+    shown = remotestatus("--help", environment={"COLUMNS": "80"}).stdout
+    assert "..." not in shown.partition("Commands:")[2]
+    assert "with REMOTE (or a proxy's name) everything about that one." in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_complete_commands_and_names(tmp_path: Path, remotestatus: Command, shell: str) -> None:
     """Each shell gets its script, and completes commands, and names of remotes and proxies from the history."""

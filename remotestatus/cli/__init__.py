@@ -1,7 +1,7 @@
 """
 The command line: one file per command, which prints and exits; the only place that reads the clock.
 
-Every command raises RemotestatusError for what a person can mend; here it becomes a sentence on standard error and an
+A command raises RemotestatusError for what a person can correct; here it becomes a sentence on standard error and an
 exit code: 2 for wrong configuration or usage, 3 for what could not be done.
 """
 
@@ -39,7 +39,7 @@ class Commands(click.Group):
     """The group of all commands, each loaded when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order in which one meets them."""
+        """All commands, in the order in which they are listed."""
         del ctx
         return list(COMMANDS)
 
@@ -53,6 +53,12 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their whole first sentence, which click would cut to one line."""
+        commands = ((name, self.get_command(ctx, name)) for name in COMMANDS)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(limit=1000)) for name, one in commands if one])
+
 
 @click.group(
     cls=Commands,
@@ -63,9 +69,9 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="remotestatus")
 def group() -> None:
     """
-    Says which boxes behind a reverse-SSH proxy can be reached, whether they run their processes, and why not.
+    Show which boxes behind a reverse-SSH proxy can be reached, whether they run their processes, and why not.
 
-    An Ansible inventory says what is checked. A timer runs `remotestatus run`; each round updates one static page,
+    An Ansible inventory lists what is checked. A timer runs `remotestatus run`; each round updates one static page,
     keeps a history, and sends one message when something changed.
     """
 

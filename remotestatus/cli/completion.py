@@ -1,7 +1,7 @@
 """
-Completes names of remotes and proxies in the shell, from what the history knows: asking Ansible would take seconds.
+Completes names of remotes and proxies in the shell, from the history, because asking Ansible would take seconds.
 
-Takes what stands on the command line so far; returns names. Whatever is missing or broken, it says nothing.
+The command line so far comes in, names go out. If the history is missing or broken, there are none.
 """
 
 import re
@@ -13,14 +13,14 @@ from click.shell_completion import CompletionItem
 from remotestatus.model.errors import RemotestatusError
 
 _DATABASE = re.compile(r"""^\s*remotestatus_database\s*[:=]\s*["']?([^"'#\s{}]+)""", re.MULTILINE)
-_PLACES = ("group_vars/all*", "group_vars/all/*", "*.yml", "*.yaml", "*.ini", "hosts")
+_INVENTORY_FILES = ("group_vars/all*", "group_vars/all/*", "*.yml", "*.yaml", "*.ini", "hosts")
 _LARGEST_FILE = 200_000
 
 
 def complete_names(
     context: click.Context, parameter: click.Parameter, incomplete: str, *, proxies: bool
 ) -> list[CompletionItem]:
-    """The names that begin so and do not stand there yet; those of proxies only if they are meant too."""
+    """The names that begin so and were not given yet; those of proxies only with `proxies`."""
     given = context.params.get(parameter.name or "") or ()
     already = set(given) if isinstance(given, tuple) else set()
     paths = [Path(path) for path in context.params.get("paths") or ("inventory",)]
@@ -29,18 +29,18 @@ def complete_names(
 
 
 def _guess_database(paths: list[Path]) -> Path:
-    """Where the history most likely is: as plain text says it in the inventory, or the default beside it."""
+    """Where the history most likely is: the path found by searching the inventory's files, or the default beside it."""
     base = paths[0].absolute().parent
     for path in paths:
         folder = path if path.is_dir() else path.parent
-        for file in [path, *(found for place in _PLACES for found in sorted(folder.glob(place)))]:
+        for file in [path, *(found for pattern in _INVENTORY_FILES for found in sorted(folder.glob(pattern)))]:
             try:
                 if (
                     file.is_file()
                     and file.stat().st_size < _LARGEST_FILE
-                    and (told := _DATABASE.search(file.read_text()))
+                    and (setting := _DATABASE.search(file.read_text()))
                 ):
-                    return base / Path(told[1]).expanduser()
+                    return base / Path(setting[1]).expanduser()
             except (OSError, ValueError):
                 continue
     return base / "history.sqlite3"

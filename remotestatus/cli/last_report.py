@@ -1,8 +1,8 @@
 """
-Recalls what the last round found, for commands that connect to nothing.
+Makes the report of the last round again, for commands that connect to nothing.
 
-Takes the fleet (or, without an inventory, what the history knows of it) and the history file, which is only read;
-returns the Report as of now with the ReportInput it was made of. Public mode is for the page: here everything is shown.
+The fleet (or, without an inventory, what the history knows of it) and the history file, which is only read, come in;
+the Report as of now goes out, with the ReportInput it was made of. Nothing is redacted: public mode is for the page.
 """
 
 import statistics
@@ -27,7 +27,7 @@ _FEWEST_GAPS = 3
 
 @dataclass(frozen=True, slots=True)
 class LastReport:
-    """The Report as of now, what it was made of, and the remotes that no round has looked at yet."""
+    """The Report as of now, what it was made of, and the remotes that no round has checked yet."""
 
     report: Report
     report_input: ReportInput
@@ -43,23 +43,23 @@ def open_history(database: Path) -> Iterator[History]:
         yield history
 
 
-def recall(fleet: Fleet, database: Path, now: datetime, names: Collection[str] | None = None) -> LastReport:
-    """Make the Report of the last round as of now; with `names`, of these remotes and the proxies on their way."""
+def open_last_report(fleet: Fleet, database: Path, now: datetime, names: Collection[str] | None = None) -> LastReport:
+    """Make the Report of the last round as of now; with `names`, of these remotes and the proxies on their paths."""
     with open_history(database) as history:
-        return recall_from(history, fleet, now, names)
+        return read_last_report(history, fleet, now, names)
 
 
-def recall_from(history: History, fleet: Fleet, now: datetime, names: Collection[str] | None = None) -> LastReport:
-    """The same from a history that is open. Raises RoundError when it holds no round yet."""
+def read_last_report(history: History, fleet: Fleet, now: datetime, names: Collection[str] | None = None) -> LastReport:
+    """The same from an open history. Raises RoundError if it holds no round yet."""
     round_ = history.last_round()
     if round_ is None:
         raise RoundError(f"no round was run yet: the history {history.path} holds none; `remotestatus run` runs one")
     remotes = tuple(remote for remote in fleet.remotes if names is None or remote.name in names)
-    on_the_way = {proxy for remote in remotes for proxy in remote.path}
+    on_paths = {proxy for remote in remotes for proxy in remote.path}
     proxies = tuple(
         proxy
         for proxy in fleet.proxies
-        if len(remotes) == len(fleet.remotes) or proxy.name in on_the_way or (names is not None and proxy.name in names)
+        if len(remotes) == len(fleet.remotes) or proxy.name in on_paths or (names is not None and proxy.name in names)
     )
     listed = {(Kind.REMOTE, remote.name) for remote in remotes} | {(Kind.PROXY, proxy.name) for proxy in proxies}
     states = {subject: state for subject, state in history.states().items() if subject in listed}
@@ -71,9 +71,9 @@ def recall_from(history: History, fleet: Fleet, now: datetime, names: Collection
 
 def fleet_of(history: History) -> Fleet:
     """
-    What a history alone knows of its fleet: names, and which proxy hides which remote.
+    What a history alone knows of its fleet: names, and which proxy a remote could not be checked through.
 
-    How often a round is run is taken from the last rounds.
+    The interval between rounds is that of the last rounds.
     """
     states = history.states()
     proxies = tuple(

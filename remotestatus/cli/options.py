@@ -2,8 +2,8 @@
 What several commands share: the options that say where the inventory is, and opening it.
 
 `with_inventory` adds -i, --limit and the Vault options to a command and hands it an AnsibleSource as `source`;
-`open_inventory` reads and validates it without connecting to anything. `remote_argument` is a remote's name, completed
-by the shell from what the history knows, and `choose` finds the one that was meant.
+`open_inventory` reads and validates it without connecting to anything. `remote_argument` adds a remote's name, which
+the shell completes, and `choose` finds the names in the inventory.
 """
 
 import functools
@@ -70,14 +70,14 @@ def open_inventory(source: AnsibleSource) -> "Any":
     from remotestatus.inventory import read_inventory
     from remotestatus.probe import PlaybookRunner
 
-    with PlaybookRunner(source) as playbooks:
-        return read_inventory(playbooks.describe_inventory())
+    with PlaybookRunner(source) as runner:
+        return read_inventory(runner.describe_inventory())
 
 
 def remote_argument(
     name: str = "name", *, nargs: int = 1, required: bool = True, proxies: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the argument REMOTE (`nargs=-1`: any number of them) to a command; `proxies` may stand there too."""
+    """Add the argument REMOTE (`nargs=-1`: any number of them) to a command; with `proxies` also names of proxies."""
     metavar = "REMOTE" if nargs == 1 else "REMOTE..."
     return click.argument(
         name,
@@ -92,15 +92,15 @@ def choose(names: Iterable[str], known: Iterable[tuple[str, str]]) -> list[str]:
     """
     The names that are meant, each once; `known` are all names with their nicknames, which may be given instead.
 
-    Raises ConfigurationError for those that nothing is called, with the nearest name.
+    Raises ConfigurationError for names that do not exist, with the nearest one.
     """
     nicknames = dict(known)
-    called: dict[str, list[str]] = {}
+    by_nickname: dict[str, list[str]] = {}
     for name, nickname in nicknames.items():
-        called.setdefault(nickname.casefold(), []).append(name)
+        by_nickname.setdefault(nickname.casefold(), []).append(name)
     chosen, problems = [], []
     for wanted in names:
-        same = called.get(wanted.casefold(), []) if wanted else []
+        same = by_nickname.get(wanted.casefold(), []) if wanted else []
         if wanted in nicknames:
             chosen.append(wanted)
         elif len(same) == 1:

@@ -1,5 +1,5 @@
 """
-What a command needs that runs a round: a progress bar while it goes on, its summary, and what went wrong with it.
+Runs a round with a progress bar, and says what went wrong with the round itself.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from remotestatus.probe import PlaybookRunner
-from remotestatus.probe import Progress as Looked
+from remotestatus.probe import Progress as ProbeProgress
 from remotestatus.round import FinishedRound, RoundOptions, run_round
 
 
@@ -35,10 +35,10 @@ def say_troubles(finished: FinishedRound) -> list[str]:
     ]
 
 
-def run_with_progress(playbooks: PlaybookRunner, order: RoundOptions, console: Console) -> FinishedRound:
-    """Run a round with a progress bar when somebody looks at a terminal."""
+def run_with_progress(runner: PlaybookRunner, options: RoundOptions, console: Console) -> FinishedRound:
+    """Run a round, with a progress bar if the console is a terminal."""
     if not console.is_terminal or console.is_dumb_terminal:
-        return run_round(playbooks, order)
+        return run_round(runner, options)
     columns = (
         SpinnerColumn("line" if not console.encoding.startswith("utf") else "dots", finished_text=" "),
         TextColumn("{task.description}"),
@@ -49,25 +49,25 @@ def run_with_progress(playbooks: PlaybookRunner, order: RoundOptions, console: C
     )
     with Progress(*columns, console=console, transient=True, refresh_per_second=5) as bar:
         task = bar.add_task("Reading the inventory", total=None, failing="")
-        return run_round(playbooks, replace(order, progress=_follow(bar, task)))
+        return run_round(runner, replace(options, progress=_follow(bar, task)))
 
 
-def _follow(bar: Progress, task: TaskID) -> Callable[[Looked], None]:
-    look = 0
+def _follow(bar: Progress, task: TaskID) -> Callable[[ProbeProgress], None]:
+    attempt = 0
 
-    def show(looked: Looked) -> None:
-        nonlocal look
-        if looked.look != look:
-            look = looked.look
-            # A look begins with the proxies; until the first remote has answered there is nothing to count.
-            bar.reset(task, total=looked.total, description="Looking" if look == 1 else "Looking again")
-        description = "Looking" if look == 1 else "Looking again"
+    def show(progress: ProbeProgress) -> None:
+        nonlocal attempt
+        description = "Looking" if progress.look == 1 else "Looking again"
+        if progress.look != attempt:
+            attempt = progress.look
+            bar.reset(task, total=progress.total, description=description)
+        # The proxies come first; until the first remote has answered there is nothing to count.
         bar.update(
             task,
-            description=description if looked.done else f"{description}: proxies first",
-            total=looked.total,
-            completed=looked.done,
-            failing=f"{looked.failing} failing" if looked.failing else "",
+            description=description if progress.done else f"{description}: proxies first",
+            total=progress.total,
+            completed=progress.done,
+            failing=f"{progress.failing} failing" if progress.failing else "",
         )
 
     return show

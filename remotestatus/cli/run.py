@@ -1,4 +1,4 @@
-"""`remotestatus run`: one round. Prints what needs attention; exits 0 when the round was done and recorded."""
+"""`remotestatus run`: runs one round and prints what needs attention."""
 
 import sys
 from pathlib import Path
@@ -21,26 +21,26 @@ from remotestatus.probe import AnsibleSource, PlaybookRunner
 @click.option("-q", "--quiet", is_flag=True, help="Print only what went wrong with the round itself.")
 def command(source: AnsibleSource, templates: Path | None, quiet: bool) -> None:
     """
-    Run one round: look at every remote, record, make the page, tell people.
+    Run one round: check every remote, record the results, make the page, notify people.
 
     Exit code 0: the round was done and recorded, whatever it found. 2: the inventory or the usage is wrong, and
-    nothing was connected to. 3: the round could not be done. Stopped by a signal while it looks, a round records
-    nothing and ends with 128 and the signal's number.
+    nothing was connected to. 3: the round could not be done. A round that is stopped by a signal while it checks
+    remotes records nothing and ends with 128 and the signal's number.
     """
-    with stop_on_signal() as stop, PlaybookRunner(source) as playbooks:
-        playbooks.begin()
-        # Ansible takes as long to start as everything else does to load: so both at once.
+    with stop_on_signal() as stop, PlaybookRunner(source) as runner:
+        runner.begin()
+        # Ansible starts while the rest of the program is loaded, which takes as long.
         from remotestatus.cli.progress import run_with_progress, say_troubles
         from remotestatus.cli.table import print_summary
         from remotestatus.cli.terminal import make_console
         from remotestatus.round import RoundOptions, run_round
 
-        order = RoundOptions(clock=now, templates=templates, cancel=stop.asked)
+        options = RoundOptions(clock=now, templates=templates, cancel=stop.asked)
         try:
             if quiet:
-                finished = run_round(playbooks, order)
+                finished = run_round(runner, options)
             else:
-                finished = run_with_progress(playbooks, order, make_console(stderr=True))
+                finished = run_with_progress(runner, options, make_console(stderr=True))
         except RoundGivenUp as given_up:
             click.echo(f"remotestatus: stopped: {given_up}", err=True)
             sys.exit(stop.exit_code)

@@ -1,5 +1,5 @@
 """
-`remotestatus schema`: prints what variables there are, for editors (JSON Schema) and for people (Markdown).
+`remotestatus schema`: prints all variables, for editors (JSON Schema) and for people (Markdown).
 """
 
 import json

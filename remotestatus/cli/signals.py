@@ -1,14 +1,14 @@
 """
-Stops a command cleanly when it is asked to: once to come to an end, twice to end at once.
+Stops a command on a signal: the first asks it to end in order, the second ends it at once.
 
-Inside `with stop_on_signal() as stop`, a first SIGTERM, SIGINT or SIGHUP only makes `stop.asked()` true, and whoever
-works asks for it and tidies up. A second one ends the work wherever it is, by an exception, so that what it started is
-still ended and removed. Handlers also make the signals work as process 1 of a container, which would else ignore them.
+Inside `with stop_on_signal() as stop`, a first SIGTERM, SIGINT or SIGHUP makes `stop.asked()` true; the command asks
+for it and ends in order. A second one raises an exception wherever the command is, so that its processes and files are
+still removed. Process 1 of a container has no default for these signals, so the handlers are needed there.
 """
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -20,25 +20,24 @@ class EndedAtOnce(SystemExit):
 
 
 class Stop:
-    """Whether somebody asked to stop, and with which signal."""
+    """Whether a signal asked to stop, and which one."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
     def asked(self) -> bool:
-        """Whether to come to an end."""
+        """Whether to end in order."""
         return self.signal is not None
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a command that was stopped before it had done its work: 143 for SIGTERM, 130 for Ctrl-C."""
+        """The exit code of a command that was stopped early: 143 for SIGTERM, 130 for Ctrl-C."""
         return 128 + (self.signal or 0)
 
-    def wait(self, seconds: float, tick: Callable[[], None] = lambda: None) -> None:
-        """Wait, but no longer than until somebody asks to stop; `tick` is called about every quarter of a second."""
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until a signal asks to stop."""
         end = time.monotonic() + seconds
         while not self.asked() and (left := end - time.monotonic()) > 0:
-            tick()
             time.sleep(min(0.25, left))
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -50,11 +49,11 @@ class Stop:
 
 @contextmanager
 def stop_on_signal() -> Iterator[Stop]:
-    """Take the signals as long as the `with` lasts, and give them back."""
+    """Handle the signals inside the `with`, and restore their handlers after it."""
     stop = Stop()
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number in SIGNALS:
-        # What whoever started us ignores (nohup) stays ignored.
+        # A signal that the caller ignores (nohup) stays ignored.
         if before[number] is not signal.SIG_IGN:
             signal.signal(number, stop._note)
     try:

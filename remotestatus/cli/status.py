@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from remotestatus.cli.last_report import LastReport, fleet_of, open_history, recall_from
+from remotestatus.cli.last_report import LastReport, fleet_of, open_history, read_last_report
 from remotestatus.cli.options import choose, now, open_inventory, remote_argument, with_inventory
 from remotestatus.cli.show import Details, details_lines, details_values
 from remotestatus.cli.table import fleet_lines, is_overdue, overdue_lines, round_sentence, unseen_lines
@@ -98,7 +98,7 @@ def _show(
     with open_history(database) as history:
         fleet = inventory.fleet if inventory else fleet_of(history)
         limit = inventory.limited_to if inventory and not name else None
-        last = recall_from(history, fleet, at, limit)
+        last = read_last_report(history, fleet, at, limit)
         if name:
             details = _read_details(history, last, name, at)
             return _show_one(details, why=why, as_json=as_json, nagios=nagios)

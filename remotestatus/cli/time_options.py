@@ -1,7 +1,7 @@
 """
-Reads until when something holds, as people write it on the command line.
+Reads times as people write them on the command line: `22:30`, a date and time, or a duration from now.
 
-Text and the present moment come in, an aware UTC datetime goes out. A time without an offset is the checker's own.
+Text and the present time come in, an aware UTC datetime goes out. A time without an offset is in the local zone.
 """
 
 from contextlib import suppress
@@ -33,7 +33,7 @@ def read_moment(text: str, now: datetime) -> datetime:
 
 
 def read_end(lasting: str | None, until: str | None, now: datetime, begins: datetime | None = None) -> datetime | None:
-    """The end that `--for` or `--until` gives, or None; it lies after now and after the beginning."""
+    """The end that `--for` or `--until` gives, or None; it is after now and after the beginning."""
     if lasting and until:
         raise click.UsageError("write either --for or --until")
     begun = begins or now
@@ -45,7 +45,7 @@ def read_end(lasting: str | None, until: str | None, now: datetime, begins: date
     if until is None:
         return None
     with suppress(ValueError):
-        return begun + parse_duration(until)  # what is meant is plain
+        return begun + parse_duration(until)  # a duration is accepted here, too
     end = read_moment(until, now)
     if end <= max(now, begun):
         raise click.BadParameter(f'"{until}" is over already; {EXAMPLES}', param_hint="--until")
@@ -53,7 +53,7 @@ def read_end(lasting: str | None, until: str | None, now: datetime, begins: date
 
 
 def say_local(moment: datetime) -> str:
-    """Write a moment in the checker's own time: `2026-01-31 22:30 CET`."""
+    """Write a time in the local zone: `2026-01-31 22:30 CET`."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M %Z}"
 
 
