@@ -27,7 +27,7 @@ import yaml
 
 from remotestatus.demo.demo_fleet import Fleet, FleetError
 from remotestatus.demo.members import MEMBERS, PROXY, Fault
-from remotestatus.demo.messages import Message
+from remotestatus.demo.message_receiver import Message
 
 pytestmark = pytest.mark.xdist_group("demo")
 """One demo fleet at a time: its programs are this machine's, and another fleet's would be counted too."""

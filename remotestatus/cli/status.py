@@ -2,7 +2,6 @@
 
 import json
 import sys
-from datetime import datetime
 from pathlib import Path
 
 import click
@@ -90,7 +89,6 @@ def _show(
     as_json: bool,
     nagios: bool,
 ) -> int:
-    at = now()
     inventory: Inventory | None = None
     if database is None:
         inventory = open_inventory(source)
@@ -98,9 +96,9 @@ def _show(
     with open_history(database) as history:
         fleet = inventory.fleet if inventory else fleet_of(history)
         limit = inventory.limited_to if inventory and not name else None
-        last = read_last_report(history, fleet, at, limit)
+        last = read_last_report(history, fleet, now(), limit)
         if name:
-            details = _read_details(history, last, name, at)
+            details = _read_details(history, last, name)
             return _show_one(details, why=why, as_json=as_json, nagios=nagios)
     code = exit_code(last.report)
     if not last.report.remotes:
@@ -152,11 +150,10 @@ def _print_fleet(last: LastReport, *, everything: bool) -> None:
 # -- one remote or proxy -----------------------------------------------------------------------------------------------
 
 
-def _read_details(history: History, last: LastReport, name: str, at: datetime) -> Details:
+def _read_details(history: History, last: LastReport, name: str) -> Details:
     report = last.report
     subject = _find(last, name)
     kind = Kind.REMOTE if isinstance(subject, RemoteView) else Kind.PROXY
-    known = outbox.acknowledgements(history).get((kind, subject.name))
     return Details(
         report=report,
         state=last.report_input.states[kind, subject.name],
@@ -168,7 +165,7 @@ def _read_details(history: History, last: LastReport, name: str, at: datetime) -
         ),
         messages=tuple(outbox.messages_about(history, (kind, subject.name))),
         decisions=tuple(outbox.decisions_about(history, (kind, subject.name))),
-        acknowledgement=known if known and known.holds(at) else None,
+        acknowledgement=last.report_input.acknowledgements.get((kind, subject.name)),
     )
 
 

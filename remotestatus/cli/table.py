@@ -76,6 +76,20 @@ class FleetRow:
     remote: RemoteView | None = None
 
 
+def say_processes(remote: RemoteView) -> str:
+    """How many of its processes run: `2 of 3`, `all 3`, `unknown`, or nothing when none are asked for."""
+    return f"all {len(remote.processes)}" if remote.running == "all" else remote.running
+
+
+def say_percent(share: float | None) -> str:
+    """A share in percent that never rounds a failure away: 99.999 is not 100. Empty when it is not known."""
+    if share is None:
+        return ""
+    if share in (0, 100):
+        return f"{share:.0f} %"
+    return f"{min(max(share, 0.01), 99.99):.2f} %"
+
+
 def _of_remote(cell: Callable[[RemoteView], object]) -> Callable[[FleetRow], str]:
     """The cell of a column that only a remote fills: empty where there is nothing to show."""
     return lambda row: str(cell(row.remote) or "") if row.remote else ""
@@ -85,7 +99,7 @@ COLUMNS: tuple[Column[FleetRow], ...] = (
     Column("Status", lambda row: status_text(row.word)),
     Column("Remote", lambda row: row.name, shrinks=True),
     Column("Why", lambda row: row.why, rank=1),
-    Column("Processes", _of_remote(lambda remote: processes_text(remote)), rank=2),
+    Column("Processes", _of_remote(say_processes), rank=2),
     Column("Nickname", _of_remote(lambda remote: remote.nickname), rank=3, widest=30),
     Column("Remote\nport", _of_remote(lambda remote: remote.remote_port), rank=4, right=True),
     Column("Virtual\nport", _of_remote(lambda remote: remote.virtual_port), rank=5, right=True),
@@ -149,20 +163,6 @@ def _cause(trouble: Trouble | None) -> str:
 
 def _say_lasted(report: Report, since: datetime) -> str:
     return "new" if since >= report.round.started_at else say_duration(report.generated_at - since)
-
-
-def processes_text(remote: RemoteView) -> str:
-    """How many of its processes run: `2 of 3`, `all 3`, `unknown`, or nothing when none are asked for."""
-    return f"all {len(remote.processes)}" if remote.running == "all" else remote.running
-
-
-def say_percent(share: float | None) -> str:
-    """A share in percent that never rounds a failure away: 99.999 is not 100. Empty when it is not known."""
-    if share is None:
-        return ""
-    if share in (0, 100):
-        return f"{share:.0f} %"
-    return f"{min(max(share, 0.01), 99.99):.2f} %"
 
 
 # -- problems ----------------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from pathlib import Path
 import click
 
 from remotestatus.demo.demo_fleet import APPRISE_VARIABLE, READY, Fleet, FleetError
+from remotestatus.demo.layout import Layout
 from remotestatus.demo.members import Fault
-from remotestatus.demo.places import Layout
 
 _DIRECTORY = click.argument("directory", type=click.Path(path_type=Path))
 _FAULTS = click.Choice([fault.value for fault in Fault])
@@ -33,7 +33,7 @@ def main() -> None:
 @click.option("--keep", is_flag=True, help="Run in the background until stopped, for a day at most.")
 def serve(directory: Path, *, keep: bool) -> None:
     """Run a fleet in DIRECTORY until standard input closes."""
-    from remotestatus.demo.serve import serve as run_fleet
+    from remotestatus.demo.fleet_process import serve as run_fleet
 
     if keep:
         if os.fork():

@@ -1,8 +1,8 @@
 """
-Starts, breaks, mends and stops a demo fleet; what the command line and the tests use.
+Starts, breaks, mends and stops a demo fleet, for the command line and the tests.
 
-Nothing here runs in the caller's process but small socket calls: the fleet is a process of its own, which ends when
-its caller does, unless it is kept. A kept fleet is found again by its directory.
+The fleet is a process of its own, which takes orders on a socket. It ends when its caller ends, unless it is kept. A
+kept fleet is found by its directory.
 """
 
 import json
@@ -18,23 +18,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from remotestatus.demo.layout import LOOPBACK, Layout
 from remotestatus.demo.members import Fault
-from remotestatus.demo.messages import Message, read_messages
-from remotestatus.demo.places import LOOPBACK, Layout
+from remotestatus.demo.message_receiver import Message, read_messages
 from remotestatus.model.errors import RemotestatusError
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 READY = "ready"
-"""What the fleet's process says when all of it runs."""
+"""What the fleet's process prints when all of it runs."""
 APPRISE_VARIABLE = "REMOTESTATUS_DEMO_APPRISE"
-"""The environment variable with further Apprise URLs, a JSON list: they are secrets, and `ps` shows arguments."""
+"""The environment variable with further Apprise URLs, a JSON list. As arguments `ps` would show these secrets."""
 _MARKER = """\
 This directory was made by `remotestatus demo`. It may be deleted when no demo runs, and is overwritten by the next one.
 """
 
 
 class FleetError(RemotestatusError):
-    """The demo fleet cannot do what was asked of it; the text says why and what helps."""
+    """The demo fleet cannot do what was asked; the text gives the reason and the cure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Fleet:
         Starts a fleet in `directory` and returns when all of it runs, about a second later.
 
         `directory` is made if it is missing, and overwritten if an earlier demo made it. `apprise` are URLs that are
-        told besides the fleet's own receiver. A fleet that is kept (`keep`) runs on when the caller has ended, until
-        it is stopped or a day has passed. Raises FleetError.
+        notified besides the fleet's own receiver. With `keep` the fleet runs on after the caller has ended, until it is
+        stopped or a day has passed. Raises FleetError.
         """
         layout = Layout(directory.resolve())
         _check_startable(layout)
@@ -72,8 +72,8 @@ class Fleet:
                 start_new_session=True,  # the terminal's Ctrl-C is for the caller, who then stops the fleet in order
             )
         assert process.stdout is not None
-        with process.stdout as said:
-            is_ready = said.readline().strip() == READY
+        with process.stdout as output:
+            is_ready = output.readline().strip() == READY
         if not is_ready:
             with suppress(subprocess.TimeoutExpired):
                 process.communicate(timeout=5)
@@ -81,7 +81,7 @@ class Fleet:
             raise FleetError(f"the demo fleet did not start: {_last_line(layout.log)}")
         if not keep:
             return cls._read(layout, process)
-        process.wait()  # what was started has handed over to a process that nobody waits for
+        process.wait()  # it has forked the process that is kept
         return cls._read(layout, None)
 
     @classmethod
@@ -124,12 +124,12 @@ class Fleet:
         self._order("mend", name, fault)
 
     def stop(self) -> None:
-        """Stops the fleet and returns when nothing of it runs any more. A fleet that has ended is fine too."""
+        """Stops the fleet, if it runs, and returns when all of it has ended."""
         with suppress(OSError):
             self._ask({"do": "stop"})
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
-                self._process.communicate(timeout=_PATIENCE)
+                self._process.communicate(timeout=_TIMEOUT)
             _end(self._process)
         Layout(self.directory).running.unlink(missing_ok=True)
 
@@ -152,7 +152,7 @@ class Fleet:
 
     def _ask(self, order: dict[str, str | None]) -> str:
         line = json.dumps({**order, "token": self._token}) + "\n"
-        with socket.create_connection((LOOPBACK, self._control), timeout=_PATIENCE) as control:
+        with socket.create_connection((LOOPBACK, self._control), timeout=_TIMEOUT) as control:
             control.sendall(line.encode())
             with control.makefile(encoding="utf-8") as answer:
                 return answer.readline()
@@ -182,4 +182,4 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it printed nothing"

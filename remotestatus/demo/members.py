@@ -1,7 +1,7 @@
 """
-Who is in the demo fleet, and what can be wrong with them.
+The members of the demo fleet, and the faults that they can have.
 
-Pure data: the inventory is written from it and the servers are started from it, so the two cannot disagree.
+The inventory is written from this data and the servers are started from it, so the two cannot differ.
 """
 
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A process that a remote runs: `python` with these words, so many times."""
+    """A process that a remote runs: its command line, and how many of it run."""
 
     words: str
     setting: str
-    """How the inventory asks for it: one item of `remotestatus_processes`, as YAML."""
+    """Its entry in `remotestatus_processes`, as YAML."""
     count: int = 1
 
     @property
@@ -44,7 +44,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One remote of the fleet. `faults` are what is wrong with it from the start."""
+    """One remote of the fleet. `faults` are those that it has at the start."""
 
     name: str
     group: str
@@ -129,4 +129,4 @@ MEMBERS = (
         ),
     ),
 )
-"""The fleet: with nothing broken or mended, three are up, one is degraded and one is down."""
+"""The fleet: at its start three remotes are up, one is degraded and one is down."""

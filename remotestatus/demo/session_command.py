@@ -1,8 +1,8 @@
 """
 Runs the command of one SSH session for real: /bin/sh, as the current user, with all three streams.
 
-Takes the server's end of a session; ends when the command has ended or the client is gone. The one rule: nothing that
-the command started in its process group outlives its session.
+Takes the server's end of a session; returns when the command has ended or the client has gone. Whatever the command
+started in its process group is killed with the session.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ import asyncssh
 
 _CHUNK = 65_536
 _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_LINGER = 1.0
+_DRAIN_SECONDS = 1.0
 
 
 async def run_session(session: asyncssh.SSHServerProcess[bytes], home: Path, user: str) -> None:
-    """Runs the session's command in `home`, and tells the client how it ended."""
+    """Runs the session's command in `home`, and sends the client its exit status."""
     if session.command is None:
         session.stderr.write(b"This demo remote runs commands, and has no terminal to offer.\r\n")
         session.exit(1)
@@ -37,20 +37,20 @@ async def run_session(session: asyncssh.SSHServerProcess[bytes], home: Path, use
         env=environment,
         start_new_session=True,
     )
-    talk = asyncio.create_task(_talk(session, child))
+    transfer = asyncio.create_task(_transfer(session, child))
     gone = asyncio.create_task(session.channel.wait_closed())
     try:
-        await asyncio.wait({talk, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({transfer, gone}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        talk.cancel()
+        transfer.cancel()
         gone.cancel()
-        await asyncio.gather(talk, gone, return_exceptions=True)
-        await _release(child)
+        await asyncio.gather(transfer, gone, return_exceptions=True)
+        await _drain_pipes(child)
 
 
-async def _talk(session: asyncssh.SSHServerProcess[bytes], child: Process) -> None:
+async def _transfer(session: asyncssh.SSHServerProcess[bytes], child: Process) -> None:
     assert child.stdin is not None
     assert child.stdout is not None
     assert child.stderr is not None
@@ -68,7 +68,7 @@ async def _talk(session: asyncssh.SSHServerProcess[bytes], child: Process) -> No
 
 
 async def _feed(source: asyncssh.SSHReader[bytes], target: asyncio.StreamWriter) -> None:
-    """Passes the client's input on, no faster than the command reads it."""
+    """Copies the client's input to the command, no faster than the command reads it."""
     with suppress(OSError, asyncssh.Error):
         while not source.at_eof():
             try:
@@ -81,14 +81,14 @@ async def _feed(source: asyncssh.SSHReader[bytes], target: asyncio.StreamWriter)
 
 
 async def _relay(source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes]) -> None:
-    """Passes the command's output on, no faster than the client takes it."""
+    """Copies the command's output to the client, no faster than the client reads it."""
     with suppress(OSError, asyncssh.Error):
         while chunk := await source.read(_CHUNK):
             target.write(chunk)
             await target.drain()
 
 
-async def _release(child: Process) -> None:
-    """Reads what a killed command left in its pipes, so that they close."""
+async def _drain_pipes(child: Process) -> None:
+    """Reads what a killed command left in its pipes, so that they are closed."""
     with suppress(TimeoutError, OSError):
-        await asyncio.wait_for(child.communicate(), _LINGER)
+        await asyncio.wait_for(child.communicate(), _DRAIN_SECONDS)

@@ -1,7 +1,7 @@
 """
 Receives what Apprise sends to `json://127.0.0.1:PORT/`, and keeps it as JSON lines.
 
-So the demo shows messages that were really sent. A message is on disk before its sender hears that it arrived.
+The demo shows the messages that were really sent. A message is written to disk before its sender gets an answer.
 """
 
 import json
@@ -32,8 +32,8 @@ def read_messages(file: Path) -> tuple[Message, ...]:
     return tuple(Message(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines())
 
 
-class Sink:
-    """Serves on an already listening socket, in a thread of its own, until it is left or closed."""
+class MessageReceiver:
+    """Serves on a listening socket, in a thread of its own, inside a `with`."""
 
     def __init__(self, listener: socket.socket, file: Path) -> None:
         self._server = _Server(listener, file)
@@ -55,18 +55,18 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, listener: socket.socket, file: Path) -> None:
-        super().__init__(listener.getsockname(), _Receiver, bind_and_activate=False)
+        super().__init__(listener.getsockname(), _RequestHandler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
         self._file = file
-        self._writing = threading.Lock()
+        self._lock = threading.Lock()
 
     def keep(self, message: Message) -> None:
-        with self._writing, self._file.open("a", encoding="utf-8") as lines:
+        with self._lock, self._file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(asdict(message), ensure_ascii=False) + "\n")
 
 
-class _Receiver(BaseHTTPRequestHandler):
+class _RequestHandler(BaseHTTPRequestHandler):
     server: _Server
     timeout = 10
 
@@ -88,4 +88,4 @@ class _Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing: the messages themselves are the record."""
+        """Logs nothing: the messages themselves are kept."""

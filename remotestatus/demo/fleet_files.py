@@ -1,8 +1,8 @@
 """
 Writes a fleet's directory: inventory, host keys to trust, login keys and the remotes' programs.
 
-The inventory reads as one that somebody wrote by hand, because people will copy from it. Everything is written anew
-at each start, with new keys and a new password.
+The inventory is laid out as by hand, because people copy from it. Everything is written anew at each start, with new
+keys and a new password.
 """
 
 import json
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from remotestatus.demo.layout import LOOPBACK, Layout, Ports
 from remotestatus.demo.members import MEMBERS, PROXY, PROXY_USER, Member
-from remotestatus.demo.places import LOOPBACK, Layout, Ports
 
 _PROGRAM = '''\
-"""Stands in for a program of this remote: does nothing until its fleet is gone, or for a day."""
+"""Takes the place of a program of this remote: waits until its fleet has ended, or for a day."""
 
 import select
 import sys
@@ -32,9 +32,9 @@ remotestatus_site: site                       # the status page
 remotestatus_database: history.sqlite3
 remotestatus_known_hosts: known_hosts         # `remotestatus trust` collects these
 
-# Who is told. The first is the demo's own receiver, which keeps what it gets in messages.jsonl.
+# Who is notified. The first is the demo's own receiver, which writes what it gets to messages.jsonl.
 remotestatus_apprise:
-  - {{name: demo, url: {sink}}}
+  - {{name: demo, url: {receiver}}}
 {apprise}"""
 
 _REMOTES = """\
@@ -61,7 +61,7 @@ all:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What a fleet's files contain of its keys; all in OpenSSH's text formats."""
+    """The keys and the password in a fleet's files; keys in OpenSSH's text formats."""
 
     proxy_key: str
     remote_key: str
@@ -72,9 +72,9 @@ class Secrets:
 
 def write_directory(layout: Layout, ports: Ports, secrets: Secrets, apprise: Sequence[str]) -> None:
     """
-    Writes all files into the directory, which must be there.
+    Writes all files into the directory, which must exist.
 
-    `apprise` are further URLs that are told, besides the fleet's own sink.
+    `apprise` are further URLs that are notified, besides the fleet's own receiver.
     """
     layout.messages.unlink(missing_ok=True)
     _write_keys(layout, secrets)
@@ -82,8 +82,8 @@ def write_directory(layout: Layout, ports: Ports, secrets: Secrets, apprise: Seq
     group_vars = layout.inventory / "group_vars"
     group_vars.mkdir(parents=True, exist_ok=True)
     lines = "".join(f"  - {_quote(url)}\n" for url in apprise)
-    sink = _quote(f"json://{LOOPBACK}:{ports.sink}/")
-    _write_private(group_vars / "all.yml", _ALL.format(sink=sink, apprise=lines))
+    receiver = _quote(f"json://{LOOPBACK}:{ports.receiver}/")
+    _write_private(group_vars / "all.yml", _ALL.format(receiver=receiver, apprise=lines))
     _write_private(layout.inventory / "remotes.yml", _compose_inventory(layout, ports, secrets.password))
 
 
@@ -99,7 +99,7 @@ def _write_programs(layout: Layout) -> None:
     layout.programs.mkdir(exist_ok=True)
     python = layout.programs / "python"
     python.unlink(missing_ok=True)
-    # The name is part of what people look for, and an interpreter may be called python3.11.
+    # The inventory asks for `python`, and the interpreter may be called python3.11.
     python.symlink_to(sys.executable)
     layout.home(PROXY).mkdir(parents=True, exist_ok=True)
     for member in MEMBERS:

@@ -1,9 +1,9 @@
 """
-Where everything of one fleet is: its files in one directory, its ports in one block of a hundred.
+The files and ports of one fleet: one directory, and one block of a hundred ports.
 
-A block is claimed by listening on its first port, which the message sink does for as long as the fleet runs; so two
-fleets on one machine never share a port, not even one that a cut tunnel has left free. All ports lie below the range
-that the kernel gives to outgoing connections, so nothing else moves into a freed port by chance.
+A block is taken by listening on its first port, which the message receiver does as long as the fleet runs. So two
+fleets on one machine never use the same port, even while a tunnel is cut and its port is free. All ports are below the
+range that the kernel gives to outgoing connections, so no other program gets a free one by chance.
 """
 
 import errno
@@ -22,8 +22,8 @@ class Ports:
     first: int
 
     @property
-    def sink(self) -> int:
-        """Where messages are received; the port that claims the block."""
+    def receiver(self) -> int:
+        """The message receiver's port, which takes the block."""
         return self.first
 
     @property
@@ -33,7 +33,7 @@ class Ports:
 
     @property
     def control(self) -> int:
-        """Where orders to break and mend are taken."""
+        """The port of the control server, which takes orders to break and mend."""
         return self.first + 99
 
     def tunnel(self, position: int) -> int:
@@ -41,29 +41,29 @@ class Ports:
         return self.first + 1 + position
 
     def sshd(self, position: int) -> int:
-        """A remote's own SSH server, which only its tunnel connects to."""
+        """The port of a remote's own SSH server, which only its tunnel connects to."""
         return self.first + 41 + position
 
-    def all_but_sink(self, remotes: int) -> tuple[int, ...]:
-        """Every port that must be free besides the sink's."""
+    def others(self, remotes: int) -> tuple[int, ...]:
+        """Every port that must be free, except the receiver's."""
         positions = range(remotes)
         return (self.proxy, self.control, *map(self.tunnel, positions), *map(self.sshd, positions))
 
 
 def claim_ports(remotes: int) -> tuple[Ports, socket.socket]:
     """
-    Finds a block with free ports for so many remotes; returns it with the sink's listening socket, which holds it.
+    Takes a block with free ports for so many remotes; returns it with the receiver's listening socket.
 
-    Raises OSError (EADDRINUSE) when every block is taken.
+    Raises OSError (EADDRINUSE) if every block is taken.
     """
     for first in _FIRST_PORTS:
         ports = Ports(first)
         try:
-            held = _listen(ports.sink)
+            held = _listen(ports.receiver)
         except OSError:
             continue
         try:
-            for port in ports.all_but_sink(remotes):
+            for port in ports.others(remotes):
                 _listen(port).close()
         except OSError:
             held.close()
@@ -86,13 +86,13 @@ def _listen(port: int) -> socket.socket:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The files of one fleet. Only `inventory/` is read as an inventory, so nothing else may lie in it."""
+    """The files of one fleet. Ansible reads all of `inventory/`, so it contains nothing else."""
 
     directory: Path
 
     @property
     def marker(self) -> Path:
-        """Says that this directory belongs to a demo and may be overwritten."""
+        """The file that marks the directory as a demo's, which may be overwritten."""
         return self.directory / "README.txt"
 
     @property
@@ -112,24 +112,24 @@ class Layout:
 
     @property
     def messages(self) -> Path:
-        """The messages that the sink received, a JSON object a line."""
+        """The messages that were received, a JSON object a line."""
         return self.directory / "messages.jsonl"
 
     @property
     def running(self) -> Path:
-        """Process id, control port and token of the running fleet; absent when none runs."""
+        """Process id, control port and token of the running fleet; exists only while it runs."""
         return self.directory / "fleet.json"
 
     @property
     def log(self) -> Path:
-        """What the fleet's process had to complain about."""
+        """Standard error of the fleet's process."""
         return self.directory / "fleet.log"
 
     @property
     def programs(self) -> Path:
-        """The PATH of the remotes' programs: a `python` and nothing else."""
+        """The PATH of the remotes' programs, which holds a `python` only."""
         return self.directory / "bin"
 
     def home(self, name: str) -> Path:
-        """Where a remote's (or the proxy's) commands and programs run."""
+        """The working directory of a remote's (or the proxy's) commands and programs."""
         return self.directory / "homes" / name

@@ -1,8 +1,8 @@
 """
 The fleet's own process: starts everything, takes orders, stops everything.
 
-Takes a directory; leaves `fleet.json` in it while it runs. It ends when told to, by a signal, when its standard input
-closes (unless it is kept), or after a day; whichever way, its remotes' programs end with it.
+It keeps `fleet.json` in the fleet's directory while it runs. It ends by an order, by a signal, when its standard input
+is closed (unless it is kept), or after a day, and the remotes' programs end with it.
 """
 
 import asyncio
@@ -17,29 +17,29 @@ from dataclasses import dataclass, field
 
 import asyncssh
 
-from remotestatus.demo.hosts import Account, Proxy, ProxyLogin, Remote, Server
+from remotestatus.demo.fleet_files import Secrets, write_directory
+from remotestatus.demo.layout import LOOPBACK, Layout, Ports, claim_ports
 from remotestatus.demo.members import MEMBERS, PROXY, PROXY_USER, TUNNEL_USER, Fault
-from remotestatus.demo.messages import Sink
-from remotestatus.demo.places import LOOPBACK, Layout, Ports, claim_ports
-from remotestatus.demo.written import Secrets, write_directory
+from remotestatus.demo.message_receiver import MessageReceiver
+from remotestatus.demo.ssh_servers import Account, Proxy, ProxyLogin, Remote, Server
 
 _LIFETIME = 24 * 3600.0
 
 
 async def serve(layout: Layout, apprise: Sequence[str], on_ready: Callable[[], None], *, keep: bool) -> None:
-    """Runs a fleet in `layout` until it is to stop; calls `on_ready` once every part of it runs."""
+    """Runs a fleet in `layout` until it is stopped; calls `on_ready` when every part of it runs."""
     ports, listener = claim_ports(len(MEMBERS))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    with Sink(listener, layout.messages):
+    with MessageReceiver(listener, layout.messages):
         proxy, remotes = _build(layout, ports, apprise)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(proxy.server.stop)
-            await proxy.settle()
+            await proxy.apply_faults()
             for remote in remotes:
                 stack.push_async_callback(remote.stop)
-            await asyncio.gather(*(remote.settle() for remote in remotes))
-            control = Control(proxy, remotes, secrets.token_hex(16), stop)
+            await asyncio.gather(*(remote.apply_faults() for remote in remotes))
+            control = ControlServer(proxy, remotes, secrets.token_hex(16), stop)
             server = await asyncio.start_server(control.answer, LOOPBACK, ports.control)
             stack.callback(server.close)
             stack.callback(layout.running.unlink, missing_ok=True)
@@ -50,7 +50,7 @@ async def serve(layout: Layout, apprise: Sequence[str], on_ready: Callable[[], N
             if not keep:
                 try:
                     loop.add_reader(0, _watch_standard_input, stop)
-                except PermissionError:  # a file, as /dev/null is: nobody holds it open for us
+                except PermissionError:  # a file such as /dev/null, which no caller can close
                     stop.set()
             on_ready()
             await stop.wait()
@@ -58,7 +58,7 @@ async def serve(layout: Layout, apprise: Sequence[str], on_ready: Callable[[], N
 
 
 def _build(layout: Layout, ports: Ports, apprise: Sequence[str]) -> tuple[Proxy, tuple[Remote, ...]]:
-    """Makes the keys, writes the directory, and puts the servers together; starts nothing."""
+    """Makes keys, files and servers; starts nothing."""
     proxy_login, remote_login = _make_key(), _make_key()
     tunnel_keys = {member.name: _make_key() for member in MEMBERS}
     host_keys = {name: _make_key() for name in (PROXY, *tunnel_keys)}
@@ -117,25 +117,25 @@ class OrderError(Exception):
 
 
 @dataclass(slots=True)
-class Control:
-    """Takes orders from whoever can read the token in `fleet.json`: one JSON object a connection, one in answer."""
+class ControlServer:
+    """Takes orders with the token of `fleet.json`: one JSON object a connection, and one in answer."""
 
     proxy: Proxy
     remotes: tuple[Remote, ...]
     token: str
     stop: asyncio.Event
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _parting: list[asyncio.StreamWriter] = field(default_factory=list)
+    _stopping: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carries out one order. An order to stop is answered by the connection's end, which is the process's."""
+        """Carries out one order. The answer to `stop` is the end of the connection when the process ends."""
         try:
             try:
                 order = json.loads(await reader.readline())
                 if not hmac.compare_digest(str(order["token"]), self.token):
                     raise OrderError("this is not the token of this fleet")
                 if order["do"] == "stop":
-                    self._parting.append(writer)
+                    self._stopping.append(writer)
                     self.stop.set()
                     return
                 if order["do"] != "greet":
@@ -151,7 +151,7 @@ class Control:
             writer.write(json.dumps({"error": error}).encode() + b"\n")
             await writer.drain()
         finally:
-            if writer not in self._parting:
+            if writer not in self._stopping:
                 writer.close()
 
     async def _carry_out(self, order: Mapping[str, str]) -> None:
@@ -160,9 +160,9 @@ class Control:
         host = hosts.get(order["name"])
         if host is None:
             raise OrderError(f"the fleet has no {order['name']}; it has {', '.join(hosts)}")
-        faults = {Fault(order["fault"])} if order.get("fault") else set(host.possible)
-        if not faults <= host.possible:
-            can = ", ".join(sorted(host.possible))
+        faults = {Fault(order["fault"])} if order.get("fault") else set(host.possible_faults)
+        if not faults <= host.possible_faults:
+            can = ", ".join(sorted(host.possible_faults))
             raise OrderError(f"{host.name} has nothing of that kind to break or mend; it has: {can}")
         if order["do"] == "break":
             host.faults |= faults
@@ -170,6 +170,6 @@ class Control:
             host.faults -= faults
         else:
             raise OrderError(f"{order['do']}: no such order; there are greet, break, mend and stop")
-        await host.settle()
+        await host.apply_faults()
         if host is self.proxy:
-            await asyncio.gather(*(remote.settle() for remote in self.remotes))
+            await asyncio.gather(*(remote.apply_faults() for remote in self.remotes))

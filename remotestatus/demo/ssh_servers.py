@@ -1,8 +1,8 @@
 """
 The SSH servers of the fleet: the proxy, and the remotes with their tunnels and programs.
 
-Each is told what is wrong with it (`faults`) and then `settle`s: starts what should run and stops what should not.
-So breaking, mending and stopping are all the same step, and doing one twice changes nothing.
+To break or mend something, its `faults` are changed, and `apply_faults` starts what should run and stops what should
+not. Doing so twice changes nothing.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import asyncssh
 
+from remotestatus.demo.layout import LOOPBACK
 from remotestatus.demo.members import PROXY, PROXY_USER, TUNNEL_USER, Fault, Member, Program
-from remotestatus.demo.places import LOOPBACK
-from remotestatus.demo.session import run_session
+from remotestatus.demo.session_command import run_session
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who may log in, and with what."""
+    """A user who may log in, with keys or a password."""
 
     user: str
     keys: tuple[asyncssh.SSHKey, ...] = ()
@@ -29,7 +29,7 @@ class Account:
 
 
 class Login(asyncssh.SSHServer):
-    """One connection to a server: lets its accounts in, and lets them do nothing but run commands."""
+    """One connection to a server: authenticates its accounts, which may only run commands."""
 
     def __init__(self, accounts: tuple[Account, ...], connections: set[asyncssh.SSHServerConnection]) -> None:
         self._accounts = {account.user: account for account in accounts}
@@ -38,7 +38,7 @@ class Login(asyncssh.SSHServer):
 
     @property
     def connection(self) -> asyncssh.SSHServerConnection:
-        """The connection that this is about."""
+        """The connection itself."""
         assert self._connection is not None
         return self._connection
 
@@ -48,7 +48,7 @@ class Login(asyncssh.SSHServer):
         return str(self.connection.get_extra_info("username"))
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        """Takes note of the connection, so that stopping the server ends it."""
+        """Registers the connection, so that stopping the server ends it."""
         self._connection = conn
         self._connections.add(conn)
 
@@ -90,7 +90,7 @@ class ProxyLogin(Login):
         try:
             forwarder = await self.connection.forward_connection(LOOPBACK, port)
         except asyncssh.ChannelOpenError:
-            # The words are those of OpenSSH's sshd; what asyncssh would say is Python's.
+            # The same text as from OpenSSH's sshd; asyncssh would send Python's.
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "Connection refused") from None
         return forwarder  # type: ignore[return-value]  # asyncssh's forwarder has the session's methods, not its type
 
@@ -113,7 +113,7 @@ class Server:
     _sessions: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def start(self) -> None:
-        """Listens; does nothing if it does already."""
+        """Listens, unless it does already."""
         if self._acceptor is None:
             self._acceptor = await asyncssh.listen(
                 LOOPBACK,
@@ -127,7 +127,7 @@ class Server:
             )
 
     async def stop(self) -> None:
-        """Stops listening, ends all connections, and waits until their commands are gone."""
+        """Stops listening, ends all connections, and waits until their commands have ended."""
         if self._acceptor is not None:
             self._acceptor.close()
             self._acceptor = None
@@ -142,7 +142,7 @@ class Server:
         if user == TUNNEL_USER:
             session.exit(1)
             return
-        # A task of our own: asyncssh would cancel its own with the connection, in the middle of cleaning up.
+        # A task of our own, because asyncssh would cancel its own task with the connection before it has cleaned up.
         task = asyncio.create_task(run_session(session, self.home, user))
         self._sessions.add(task)
         task.add_done_callback(self._sessions.discard)
@@ -156,15 +156,15 @@ class Proxy:
     faults: set[Fault] = field(default_factory=set)
 
     name = PROXY
-    possible = frozenset({Fault.PROXY})
+    possible_faults = frozenset({Fault.PROXY})
 
     @property
     def is_up(self) -> bool:
         """Whether tunnels can be made to it."""
         return Fault.PROXY not in self.faults
 
-    async def settle(self) -> None:
-        """Runs, or does not."""
+    async def apply_faults(self) -> None:
+        """Starts or stops the server."""
         if self.is_up:
             await self.server.start()
         else:
@@ -183,20 +183,20 @@ class Remote:
     programs_path: Path
     faults: set[Fault]
     _tunnel: asyncssh.SSHClientConnection | None = None
-    _silence: asyncio.Server | None = None
-    _silenced: set[asyncio.StreamWriter] = field(default_factory=set)
+    _stale_server: asyncio.Server | None = None
+    _stale_connections: set[asyncio.StreamWriter] = field(default_factory=set)
     _running: dict[Program, list[subprocess.Popen[bytes]]] = field(default_factory=dict)
 
-    possible = frozenset(Fault) - {Fault.PROXY}
+    possible_faults = frozenset(Fault) - {Fault.PROXY}
 
     @property
     def name(self) -> str:
         """Its inventory name."""
         return self.member.name
 
-    async def settle(self) -> None:
-        """Brings the SSH server, the tunnel and the programs to what `faults` leaves of them."""
-        await self._settle_server()
+    async def apply_faults(self) -> None:
+        """Starts and stops the SSH server, the tunnel and the programs, as `faults` says."""
+        await self._apply_to_server()
         if self.proxy.is_up and Fault.TUNNEL not in self.faults:
             await self._open_tunnel()
         else:
@@ -213,34 +213,34 @@ class Remote:
         for program in self.member.programs:
             self._stop_program(program)
         await self._cut_tunnel()
-        await self._end_silence()
+        await self._stop_stale_server()
         await self.server.stop()
 
-    async def _settle_server(self) -> None:
+    async def _apply_to_server(self) -> None:
         if Fault.STALE not in self.faults:
-            await self._end_silence()
+            await self._stop_stale_server()
         if self.faults & {Fault.STALE, Fault.SSHD}:
             await self.server.stop()
         else:
             await self.server.start()
-        if Fault.STALE in self.faults and self._silence is None:
-            self._silence = await asyncio.start_server(self._say_nothing, LOOPBACK, self.server.port)
+        if Fault.STALE in self.faults and self._stale_server is None:
+            self._stale_server = await asyncio.start_server(self._never_answer, LOOPBACK, self.server.port)
 
-    async def _say_nothing(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._silenced.add(writer)
+    async def _never_answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._stale_connections.add(writer)
         with suppress(OSError):
             while await reader.read(4096):
                 pass
-        self._silenced.discard(writer)
+        self._stale_connections.discard(writer)
         writer.close()
 
-    async def _end_silence(self) -> None:
-        if self._silence is not None:
-            self._silence.close()
-            for writer in tuple(self._silenced):
+    async def _stop_stale_server(self) -> None:
+        if self._stale_server is not None:
+            self._stale_server.close()
+            for writer in tuple(self._stale_connections):
                 writer.transport.abort()
-            await self._silence.wait_closed()
-            self._silence = None
+            await self._stale_server.wait_closed()
+            self._stale_server = None
 
     async def _open_tunnel(self) -> None:
         if self._tunnel is not None and not self._tunnel.is_closed():
@@ -269,7 +269,7 @@ class Remote:
             await self._await_free_port()
 
     async def _await_free_port(self) -> None:
-        """Waits until the proxy has noticed too, so that whoever cut the tunnel finds it cut."""
+        """Waits until the proxy has closed the port, so that the tunnel is cut for everybody when this returns."""
         for _ in range(100):
             try:
                 _, writer = await asyncio.open_connection(LOOPBACK, self.tunnel_port)
@@ -282,7 +282,7 @@ class Remote:
         running = self._running.setdefault(program, [])
         running[:] = [process for process in running if process.poll() is None]
         while len(running) < program.count:
-            # The program waits for its standard input to end, which it does in whatever way this process ends.
+            # The program ends with its standard input, which is closed however this process ends.
             process = subprocess.Popen(
                 program.argv,
                 stdin=subprocess.PIPE,
