@@ -14,6 +14,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from remotestatus.cli.options import now, remote_argument, with_inventory
+from remotestatus.cli.show import fields_of
 from remotestatus.cli.ssh_session import find_remote
 from remotestatus.cli.table import trouble_lines
 from remotestatus.cli.terminal import Column, RowTable, make_console, paragraph, print_lines, status_sign
@@ -216,12 +217,7 @@ def _values(
         "reached": True,
         "rules": [
             {
-                "name": result.name,
-                "running": result.running,
-                "count": result.count,
-                "min": result.min,
-                "max": result.max,
-                "complete": result.complete,
+                **fields_of(result, "name", "running", "count", "min", "max", "complete"),
                 "matched": [_process_values(process, at) for process in result.matched],
                 "near": [{**_process_values(near.process, at), "reason": near.reason} for near in result.near],
             }

@@ -253,7 +253,9 @@ def details_values(details: Details) -> dict[str, object]:
     kind = "remote" if isinstance(subject, RemoteView) else "proxy"
     entries = document["remotes" if kind == "remote" else "proxies"]
     found = next(entry for entry in entries if entry["name"] == subject.name)
-    own = _remote_values(subject) if isinstance(subject, RemoteView) else _fields(subject, "address", "path", "behind")
+    own = (
+        _remote_values(subject) if isinstance(subject, RemoteView) else fields_of(subject, "address", "path", "behind")
+    )
     acknowledged = details.acknowledgement
     return {
         **{key: document[key] for key in ("schema", "title", "generated_at", "next_expected_at")},
@@ -262,15 +264,15 @@ def details_values(details: Details) -> dict[str, object]:
         "seen_at": write_time(details.state.seen_at),
         "unconfirmed": subject.unconfirmed,
         **own,
-        "acknowledged": acknowledged and _fields(acknowledged, "at", "until", "note"),
-        "incidents": [_fields(one, "status", "cause", "started_at", "ended_at") for one in details.incidents],
+        "acknowledged": acknowledged and fields_of(acknowledged, "at", "until", "note"),
+        "incidents": [fields_of(one, "status", "cause", "started_at", "ended_at") for one in details.incidents],
         "messages": [
-            {**_fields(message, "at", "sent_at", "destination", "subject", "dropped"), "what": message.event_type}
+            {**fields_of(message, "at", "sent_at", "destination", "subject", "dropped"), "what": message.event_type}
             for message in details.messages
         ],
         "decisions": [
             {
-                **_fields(kept, "first_at", "destination", "reason"),
+                **fields_of(kept, "first_at", "destination", "reason"),
                 "at": write_time(kept.last_at),
                 "told": kept.notified,
             }
@@ -282,20 +284,20 @@ def details_values(details: Details) -> dict[str, object]:
 def _remote_values(remote: RemoteView) -> dict[str, object]:
     return {
         "troubles": [
-            {"code": trouble.cause, **_fields(trouble, "message", "hint", "detail")} for trouble in remote.troubles
+            {"code": trouble.cause, **fields_of(trouble, "message", "hint", "detail")} for trouble in remote.troubles
         ],
-        **_fields(remote, "path", "address", "user"),
+        **fields_of(remote, "path", "address", "user"),
         "maintenance_window": remote.maintenance,
         "processes": [
             {
-                **_fields(process, "name", "running", "count", "min", "max"),
-                "matched": [_fields(seen, *_SEEN) for seen in process.matched],
-                "near": [_fields(seen, *_SEEN, "reason") for seen in process.near],
+                **fields_of(process, "name", "running", "count", "min", "max"),
+                "matched": [fields_of(seen, *_SEEN) for seen in process.matched],
+                "near": [fields_of(seen, *_SEEN, "reason") for seen in process.near],
             }
             for process in remote.processes
         ],
         "findings": [
-            _fields(finding, "kind", "name", "ok", "value", "wanted", "perfdata") for finding in remote.findings
+            fields_of(finding, "kind", "name", "ok", "value", "wanted", "perfdata") for finding in remote.findings
         ],
         "facts": dict(remote.facts),
         "notes": remote.notes,
@@ -306,7 +308,7 @@ def _remote_values(remote: RemoteView) -> dict[str, object]:
 _SEEN = ("pid", "user", "command", "started_at", "rss_kb")
 
 
-def _fields(item: object, *names: str) -> dict[str, object]:
+def fields_of(item: object, *names: str) -> dict[str, object]:
     """These fields of a dataclass, under their own names; times as text."""
     values = {name: getattr(item, name) for name in names}
     return {name: write_time(value) if isinstance(value, datetime) else value for name, value in values.items()}
