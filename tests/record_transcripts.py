@@ -1,7 +1,7 @@
 """
 Records what the installed OpenSSH prints for each failure: `python -m tests.record_transcripts`, best as root.
 
-Breaks a lab, looks at it with the playbook and with the plain client, and writes one file per text into
+Breaks a lab, checks it with the playbook and with the plain client, and writes one file per text into
 tests/data/transcripts. Each says which cause the text means, so a new OpenSSH version is a new set of files and no new
 code: CHECKER_PROGRAMS names a folder with another `ssh`. Nothing is written down that was not printed, but for line
 endings, and for folders and accounts of the lab, which get other names. Those of `behind-nat` were recorded in the same
@@ -29,7 +29,7 @@ from tests.rounds import forget_key
 TRANSCRIPTS = Path(__file__).parent / "data" / "transcripts"
 
 OTHER = [folder] if (folder := os.environ.get("CHECKER_PROGRAMS")) else []
-"""A folder with an `ssh` of another version, which the playbook then looks with."""
+"""A folder with an `ssh` of another version, which the playbook then uses."""
 
 FAULTS: Mapping[str, Callable[[Any], object]] = {
     "tunnel-cut": lambda host: host.cut_tunnel(),
@@ -129,8 +129,8 @@ def build(lab: Lab) -> None:
         break_host(proxy, name)
 
 
-def look(lab: Lab) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Look at everything with the playbook; the answers of the remotes and of the proxies."""
+def probe(lab: Lab) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Check everything with the playbook; the answers of the remotes and of the proxies."""
     inventory = lab.write_inventory(remotestatus_timeout=12)
     for host in [*lab.remotes, *lab.proxies]:
         if host.endswith("key-unknown"):
@@ -160,14 +160,14 @@ def _answers(folder: Path) -> dict[str, Any]:
 
 
 def record(lab: Lab, version: str) -> Iterator[Transcript]:
-    """Look at the broken lab, with the playbook and with the plain client."""
+    """Check the broken lab, with the playbook and with the plain client."""
     build(lab)
-    remotes, proxies = look(lab)
-    places = {str(lab.directory): "/home/checker", str(lab.scratch): "/srv"}
+    remotes, proxies = probe(lab)
+    folders = {str(lab.directory): "/home/checker", str(lab.scratch): "/srv"}
 
     def transcript(name: str, cause: str, path: str, how: str, text: str, *, logged_in: bool) -> Transcript:
-        for place, shown in places.items():
-            text = text.replace("\r\n", "\n").replace(place, shown)
+        for folder, shown in folders.items():
+            text = text.replace("\r\n", "\n").replace(folder, shown)
         text = re.sub(r"rslab-[0-9a-f]{8}", "remote_user", text)
         return Transcript(name, cause, path, how, version, text, logged_in)
 

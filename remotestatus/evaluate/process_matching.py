@@ -95,13 +95,13 @@ def _why_not_criterion(spec: ProcessSpec, process: Process) -> str | None:
 
 def _why_not_words(words: tuple[str, ...], process: Process) -> str | None:
     argvs = _possible_argvs(process.argv)
-    if any(_consecutive(words, arguments, _fits) for arguments in argvs):
+    if any(_find(words, arguments, _fits) is not None for arguments in argvs):
         return None
     line = _line(process).casefold()
     if not all(word.casefold() in line for word in words):
         return ""
     for arguments in argvs:
-        if _consecutive(words, arguments, _fits_but_for_case):
+        if _find(words, arguments, _fits_but_for_case) is not None:
             return "upper and lower case differ"
         if len(words) > 1 and all(any(_fits(word, argument) for argument in arguments) for word in words):
             return "has all the words, but not one after the other"
@@ -110,7 +110,7 @@ def _why_not_words(words: tuple[str, ...], process: Process) -> str | None:
             pairs = zip(words, arguments[at:], strict=False)
             return next(f"{_last(argument)} is not {word}" for word, argument in pairs if not _fits(word, argument))
     for argument in process.argv:
-        if _consecutive(words, tuple(argument.split()), _fits):
+        if _find(words, tuple(argument.split()), _fits) is not None:
             return "has the words inside one argument"
     return ""
 
@@ -133,9 +133,9 @@ def _why_not_command(command: str, process: Process) -> str | None:
 
 def _why_not_regex(regex: str, process: Process) -> str | None:
     line = _line(process)
-    if _compiled(regex).search(line):
+    if re.search(regex, line):
         return None
-    return "upper and lower case differ" if _compiled(regex, re.IGNORECASE).search(line) else ""
+    return "upper and lower case differ" if re.search(regex, line, re.IGNORECASE) else ""
 
 
 def _why_not_contains(part: str, process: Process) -> str | None:
@@ -168,10 +168,6 @@ def _line(process: Process) -> str:
     return " ".join(process.argv)[:MAX_LINE]
 
 
-def _consecutive(words: tuple[str, ...], arguments: tuple[str, ...], fits: Callable[[str, str], bool]) -> bool:
-    return _find(words, arguments, fits) is not None
-
-
 def _find(words: tuple[str, ...], arguments: tuple[str, ...], fits: Callable[[str, str], bool]) -> int | None:
     """Return where the words begin to fit the arguments one by one."""
     for at in range(len(arguments) - len(words) + 1):
@@ -194,8 +190,3 @@ def _fits_but_for_case(word: str, argument: str) -> bool:
 
 def _resembles(word: str, argument: str) -> bool:
     return _fits(word, argument) or _last(argument).startswith(word) or _last(argument).endswith(word)
-
-
-@lru_cache(maxsize=512)
-def _compiled(regex: str, flags: int = 0) -> re.Pattern[str]:
-    return re.compile(regex, flags)

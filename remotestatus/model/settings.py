@@ -278,8 +278,8 @@ class Destination(_Model):
     """One place that messages go to."""
 
     url: Annotated[str, StringConstraints(min_length=1)] = Field(description="an Apprise URL; a secret, best vaulted")
-    tags: Tags = Field(default=(), description="the audiences it belongs to")
-    name: Text | None = Field(default=None, description="how it is called wherever it is mentioned")
+    tags: Tags = Field(default=(), description="the tags that it is told for")
+    name: Text | None = Field(default=None, description="its name wherever it is mentioned")
 
 
 class QuietHours(_Model):
@@ -288,7 +288,7 @@ class QuietHours(_Model):
     from_: time = Field(alias="from")
     until: time
     timezone: Zone = "UTC"
-    tags: Tags = Field(default=(), description="the audiences this is for; none given: all")
+    tags: Tags = Field(default=(), description="the tags these hours are for; none given: all")
     let_down_pass: bool = Field(default=False, description="tell at once what is down all the same")
 
     @field_validator("from_", "until", mode="before")
