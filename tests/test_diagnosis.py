@@ -124,7 +124,6 @@ def test_the_processes_of_an_unreachable_remote_are_unknown(cause: Cause) -> Non
     texts = {transcript.cause: transcript.text for transcript in read_transcripts()}
     result = read_remote(TUNNELLED, {"outcome": "ssh-failed", "stderr": texts.get(cause, "")}, NOW)
     assert [process.running for process in result.processes] == [None]
-    assert result.running_all is None
 
 
 # -- words for people -------------------------------------------------------------------------------------------------

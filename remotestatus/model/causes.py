@@ -194,7 +194,6 @@ class Cause(StrEnum):
         message="Over its limits: {names}.",
         hint="Look at {name} with `remotestatus ssh {name}`; the bounds are in remotestatus_limits.",
         public="It is over one of its limits.",
-        seen="Disk, memory, swap, load or clock is over its limit.",
     )
     CHECK_FAILED = CauseDeclaration(
         "check-failed",

@@ -71,10 +71,3 @@ class CheckResult:
     def status(self) -> Status:
         """The status that follows from the first trouble."""
         return self.troubles[0].cause.status if self.troubles else Status.UP
-
-    @property
-    def running_all(self) -> bool | None:
-        """Whether all its processes run; None when that is unknown or none are asked for."""
-        if not self.processes or any(result.running is None for result in self.processes):
-            return None
-        return not any(result.missing or result.excess for result in self.processes)

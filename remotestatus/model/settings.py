@@ -175,6 +175,9 @@ class Limits(_Model):
     clock: Timeout | None = Field(default=None, description="how far its clock may be off the checker's")
 
 
+_LIMITS = [f"`{name}`" for name in Limits.model_fields]
+
+
 class CheckSpec(_Model):
     """A command that speaks the Nagios plugin convention (exit 0 to 3, one line of text, perfdata)."""
 
@@ -238,7 +241,7 @@ class RemoteSettings(_Model):
         default=(),
         description="processes that have to run: words as text, or a mapping with `command`, `regex` or `contains`",
     )
-    limits: Limits = Field(default=Limits(), description="bounds for `disk`, `memory`, `swap`, `load` and `clock`")
+    limits: Limits = Field(default=Limits(), description=f"bounds for {', '.join(_LIMITS[:-1])} and {_LIMITS[-1]}")
     checks: OneOrMore[CheckSpec] = Field(
         default=(), description="commands that speak the Nagios plugin convention: `name`, `command`, `timeout`"
     )

@@ -38,9 +38,6 @@ class Appearance:
     bar: int
 
 
-MAINTENANCE = "maintenance"
-"""What the pages say in place of a status while a window is open."""
-
 APPEARANCES: Mapping[str, Appearance] = {
     "down": Appearance(
         label="down", spoken="down", nagios=NagiosState.CRITICAL,
@@ -54,7 +51,7 @@ APPEARANCES: Mapping[str, Appearance] = {
         label="unknown", spoken="not checked", nagios=NagiosState.UNKNOWN,
         sign="?", style="magenta", colour="#6b5a94", bar=7,
     ),
-    MAINTENANCE: Appearance(
+    "maintenance": Appearance(
         label="maintenance", spoken="in maintenance", nagios=NagiosState.OK,
         sign="◌", style="blue", colour="#31669c", bar=4,
     ),
@@ -63,7 +60,7 @@ APPEARANCES: Mapping[str, Appearance] = {
         sign="●", style="green", colour="#2a7d4f", bar=4,
     ),
 }  # fmt: skip
-"""By identifier, in the order in which pages count and filter them."""
+"""By identifier, in the order in which pages count and filter them; `maintenance` stands for a status there."""
 
 
 class Status(StrEnum):
