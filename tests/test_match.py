@@ -1,5 +1,5 @@
 """
-`remotestatus match`, by its real process: what the rules of a remote find among its real processes, and what nearly.
+`remotestatus match`, by its real process: what rules find among a remote's real processes, and what nearly matches.
 """
 
 import json
@@ -8,8 +8,8 @@ from tests.lab import Command, Lab
 from tests.terminal import Terminal
 
 
-def test_what_matches_and_what_nearly_does_is_listed_with_the_reason(lab: Lab, remotestatus: Command) -> None:
-    """Each rule of the inventory gets its processes, and those that nearly fit with why they do not count."""
+def test_matches_and_near_matches_are_listed_with_the_reason(lab: Lab, remotestatus: Command) -> None:
+    """Each rule of the inventory gets its processes, and near matches with the reason why they do not count."""
     capture = lab.remote(
         "capture-1",
         processes=["rslab-python manage.py capture_videos.py", {"name": "tool", "command": "rslab-ffmpeg"}],
@@ -86,15 +86,15 @@ def test_a_remote_that_is_not_reached_says_why(lab: Lab, remotestatus: Command) 
     lab.proxies["tunnel-proxy"].stop()
     done = remotestatus("match", "-i", inventory, "capture-1", "--json")
     assert done.returncode == 3
-    told = json.loads(done.stdout)
-    assert told["reached"] is False
-    assert [(one["name"], one["cause"]) for one in told["troubles"]] == [
+    values = json.loads(done.stdout)
+    assert values["reached"] is False
+    assert [(one["name"], one["cause"]) for one in values["troubles"]] == [
         ("tunnel-proxy", "connection-refused"),
         ("capture-1", "proxy-unreachable"),
     ]
 
 
-def test_without_rules_the_way_on_is_said(lab: Lab, remotestatus: Command) -> None:
+def test_without_rules_the_next_step_is_named(lab: Lab, remotestatus: Command) -> None:
     """A remote without processes in the inventory gets no empty page; wrong usage is refused before a connection."""
     here = lab.local("here")
     inventory = lab.write_inventory()

@@ -1,4 +1,4 @@
-"""The reference of all variables: schema, table and near misses."""
+"""The description of all variables: JSON Schema, table, and the nearest name to a wrong one."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ WRONG = [
 ]
 
 
-def _complaints(text: str) -> list[Any]:
+def _schema_errors(text: str) -> list[Any]:
     return list(jsonschema.Draft202012Validator(json_schema()).iter_errors(yaml.safe_load(text)))
 
 
@@ -66,7 +66,7 @@ def test_the_schema_is_a_valid_schema() -> None:
 @pytest.mark.parametrize("text", RIGHT)
 def test_the_schema_takes_what_the_validator_takes(text: str) -> None:
     """A right value is right for the editor too, templates and short forms included."""
-    assert _complaints(text) == []
+    assert _schema_errors(text) == []
     values = {name.removeprefix("remotestatus_"): value for name, value in yaml.safe_load(text).items()}
     for name, value in values.items():
         if "{{" not in str(value) and name in NAMES:
@@ -76,8 +76,8 @@ def test_the_schema_takes_what_the_validator_takes(text: str) -> None:
 
 @pytest.mark.parametrize("text", WRONG)
 def test_the_schema_refuses_what_is_wrong(text: str) -> None:
-    """A wrong value or an unknown name of ours is underlined in the editor."""
-    assert _complaints(text)
+    """A wrong value or an unknown name of ours is an error in the editor."""
+    assert _schema_errors(text)
 
 
 def test_every_variable_is_described() -> None:

@@ -32,16 +32,16 @@ def _write_history(path: Path, found: Mapping[str, Cause | None], ended: datetim
     with History.open(path) as history:
         for number in range(rounds):
             at = ended - timedelta(minutes=10) * (rounds - 1 - number)
-            verdicts, readings = [], []
+            changes, results = [], []
             for name, cause in found.items():
                 troubles = _troubles(name, cause)
                 subject = (Kind.PROXY if name == "jump" else Kind.REMOTE, name)
-                verdict = next_state(*subject, states.get(subject), troubles, Policy(), at)
-                states[subject] = verdict.state
-                verdicts.append(verdict)
+                change = next_state(*subject, states.get(subject), troubles, Policy(), at)
+                states[subject] = change.state
+                changes.append(change)
                 if name != "jump":
-                    readings.append(CheckResult(name, at, troubles))
-            history.record(Round(0, at - timedelta(seconds=3), at, len(readings)), verdicts, readings)
+                    results.append(CheckResult(name, at, troubles))
+            history.record(Round(0, at - timedelta(seconds=3), at, len(results)), changes, results)
     return path
 
 
@@ -86,7 +86,7 @@ def test_it_speaks_as_a_nagios_plugin(
 @pytest.mark.parametrize(
     ("minutes", "code"), [(15, 0), (14, 0), (16.1, 3), (600, 3), (-5, 0)], ids=lambda value: str(value)
 )
-def test_an_overdue_round_is_unknown_and_said_loudly(
+def test_an_overdue_round_is_unknown_and_stands_first(
     tmp_path: Path, remotestatus: Command, minutes: float, code: int
 ) -> None:
     """After one and a half check intervals and a minute: exit code 3 and a first line in capitals, though all is up."""
@@ -99,7 +99,7 @@ def test_an_overdue_round_is_unknown_and_said_loudly(
     assert plugin.stdout.startswith("REMOTESTATUS UNKNOWN: the last round ended" if code else "REMOTESTATUS OK")
 
 
-def test_what_cannot_be_told_is_unknown(tmp_path: Path, remotestatus: Command) -> None:
+def test_without_a_result_the_status_is_unknown(tmp_path: Path, remotestatus: Command) -> None:
     """No inventory, no history, an empty or a damaged one, a name that is none: exit code 3 with the cure."""
     empty = tmp_path / "empty"
     History.open(empty).close()
@@ -144,7 +144,7 @@ def test_remotes_behind_a_dead_proxy_are_told_apart_without_an_inventory(tmp_pat
 
 
 def test_everything_about_one_remote(lab: Lab, remotestatus: Command, http_sink: HttpSink) -> None:
-    """Cause, way, matched processes, limits, checks, uptime, incidents, messages, reasons; of a proxy likewise."""
+    """Cause, path, matched processes, limits, checks, uptime, incidents, messages, reasons; of a proxy likewise."""
     box = lab.remote(
         "box-1",
         processes=["python serve.py --port 80"],
@@ -232,7 +232,7 @@ def test_the_document_is_that_of_the_page(lab: Lab, remotestatus: Command) -> No
 
 
 def test_a_remote_that_is_new_in_the_inventory_is_named(lab: Lab, remotestatus: Command) -> None:
-    """What no round has looked at yet is said, and is neither up nor down."""
+    """A remote that no round has checked yet is named, and is neither up nor down."""
     lab.local("checker")
     inventory = lab.write_inventory()
     run_round(lab, remotestatus, inventory)

@@ -24,7 +24,7 @@ from remotestatus.probe.playbook_run import AnsibleSource, PlaybookRunner
 from tests.lab import Command, Lab, require_program, require_root
 from tests.terminal import Terminal
 
-PATIENCE = 90.0
+TIMEOUT = 90.0
 
 
 class Watch:
@@ -52,33 +52,33 @@ class Watch:
         return self.out.read_text().splitlines()
 
     @property
-    def complaints(self) -> str:
+    def errors(self) -> str:
         return self.err.read_text()
 
     def until(self, true: Callable[[], object]) -> None:
-        """Wait until something is so."""
-        deadline = time.monotonic() + PATIENCE
+        """Wait until this is true."""
+        deadline = time.monotonic() + TIMEOUT
         while not true():
-            assert self.process.poll() is None, f"it ended: {self.complaints}"
-            assert time.monotonic() < deadline, [*self.lines, self.complaints]
+            assert self.process.poll() is None, f"it ended: {self.errors}"
+            assert time.monotonic() < deadline, [*self.lines, self.errors]
             time.sleep(0.05)
 
     def family(self) -> list[psutil.Process]:
-        """All processes that came of it and are not itself."""
+        """All processes that it started."""
         return [
             process
             for process in psutil.process_iter()
             if _mentions(process, str(self.private)) and process.pid != self.process.pid
         ]
 
-    def is_looking(self) -> bool:
-        """Whether it is in the middle of a round: its order is given."""
+    def is_checking(self) -> bool:
+        """Whether it is in the middle of a round: the order to the playbook is written."""
         return any(self.private.glob("rs-*/order-1.json"))
 
     def end(self, number: signal.Signals) -> int:
         """Send it a signal and wait for its end."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=PATIENCE)
+        return self.process.wait(timeout=TIMEOUT)
 
     def close(self) -> None:
         for process in self.family():
@@ -123,8 +123,8 @@ LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ round (\d+): (.+) \((.+)\), 
 
 def test_a_line_for_each_round_and_the_inventory_is_read_anew(lab: Lab, remotestatus: Command, tmp_path: Path) -> None:
     """
-    The first round comes at once; what is changed in the inventory holds from the next round on; a broken inventory is
-    said and ends nothing; SIGTERM between rounds ends it with 0 and nothing is left.
+    The first round runs at once; a change of the inventory holds from the next round on; a broken inventory is an error
+    and does not end it; SIGTERM between rounds ends it with 0 and leaves nothing.
     """
     lab.local("one")
     inventory = lab.write_inventory()
@@ -138,15 +138,15 @@ def test_a_line_for_each_round_and_the_inventory_is_read_anew(lab: Lab, remotest
         running.until(lambda: "All 2 remotes are up (2 up)" in running.lines[-1])
         good = (inventory / "remotes.yml").read_text()
         (inventory / "remotes.yml").write_text("all: [oops\n")
-        running.until(lambda: "the inventory" in running.complaints)
+        running.until(lambda: "the inventory" in running.errors)
         (inventory / "remotes.yml").write_text(good)
         before = len(running.lines)
         running.until(lambda: len(running.lines) > before)
-        running.until(lambda: not running.is_looking())
+        running.until(lambda: not running.is_checking())
         assert running.end(signal.SIGTERM) == 0
         assert running.family() == []
         assert list(running.private.iterdir()) == []
-        assert "Traceback" not in running.complaints
+        assert "Traceback" not in running.errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -162,7 +162,7 @@ def test_a_signal_in_the_middle_of_a_round_gives_it_up(
     lab.remote("fine-1")
     inventory = lab.write_inventory()
     with watch(remotestatus, tmp_path, "-i", inventory) as running:
-        running.until(running.is_looking)
+        running.until(running.is_checking)
         running.until(lambda: hanging.logins() > 0)
         assert len(running.family()) > 1
         begun = time.monotonic()
@@ -171,7 +171,7 @@ def test_a_signal_in_the_middle_of_a_round_gives_it_up(
         assert running.family() == []
         assert list(running.private.iterdir()) == []
         assert running.lines == []
-        assert "the round was given up; nothing of it was recorded" in running.complaints
+        assert "the round was given up; nothing of it was recorded" in running.errors
     assert _rounds(lab) == 0
 
 
@@ -185,11 +185,11 @@ def test_an_inventory_that_hangs_is_given_up_too(remotestatus: Command, tmp_path
         assert running.end(signal.SIGTERM) == 0
         assert running.family() == []
         assert list(running.private.iterdir()) == []
-        assert "the round was given up; nothing of it was recorded" in running.complaints
+        assert "the round was given up; nothing of it was recorded" in running.errors
 
 
 def test_an_inventory_that_hangs_is_no_endless_round(tmp_path: Path) -> None:
-    """After its patience the round says what hangs and how to see it by hand."""
+    """After its timeout the error says what hangs and how to reproduce it."""
     script = tmp_path / "hosts"
     script.write_text("#!/bin/sh\nsleep 1000\n")
     script.chmod(0o755)
@@ -224,7 +224,7 @@ def test_run_is_stopped_as_cleanly(lab: Lab, remotestatus: Command, tmp_path: Pa
     inventory = lab.write_inventory()
     with Terminal(remotestatus, "run", "-i", inventory) as terminal:
         terminal.wait_for("Looking")
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not hanging.logins():
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -249,10 +249,10 @@ def test_it_runs_as_process_1_of_a_container(lab: Lab, remotestatus: Command, tm
         subprocess.run(orphan, check=True)
         count = len(running.lines)
         running.until(lambda: len(running.lines) > count + 1)
-        running.until(lambda: not running.is_looking())
+        running.until(lambda: not running.is_checking())
         assert [child for child in inside.children() if child.status() == psutil.STATUS_ZOMBIE] == []
         inside.send_signal(signal.SIGTERM)
-        assert running.process.wait(timeout=PATIENCE) == 0
+        assert running.process.wait(timeout=TIMEOUT) == 0
 
 
 def test_a_terminal_sees_the_fleet_and_the_countdown(lab: Lab, remotestatus: Command) -> None:
@@ -281,15 +281,15 @@ def test_a_terminal_sees_the_fleet_and_the_countdown(lab: Lab, remotestatus: Com
     st.integers(1, 10**5).map(float),
     st.floats(0, 10**7),
 )
-def test_rounds_keep_their_distance(last: float, every: float, later: float) -> None:
-    """The next round begins after now, no more than one distance away, and a whole number of them after the last."""
+def test_rounds_keep_their_interval(last: float, every: float, later: float) -> None:
+    """The next round begins after now, at most one interval later, and a whole number of intervals after the last."""
     now = last + later
     begins = next_start(last, every, now)
     assert now < begins <= now + every
     assert (begins - last) % every == 0
 
 
-def test_an_impossible_distance_is_refused(remotestatus: Command) -> None:
+def test_an_invalid_interval_is_refused(remotestatus: Command) -> None:
     """--every without a unit is a usage error that shows how to write it."""
     done = remotestatus("watch", "--every", "10")
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""How the command line reads until when something holds."""
+"""How the command line reads times and ends."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ NOW = datetime(2026, 3, 28, 20, 0, tzinfo=UTC)  # 21:00 in Berlin, the evening b
 
 @pytest.fixture(autouse=True)
 def _in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The checker stands in Berlin."""
+    """The local zone is Berlin."""
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     yield
@@ -38,13 +38,13 @@ def test_a_time_is_the_checkers_own_unless_it_has_an_offset(text: str, utc: str)
 
 
 @pytest.mark.parametrize("text", ["25:00", "soon", "", "2026-13-01", "10m"])
-def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
+def test_a_wrong_time_is_refused_with_an_example(text: str) -> None:
     """The error shows how to write one."""
     with pytest.raises(click.BadParameter, match="write for example 22:30"):
         read_moment(text, NOW)
 
 
-def test_an_end_is_given_by_duration_or_by_time_and_lies_ahead() -> None:
+def test_an_end_is_a_duration_or_a_time_and_is_in_the_future() -> None:
     """--for counts from the beginning; both together, and an end that is over, are refused."""
     begins = NOW + timedelta(hours=1)
     assert read_end("2h", None, NOW) == NOW + timedelta(hours=2)
