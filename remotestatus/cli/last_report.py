@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from remotestatus_playbook.protocol import Answer, Outcome
+
 from remotestatus.evaluate import diagnose
 from remotestatus.history import History, read_past
 from remotestatus.model.errors import RoundError
@@ -91,7 +93,7 @@ def fleet_of(history: History) -> Fleet:
             hidden_by = (
                 proxy.name
                 for proxy in proxies
-                if diagnose(remote, {"outcome": "proxy-down", "proxy": proxy.name}).message == trouble.message
+                if diagnose(remote, Answer(Outcome.PROXY_DOWN, proxy=proxy.name)).message == trouble.message
             )
             remote = replace(remote, path=tuple(hidden_by))
         remotes.append(remote)

@@ -3,19 +3,20 @@
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 import click
+from remotestatus_playbook.protocol import Order
 from rich.text import Text
 
 from remotestatus.cli.options import now, remote_argument, with_inventory
 from remotestatus.cli.ssh_session import find_remote
 from remotestatus.cli.table import trouble_lines
 from remotestatus.cli.terminal import Column, Part, Screen, make_console, print_lines, screen_of
-from remotestatus.evaluate import ProcessRule, match, processes_of, read_proxy, read_remote, rule_of, words_of
+from remotestatus.evaluate import ProcessRule, match, read_proxy, read_remote, rule_of, words_of
 from remotestatus.inventory import read_inventory
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.durations import say_duration
@@ -23,7 +24,7 @@ from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.model.text import one_line
-from remotestatus.probe import AnsibleSource, Look, PlaybookRunner
+from remotestatus.probe import AnsibleSource, Answers, PlaybookRunner
 from remotestatus.report import say_size
 
 _LONGEST_LINE = 2000
@@ -77,16 +78,16 @@ def command(
     with PlaybookRunner(source) as playbooks:
         inventory = read_inventory(playbooks.describe_inventory())
         remote = find_remote(inventory, name)
-        look = playbooks.look([remote.name], forks=1)
-        look = replace(look, remotes=dict(look.remotes))  # what it left goes with the playbooks
-    if look.trouble:
-        raise RoundError(look.trouble)
+        answers = playbooks.probe(Order(names=(remote.name,)))
+        answer = answers.remotes.get(remote.name)  # it goes with the playbooks
+    if answers.trouble:
+        raise RoundError(answers.trouble)
     moment = now()
     rules = [_rule(pattern, way, user)] if pattern is not None else [rule_of(one) for one in remote.settings.processes]
-    reading = read_remote(remote, look.remotes.get(remote.name), moment)
-    processes = processes_of(_facts(look, remote))
-    troubles = _troubles(inventory.fleet, remote, reading, look, moment) if processes is None else ()
-    results = match(rules, processes, complete=_is_complete(look, remote)) if processes is not None else ()
+    reading = read_remote(remote, answer, moment)
+    processes = answer.processes if answer else None
+    troubles = _troubles(inventory.fleet, remote, reading, answers, moment) if processes is None else ()
+    results = match(rules, processes, complete=answer.processes_complete) if answer and processes is not None else ()
     if as_json:
         click.echo(json.dumps(_values(remote, results, processes, troubles, everything, moment), ensure_ascii=False))
     else:
@@ -117,22 +118,13 @@ def _rule(pattern: str, way: str | None, user: str | None) -> ProcessRule:
         raise click.UsageError(str(error)) from error
 
 
-def _is_complete(look: Look, remote: Remote) -> bool:
-    return bool(_facts(look, remote).get("processes_complete", True))
-
-
-def _facts(look: Look, remote: Remote) -> Mapping[str, Any]:
-    facts = look.remotes.get(remote.name, {}).get("facts")
-    return facts if isinstance(facts, Mapping) else {}
-
-
 def _troubles(
-    fleet: Fleet, remote: Remote, reading: CheckResult, look: Look, moment: datetime
+    fleet: Fleet, remote: Remote, reading: CheckResult, answers: Answers, moment: datetime
 ) -> tuple[tuple[str, Trouble], ...]:
     """Why there are no processes: the trouble of a proxy on the way first, which the remote's own only points to."""
     found = []
     for proxy in fleet.hops(remote.path):
-        answer = look.proxies.get(proxy.alias)
+        answer = answers.proxies.get(proxy.alias)
         trouble = read_proxy(proxy, answer, moment).trouble if answer is not None else None
         if trouble is not None:
             found.append((proxy.name, trouble))

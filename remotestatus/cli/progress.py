@@ -53,15 +53,15 @@ def run_with_progress(playbooks: PlaybookRunner, order: RoundOptions, console: C
 
 
 def _follow(bar: Progress, task: TaskID) -> Callable[[Looked], None]:
-    look = 0
+    attempt = 0
 
     def show(looked: Looked) -> None:
-        nonlocal look
-        if looked.look != look:
-            look = looked.look
-            # A look begins with the proxies; until the first remote has answered there is nothing to count.
-            bar.reset(task, total=looked.total, description="Looking" if look == 1 else "Looking again")
-        description = "Looking" if look == 1 else "Looking again"
+        nonlocal attempt
+        if looked.attempt != attempt:
+            attempt = looked.attempt
+            # An attempt begins with the proxies; until the first remote has answered there is nothing to count.
+            bar.reset(task, total=looked.total, description="Looking" if attempt == 1 else "Looking again")
+        description = "Looking" if attempt == 1 else "Looking again"
         bar.update(
             task,
             description=description if looked.done else f"{description}: proxies first",

@@ -188,7 +188,7 @@ class Picture(View):
         self.began_at, self.activity = now(), "reading the inventory"
 
     def progress(self, looked: Progress) -> None:
-        again = "looking again" if looked.look > 1 else "looking"
+        again = "looking again" if looked.attempt > 1 else "looking"
         failing = f", {looked.failing} failing" if looked.failing else ""
         self.activity = f"{again}: {looked.done} of {looked.total}{failing}"
 

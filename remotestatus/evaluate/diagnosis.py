@@ -7,17 +7,14 @@ is the order in which they are believed, because one failure often drags others 
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from remotestatus_playbook.protocol import PROXY_LOST, Answer, Outcome
 
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.statuses import Cause
 from remotestatus.model.text import one_line
-
-PROXY_LOST = "remotestatus: the shared connection to the proxy is gone"
-"""What the generated SSH configuration prints when a remote's jump finds no open connection to its proxy."""
-
 
 _TEXTS: tuple[tuple[Cause | None, re.Pattern[str]], ...] = tuple(
     (cause, re.compile(pattern, re.IGNORECASE))
@@ -75,41 +72,39 @@ def cause_of_text(text: str, *, behind_proxy: bool, is_proxy: bool = False) -> C
 _BEHIND_PROXY = {Cause.CONNECTION_TIMEOUT: Cause.TUNNEL_STALE, Cause.CONNECTION_REFUSED: Cause.TUNNEL_DOWN}
 
 
-def diagnose(subject: Remote | Proxy, answer: Mapping[str, Any]) -> Trouble:
+def diagnose(subject: Remote | Proxy, answer: Answer) -> Trouble:
     """Say why a remote or proxy that did not answer as it should was not reached."""
-    text = str(answer.get("stderr") or "")
-    noise = one_line(answer.get("noise") or "")
-    logged_in = bool(answer.get("logged_in"))
-    match answer.get("outcome"):
-        case "proxy-down":
-            return _explain(subject, Cause.PROXY_UNREACHABLE, proxy=str(answer.get("proxy") or ""))
-        case "error":
+    text, noise = answer.stderr, one_line(answer.noise)
+    match answer.outcome:
+        case Outcome.PROXY_DOWN:
+            return _explain(subject, Cause.PROXY_UNREACHABLE, proxy=answer.proxy)
+        case Outcome.ERROR:
             return _explain(subject, Cause.CHECKER_ERROR, detail=evidence(text))
-        case "too-much":
+        case Outcome.TOO_MUCH:
             return _explain(subject, Cause.PROBE_TIMEOUT, detail=noise, endless=True)
-        case "timed-out" if logged_in:
+        case Outcome.TIMED_OUT if answer.logged_in:
             return _explain(subject, Cause.PROBE_TIMEOUT, detail=noise or evidence(text))
-        case "timed-out" | "ssh-failed" as outcome:
-            cause = _cause_of_failure(subject, answer, text, timed_out=outcome == "timed-out")
-            owners = _names(answer.get("answered_by"), but=subject.name)
+        case Outcome.TIMED_OUT | Outcome.SSH_FAILED:
+            cause = _cause_of_failure(subject, answer)
+            owners = tuple(one_line(name, 80) for name in answer.answered_by if name != subject.name)[:3]
             return _explain(subject, cause, detail=evidence(text) or noise, owners=owners, key=_key_trouble(text))
         case _:
             return _explain(subject, Cause.PROBE_FAILED, detail=noise or one_line(text))
 
 
-def _cause_of_failure(subject: Remote | Proxy, answer: Mapping[str, Any], text: str, *, timed_out: bool) -> Cause:
+def _cause_of_failure(subject: Remote | Proxy, answer: Answer) -> Cause:
     """Why ssh itself failed, or was still silent when its time was up."""
     is_proxy = isinstance(subject, Proxy)
-    cause = cause_of_text(text, behind_proxy=bool(subject.path), is_proxy=is_proxy)
-    if answer.get("logged_in"):
+    cause = cause_of_text(answer.stderr, behind_proxy=bool(subject.path), is_proxy=is_proxy)
+    if answer.logged_in:
         # The remote's own programs may print anything on standard error, "connection refused" as well.
-        lost = cause in _BREAKS or answer.get("frame")
+        lost = cause in _BREAKS or answer.frame
         cause = Cause.CONNECTION_LOST if lost else Cause.PROBE_FAILED
-    if answer.get("proxy_lost") and cause not in _REFUSALS:
+    if answer.proxy_lost and cause not in _REFUSALS:
         return Cause.NOT_CHECKED
     if cause is not None:
         return cause
-    if not timed_out:
+    if answer.outcome is not Outcome.TIMED_OUT:
         return Cause.CONNECTION_LOST
     # OpenSSH's own limit covers the banner; what is later and still silent has lost its other end.
     return Cause.TUNNEL_STALE if subject.path and not is_proxy else Cause.CONNECTION_TIMEOUT
@@ -117,14 +112,6 @@ def _cause_of_failure(subject: Remote | Proxy, answer: Mapping[str, Any], text: 
 
 _BREAKS = frozenset({Cause.CONNECTION_LOST, Cause.CONNECTION_TIMEOUT, Cause.TUNNEL_STALE})
 _REFUSALS = frozenset({Cause.HOST_KEY_CHANGED, Cause.HOST_KEY_UNKNOWN, Cause.AUTHENTICATION_FAILED, Cause.PROBE_FAILED})
-
-
-def _names(raw: object, *, but: str) -> tuple[str, ...]:
-    return (
-        tuple(one_line(name, 80) for name in raw if name != but)[:3]
-        if isinstance(raw, Sequence) and not isinstance(raw, str)
-        else ()
-    )
 
 
 def evidence(text: str) -> str:

@@ -13,9 +13,10 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from remotestatus_playbook.protocol import PREFIX
 
 from remotestatus.model.durations import write_duration
-from remotestatus.model.settings import PREFIX, FleetSettings, RemoteSettings, fleet_names, remote_names
+from remotestatus.model.settings import FleetSettings, RemoteSettings, fleet_names, remote_names
 
 Schema = dict[str, Any]
 

@@ -23,10 +23,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from remotestatus_playbook.protocol import CHECK_SECONDS, REMOTE_SECONDS
 
 from remotestatus.model.durations import parse_duration, write_duration
-
-PREFIX = "remotestatus_"
 
 Duration = Annotated[
     timedelta,
@@ -169,7 +168,7 @@ class CheckSpec(_Model):
 
     name: Text
     command: Annotated[str, StringConstraints(min_length=1, max_length=8000)]
-    timeout: Timeout = timedelta(seconds=10)
+    timeout: Timeout = timedelta(seconds=CHECK_SECONDS)
 
 
 class Window(_Model):
@@ -247,7 +246,7 @@ class RemoteSettings(_Model):
         default=1, description="good rounds in a row before people are told"
     )
     timeout: Timeout = Field(
-        default=timedelta(seconds=45), description="what a remote may cost one round, all attempts together"
+        default=timedelta(seconds=REMOTE_SECONDS), description="what a remote may cost one round, all attempts together"
     )
     notify: Tags = Field(default=(), description="Apprise tags to tell; none given: every destination is told")
     escalate: Escalations = Field(default=(), description="`after` and `notify`: further tags when a problem lasts")

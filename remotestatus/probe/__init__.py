@@ -2,7 +2,8 @@
 Fleet -> answers: runs the playbook through ansible-runner, and retries what failed.
 """
 
+from remotestatus.probe.ansible_source import AnsibleSource
 from remotestatus.probe.check_fleet import FleetResults, check_fleet
-from remotestatus.probe.playbook_run import AnsibleSource, Look, PlaybookRunner, Progress
+from remotestatus.probe.playbook_run import Answers, PlaybookRunner, Progress
 
-__all__ = ["AnsibleSource", "FleetResults", "Look", "PlaybookRunner", "Progress", "check_fleet"]
+__all__ = ["AnsibleSource", "Answers", "FleetResults", "PlaybookRunner", "Progress", "check_fleet"]
