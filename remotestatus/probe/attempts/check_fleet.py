@@ -17,8 +17,8 @@ from remotestatus.model.check_result import CheckResult
 from remotestatus.model.errors import RoundGivenUp
 from remotestatus.model.fleet import Fleet, Inventory, Remote
 from remotestatus.model.states import State, Subject
+from remotestatus.probe.attempts.retry import choose_forks, choose_retries, choose_retry_forks, suspect_ourselves
 from remotestatus.probe.playbook_run import Answers, PlaybookRunner, Progress
-from remotestatus.probe.retry import choose_forks, choose_retries, choose_retry_forks, suspect_ourselves
 from remotestatus.probe.runtime_directories import end_kept_connections
 
 SHORTEST_ROUND = timedelta(minutes=2)
