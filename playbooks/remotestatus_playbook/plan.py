@@ -87,14 +87,11 @@ def plan_probe(
     if kept and order.attempt == 1 and not order.fresh:
         ours = ("ControlMaster=auto", f"ControlPersist={order.keep_seconds}", f"ControlPath={kept}")
         options = [word for option in ours for word in ("-o", option)]
+    # The handshake is most of the way: what is left is one exchange more, and the probe.
+    connect_seconds = max(3, seconds * 3 // 4)
+    config = workdir.remote_config if hop else workdir.ssh_config
     command = probe_command(
-        host,
-        topology,
-        config=workdir.remote_config if hop else workdir.ssh_config,
-        known_hosts=known_hosts,
-        options=options,
-        # The handshake is most of the way: what is left is one exchange more, and the probe.
-        seconds=max(3, seconds * 3 // 4),
+        host, topology, config=config, known_hosts=known_hosts, options=options, seconds=connect_seconds
     )
     return Plan(entry.name, entry.connection, host, hop, tuple(command), seconds, checks, kept)
 

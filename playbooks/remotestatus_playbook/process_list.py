@@ -55,26 +55,29 @@ class _Seen(NamedTuple):
 
 def read_processes(frame: Frame, clock: float | None) -> ProcessList:
     """Read the first list that has any process; `clock` is the remote's own, in seconds since the epoch."""
-    for source in ("processes", "ps"):
-        for section in frame.sections(source):
-            if source == "processes":
-                seen, all_read = _processes_from_proc(frame, section)
-            else:
-                seen, all_read = _processes_from_ps(frame, section, clock)
-            hidden = source == "processes" and "hidden" in section.words
-            notes = [NOTE_HIDDEN] if hidden else []
-            if not section.finished:
-                notes.append(NOTE_CUT_SHORT)
-            elif not all_read:
-                notes.append(NOTE_TOO_MANY)
+    notes: list[str] = []
+    section = next(frame.sections("processes"), None)
+    if section is not None:
+        hidden = "hidden" in section.words
+        seen, all_read = _processes_from_proc(frame, section)
+        notes = [*([NOTE_HIDDEN] if hidden else []), *_notes(section, all_read)]
+        if seen:
+            complete = section.finished and all_read and not hidden
+            return ProcessList(_mark_own(frame, seen), complete, "proc", tuple(notes))
+    else:
+        for section in frame.sections("ps"):
+            seen, all_read = _processes_from_ps(frame, section, clock)
             if seen:
-                complete = section.finished and all_read and not hidden
-                name = "proc" if source == "processes" else "ps"
-                return ProcessList(_mark_own(frame, seen), complete, name, tuple(notes))
-            if source == "processes":
-                # Even the probe's own shell is a process: an empty list can only mean that nothing could be read.
-                return ProcessList(notes=(*notes, NOTE_NO_PROCESSES))
-    return ProcessList(notes=(NOTE_NO_PROCESSES,))
+                complete, notes = section.finished and all_read, _notes(section, all_read)
+                return ProcessList(_mark_own(frame, seen), complete, "ps", tuple(notes))
+    # Even the probe's own shell is a process: an empty list can only mean that nothing could be read.
+    return ProcessList(notes=(*notes, NOTE_NO_PROCESSES))
+
+
+def _notes(section: Section, all_read: bool) -> list[str]:
+    if not section.finished:
+        return [NOTE_CUT_SHORT]
+    return [] if all_read else [NOTE_TOO_MANY]
 
 
 # The name of a process may hold spaces, parentheses and lines that look like the rest; it is at most 64 bytes long,
@@ -84,52 +87,49 @@ _STAT = re.compile(rb"(\d{1,10}) \((.{0,64})\) (\S) (\d{1,10}) -?\d{1,10} (-?\d{
 
 def _processes_from_proc(frame: Frame, section: Section) -> tuple[list[_Seen], bool]:
     """Read /proc/PID/stat and /proc/PID/cmdline, each pair behind a separator that only this attempt knows."""
-    uids, resident = _owners(frame)
-    names = _user_names(frame)
-    booted = _boot_time(frame)
+    owners = _Owners.read(frame)
     separator = b"S=" + frame.marker + b":process\0"
     seen: list[_Seen] = []
     left = MAX_ALL_ARGV_BYTES
     at = frame.raw.find(separator, section.start, section.end)
     while at >= 0:
         start = at + len(separator)
-        following = frame.raw.find(separator, start, section.end)
-        if following < 0 and not section.finished:
+        at = frame.raw.find(separator, start, section.end)
+        if at < 0 and not section.finished:
             return seen, False  # the last one may be cut
         if len(seen) >= MAX_PROCESSES or left <= 0:
             return seen, False
-        end = following if following >= 0 else section.end
+        end = at if at >= 0 else section.end
         record = frame.raw[start : min(end, start + 2048 + MAX_ARGV_BYTES)]
-        at = following
-        stat = _STAT.match(record)
-        if not stat:
-            continue  # it has just ended
-        pid = int(stat[1])
-        # From the terminal on: field 7 of proc(5) is number 0 here, flags (9) number 2, start time (22) number 15.
-        numbers = stat[6].split()
-        flags, ticks = (whole(numbers[at]) if len(numbers) > at else None for at in (2, 15))
-        command_line = record[stat.end() :][:MAX_ARGV_BYTES]
-        left -= len(command_line)
-        argv = _argv(command_line)
-        state = stat[3].decode("ascii", "replace")
-        if state == "Z" and not argv:
-            # What has ended has no arguments any more, only the first 15 bytes of its program's name.
-            argv = (text_of(stat[2]),)
-        uid = uids.get(pid)
-        process = Process(
-            pid=pid,
-            ppid=int(stat[4]),
-            user="" if uid is None else names.get(uid, str(uid)),
-            state=state,
-            started=None if booted is None or ticks is None else booted + ticks // _USER_HZ,
-            rss_kb=resident.get(pid),
-            argv=argv,
-            exact=state != "Z",
-            kernel=bool((flags or 0) & _PF_KTHREAD),
-            own=False,
-        )
-        seen.append(_Seen(process, session=int(stat[5])))
+        if stat := _STAT.match(record):  # else it has just ended
+            command_line = record[stat.end() :][:MAX_ARGV_BYTES]
+            left -= len(command_line)
+            seen.append(_Seen(_process(stat, command_line, owners), session=int(stat[5])))
     return seen, True
+
+
+def _process(stat: re.Match[bytes], command_line: bytes, owners: "_Owners") -> Process:
+    pid, state = int(stat[1]), stat[3].decode("ascii", "replace")
+    # From the terminal on: field 7 of proc(5) is number 0 here, flags (9) number 2, start time (22) number 15.
+    numbers = stat[6].split()
+    flags, ticks = (whole(numbers[at]) if len(numbers) > at else None for at in (2, 15))
+    argv = _argv(command_line)
+    if state == "Z" and not argv:
+        # What has ended has no arguments any more, only the first 15 bytes of its program's name.
+        argv = (text_of(stat[2]),)
+    uid = owners.uids.get(pid)
+    return Process(
+        pid=pid,
+        ppid=int(stat[4]),
+        user="" if uid is None else owners.names.get(uid, str(uid)),
+        state=state,
+        started=None if owners.booted is None or ticks is None else owners.booted + ticks // _USER_HZ,
+        rss_kb=owners.resident.get(pid),
+        argv=argv,
+        exact=state != "Z",
+        kernel=bool((flags or 0) & _PF_KTHREAD),
+        own=False,
+    )
 
 
 def _argv(command_line: bytes) -> tuple[str, ...]:
@@ -141,16 +141,25 @@ def _argv(command_line: bytes) -> tuple[str, ...]:
     return tuple(part.decode("utf-8", "backslashreplace") for part in parts)
 
 
-def _owners(frame: Frame) -> tuple[dict[int, int], dict[int, int]]:
-    """Return real uid and resident kB by pid."""
-    uids: dict[int, int] = {}
-    resident: dict[int, int] = {}
-    for section in frame.sections("owners"):
-        for line in frame.content(section).split(b"\n"):
-            owner = re.match(rb"[^:]{0,100}/(\d{1,10})/status:(Uid|VmRSS):\s{0,20}(\d{1,13})\s", line + b"\n")
-            if owner:
-                (uids if owner[2] == b"Uid" else resident)[int(owner[1])] = int(owner[3])
-    return uids, resident
+class _Owners(NamedTuple):
+    """What other files tell: real uid and resident kB by pid, names by uid, and when the machine was started."""
+
+    uids: dict[int, int]
+    resident: dict[int, int]
+    names: dict[int, str]
+    booted: int | None
+
+    @classmethod
+    def read(cls, frame: Frame) -> "_Owners":
+        """Read the sections that come before the processes."""
+        booted = re.search(rb"stat:btime (\d{1,12})\n", frame.text("linux"))
+        owners = cls({}, {}, _user_names(frame), int(booted[1]) if booted else None)
+        for section in frame.sections("owners"):
+            for line in frame.content(section).split(b"\n"):
+                found = re.match(rb"[^:]{0,100}/(\d{1,10})/status:(Uid|VmRSS):\s{0,20}(\d{1,13})\s", line + b"\n")
+                if found:
+                    (owners.uids if found[2] == b"Uid" else owners.resident)[int(found[1])] = int(found[3])
+        return owners
 
 
 def _user_names(frame: Frame) -> dict[int, str]:
@@ -162,11 +171,6 @@ def _user_names(frame: Frame) -> dict[int, str]:
         if len(fields) > 3 and fields[0] and (uid := whole(fields[2])) is not None:
             names.setdefault(uid, text_of(fields[0]))
     return names
-
-
-def _boot_time(frame: Frame) -> int | None:
-    found = re.search(rb"stat:btime (\d{1,12})\n", frame.text("linux"))
-    return int(found[1]) if found else None
 
 
 def _processes_from_ps(frame: Frame, section: Section, clock: float | None) -> tuple[list[_Seen], bool]:

@@ -51,7 +51,7 @@ def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Pr
     """
     Read the inventory and return it with its problems: where a value is wrong, the default stands in its place.
 
-    For the doctor, who goes on to look for more. Raises ConfigurationError for what leaves no inventory at all.
+    For the doctor, which has more to examine. Raises ConfigurationError for what leaves no inventory at all.
     """
     hosts = described.hosts
     problems = _Problems(hosts)

@@ -56,44 +56,40 @@ def check_fleet(
     fleet = inventory.fleet
     remotes = [remote for remote in fleet.remotes if remote.name in inventory.limited_to]
     deadline = time.monotonic() + max(fleet.settings.every, SHORTEST_ROUND).total_seconds()
-    order = _first_order(runner, inventory, remotes)
-    forks = order.at_once or 1
+    order = first = _first_order(runner, inventory, remotes)
     proxies: dict[str, CheckResult] = {}
     found: dict[str, CheckResult] = {}
-    names = sorted(inventory.limited_to)
-    for attempt in range(1, order.attempts + 1):
+    while True:
         answers = runner.probe(
-            replace(order, names=tuple(names), attempt=attempt),
+            order,
             cancel=lambda: cancel() or time.monotonic() > deadline,
             progress=progress,
-            total=sum(remote.name in names for remote in remotes),
+            total=sum(remote.name in (order.names or ()) for remote in remotes),
         )
         if cancel():
             raise RoundGivenUp
         now = clock()
         proxies |= _proxy_results(fleet, answers, proxies, now)
-        found |= {
-            remote.name: read_remote(remote, answers.remotes.get(remote.name), now)
-            for remote in remotes
-            if attempt == 1 or (remote.name in names and remote.name in answers.remotes)
-        }
-        names = choose_retries(remotes, found, attempt + 1)
+        tried = [remote for remote in remotes if order is first or remote.name in answers.remotes]
+        found |= {remote.name: read_remote(remote, answers.remotes.get(remote.name), now) for remote in tried}
+        names = choose_retries(remotes, found, order.attempt + 1)
         if answers.trouble or not names:
             return FleetResults(proxies, found, (answers.trouble,) if answers.trouble else ())
         fresh = suspect_ourselves(fleet, found, last, names)
-        order = replace(order, fresh=fresh, at_once=choose_retry_forks(found, names, forks))
+        forks = choose_retry_forks(found, names, first.at_once or 1)
+        order = replace(order, names=tuple(names), attempt=order.attempt + 1, at_once=forks, fresh=fresh)
         _pause(SUSPICION_SECONDS if fresh else PAUSE_SECONDS, cancel)
-    return FleetResults(proxies, found)
 
 
 def _first_order(runner: PlaybookRunner, inventory: Inventory, remotes: Sequence[Remote]) -> Order:
-    """What holds for all attempts of a round, and how many remotes the first one probes at the same time."""
+    """The order of the first attempt."""
     settings = inventory.fleet.settings
     if settings.keep_connections:
         runner.keep_connections(inventory.database)
     else:
         end_kept_connections(inventory.database)
     return Order(
+        names=tuple(sorted(inventory.limited_to)),
         at_once=choose_forks(settings.forks, len(remotes)),
         attempts=max((remote.settings.attempts for remote in remotes), default=1),
         keep_seconds=round(settings.every.total_seconds() * 2.5) if settings.keep_connections else 0,
