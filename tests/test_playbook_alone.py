@@ -82,7 +82,7 @@ def test_limit_and_tags_mean_what_they_mean_in_ansible(lab: Lab, remotestatus: C
     assert limited.returncode == 0, limited.stdout + limited.stderr
     assert "capture-1" not in limited.stdout
     assert proxies.returncode == 0, proxies.stdout + proxies.stderr
-    assert "what each remote answered" not in proxies.stdout
+    assert "TASK [Say what each remote answered]" not in proxies.stdout
     assert (lab.remotes["capture-1"].logins(), lab.remotes["capture-2"].logins()) == (0, 1)
     assert lab.proxies["tunnel-proxy"].logins() == 2
 
@@ -174,7 +174,7 @@ def test_a_wrong_inventory_fails_the_play_with_a_sentence(
 
     assert done.returncode != 0, done.stdout + done.stderr
     assert "the inventory has problems: broken-1: " in done.stdout, done.stdout + done.stderr
-    assert "what each remote answered" not in done.stdout
+    assert "TASK [Say what each remote answered]" not in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 

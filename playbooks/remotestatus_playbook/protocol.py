@@ -53,8 +53,8 @@ DONE = "done"
 PROXY_LOST = "remotestatus: the shared connection to the proxy is gone"
 """What ssh prints on the way to a remote when there is no open connection to its proxy."""
 
-SOCKET_NAME, SOCKET_PATH = 16, 104 - 17
-"""Letters of a connection's socket's name, and of its whole path: sun_path holds 104 bytes, and ssh appends 17."""
+SOCKET_NAME, SOCKET_PATH = 16, 103 - 17
+"""Bytes of a socket's name, and of its whole path: every system takes 103, and ssh appends 17 while it makes one."""
 
 # -- durations --------------------------------------------------------------------------------------------------------
 

@@ -64,7 +64,7 @@ def check_fleet(
             order,
             cancel=lambda: cancel() or time.monotonic() > deadline,
             progress=progress,
-            total=sum(remote.name in (order.names or ()) for remote in remotes),
+            total=len(remotes) if order is first else len(order.names or ()),
         )
         if cancel():
             raise RoundGivenUp
