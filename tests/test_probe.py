@@ -66,9 +66,9 @@ def probe(shell: list[str], *, root_pid: int | None = None, checks: tuple[Check,
     return parse(run(shell, compose(NONCE, root_pid=root_pid, checks=checks), **more), NONCE)
 
 
-def listed(reading: ProbeOutput) -> tuple[Process, ...]:
-    assert reading.processes.processes is not None
-    return reading.processes.processes
+def listed(output: ProbeOutput) -> tuple[Process, ...]:
+    assert output.processes.processes is not None
+    return output.processes.processes
 
 
 def without_proc(script: bytes) -> bytes:
@@ -95,23 +95,23 @@ def running_with(word: str) -> list[str]:
     return found
 
 
-def by_pid(reading: ProbeOutput, pid: int) -> Process:
-    return next(process for process in listed(reading) if process.pid == pid)
+def by_pid(output: ProbeOutput, pid: int) -> Process:
+    return next(process for process in listed(output) if process.pid == pid)
 
 
 def test_all_is_read_and_nothing_is_noted(shell: list[str]) -> None:
     """On Linux every value is there, agrees with what Python sees, and the frame is complete."""
-    reading = probe(shell)
-    assert reading.frame
-    assert reading.complete
-    assert (reading.noise_bytes, reading.noise) == (0, "")
-    assert abs((reading.clock or 0) - time.time()) < 10
-    assert abs((reading.facts.uptime_seconds or 0) - float(Path("/proc/uptime").read_text().split()[0])) < 10
-    assert len(reading.facts.load or ()) == 3
-    assert (reading.facts.cpus or 0) >= 1
-    assert (reading.facts.memory_total_kb or 0) > (reading.facts.memory_available_kb or 0) > 0
-    assert reading.processes.source == "proc"
-    assert reading.checks == ()
+    output = probe(shell)
+    assert output.frame
+    assert output.complete
+    assert (output.noise_bytes, output.noise) == (0, "")
+    assert abs((output.clock or 0) - time.time()) < 10
+    assert abs((output.facts.uptime_seconds or 0) - float(Path("/proc/uptime").read_text().split()[0])) < 10
+    assert len(output.facts.load or ()) == 3
+    assert (output.facts.cpus or 0) >= 1
+    assert (output.facts.memory_total_kb or 0) > (output.facts.memory_available_kb or 0) > 0
+    assert output.processes.source == "proc"
+    assert output.checks == ()
 
 
 def test_a_process_is_described(shell: list[str], start: Callable[..., subprocess.Popen[bytes]]) -> None:
@@ -141,9 +141,9 @@ def test_a_very_long_command_line_is_cut(shell: list[str], start: Callable[..., 
     """A process with 100 kB of arguments costs no more than its limit, and the next ones are still read."""
     long = start(sys.executable, "-c", "import time; time.sleep(60)", "x" * 100_000)
     short = start("sleep", "62.5")
-    reading = probe(shell)
-    assert len(by_pid(reading, long.pid).argv[-1]) <= process_list.MAX_ARGV_BYTES
-    assert by_pid(reading, short.pid).argv == ("sleep", "62.5")
+    output = probe(shell)
+    assert len(by_pid(output, long.pid).argv[-1]) <= process_list.MAX_ARGV_BYTES
+    assert by_pid(output, short.pid).argv == ("sleep", "62.5")
 
 
 def test_a_zombie_is_reported_as_one(shell: list[str], start: Callable[..., subprocess.Popen[bytes]]) -> None:
@@ -159,19 +159,19 @@ def test_a_zombie_is_reported_as_one(shell: list[str], start: Callable[..., subp
 def test_the_own_tree_is_marked(shell: list[str], start: Callable[..., subprocess.Popen[bytes]]) -> None:
     """With a root, that process and all below it are the checker's own, and pid 1 is not."""
     process = start("sleep", "63.5")
-    reading = probe(shell, root_pid=os.getpid())
-    assert by_pid(reading, os.getpid()).own
-    assert by_pid(reading, process.pid).own
-    assert not by_pid(reading, 1).own
+    output = probe(shell, root_pid=os.getpid())
+    assert by_pid(output, os.getpid()).own
+    assert by_pid(output, process.pid).own
+    assert not by_pid(output, 1).own
 
 
 def test_the_probes_own_shell_is_marked(shell: list[str], start: Callable[..., subprocess.Popen[bytes]]) -> None:
     """Without a root, the shell that runs the probe is own, and what else its parent started is not."""
     process = start("sleep", "64.5")
-    reading = probe(shell)
-    shells = [one for one in listed(reading) if one.argv == (*shell, "-s") and one.ppid == os.getpid()]
+    output = probe(shell)
+    shells = [one for one in listed(output) if one.argv == (*shell, "-s") and one.ppid == os.getpid()]
     assert [one.own for one in shells] == [True]
-    assert not by_pid(reading, process.pid).own
+    assert not by_pid(output, process.pid).own
 
 
 def test_noise_before_and_after_is_skipped(shell: list[str]) -> None:
@@ -179,15 +179,15 @@ def test_noise_before_and_after_is_skipped(shell: list[str]) -> None:
     forged = compose("f" * 22, root_pid=None, checks=[]).replace(b"exit 0\n", b"\n")
     banner = "echo Welcome; head -c 5000000 /dev/urandom; echo '[wrong:frame'"
     raw = run(shell, forged + compose(NONCE, root_pid=None, checks=[]), before=banner)
-    reading = parse(raw + b"logout\n" + os.urandom(1000), NONCE)
-    assert reading.complete
-    assert reading.noise_bytes > 5_000_000
-    assert reading.noise.startswith("Welcome")
-    assert reading.processes.processes
+    output = parse(raw + b"logout\n" + os.urandom(1000), NONCE)
+    assert output.complete
+    assert output.noise_bytes > 5_000_000
+    assert output.noise.startswith("Welcome")
+    assert output.processes.processes
 
 
 def test_the_scripts_text_echoed_back_is_no_frame() -> None:
-    """A device that prints what it is sent, and runs nothing, has given no reading."""
+    """A device that prints what it is sent, and runs nothing, has given no frame."""
     assert not parse(compose(NONCE, root_pid=None, checks=[Check("c", "true")]), NONCE).frame
 
 
@@ -228,11 +228,11 @@ def test_each_section_outlives_the_next_ones(tmp_path: Path) -> None:
 def test_a_hanging_df_costs_only_the_disks(shell: list[str], tmp_path: Path) -> None:
     """df on a dead mount is ended with its children after some seconds; everything else is there."""
     front = put(tmp_path, "df", f"sleep {LONG} & sleep {LONG}")
-    reading = probe(shell, front=front)
-    assert reading.complete
-    assert reading.facts.disks is None
-    assert probe_output.NOTE_DISKS_HUNG in reading.facts.notes
-    assert reading.processes.complete
+    output = probe(shell, front=front)
+    assert output.complete
+    assert output.facts.disks is None
+    assert probe_output.NOTE_DISKS_HUNG in output.facts.notes
+    assert output.processes.complete
     assert running_with(LONG) == []
 
 
@@ -250,15 +250,15 @@ def test_ps_stands_in_for_proc(shell: list[str], start: Callable[..., subprocess
     wrapper = start("sh", "-c", "sleep 66.5; true")
     time.sleep(1.2)  # ps does not tell the age of a process that is younger than its own clock's step
     raw = run(shell, without_proc(compose(NONCE, root_pid=None, checks=[Check("one", "echo fine; exit 1")])))
-    reading = parse(raw, NONCE)
-    assert reading.complete
-    assert (reading.processes.source, reading.processes.complete) == ("ps", True)
-    assert by_pid(reading, long.pid).argv == ("sleep", "65.5", *["1"] * 300)
-    assert by_pid(reading, long.pid).exact is False
-    assert abs((by_pid(reading, long.pid).started or 0) - time.time()) < 30
-    assert by_pid(reading, wrapper.pid).argv == ("sh", "-c", "sleep 66.5; true")
-    assert [check.exit for check in reading.checks] == [1]
-    children = [one for one in listed(reading) if one.ppid == wrapper.pid]
+    output = parse(raw, NONCE)
+    assert output.complete
+    assert (output.processes.source, output.processes.complete) == ("ps", True)
+    assert by_pid(output, long.pid).argv == ("sleep", "65.5", *["1"] * 300)
+    assert by_pid(output, long.pid).exact is False
+    assert abs((by_pid(output, long.pid).started or 0) - time.time()) < 30
+    assert by_pid(output, wrapper.pid).argv == ("sh", "-c", "sleep 66.5; true")
+    assert [check.exit for check in output.checks] == [1]
+    children = [one for one in listed(output) if one.ppid == wrapper.pid]
     for child in children:
         os.kill(child.pid, 9)
 
@@ -267,11 +267,11 @@ def test_no_proc_and_no_ps_is_unknown(shell: list[str], tmp_path: Path) -> None:
     """Where nothing can tell the processes, they are unknown and not an empty list, and a note says so."""
     front = put(tmp_path, "ps", "exit 127")
     raw = run(shell, without_proc(compose(NONCE, root_pid=None, checks=[])), front=front)
-    reading = parse(raw, NONCE)
-    assert reading.complete
-    assert reading.processes.processes is None
-    assert reading.processes.source is None
-    assert process_list.NOTE_NO_PROCESSES in reading.facts.notes
+    output = parse(raw, NONCE)
+    assert output.complete
+    assert output.processes.processes is None
+    assert output.processes.source is None
+    assert process_list.NOTE_NO_PROCESSES in output.facts.notes
 
 
 def test_checks_give_exit_code_text_and_time(shell: list[str]) -> None:

@@ -175,28 +175,28 @@ def test_own_processes_are_found_by_ancestry(
 
 def test_hidden_processes_make_the_list_incomplete() -> None:
     """Where /proc hides other users' processes, the list says that it is not all of them."""
-    reading = parse(framed(proc_section(stat(9, 1, 9) + "a\0", words="hidden")), NONCE)
-    assert len(listed(reading)) == 1
-    assert not reading.processes.complete
-    assert process_list.NOTE_HIDDEN in reading.facts.notes
+    output = parse(framed(proc_section(stat(9, 1, 9) + "a\0", words="hidden")), NONCE)
+    assert len(listed(output)) == 1
+    assert not output.processes.complete
+    assert process_list.NOTE_HIDDEN in output.facts.notes
 
 
 def test_a_list_cut_in_the_middle_is_incomplete() -> None:
     """The last process of an unfinished section may be cut itself, so it is left out, and a note says so."""
     whole = framed(proc_section(stat(8, 1, 8) + "a\0", stat(9, 1, 9) + "xyz\0"))
-    reading = parse(whole[: whole.index(b"xyz") + 2], NONCE)
-    assert [one.pid for one in listed(reading)] == [8]
-    assert not reading.processes.complete
-    assert process_list.NOTE_CUT_SHORT in reading.facts.notes
+    output = parse(whole[: whole.index(b"xyz") + 2], NONCE)
+    assert [one.pid for one in listed(output)] == [8]
+    assert not output.processes.complete
+    assert process_list.NOTE_CUT_SHORT in output.facts.notes
 
 
 def test_too_many_processes_are_not_all_kept() -> None:
     """A fork bomb costs no more than MAX_PROCESSES entries, and the list says that it ends early."""
     files = [stat(pid, 1, pid) + "x\0" for pid in range(2, process_list.MAX_PROCESSES + 12)]
-    reading = parse(framed(proc_section(*files)), NONCE)
-    assert len(listed(reading)) == process_list.MAX_PROCESSES
-    assert not reading.processes.complete
-    assert process_list.NOTE_TOO_MANY in reading.facts.notes
+    output = parse(framed(proc_section(*files)), NONCE)
+    assert len(listed(output)) == process_list.MAX_PROCESSES
+    assert not output.processes.complete
+    assert process_list.NOTE_TOO_MANY in output.facts.notes
 
 
 MACOS = """\
@@ -325,9 +325,9 @@ def test_lines_of_df(line: str, expected: tuple[Any, ...] | None) -> None:
 )
 def test_sysctl_is_read(lines: list[str]) -> None:
     """Load and CPUs come from sysctl where there is no /proc, and uptime where the boot time is given as a number."""
-    reading = parse(framed(section("clock", "1700000000"), section("sysctl", *lines)), NONCE)
-    assert (reading.facts.load, reading.facts.cpus) == ((0.5, 0.4, 0.3), 4)
-    assert reading.facts.uptime_seconds == (1000 if "boottime" in lines[0] else None)
+    output = parse(framed(section("clock", "1700000000"), section("sysctl", *lines)), NONCE)
+    assert (output.facts.load, output.facts.cpus) == ((0.5, 0.4, 0.3), 4)
+    assert output.facts.uptime_seconds == (1000 if "boottime" in lines[0] else None)
 
 
 def test_an_old_kernel_has_its_free_memory_added_up() -> None:
@@ -380,35 +380,35 @@ pieces = st.lists(tokens | st.binary(max_size=20), max_size=30).map(b"".join)
 
 
 @given(st.binary() | pieces)
-def test_any_bytes_give_a_reading(raw: bytes) -> None:
+def test_any_bytes_give_an_output(raw: bytes) -> None:
     """Whatever comes back, all keys are there, and JSON can hold the values."""
-    reading = parse(raw, NONCE)
-    assert_readable(reading)
-    assert reading.processes.processes != ()
+    output = parse(raw, NONCE)
+    assert_readable(output)
+    assert output.processes.processes != ()
 
 
 @given(pieces)
-def test_any_frame_gives_a_reading(inside: bytes) -> None:
+def test_any_frame_gives_an_output(inside: bytes) -> None:
     """Whatever stands inside a frame, all keys are there, and JSON can hold the values."""
-    reading = parse(framed(inside), NONCE)
-    assert reading.frame
-    assert_readable(reading)
+    output = parse(framed(inside), NONCE)
+    assert output.frame
+    assert_readable(output)
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300), st.integers(0, 10**11))
 def test_a_frame_is_found_in_noise(before: bytes, after: bytes, clock: int) -> None:
     """Noise before and after a frame changes nothing in it, and what came before is counted."""
-    reading = parse(before + framed(section("clock", str(clock))) + after, NONCE)
-    assert reading.complete
-    assert reading.clock == clock
-    assert reading.noise_bytes == len(before)
+    output = parse(before + framed(section("clock", str(clock))) + after, NONCE)
+    assert output.complete
+    assert output.clock == clock
+    assert output.noise_bytes == len(before)
 
 
 def test_a_clock_that_no_calendar_holds_is_the_last_that_one_does() -> None:
     """Whatever number a remote calls its clock, it is one that a date can be made of."""
     for clock in ("999999999999999", "253402300800", "253402300799"):
-        reading = parse(framed(section("clock", clock)), NONCE)
-        assert datetime.fromtimestamp(reading.clock or 0, UTC).year == 9999
+        output = parse(framed(section("clock", clock)), NONCE)
+        assert datetime.fromtimestamp(output.clock or 0, UTC).year == 9999
 
 
 @given(st.text("0123456789abcdef", min_size=16, max_size=16), st.binary(max_size=50))
@@ -425,10 +425,10 @@ def test_forged_markers_are_inert(nonce: str, text: bytes) -> None:
         section("clock", "5"),
         b"[%s:processes\nS=%s:process\0%s%s:processes]\n" % ((NONCE.encode(),) * 2 + (inside, NONCE.encode())),
     )
-    reading = parse(raw, NONCE)
-    assert reading.clock == 5
-    assert [one.pid for one in listed(reading)] == [9]
-    assert listed(reading)[0].argv == ("evil", argument.decode("utf-8", "backslashreplace"))
+    output = parse(raw, NONCE)
+    assert output.clock == 5
+    assert [one.pid for one in listed(output)] == [9]
+    assert listed(output)[0].argv == ("evil", argument.decode("utf-8", "backslashreplace"))
 
 
 @given(st.text(max_size=20), st.binary(max_size=50))
