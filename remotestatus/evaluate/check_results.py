@@ -44,7 +44,7 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime) -> Ch
         return replace(blank, troubles=(explain(Cause.NOT_CHECKED, remote=remote),))
     if answer.outcome is not Outcome.ANSWERED or answer.facts is None:
         return replace(blank, troubles=(diagnose(remote, answer),), attempts=answer.attempts)
-    # Thousands of remotes have hundreds of processes each: they are looked through one remote at a time, and not kept.
+    # Thousands of remotes have hundreds of processes each: they are matched one remote at a time, and not kept.
     results = match(rules, answer.processes, complete=answer.processes_complete)
     findings = (
         *examine_limits(remote.settings.limits, answer.facts),
