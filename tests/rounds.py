@@ -16,7 +16,7 @@ from tests.lab import Command, Lab
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What one round recorded: the check results by name, the states, how long it took in seconds, and what it printed."""
+    """What one round recorded: check results by name, states, how long it took in seconds, and what it printed."""
 
     readings: Mapping[str, CheckResult]
     states: Mapping[tuple[Kind, str], State]
