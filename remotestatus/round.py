@@ -34,7 +34,8 @@ from remotestatus.notify import (
     read_destinations,
     send,
 )
-from remotestatus.probe import FleetResults, PlaybookRunner, Progress, check_fleet
+from remotestatus.probe import PlaybookRunner, Progress
+from remotestatus.probe.attempts import FleetResults, check_fleet
 from remotestatus.report import Report, build_report, page_templates, publish
 from remotestatus.templates import Templates
 

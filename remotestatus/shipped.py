@@ -2,9 +2,13 @@
 Finds the folders that are shipped beside the code: the playbook and the page's templates.
 
 Nothing comes in; absolute paths go out. In a wheel they lie in `_shipped/` inside the package; in a checkout or an
-editable install, beside it.
+editable install, beside it. Once this module is imported, what the package and the playbook's plugins share can be
+imported as `remotestatus_playbook`.
 """
 
+import sys
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from remotestatus.model.errors import RoundError
@@ -23,7 +27,14 @@ def report_templates() -> Path:
 
 
 def _folder(name: str) -> Path:
-    for place in (_PACKAGE / "_shipped" / name, _PACKAGE.parent / name):
-        if place.is_dir():
-            return place
-    raise RoundError(f"the folder {name} is missing from this installation: install remotestatus again")
+    found = next(_folders(name), None)
+    if found is None:
+        raise RoundError(f"the folder {name} is missing from this installation: install remotestatus again")
+    return found
+
+
+def _folders(name: str) -> Iterator[Path]:
+    return (place for place in (_PACKAGE / "_shipped" / name, _PACKAGE.parent / name) if place.is_dir())
+
+
+sys.path += map(str, islice(_folders("playbooks"), 1))

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 import psutil
-from remotestatus_playbook.probe_output import compose
+from remotestatus_playbook.probe_script import compose
 
 from tests.lab import Lab, Proxy
 

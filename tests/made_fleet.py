@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from remotestatus_playbook.protocol import CheckOutput, Disk, Facts, Outcome, Process, ProxyAnswer, RemoteAnswer
+
 from remotestatus.evaluate.check_results import read_proxy, read_remote
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.uptime import share_out
@@ -68,7 +70,9 @@ def make_material(made: Made, database: Path) -> ReportInput:
     samples: list[CheckResult] = []
     for proxy in fleet.proxies:
         dead = made.dead_proxy and proxy.name == "tunnel-proxy"
-        answer = {"outcome": "ssh-failed", "stderr": PROXY_GONE} if dead else {"outcome": "answered", "connect_ms": 61}
+        answer = ProxyAnswer(Outcome.ANSWERED, connect_ms=61)
+        if dead:
+            answer = ProxyAnswer(Outcome.SSH_FAILED, stderr=PROXY_GONE)
         reading = read_proxy(proxy, answer, start)
         span = (made.now - timedelta(minutes=47), reading.troubles) if dead else None
         _live(Kind.PROXY, proxy.name, [], span, reading, made.now, Policy(), verdicts, days)
@@ -179,22 +183,22 @@ def _last_reading(
 ) -> tuple[CheckResult, timedelta]:
     """What the last round found, and for how long it has been so."""
     if made.dead_proxy and remote.proxy == "tunnel-proxy":
-        return read_remote(remote, {"outcome": "proxy-down", "proxy": "tunnel-proxy"}, at), timedelta(minutes=47)
+        return read_remote(remote, RemoteAnswer(Outcome.PROXY_DOWN, proxy="tunnel-proxy"), at), timedelta(minutes=47)
     if made.hostile and number == 1:
-        said = {"outcome": "ssh-failed", "stderr": f"{made.hostile}: Permission denied (publickey)."}
+        said = RemoteAnswer(Outcome.SSH_FAILED, stderr=f"{made.hostile}: Permission denied (publickey).")
         return read_remote(remote, said, at), timedelta(minutes=9)
     kind = "" if made.all_up else {3: "tunnel", 8: "process", 12: "disk"}.get(number % 157, "")
     if kind == "tunnel":
         text = (NO_TUNNEL, STALE, NO_SSHD, DENIED)[number // 157 % 4]
         began = timedelta(hours=3, minutes=12, seconds=number)
-        return read_remote(remote, {"outcome": "ssh-failed", "stderr": text}, at), began
+        return read_remote(remote, RemoteAnswer(Outcome.SSH_FAILED, stderr=text), at), began
     answer = _answer(made, remote, number, at, chance, missing=kind == "process", full=kind == "disk")
     return read_remote(remote, answer, at), timedelta(minutes=10 + number)
 
 
 def _answer(
     made: Made, remote: Remote, number: int, at: datetime, chance: random.Random, *, missing: bool, full: bool
-) -> dict[str, Any]:
+) -> RemoteAnswer:
     now = at.timestamp()
     boot = now - 86400 * (3 + number % 50)
     lines = [
@@ -207,47 +211,35 @@ def _answer(
         lines[0] = ("remote_user", ["python", "manage.py", "capture_videos.py", made.hostile])
     if missing:
         lines[0] = ("root", ["/usr/bin/python", "/srv/app/manage.py", "migrate", "capture_videos.py"])
-    full_disk = {"mount": "/srv", "size_kb": 244_000_000, "used_kb": 239_000_000, "percent": 98.0}
-    return {
-        "outcome": "answered",
-        "connect_ms": 60 + number % 90 + chance.randrange(30),
-        "asked_at": now - 1,
-        "answered_at": now,
-        "facts": {
-            "uptime_seconds": now - boot,
-            "load": [0.31, 0.42, 0.4],
-            "cpus": 4,
-            "memory": {
-                "total_kb": 3_884_000,
-                "available_kb": 2_310_000 - number,
-                "swap_total_kb": 0,
-                "swap_free_kb": 0,
-            },
-            "disks": [
-                {"mount": "/", "size_kb": 30_100_000, "used_kb": 11_900_000, "percent": 40.0},
-                *([full_disk] if full else []),
-            ],
-            "clock": int(now),
-            "notes": [],
-            "checks": [
-                {"name": check.name, "exit": 0, "output": "OK: 25 frames a second | fps=25;20;15 drops=0"}
-                for check in remote.settings.checks
-            ],
-            "processes": [
-                {
-                    "pid": 400 + place,
-                    "ppid": 1,
-                    "user": user,
-                    "state": "S",
-                    "started": int(boot) + 60 * place,
-                    "rss_kb": 40_000 + 9_000 * place,
-                    "argv": argv,
-                    "exact": True,
-                }
-                for place, (user, argv) in enumerate(lines)
-            ],
-        },
-    }
+    disks = [Disk("/", size_kb=30_100_000, used_kb=11_900_000, percent=40.0)]
+    if full:
+        disks.append(Disk("/srv", size_kb=244_000_000, used_kb=239_000_000, percent=98.0))
+    processes = (
+        Process(
+            400 + place, 1, user, "S", int(boot) + 60 * place, 40_000 + 9_000 * place, tuple(argv), True, False, False
+        )
+        for place, (user, argv) in enumerate(lines)
+    )
+    return RemoteAnswer(
+        Outcome.ANSWERED,
+        connect_ms=60 + number % 90 + chance.randrange(30),
+        facts=Facts(
+            uptime_seconds=now - boot,
+            load=(0.31, 0.42, 0.4),
+            cpus=4,
+            memory_total_kb=3_884_000,
+            memory_available_kb=2_310_000 - number,
+            swap_total_kb=0,
+            swap_free_kb=0,
+            disks=tuple(disks),
+            clock_offset_seconds=0.0,
+        ),
+        processes=tuple(processes),
+        checks=tuple(
+            CheckOutput(check.name, 0, "OK: 25 frames a second | fps=25;20;15 drops=0")
+            for check in remote.settings.checks
+        ),
+    )
 
 
 def _past(
@@ -260,7 +252,7 @@ def _past(
         if at + lasted > now - timedelta(days=1):
             return
         text = chance.choice((NO_TUNNEL, STALE, NO_SSHD))
-        yield at, at + lasted, read_remote(remote, {"outcome": "ssh-failed", "stderr": text}, at).troubles
+        yield at, at + lasted, read_remote(remote, RemoteAnswer(Outcome.SSH_FAILED, stderr=text), at).troubles
         at += lasted + timedelta(days=chance.randrange(1, 20), minutes=37 * turn)
 
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from remotestatus_playbook.private_directory import write_whole
+from remotestatus_playbook.protocol import ORDER, PROXY_ANSWERS, REMOTE_ANSWERS, ROOT, WORKDIR, Order
 
 from remotestatus.shipped import playbooks
 from tests.lab import Lab
@@ -129,7 +131,7 @@ def build(lab: Lab) -> None:
         break_host(proxy, name)
 
 
-def probe(lab: Lab) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def check(lab: Lab) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Check everything with the playbook; the answers of the remotes and of the proxies."""
     inventory = lab.write_inventory(remotestatus_timeout=12)
     for host in [*lab.remotes, *lab.proxies]:
@@ -137,6 +139,8 @@ def probe(lab: Lab) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
             forget_key(lab, host)
     scripts = Path(sys.executable).parent
     with tempfile.TemporaryDirectory(prefix="rs-", dir="/tmp") as workdir:
+        order = Path(workdir) / "order.json"
+        write_whole(order, Order())
         subprocess.run(
             [scripts / "ansible-playbook", "-f", "60", "-i", inventory, playbooks() / "check.yml"],
             check=True,
@@ -144,7 +148,9 @@ def probe(lab: Lab) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
             env={
                 "PATH": os.pathsep.join([*OTHER, str(scripts), os.environ["PATH"]]),
                 "HOME": workdir,
-                "REMOTESTATUS_WORKDIR": workdir,
+                WORKDIR: workdir,
+                ORDER: str(order),
+                ROOT: str(os.getpid()),
             },
         )
         for socket in Path(workdir).iterdir():
@@ -152,7 +158,7 @@ def probe(lab: Lab) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
                 subprocess.run(
                     ["ssh", "-F", "none", "-S", socket, "-O", "exit", "any"], capture_output=True, check=False
                 )
-        return _answers(Path(workdir) / "readings"), _answers(Path(workdir) / "proxies")
+        return _answers(Path(workdir) / REMOTE_ANSWERS), _answers(Path(workdir) / PROXY_ANSWERS)
 
 
 def _answers(folder: Path) -> dict[str, Any]:
@@ -162,7 +168,7 @@ def _answers(folder: Path) -> dict[str, Any]:
 def record(lab: Lab, version: str) -> Iterator[Transcript]:
     """Check the broken lab, with the playbook and with the plain client."""
     build(lab)
-    remotes, proxies = probe(lab)
+    remotes, proxies = check(lab)
     folders = {str(lab.directory): "/home/checker", str(lab.scratch): "/srv"}
 
     def transcript(name: str, cause: str, path: str, how: str, text: str, *, logged_in: bool) -> Transcript:

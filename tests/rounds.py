@@ -16,7 +16,7 @@ from tests.lab import Command, Lab
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What one round recorded: the readings by name, the states, how long it took in seconds, and what it printed."""
+    """What one round recorded: check results by name, states, how long it took in seconds, and what it printed."""
 
     readings: Mapping[str, CheckResult]
     states: Mapping[tuple[Kind, str], State]
@@ -26,7 +26,7 @@ class Recorded:
     @property
     def causes(self) -> dict[str, Cause | None]:
         """The first cause of every remote; None for one that is up."""
-        return {name: reading.trouble.cause if reading.trouble else None for name, reading in self.readings.items()}
+        return {name: result.trouble.cause if result.trouble else None for name, result in self.readings.items()}
 
     @property
     def proxy_causes(self) -> dict[str, Cause | None]:

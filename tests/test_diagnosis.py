@@ -2,6 +2,8 @@
 What OpenSSH printed, and the cause that it means: recorded texts, and anything at all.
 """
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,16 +14,17 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.opening import Refusals
-from remotestatus_playbook.paths import PROXY_LOST as PLAYBOOK_PROXY_LOST
+from remotestatus_playbook.protocol import PROXY_LOST, Answer, Outcome, ProxyAnswer, RemoteAnswer
 
 from remotestatus.evaluate.check_results import read_proxy, read_remote
-from remotestatus.evaluate.diagnosis import PROXY_LOST, cause_of_text, diagnose, evidence, explain
+from remotestatus.evaluate.diagnosis import cause_of_text, diagnose, evidence, explain
 from remotestatus.model.causes import Cause, causes_table
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.settings import RemoteSettings
 from remotestatus.model.statuses import Status
 from remotestatus.model.text import one_line
+from remotestatus.probe.read_answers import AnswerFiles
 from tests.lab.keys import make_key
 from tests.record_transcripts import Transcript, read_transcripts
 
@@ -51,7 +54,7 @@ SUBJECTS: dict[str, Remote | Proxy] = {"tunnelled": TUNNELLED, "direct": DIRECT,
 @pytest.mark.parametrize("transcript", list(read_transcripts()), ids=lambda transcript: transcript.name)
 def test_a_recorded_text_means_its_cause(transcript: Transcript) -> None:
     """Each text that OpenSSH printed for a real failure is read as that failure, with one telling line of it."""
-    answer = {"outcome": "ssh-failed", "stderr": transcript.text, "logged_in": transcript.logged_in}
+    answer = Answer(Outcome.SSH_FAILED, stderr=transcript.text, logged_in=transcript.logged_in)
     trouble = diagnose(SUBJECTS[transcript.path], answer)
     assert trouble.cause == transcript.cause
     assert trouble.detail
@@ -73,9 +76,9 @@ def test_the_same_words_mean_another_thing_behind_a_proxy() -> None:
     refused, silent = "channel 3: open failed: connect failed: Connection refused", "timed out during banner exchange"
     assert cause_of_text(refused, tunnelled=True) is Cause.TUNNEL_DOWN
     assert cause_of_text(silent, tunnelled=True) is Cause.TUNNEL_STALE
-    assert diagnose(CHAINED, {"outcome": "ssh-failed", "stderr": refused}).cause is Cause.CONNECTION_REFUSED
-    assert diagnose(CHAINED, {"outcome": "ssh-failed", "stderr": silent}).cause is Cause.CONNECTION_TIMEOUT
-    assert diagnose(CHAINED, {"outcome": "timed-out"}).cause is Cause.CONNECTION_TIMEOUT
+    assert diagnose(CHAINED, Answer(Outcome.SSH_FAILED, stderr=refused)).cause is Cause.CONNECTION_REFUSED
+    assert diagnose(CHAINED, Answer(Outcome.SSH_FAILED, stderr=silent)).cause is Cause.CONNECTION_TIMEOUT
+    assert diagnose(CHAINED, Answer(Outcome.TIMED_OUT)).cause is Cause.CONNECTION_TIMEOUT
 
 
 # -- outcomes without a telling text ----------------------------------------------------------------------------------
@@ -84,26 +87,26 @@ def test_the_same_words_mean_another_thing_behind_a_proxy() -> None:
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
-        ({"outcome": "proxy-down", "proxy": "tunnel-proxy"}, Cause.PROXY_UNREACHABLE),
-        ({"outcome": "timed-out", "logged_in": True}, Cause.PROBE_TIMEOUT),
-        ({"outcome": "timed-out", "logged_in": True, "stderr": "Connection refused"}, Cause.PROBE_TIMEOUT),
-        ({"outcome": "timed-out"}, Cause.TUNNEL_STALE),
-        ({"outcome": "timed-out", "proxy_lost": True}, Cause.NOT_CHECKED),
-        ({"outcome": "too-much", "logged_in": True}, Cause.PROBE_TIMEOUT),
+        (Answer(Outcome.PROXY_DOWN, proxy="tunnel-proxy"), Cause.PROXY_UNREACHABLE),
+        (Answer(Outcome.TIMED_OUT, logged_in=True), Cause.PROBE_TIMEOUT),
+        (Answer(Outcome.TIMED_OUT, logged_in=True, stderr="Connection refused"), Cause.PROBE_TIMEOUT),
+        (Answer(Outcome.TIMED_OUT), Cause.TUNNEL_STALE),
+        (Answer(Outcome.TIMED_OUT, proxy_lost=True), Cause.NOT_CHECKED),
+        (Answer(Outcome.TOO_MUCH, logged_in=True), Cause.PROBE_TIMEOUT),
         (
-            {"outcome": "no-probe-output", "logged_in": True, "noise": "This account is not available."},
+            Answer(Outcome.NO_PROBE_OUTPUT, logged_in=True, noise="This account is not available."),
             Cause.PROBE_FAILED,
         ),
-        ({"outcome": "ssh-failed", "logged_in": True}, Cause.PROBE_FAILED),
-        ({"outcome": "ssh-failed", "logged_in": True, "frame": True}, Cause.CONNECTION_LOST),
-        ({"outcome": "ssh-failed", "proxy_lost": True}, Cause.NOT_CHECKED),
-        ({"outcome": "ssh-failed", "proxy_lost": True, "logged_in": True, "frame": True}, Cause.NOT_CHECKED),
-        ({"outcome": "ssh-failed", "proxy_lost": True, "stderr": "Permission denied (publickey)."}, None),
-        ({"outcome": "ssh-failed"}, Cause.CONNECTION_LOST),
-        ({"outcome": "error", "stderr": "no ssh"}, Cause.CHECKER_ERROR),
+        (Answer(Outcome.SSH_FAILED, logged_in=True), Cause.PROBE_FAILED),
+        (Answer(Outcome.SSH_FAILED, logged_in=True, frame=True), Cause.CONNECTION_LOST),
+        (Answer(Outcome.SSH_FAILED, proxy_lost=True), Cause.NOT_CHECKED),
+        (Answer(Outcome.SSH_FAILED, proxy_lost=True, logged_in=True, frame=True), Cause.NOT_CHECKED),
+        (Answer(Outcome.SSH_FAILED, proxy_lost=True, stderr="Permission denied (publickey)."), None),
+        (Answer(Outcome.SSH_FAILED), Cause.CONNECTION_LOST),
+        (Answer(Outcome.ERROR, stderr="no ssh"), Cause.CHECKER_ERROR),
     ],
 )
-def test_an_outcome_says_what_no_text_says(answer: dict[str, Any], cause: Cause | None) -> None:
+def test_an_outcome_says_what_no_text_says(answer: Answer, cause: Cause | None) -> None:
     """A silent failure is placed by how far it came; a refusal stays one, even when the proxy was lost later."""
     assert diagnose(TUNNELLED, answer).cause is (cause or Cause.AUTHENTICATION_FAILED)
 
@@ -122,7 +125,7 @@ def test_no_answer_is_a_check_result_too() -> None:
 def test_the_processes_of_an_unreachable_remote_are_unknown(cause: Cause) -> None:
     """Whatever keeps the checker out, a process is never called missing for it."""
     texts = {transcript.cause: transcript.text for transcript in read_transcripts()}
-    result = read_remote(TUNNELLED, {"outcome": "ssh-failed", "stderr": texts.get(cause, "")}, NOW)
+    result = read_remote(TUNNELLED, RemoteAnswer(Outcome.SSH_FAILED, stderr=texts.get(cause, "")), NOW)
     assert [process.running for process in result.processes] == [None]
 
 
@@ -144,17 +147,14 @@ def test_every_cause_has_a_sentence_and_a_hint(cause: Cause) -> None:
 
 def test_the_owner_of_the_offered_key_is_named() -> None:
     """Behind a proxy the hint leads to the port, elsewhere to the address; one's own name is no other remote."""
-    answer = {
-        "outcome": "ssh-failed",
-        "stderr": "Host key for capture-1 has changed and you have requested strict checking.",
-        "answered_by": ["capture-1", "capture-2"],
-    }
+    text = "Host key for capture-1 has changed and you have requested strict checking."
+    answer = Answer(Outcome.SSH_FAILED, stderr=text, answered_by=("capture-1", "capture-2"))
     trouble = diagnose(TUNNELLED, answer)
     assert trouble.cause is Cause.HOST_KEY_CHANGED
     assert trouble.message.startswith("capture-2 answers in the place of capture-1")
     assert "sport = :8001" in trouble.hint
     assert "web.example.com" in diagnose(DIRECT, answer).hint
-    nobody = diagnose(TUNNELLED, {**answer, "answered_by": ["capture-1"]})
+    nobody = diagnose(TUNNELLED, replace(answer, answered_by=("capture-1",)))
     assert "remotestatus trust capture-1" in nobody.hint
 
 
@@ -172,7 +172,7 @@ def test_the_owner_of_the_offered_key_is_named() -> None:
 )  # fmt: skip
 def test_a_refused_log_in_says_what_was_refused(subject: Remote | Proxy, text: str, words: str) -> None:
     """A proxy's rule, a missing algorithm and an unusable key are told apart, for remotes and proxies alike."""
-    trouble = diagnose(subject, {"outcome": "ssh-failed", "stderr": text})
+    trouble = diagnose(subject, Answer(Outcome.SSH_FAILED, stderr=text))
     assert trouble.cause is Cause.AUTHENTICATION_FAILED
     assert words in trouble.message
 
@@ -206,10 +206,9 @@ def test_evidence_is_the_telling_line() -> None:
 # -- what the playbook adds -------------------------------------------------------------------------------------------
 
 
-def test_the_playbook_and_the_diagnosis_agree_on_their_one_word() -> None:
+def test_a_jump_without_a_connection_is_the_proxys_fault() -> None:
     """The text that a jump prints without a connection is known to the diagnosis."""
-    assert PROXY_LOST == PLAYBOOK_PROXY_LOST
-    assert diagnose(TUNNELLED, {"outcome": "ssh-failed", "stderr": PROXY_LOST}).cause is Cause.NOT_CHECKED
+    assert diagnose(TUNNELLED, Answer(Outcome.SSH_FAILED, stderr=PROXY_LOST)).cause is Cause.NOT_CHECKED
 
 
 def test_a_key_has_owners(tmp_path: Path) -> None:
@@ -222,9 +221,9 @@ def test_a_key_has_owners(tmp_path: Path) -> None:
         f"@revoked capture-3 {kind} {one}\nweb-1 {kind} AAAA%\nweb-2 {kind} AAAA\n\nhalf\n"
     )
     offered = f"The fingerprint for the ED25519 key sent by the remote host is\n{key.fingerprint}.\nPlease contact"
-    assert owners_of_offered_key(offered, known_hosts) == ["capture-1", "capture-2"]
-    assert owners_of_offered_key(offered, tmp_path / "none") == []
-    assert owners_of_offered_key("no key was offered", known_hosts) == []
+    assert owners_of_offered_key(offered, known_hosts) == ("capture-1", "capture-2")
+    assert owners_of_offered_key(offered, tmp_path / "none") == ()
+    assert owners_of_offered_key("no key was offered", known_hosts) == ()
 
 
 def test_a_proxys_refusal_is_found_in_the_log_of_its_connection(tmp_path: Path) -> None:
@@ -253,8 +252,10 @@ def test_a_proxys_refusal_is_found_in_the_log_of_its_connection(tmp_path: Path) 
 
 # -- anything at all --------------------------------------------------------------------------------------------------
 
+REMOTE_ANSWERS = AnswerFiles(Path("nowhere"), "remotes", RemoteAnswer)
+PROXY_ANSWERS = AnswerFiles(Path("nowhere"), "proxies", ProxyAnswer)
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
@@ -278,14 +279,7 @@ PROCESSES = st.fixed_dictionaries(
     {"pid": ANYTHING}, optional=dict.fromkeys(["ppid", "argv", "user", "rss_kb"], ANYTHING)
 )
 FACTS = st.fixed_dictionaries(
-    {},
-    optional={
-        "processes": st.lists(PROCESSES, max_size=3) | ANYTHING,
-        **dict.fromkeys(
-            ["processes_complete", "load", "memory", "disks", "clock", "checks", "notes", "cpus", "uptime_seconds"],
-            ANYTHING,
-        ),
-    },
+    {}, optional=dict.fromkeys(["load", "memory_total_kb", "disks", "notes", "cpus", "uptime_seconds"], ANYTHING)
 )
 ANSWERS = st.fixed_dictionaries(
     {},
@@ -294,22 +288,25 @@ ANSWERS = st.fixed_dictionaries(
         "stderr": TEXTS | ANYTHING,
         "noise": TEXTS | ANYTHING,
         "facts": FACTS | ANYTHING,
+        "processes": st.lists(PROCESSES, max_size=3) | ANYTHING,
         **dict.fromkeys(
-            ["logged_in", "frame", "attempts", "connect_ms", "answered_by", "proxy_lost", "asked_at", "answered_at"],
-            ANYTHING,
+            ["logged_in", "frame", "attempts", "connect_ms", "answered_by", "proxy_lost", "checks"], ANYTHING
         ),
     },
 )
 
 
 @given(answer=ANSWERS)
-@example(answer={"outcome": "answered", "facts": {"processes": [{"pid": "x"}]}})
-@example(answer={"outcome": "answered", "facts": {"memory": 5}})
+@example(answer={"outcome": "answered", "facts": {}, "processes": [{"pid": "x"}]})
+@example(answer={"outcome": "answered", "facts": {"memory_total_kb": 10**400}})
+@example(answer={"outcome": "answered", "facts": {"load": [float("nan"), 1, 1]}})
 @example(answer={"attempts": float("nan"), "connect_ms": float("inf"), "outcome": "answered", "facts": {}})
 def test_any_answer_is_a_check_result(answer: dict[str, Any]) -> None:
-    """Whatever shape an answer has, a check result comes of it; if it is not up, with a cause and short evidence."""
+    """Whatever JSON an answer is, a check result comes of it; if it is not up, with a cause and short evidence."""
+    text = json.dumps(answer).encode()
+    read = REMOTE_ANSWERS.read(text)
     for remote in (TUNNELLED, DIRECT):
-        result = read_remote(remote, answer, NOW)
+        result = read_remote(remote, read, NOW)
         assert (result.status is Status.UP) == (not result.troubles)
         if answer.get("outcome") != "answered":
             assert result.troubles
@@ -318,7 +315,30 @@ def test_any_answer_is_a_check_result(answer: dict[str, Any]) -> None:
             assert len(trouble.detail) <= 300
             assert not any(character in trouble.detail for character in "\x00\x1b\r\n\u202e")
     for proxy in (PROXY, CHAINED, UNLISTED):
-        assert read_proxy(proxy, answer, NOW).name == proxy.name
+        assert read_proxy(proxy, PROXY_ANSWERS.read(text), NOW).name == proxy.name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no JSON",
+        "[]",
+        "[" * 100_000,
+        '{"outcome": "of another version"}',
+        '{"outcome": "answered", "facts": {"uptime_seconds": 1e300}}',
+        '{"outcome": "answered", "facts": {"cpus": "4"}}',
+        '{"outcome": "answered", "facts": {"load": [NaN, 1, 1]}}',
+        '{"outcome": "answered", "facts": {"memory_total_kb": 9' + "0" * 400 + "}}",
+        '{"outcome": "answered", "facts": {}, "processes": [{"pid": 1}]}',
+    ],
+)
+def test_an_answer_that_cannot_be_read_costs_one_remote(text: str) -> None:
+    """What another version or a forger sends is our own fault, of that one remote, and says what was wrong."""
+    trouble = read_remote(TUNNELLED, REMOTE_ANSWERS.read(text.encode()), NOW).trouble
+    assert trouble is not None
+    assert trouble.cause is Cause.CHECKER_ERROR
+    assert "its answer cannot be read" in trouble.detail
 
 
 @given(text=st.text() | TEXTS, limit=st.integers(1, 400))

@@ -44,7 +44,7 @@ PURE_LIBRARIES = words(
     __future__ ast base64 binascii bisect collections copy dataclasses datetime difflib enum functools hashlib heapq
     hmac html http ipaddress itertools json math operator pathlib posixpath re shlex statistics string textwrap types
     typing unicodedata urllib.parse uuid warnings xml.sax.saxutils zoneinfo
-    cronsim dateutil pydantic yaml
+    cronsim dateutil pydantic pydantic_core yaml remotestatus_playbook.protocol
     """
 )
 """All that a pure module may import from outside: what neither reads nor writes anything."""
@@ -58,6 +58,9 @@ SPEAKERS = {
     "click": {"cli", "demo"},
 }
 """The folders that speak to the outer world through these libraries; the doctor examines the history's file itself."""
+
+SHARED = frozenset({"protocol", "private_directory"})
+"""What the package may use of the playbook's: what both know. It needs nothing but the standard library and itself."""
 
 CLOCK_READERS = {
     ("datetime", "now"),
@@ -296,6 +299,25 @@ def test_the_playbooks_need_nothing_but_ansible(path: Path) -> None:
     assert not roots - sys.stdlib_module_names - {"ansible", "remotestatus_playbook"}
     if path.parent.name == "remotestatus_playbook":
         assert "ansible" not in roots
+
+
+def test_the_package_and_the_playbook_share_what_both_know_and_nothing_else() -> None:
+    """The package imports the shared modules of the playbook only, and those import no others of the playbook."""
+    users = [(name, module.imports) for name, module in MODULES.items()]
+    users += [
+        (path.stem, Module(path.stem, path, ast.parse(path.read_text(encoding="utf-8"))).imports)
+        for path in PLAYBOOK_FILES
+        if path.parent.name == "remotestatus_playbook" and path.stem in SHARED
+    ]
+    allowed = {f"remotestatus_playbook.{name}" for name in SHARED}
+    used = {
+        (user, module)
+        for user, imports in users
+        for module, _ in imports
+        if module.partition(".")[0] == "remotestatus_playbook"
+    }
+    assert {(user, module) for user, module in used if module not in allowed} == set()
+    assert allowed == {module for user, module in used if user in MODULES}
 
 
 def test_contributing_draws_the_folders() -> None:

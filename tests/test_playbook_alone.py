@@ -62,14 +62,14 @@ def test_ansible_playbook_reaches_every_remote_and_says_which_it_did_not(lab: La
     assert CAPTURE.rpartition(" ")[2] in done.stdout
     assert "[capture-2]: UNREACHABLE!" in done.stdout
     assert "Connection refused" in done.stdout
-    # A remote that is down is what a look may find, and no fault of the play.
+    # A remote that is down is what a probe may find, and no fault of the play.
     assert done.returncode == 0, done.stdout
     assert lab.proxies["tunnel-proxy"].logins() == 1
     assert list(lab.scratch.glob("rs-*")) == []
 
 
 def test_limit_and_tags_mean_what_they_mean_in_ansible(lab: Lab, remotestatus: Command) -> None:
-    """`--limit` looks at those remotes only; `--tags proxies` at the proxies, and at no remote."""
+    """`--limit` probes those remotes only; `--tags proxies` connects to the proxies, and to no remote."""
     lab.remote("capture-1")
     lab.remote("capture-2")
     inventory = lab.write_inventory()
@@ -82,7 +82,7 @@ def test_limit_and_tags_mean_what_they_mean_in_ansible(lab: Lab, remotestatus: C
     assert limited.returncode == 0, limited.stdout + limited.stderr
     assert "capture-1" not in limited.stdout
     assert proxies.returncode == 0, proxies.stdout + proxies.stderr
-    assert "Run the probe" not in proxies.stdout
+    assert "TASK [Say what each remote answered]" not in proxies.stdout
     assert (lab.remotes["capture-1"].logins(), lab.remotes["capture-2"].logins()) == (0, 1)
     assert lab.proxies["tunnel-proxy"].logins() == 2
 
@@ -108,7 +108,7 @@ def test_ansible_runner_brings_back_what_the_probe_read(lab: Lab, remotestatus: 
         "capture-1": "answered",
         "capture-2": "ssh-failed",
     }
-    running = {" ".join(process["argv"]) for process in found["capture-1"]["facts"]["processes"]}
+    running = {" ".join(process["argv"]) for process in found["capture-1"]["processes"]}
     assert any(line.endswith(CAPTURE.rpartition(" ")[2]) for line in running)
     assert "Connection refused" in found["capture-2"]["stderr"]
 
@@ -174,7 +174,7 @@ def test_a_wrong_inventory_fails_the_play_with_a_sentence(
 
     assert done.returncode != 0, done.stdout + done.stderr
     assert "the inventory has problems: broken-1: " in done.stdout, done.stdout + done.stderr
-    assert "Run the probe" not in done.stdout
+    assert "TASK [Say what each remote answered]" not in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 

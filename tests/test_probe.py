@@ -3,19 +3,21 @@ The probe's script, run by the real shells of this machine and read back by the 
 """
 
 import getpass
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from remotestatus_playbook import probe_output
-from remotestatus_playbook.probe_output import Check, compose, parse
+from remotestatus_playbook import probe_output, process_list
+from remotestatus_playbook.probe_output import ProbeOutput, parse
+from remotestatus_playbook.probe_script import SCRIPT, Check, compose
+from remotestatus_playbook.protocol import Disk, Process
 
 LONG = f"3{os.getpid()}"
 """Seconds to sleep that no other worker of the tests sleeps."""
@@ -60,12 +62,13 @@ def run(shell: list[str], script: bytes, *, front: Path | None = None, before: s
     return done.stdout
 
 
-def probe(
-    shell: list[str], *, root_pid: int | None = None, checks: tuple[Check, ...] = (), **more: Any
-) -> dict[str, Any]:
-    reading = parse(run(shell, compose(NONCE, root_pid=root_pid, checks=checks), **more), NONCE)
-    json.dumps(reading, allow_nan=False)
-    return reading
+def probe(shell: list[str], *, root_pid: int | None = None, checks: tuple[Check, ...] = (), **more: Any) -> ProbeOutput:
+    return parse(run(shell, compose(NONCE, root_pid=root_pid, checks=checks), **more), NONCE)
+
+
+def listed(output: ProbeOutput) -> tuple[Process, ...]:
+    assert output.processes.processes is not None
+    return output.processes.processes
 
 
 def without_proc(script: bytes) -> bytes:
@@ -92,36 +95,36 @@ def running_with(word: str) -> list[str]:
     return found
 
 
-def by_pid(reading: dict[str, Any], pid: int) -> dict[str, Any]:
-    return next(process for process in reading["processes"] if process["pid"] == pid)
+def by_pid(output: ProbeOutput, pid: int) -> Process:
+    return next(process for process in listed(output) if process.pid == pid)
 
 
 def test_all_is_read_and_nothing_is_noted(shell: list[str]) -> None:
     """On Linux every value is there, agrees with what Python sees, and the frame is complete."""
-    reading = probe(shell)
-    assert reading["frame"]
-    assert reading["complete"]
-    assert (reading["noise_bytes"], reading["noise"]) == (0, "")
-    assert abs(reading["clock"] - time.time()) < 10
-    assert abs(reading["uptime_seconds"] - float(Path("/proc/uptime").read_text().split()[0])) < 10
-    assert len(reading["load"]) == 3
-    assert reading["cpus"] >= 1
-    assert reading["memory"]["total_kb"] > reading["memory"]["available_kb"] > 0
-    assert reading["process_source"] == "proc"
-    assert reading["checks"] == []
+    output = probe(shell)
+    assert output.frame
+    assert output.complete
+    assert (output.noise_bytes, output.noise) == (0, "")
+    assert abs((output.clock or 0) - time.time()) < 10
+    assert abs((output.facts.uptime_seconds or 0) - float(Path("/proc/uptime").read_text().split()[0])) < 10
+    assert len(output.facts.load or ()) == 3
+    assert (output.facts.cpus or 0) >= 1
+    assert (output.facts.memory_total_kb or 0) > (output.facts.memory_available_kb or 0) > 0
+    assert output.processes.source == "proc"
+    assert output.checks == ()
 
 
 def test_a_process_is_described(shell: list[str], start: Callable[..., subprocess.Popen[bytes]]) -> None:
     """A process comes with its parent, owner, start, size and exact arguments."""
     process = start("sleep", "61.5")
     found = by_pid(probe(shell), process.pid)
-    assert found["argv"] == ["sleep", "61.5"]
-    assert found["ppid"] == os.getpid()
-    assert found["user"] == getpass.getuser()
-    assert found["state"] in "SRD"
-    assert abs(found["started"] - time.time()) < 30
-    assert found["rss_kb"] > 0
-    assert (found["exact"], found["kernel"]) == (True, False)
+    assert found.argv == ("sleep", "61.5")
+    assert found.ppid == os.getpid()
+    assert found.user == getpass.getuser()
+    assert found.state in "SRD"
+    assert abs((found.started or 0) - time.time()) < 30
+    assert (found.rss_kb or 0) > 0
+    assert (found.exact, found.kernel) == (True, False)
 
 
 def test_arguments_keep_their_boundaries(shell: list[str], start: Callable[..., subprocess.Popen[bytes]]) -> None:
@@ -129,18 +132,18 @@ def test_arguments_keep_their_boundaries(shell: list[str], start: Callable[..., 
     code = "import time; time.sleep(60)"
     odd = [b"a\nb", b"'q\"", b"", b"\xff\xfe", "ü".encode(), b"S=x:process", b"1 (x) S 1 1 1", b"\\c\\n$HOME`id`", b""]
     process = start(sys.executable, "-c", code, *odd)
-    argv = by_pid(probe(shell), process.pid)["argv"]
+    argv = by_pid(probe(shell), process.pid).argv
     expected = ["a\nb", "'q\"", "", "\\xff\\xfe", "ü", "S=x:process", "1 (x) S 1 1 1", "\\c\\n$HOME`id`", ""]
-    assert argv[-len(expected) :] == expected
+    assert list(argv[-len(expected) :]) == expected
 
 
 def test_a_very_long_command_line_is_cut(shell: list[str], start: Callable[..., subprocess.Popen[bytes]]) -> None:
     """A process with 100 kB of arguments costs no more than its limit, and the next ones are still read."""
     long = start(sys.executable, "-c", "import time; time.sleep(60)", "x" * 100_000)
     short = start("sleep", "62.5")
-    reading = probe(shell)
-    assert len(by_pid(reading, long.pid)["argv"][-1]) <= probe_output.MAX_ARGV_BYTES
-    assert by_pid(reading, short.pid)["argv"] == ["sleep", "62.5"]
+    output = probe(shell)
+    assert len(by_pid(output, long.pid).argv[-1]) <= process_list.MAX_ARGV_BYTES
+    assert by_pid(output, short.pid).argv == ("sleep", "62.5")
 
 
 def test_a_zombie_is_reported_as_one(shell: list[str], start: Callable[..., subprocess.Popen[bytes]]) -> None:
@@ -150,25 +153,25 @@ def test_a_zombie_is_reported_as_one(shell: list[str], start: Callable[..., subp
     while ") Z " not in stat.read_text():
         time.sleep(0.01)
     found = by_pid(probe(shell), process.pid)
-    assert (found["state"], found["argv"], found["exact"]) == ("Z", ["true"], False)
+    assert (found.state, found.argv, found.exact) == ("Z", ("true",), False)
 
 
 def test_the_own_tree_is_marked(shell: list[str], start: Callable[..., subprocess.Popen[bytes]]) -> None:
     """With a root, that process and all below it are the checker's own, and pid 1 is not."""
     process = start("sleep", "63.5")
-    reading = probe(shell, root_pid=os.getpid())
-    assert by_pid(reading, os.getpid())["own"]
-    assert by_pid(reading, process.pid)["own"]
-    assert not by_pid(reading, 1)["own"]
+    output = probe(shell, root_pid=os.getpid())
+    assert by_pid(output, os.getpid()).own
+    assert by_pid(output, process.pid).own
+    assert not by_pid(output, 1).own
 
 
 def test_the_probes_own_shell_is_marked(shell: list[str], start: Callable[..., subprocess.Popen[bytes]]) -> None:
     """Without a root, the shell that runs the probe is own, and what else its parent started is not."""
     process = start("sleep", "64.5")
-    reading = probe(shell)
-    shells = [one for one in reading["processes"] if one["argv"] == [*shell, "-s"] and one["ppid"] == os.getpid()]
-    assert [one["own"] for one in shells] == [True]
-    assert not by_pid(reading, process.pid)["own"]
+    output = probe(shell)
+    shells = [one for one in listed(output) if one.argv == (*shell, "-s") and one.ppid == os.getpid()]
+    assert [one.own for one in shells] == [True]
+    assert not by_pid(output, process.pid).own
 
 
 def test_noise_before_and_after_is_skipped(shell: list[str]) -> None:
@@ -176,16 +179,16 @@ def test_noise_before_and_after_is_skipped(shell: list[str]) -> None:
     forged = compose("f" * 22, root_pid=None, checks=[]).replace(b"exit 0\n", b"\n")
     banner = "echo Welcome; head -c 5000000 /dev/urandom; echo '[wrong:frame'"
     raw = run(shell, forged + compose(NONCE, root_pid=None, checks=[]), before=banner)
-    reading = parse(raw + b"logout\n" + os.urandom(1000), NONCE)
-    assert reading["complete"]
-    assert reading["noise_bytes"] > 5_000_000
-    assert reading["noise"].startswith("Welcome")
-    assert reading["processes"]
+    output = parse(raw + b"logout\n" + os.urandom(1000), NONCE)
+    assert output.complete
+    assert output.noise_bytes > 5_000_000
+    assert output.noise.startswith("Welcome")
+    assert output.processes.processes
 
 
 def test_the_scripts_text_echoed_back_is_no_frame() -> None:
-    """A device that prints what it is sent, and runs nothing, has given no reading."""
-    assert not parse(compose(NONCE, root_pid=None, checks=[Check("c", "true")]), NONCE)["frame"]
+    """A device that prints what it is sent, and runs nothing, has given no frame."""
+    assert not parse(compose(NONCE, root_pid=None, checks=[Check("c", "true")]), NONCE).frame
 
 
 @pytest.mark.parametrize("cut", range(0, 100, 4))
@@ -195,13 +198,14 @@ def test_a_cut_output_still_gives_the_finished_sections(cut: int) -> None:
     raw = run(["sh"], script)
     whole = parse(raw, NONCE)
     part = parse(raw[: len(raw) * cut // 100], NONCE)
-    assert not part["complete"]
-    for key in ("clock", "uptime_seconds", "load", "cpus", "memory", "disks"):
-        assert part[key] in (None, whole[key])
-    if part["processes"] is not None:
-        assert len(part["processes"]) <= len(whole["processes"])
-        assert part["processes_complete"] == (len(part["processes"]) == len(whole["processes"])) or part["notes"]
-    assert part["checks"] == whole["checks"][: len(part["checks"])]
+    assert not part.complete
+    assert part.clock in (None, whole.clock)
+    for key in ("uptime_seconds", "load", "cpus", "memory_total_kb", "swap_free_kb", "disks"):
+        assert getattr(part.facts, key) in (None, getattr(whole.facts, key))
+    if part.processes.processes is not None:
+        assert len(listed(part)) <= len(listed(whole))
+        assert part.processes.complete == (len(listed(part)) == len(listed(whole))) or part.facts.notes
+    assert part.checks == whole.checks[: len(part.checks)]
 
 
 def test_each_section_outlives_the_next_ones(tmp_path: Path) -> None:
@@ -210,25 +214,25 @@ def test_each_section_outlives_the_next_ones(tmp_path: Path) -> None:
     whole = parse(raw, NONCE)
     keys = {
         "clock": ["clock"],
-        "linux": ["load", "memory", "cpus", "uptime_seconds"],
-        "processes": ["processes", "processes_complete"],
+        "linux": ["facts.load", "facts.memory_total_kb", "facts.cpus", "facts.uptime_seconds"],
+        "processes": ["processes"],
         "check": ["checks"],
-        "disks": ["disks"],
+        "disks": ["facts.disks"],
     }
     for section, values in keys.items():
         marker = f"{NONCE}:{section}]".encode()
         part = parse(raw[: raw.index(marker) + len(marker)], NONCE)
-        assert [part[value] for value in values] == [whole[value] for value in values]
+        assert attrgetter(*values)(part) == attrgetter(*values)(whole)
 
 
 def test_a_hanging_df_costs_only_the_disks(shell: list[str], tmp_path: Path) -> None:
     """df on a dead mount is ended with its children after some seconds; everything else is there."""
     front = put(tmp_path, "df", f"sleep {LONG} & sleep {LONG}")
-    reading = probe(shell, front=front)
-    assert reading["complete"]
-    assert reading["disks"] is None
-    assert probe_output.NOTE_DISKS_HUNG in reading["notes"]
-    assert reading["processes_complete"]
+    output = probe(shell, front=front)
+    assert output.complete
+    assert output.facts.disks is None
+    assert probe_output.NOTE_DISKS_HUNG in output.facts.notes
+    assert output.processes.complete
     assert running_with(LONG) == []
 
 
@@ -236,9 +240,7 @@ def test_a_df_without_l_is_asked_again(shell: list[str], tmp_path: Path) -> None
     """busybox's df refuses -l; then plain df -Pk is read."""
     table = "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sda1 100 40 60 40% /"
     front = put(tmp_path, "df", f'[ "$1" = -Pk ] || exit 1\necho "{table}"')
-    assert probe(shell, front=front)["disks"] == [
-        {"mount": "/", "filesystem": "/dev/sda1", "size_kb": 100, "used_kb": 40, "available_kb": 60, "percent": 40}
-    ]
+    assert probe(shell, front=front).facts.disks == (Disk("/", 100, 40, 40),)
 
 
 @pytest.mark.skipif(not shutil.which("ps"), reason="no ps here")
@@ -248,28 +250,28 @@ def test_ps_stands_in_for_proc(shell: list[str], start: Callable[..., subprocess
     wrapper = start("sh", "-c", "sleep 66.5; true")
     time.sleep(1.2)  # ps does not tell the age of a process that is younger than its own clock's step
     raw = run(shell, without_proc(compose(NONCE, root_pid=None, checks=[Check("one", "echo fine; exit 1")])))
-    reading = parse(raw, NONCE)
-    assert reading["complete"]
-    assert (reading["process_source"], reading["processes_complete"]) == ("ps", True)
-    assert by_pid(reading, long.pid)["argv"] == ["sleep", "65.5", *["1"] * 300]
-    assert by_pid(reading, long.pid)["exact"] is False
-    assert abs(by_pid(reading, long.pid)["started"] - time.time()) < 30
-    assert by_pid(reading, wrapper.pid)["argv"] == ["sh", "-c", "sleep 66.5; true"]
-    assert [check["exit"] for check in reading["checks"]] == [1]
-    children = [one for one in reading["processes"] if one["ppid"] == wrapper.pid]
+    output = parse(raw, NONCE)
+    assert output.complete
+    assert (output.processes.source, output.processes.complete) == ("ps", True)
+    assert by_pid(output, long.pid).argv == ("sleep", "65.5", *["1"] * 300)
+    assert by_pid(output, long.pid).exact is False
+    assert abs((by_pid(output, long.pid).started or 0) - time.time()) < 30
+    assert by_pid(output, wrapper.pid).argv == ("sh", "-c", "sleep 66.5; true")
+    assert [check.exit for check in output.checks] == [1]
+    children = [one for one in listed(output) if one.ppid == wrapper.pid]
     for child in children:
-        os.kill(child["pid"], 9)
+        os.kill(child.pid, 9)
 
 
 def test_no_proc_and_no_ps_is_unknown(shell: list[str], tmp_path: Path) -> None:
     """Where nothing can tell the processes, they are unknown and not an empty list, and a note says so."""
     front = put(tmp_path, "ps", "exit 127")
     raw = run(shell, without_proc(compose(NONCE, root_pid=None, checks=[])), front=front)
-    reading = parse(raw, NONCE)
-    assert reading["complete"]
-    assert reading["processes"] is None
-    assert reading["process_source"] is None
-    assert probe_output.NOTE_NO_PROCESSES in reading["notes"]
+    output = parse(raw, NONCE)
+    assert output.complete
+    assert output.processes.processes is None
+    assert output.processes.source is None
+    assert process_list.NOTE_NO_PROCESSES in output.facts.notes
 
 
 def test_checks_give_exit_code_text_and_time(shell: list[str]) -> None:
@@ -280,36 +282,36 @@ def test_checks_give_exit_code_text_and_time(shell: list[str]) -> None:
         Check("missing", "no-such-plugin-here"),
         Check("shouts", "head -c 1000000 /dev/zero | tr '\\0' x; exit 3"),
     )
-    found = probe(shell, checks=checks)["checks"]
-    assert [check["name"] for check in found] == [check.name for check in checks]
-    assert [check["exit"] for check in found] == [2, 0, 127, 3]
-    assert found[0]["output"] == "it's 2 | load=2;;"
-    assert found[1]["output"] == "read\nnothing"
-    assert "not found" in found[2]["output"]
-    assert found[3]["output"] == "x" * probe_output.MAX_CHECK_BYTES
-    assert all(0 <= check["seconds"] < 5 for check in found)
+    found = probe(shell, checks=checks).checks
+    assert [check.name for check in found] == [check.name for check in checks]
+    assert [check.exit for check in found] == [2, 0, 127, 3]
+    assert found[0].output == "it's 2 | load=2;;"
+    assert found[1].output == "read\nnothing"
+    assert "not found" in found[2].output
+    assert found[3].output == "x" * probe_output.MAX_CHECK_BYTES
+    assert all(check.seconds is not None and 0 <= check.seconds < 5 for check in found)
 
 
 def test_a_hanging_check_is_ended_with_its_children(shell: list[str]) -> None:
     """A check over its time has no exit code, leaves nothing running, and the next check still runs."""
     checks = (Check("hangs", f"sleep {LONG} & sleep {LONG}; true", 1), Check("next", "exit 1", 5))
-    found = probe(shell, checks=checks)["checks"]
-    assert [check["exit"] for check in found] == [None, 1]
-    assert 0.5 < found[0]["seconds"] < 5
+    found = probe(shell, checks=checks).checks
+    assert [check.exit for check in found] == [None, 1]
+    assert 0.5 < (found[0].seconds or 0) < 5
     assert running_with(LONG) == []
 
 
 def test_a_check_that_leaves_a_daemon_keeps_its_result(shell: list[str]) -> None:
     """What a check leaves running holds nothing of ours open, and the exit code is known all the same."""
-    found = probe(shell, checks=(Check("daemon", f"sleep {LONG} & echo started; exit 1", 1),))["checks"]
+    found = probe(shell, checks=(Check("daemon", f"sleep {LONG} & echo started; exit 1", 1),)).checks
     for pid in running_with(LONG):
         os.kill(int(pid), 9)
-    assert found[0]["exit"] == 1
+    assert found[0].exit == 1
 
 
 def test_the_script_is_ascii_and_never_says_its_nonce() -> None:
     """Any shell in any locale can read the script."""
-    assert probe_output.SCRIPT.read_bytes().isascii()
+    assert SCRIPT.read_bytes().isascii()
 
 
 @pytest.mark.parametrize("nonce", ["", "short", "with space in it", "x" * 65, "0123456\n", "$(reboot)"])

@@ -2,7 +2,6 @@
 The parser of the probe's output: what it makes of frames written by hand, and of anything else.
 """
 
-import json
 import mmap
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from remotestatus_playbook import probe_output
-from remotestatus_playbook.probe_output import nothing_read, parse
+from pydantic import TypeAdapter
+from remotestatus_playbook import process_list
+from remotestatus_playbook.probe_output import ProbeOutput, parse
+from remotestatus_playbook.protocol import Outcome, Process, RemoteAnswer, to_json
 
 NONCE = "0123456789abcdef"
-KEYS = set(nothing_read())
+ANSWERS = TypeAdapter(RemoteAnswer)
 
 
 def section(name: str, *lines: str, words: str = "") -> bytes:
@@ -36,17 +37,34 @@ def proc_section(*files: str, words: str = "") -> bytes:
     return f"[{NONCE}:processes {words}\n{content}{NONCE}:processes]\n".encode()
 
 
-def processes(*sections: bytes) -> list[dict[str, Any]]:
-    found = parse(framed(*sections), NONCE)["processes"]
-    assert found is not None
-    return list(found)
+def listed(output: ProbeOutput) -> tuple[Process, ...]:
+    assert output.processes.processes is not None
+    return output.processes.processes
+
+
+def processes(*sections: bytes) -> tuple[Process, ...]:
+    return listed(parse(framed(*sections), NONCE))
+
+
+def assert_readable(output: ProbeOutput) -> None:
+    """The package reads the very same values from the JSON that the playbook leaves."""
+    found = output.processes
+    answer = RemoteAnswer(
+        Outcome.ANSWERED,
+        noise=output.noise,
+        facts=output.facts,
+        processes=found.processes,
+        processes_complete=found.complete,
+        checks=output.checks,
+    )
+    assert ANSWERS.validate_json(to_json(answer)) == answer
 
 
 def own(shell: str, *table: tuple[int, int, int, str]) -> list[int]:
     """Return the own pids of a table of pid, parent, session and command line; the probe's shell has pid 50."""
     files = [stat(pid, ppid, sid) + title + "\0" for pid, ppid, sid, title in table]
     self_section = section("self", words=f"50 {shell}")
-    return [one["pid"] for one in processes(self_section, proc_section(*files)) if one["own"]]
+    return [one.pid for one in processes(self_section, proc_section(*files)) if one.own]
 
 
 def test_owners_names_and_starts_are_joined() -> None:
@@ -58,8 +76,8 @@ def test_owners_names_and_starts_are_joined() -> None:
         section("owners", "/proc/9/status:Uid:\t1001\t1001\t1001\t1001", "/proc/9/status:VmRSS:\t    1234 kB"),
         proc_section(stat(9, 1, 9, ticks=250) + "ssh\0-N\0"),
     )
-    assert (one["user"], one["rss_kb"], one["started"]) == ("tunnel", 1234, 1700000002)
-    assert (one["argv"], one["exact"], one["kernel"], one["state"]) == (["ssh", "-N"], True, False, "S")
+    assert (one.user, one.rss_kb, one.started) == ("tunnel", 1234, 1700000002)
+    assert (one.argv, one.exact, one.kernel, one.state) == (("ssh", "-N"), True, False, "S")
 
 
 def test_a_user_without_a_name_keeps_its_number() -> None:
@@ -67,7 +85,7 @@ def test_a_user_without_a_name_keeps_its_number() -> None:
     files = [stat(8, 1, 8) + "a\0", stat(9, 1, 9) + "b\0"]
     owners = section("owners", "/proc/8/status:Uid:\t5001\t1\t1\t1", "/proc/9/status:Uid:\t5002\t1\t1\t1")
     names = section("names", "ldap-user:*:5002:100::/:/bin/sh")
-    assert [one["user"] for one in processes(owners, names, proc_section(*files))] == ["5001", "ldap-user"]
+    assert [one.user for one in processes(owners, names, proc_section(*files))] == ["5001", "ldap-user"]
 
 
 @pytest.mark.parametrize(
@@ -86,21 +104,21 @@ def test_a_user_without_a_name_keeps_its_number() -> None:
 def test_command_lines_are_split_at_nuls(command_line: str, argv: list[str]) -> None:
     """Arguments end at NULs, and a title written over them is one argument without its padding."""
     (one,) = processes(proc_section(stat(9, 1, 9) + command_line))
-    assert one["argv"] == argv
+    assert one.argv == tuple(argv)
 
 
 def test_a_name_that_imitates_the_next_fields_is_a_name() -> None:
     """A process may call itself anything, even the rest of its own line."""
     (one,) = processes(proc_section(stat(9, 3, 9, ") R 1 (x) Z 5\n") + "a\0"))
-    assert (one["pid"], one["ppid"], one["state"]) == (9, 3, "S")
+    assert (one.pid, one.ppid, one.state) == (9, 3, "S")
 
 
 def test_kernel_threads_and_zombies_are_recognised() -> None:
     """A kernel thread is known by its flag, a zombie by its state and its program's name."""
     files = [stat(2, 0, 0, "kthreadd", flags=0x00208040), stat(9, 1, 9, "ssh", state="Z")]
     thread, zombie = processes(proc_section(*files))
-    assert (thread["kernel"], thread["argv"]) == (True, [])
-    assert (zombie["kernel"], zombie["argv"], zombie["state"], zombie["exact"]) == (False, ["ssh"], "Z", False)
+    assert (thread.kernel, thread.argv) == (True, ())
+    assert (zombie.kernel, zombie.argv, zombie.state, zombie.exact) == (False, ("ssh",), "Z", False)
 
 
 @pytest.mark.parametrize(
@@ -157,28 +175,28 @@ def test_own_processes_are_found_by_ancestry(
 
 def test_hidden_processes_make_the_list_incomplete() -> None:
     """Where /proc hides other users' processes, the list says that it is not all of them."""
-    reading = parse(framed(proc_section(stat(9, 1, 9) + "a\0", words="hidden")), NONCE)
-    assert len(reading["processes"]) == 1
-    assert not reading["processes_complete"]
-    assert probe_output.NOTE_HIDDEN in reading["notes"]
+    output = parse(framed(proc_section(stat(9, 1, 9) + "a\0", words="hidden")), NONCE)
+    assert len(listed(output)) == 1
+    assert not output.processes.complete
+    assert process_list.NOTE_HIDDEN in output.facts.notes
 
 
 def test_a_list_cut_in_the_middle_is_incomplete() -> None:
     """The last process of an unfinished section may be cut itself, so it is left out, and a note says so."""
     whole = framed(proc_section(stat(8, 1, 8) + "a\0", stat(9, 1, 9) + "xyz\0"))
-    reading = parse(whole[: whole.index(b"xyz") + 2], NONCE)
-    assert [one["pid"] for one in reading["processes"]] == [8]
-    assert not reading["processes_complete"]
-    assert probe_output.NOTE_CUT_SHORT in reading["notes"]
+    output = parse(whole[: whole.index(b"xyz") + 2], NONCE)
+    assert [one.pid for one in listed(output)] == [8]
+    assert not output.processes.complete
+    assert process_list.NOTE_CUT_SHORT in output.facts.notes
 
 
 def test_too_many_processes_are_not_all_kept() -> None:
     """A fork bomb costs no more than MAX_PROCESSES entries, and the list says that it ends early."""
-    files = [stat(pid, 1, pid) + "x\0" for pid in range(2, probe_output.MAX_PROCESSES + 12)]
-    reading = parse(framed(proc_section(*files)), NONCE)
-    assert len(reading["processes"]) == probe_output.MAX_PROCESSES
-    assert not reading["processes_complete"]
-    assert probe_output.NOTE_TOO_MANY in reading["notes"]
+    files = [stat(pid, 1, pid) + "x\0" for pid in range(2, process_list.MAX_PROCESSES + 12)]
+    output = parse(framed(proc_section(*files)), NONCE)
+    assert len(listed(output)) == process_list.MAX_PROCESSES
+    assert not output.processes.complete
+    assert process_list.NOTE_TOO_MANY in output.facts.notes
 
 
 MACOS = """\
@@ -241,8 +259,8 @@ def test_tables_of_ps_are_read(table: str, expected: list[tuple[Any, ...]]) -> N
         section("clock", "1700000000"),
         section("ps", *table.splitlines(), "0", words="pid ppid user stat rss etime args -ww"),
     )
-    assert all(one["exact"] is False for one in found)
-    assert [(one["user"], one["state"], one["started"], one["kernel"], one["argv"]) for one in found] == expected
+    assert all(one.exact is False for one in found)
+    assert [(one.user, one.state, one.started, one.kernel, list(one.argv)) for one in found] == expected
 
 
 def test_the_first_ps_that_answers_is_taken() -> None:
@@ -252,7 +270,7 @@ def test_the_first_ps_that_answers_is_taken() -> None:
         "ps", "  PID  PPID     USER ARGS", "    9     1     root cron -f", "0", words="pid ppid user args"
     )
     (one,) = processes(refused, answered)
-    assert (one["argv"], one["state"], one["started"], one["rss_kb"]) == (["cron", "-f"], "?", None, None)
+    assert (one.argv, one.state, one.started, one.rss_kb) == (("cron", "-f"), "?", None, None)
 
 
 def test_without_sessions_the_listener_is_the_one_below_pid_1() -> None:
@@ -266,17 +284,17 @@ def test_without_sessions_the_listener_is_the_one_below_pid_1() -> None:
         "70 1 b x",
     ]
     found = processes(section("self", words="50 40 0"), section("ps", *table, words="pid ppid user args"))
-    assert [one["pid"] for one in found if one["own"]] == [30, 40, 50, 60]
+    assert [one.pid for one in found if one.own] == [30, 40, 50, 60]
 
 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("/dev/sda1 100 40 60 40% /", ("/", "/dev/sda1", 40)),
-        ("overlay 100 40 60 40% /", ("/", "overlay", 40)),
-        ("tank/data 100 40 60 40% /srv/my data", ("/srv/my data", "tank/data", 40)),
-        ("My Disk 100 40 60 - /mnt", ("/mnt", "My Disk", None)),
-        ("/dev/sda2 100 140 -40 140% /full", ("/full", "/dev/sda2", 140)),
+        ("/dev/sda1 100 40 60 40% /", ("/", 40)),
+        ("overlay 100 40 60 40% /", ("/", 40)),
+        ("tank/data 100 40 60 40% /srv/my data", ("/srv/my data", 40)),
+        ("My Disk 100 40 60 - /mnt", None),
+        ("/dev/sda2 100 140 -40 140% /full", ("/full", 140)),
         ("tmpfs 100 40 60 40% /run", None),
         ("udev 100 0 100 0% /dev", None),
         ("map auto_home 0 0 0 100% /System/Volumes/Data/home", None),
@@ -289,10 +307,8 @@ def test_without_sessions_the_listener_is_the_one_below_pid_1() -> None:
 )
 def test_lines_of_df(line: str, expected: tuple[Any, ...] | None) -> None:
     """Only what can fill up is a disk: no memory, no read-only images, no bind mounts of a container."""
-    disks = parse(framed(section("disks", line, f"{NONCE}:exit 0")), NONCE)["disks"]
-    assert [(disk["mount"], disk["filesystem"], disk["percent"]) for disk in disks or []] == (
-        [expected] if expected else []
-    )
+    disks = parse(framed(section("disks", line, f"{NONCE}:exit 0")), NONCE).facts.disks
+    assert [(disk.mount, disk.percent) for disk in disks or []] == ([expected] if expected else [])
 
 
 @pytest.mark.parametrize(
@@ -309,16 +325,17 @@ def test_lines_of_df(line: str, expected: tuple[Any, ...] | None) -> None:
 )
 def test_sysctl_is_read(lines: list[str]) -> None:
     """Load and CPUs come from sysctl where there is no /proc, and uptime where the boot time is given as a number."""
-    reading = parse(framed(section("clock", "1700000000"), section("sysctl", *lines)), NONCE)
-    assert (reading["load"], reading["cpus"]) == ([0.5, 0.4, 0.3], 4)
-    assert reading["uptime_seconds"] == (1000 if "boottime" in lines[0] else None)
+    output = parse(framed(section("clock", "1700000000"), section("sysctl", *lines)), NONCE)
+    assert (output.facts.load, output.facts.cpus) == ((0.5, 0.4, 0.3), 4)
+    assert output.facts.uptime_seconds == (1000 if "boottime" in lines[0] else None)
 
 
 def test_an_old_kernel_has_its_free_memory_added_up() -> None:
     """Without MemAvailable, what is free, buffered and cached stands for it."""
     lines = ["MemTotal: 1000 kB", "MemFree: 100 kB", "Buffers: 20 kB", "Cached: 300 kB"]
-    memory = parse(framed(section("linux", *(f"/proc/meminfo:{line}" for line in lines))), NONCE)["memory"]
-    assert memory == {"total_kb": 1000, "available_kb": 420, "swap_total_kb": 0, "swap_free_kb": 0}
+    memory = parse(framed(section("linux", *(f"/proc/meminfo:{line}" for line in lines))), NONCE).facts
+    assert (memory.memory_total_kb, memory.memory_available_kb) == (1000, 420)
+    assert (memory.swap_total_kb, memory.swap_free_kb) == (0, 0)
 
 
 def test_a_map_of_a_file_is_read_like_bytes(tmp_path: Path) -> None:
@@ -363,36 +380,35 @@ pieces = st.lists(tokens | st.binary(max_size=20), max_size=30).map(b"".join)
 
 
 @given(st.binary() | pieces)
-def test_any_bytes_give_a_reading(raw: bytes) -> None:
+def test_any_bytes_give_an_output(raw: bytes) -> None:
     """Whatever comes back, all keys are there, and JSON can hold the values."""
-    reading = parse(raw, NONCE)
-    assert set(reading) == KEYS
-    json.dumps(reading, allow_nan=False, ensure_ascii=False).encode()
-    assert reading["processes"] != []
+    output = parse(raw, NONCE)
+    assert_readable(output)
+    assert output.processes.processes != ()
 
 
 @given(pieces)
-def test_any_frame_gives_a_reading(inside: bytes) -> None:
+def test_any_frame_gives_an_output(inside: bytes) -> None:
     """Whatever stands inside a frame, all keys are there, and JSON can hold the values."""
-    reading = parse(framed(inside), NONCE)
-    assert reading["frame"]
-    json.dumps(reading, allow_nan=False, ensure_ascii=False).encode()
+    output = parse(framed(inside), NONCE)
+    assert output.frame
+    assert_readable(output)
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300), st.integers(0, 10**11))
 def test_a_frame_is_found_in_noise(before: bytes, after: bytes, clock: int) -> None:
     """Noise before and after a frame changes nothing in it, and what came before is counted."""
-    reading = parse(before + framed(section("clock", str(clock))) + after, NONCE)
-    assert reading["complete"]
-    assert reading["clock"] == clock
-    assert reading["noise_bytes"] == len(before)
+    output = parse(before + framed(section("clock", str(clock))) + after, NONCE)
+    assert output.complete
+    assert output.clock == clock
+    assert output.noise_bytes == len(before)
 
 
 def test_a_clock_that_no_calendar_holds_is_the_last_that_one_does() -> None:
     """Whatever number a remote calls its clock, it is one that a date can be made of."""
     for clock in ("999999999999999", "253402300800", "253402300799"):
-        reading = parse(framed(section("clock", clock)), NONCE)
-        assert datetime.fromtimestamp(reading["clock"], UTC).year == 9999
+        output = parse(framed(section("clock", clock)), NONCE)
+        assert datetime.fromtimestamp(output.clock or 0, UTC).year == 9999
 
 
 @given(st.text("0123456789abcdef", min_size=16, max_size=16), st.binary(max_size=50))
@@ -409,13 +425,13 @@ def test_forged_markers_are_inert(nonce: str, text: bytes) -> None:
         section("clock", "5"),
         b"[%s:processes\nS=%s:process\0%s%s:processes]\n" % ((NONCE.encode(),) * 2 + (inside, NONCE.encode())),
     )
-    reading = parse(raw, NONCE)
-    assert reading["clock"] == 5
-    assert [one["pid"] for one in reading["processes"]] == [9]
-    assert reading["processes"][0]["argv"] == ["evil", argument.decode("utf-8", "backslashreplace")]
+    output = parse(raw, NONCE)
+    assert output.clock == 5
+    assert [one.pid for one in listed(output)] == [9]
+    assert listed(output)[0].argv == ("evil", argument.decode("utf-8", "backslashreplace"))
 
 
 @given(st.text(max_size=20), st.binary(max_size=50))
 def test_any_nonce_is_taken_by_the_parser(nonce: str, raw: bytes) -> None:
     """The parser never raises, not even for a nonce that `compose` would refuse."""
-    assert set(parse(raw, nonce)) == KEYS
+    assert_readable(parse(raw, nonce))

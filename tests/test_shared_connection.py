@@ -81,11 +81,11 @@ def test_every_way_to_write_a_jump(lab: Lab, remotestatus: Command, tmp_path: Pa
 
 
 def test_the_same_address_behind_two_proxies_is_two_remotes(lab: Lab, remotestatus: Command) -> None:
-    """Both remotes are 127.0.0.1 with the same remote port, and each is looked at through its own proxy."""
+    """Both remotes are 127.0.0.1 with the same remote port, and each is probed through its own proxy."""
     for side in ("left", "right"):
         lab.proxy(f"{side}-proxy")
         lab.remote(f"{side}-1", proxy=f"{side}-proxy", processes=[f"lab_{side}_process"], isolated=True)
-    # All the lab is one machine, where a port can be bound once: `right-1` is said to have the port of `left-1`.
+    # All the lab is one machine, where a port can be bound once: `right-1` is given the port of `left-1`.
     # Whoever takes one proxy's connection for the other's gets the answer of `left-1` for both.
     left, right = lab.remotes["left-1"], lab.remotes["right-1"]
     right.variables["ansible_port"] = left.port
@@ -121,7 +121,7 @@ def test_a_shared_connection_that_breaks_is_opened_again(lab: Lab, remotestatus:
 
     assert ended == [1]
     assert set(found.causes.values()) == {None}, found.printed
-    assert {reading.attempts for reading in found.readings.values()} == {2}
+    assert {result.attempts for result in found.readings.values()} == {2}
     assert proxy.logins() == 2
 
 
@@ -144,7 +144,7 @@ def test_a_remote_whose_proxy_broke_for_good_is_unknown(lab: Lab, remotestatus: 
     breaker.join()
 
     assert found.causes == {"remote-1": Cause.PROXY_UNREACHABLE, "remote-2": Cause.NOT_CHECKED}
-    assert {reading.status for reading in found.readings.values()} == {Status.UNKNOWN}
+    assert {result.status for result in found.readings.values()} == {Status.UNKNOWN}
     assert found.proxy_causes == {"tunnel-proxy": Cause.CONNECTION_REFUSED}
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from remotestatus_playbook.protocol import Answer, Outcome
 
 from remotestatus.evaluate.diagnosis import diagnose, explain
 from remotestatus.evaluate.state_machine import next_state
@@ -52,7 +53,7 @@ def _troubles(name: str, cause: Cause | None) -> tuple[Trouble, ...]:
         return (explain(cause, PROXY),)
     remote = Remote(name, (), RemoteSettings(), path=("jump",))
     if cause is Cause.PROXY_UNREACHABLE:
-        return (diagnose(remote, {"outcome": "proxy-down", "proxy": "jump"}),)
+        return (diagnose(remote, Answer(Outcome.PROXY_DOWN, proxy="jump")),)
     return (explain(cause, remote, names=["encoder"]),)
 
 

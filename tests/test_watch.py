@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from remotestatus.cli.watch import next_start
 from remotestatus.history.database import History
 from remotestatus.model.errors import RoundError
-from remotestatus.probe.playbook_run import AnsibleSource, PlaybookRunner
+from remotestatus.probe import AnsibleSource, PlaybookRunner
 from tests.lab import Command, Lab, require_program, require_root
 from tests.terminal import Terminal
 

@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-from remotestatus.probe.playbook_run import AnsibleSource, PlaybookRunner
+from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.round import RoundOptions, run_round
 from tests.lab import Lab, SmtpSink
 

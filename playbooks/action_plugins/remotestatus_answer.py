@@ -1,8 +1,8 @@
 """
-Action plugin: says what the look at one remote brought, for whoever runs the playbook without remotestatus.
+Action plugin: says what the probe of one remote brought, for whoever runs the playbook without remotestatus.
 
 `unreachable` as Ansible means it, and never failed for what the remote did. Argument: `workdir`, as
-`remotestatus_proxies` returned it.
+`remotestatus_check` returned it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from ansible.plugins.action import ActionBase
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from remotestatus_playbook.protocol import Outcome
 from remotestatus_playbook.workdir import Workdir
 
 
 class ActionModule(ActionBase):
-    """Says what the look at one remote brought."""
+    """Says what the probe of one remote brought."""
 
     _requires_connection = False
     _VALID_ARGS = frozenset({"workdir"})
@@ -28,19 +29,18 @@ class ActionModule(ActionBase):
         """Return the answer as `remotestatus`, with a sentence for people."""
         super().run(tmp, task_vars)
         name = str((task_vars or {})["inventory_hostname"])
-        answer = Workdir(Path(self._task.args["workdir"])).find("readings", name)
+        answer = Workdir(Path(self._task.args["workdir"])).find_remote(name)
         if answer is None:
-            return {"changed": False, "failed": True, "msg": f"no look at {name} was made"}
-        unreachable = answer["outcome"] != "answered"
+            return {"changed": False, "failed": True, "msg": f"{name} was not probed"}
+        unreachable = answer["outcome"] != Outcome.ANSWERED
         return {"changed": False, "unreachable": unreachable, "msg": _in_words(answer), "remotestatus": answer}
 
 
 def _in_words(answer: dict[str, Any]) -> str:
-    if answer["outcome"] == "proxy-down":
+    if answer["outcome"] == Outcome.PROXY_DOWN:
         return f"not checked: the proxy {answer['proxy']} does not answer"
-    if answer["outcome"] != "answered":
-        return str(answer.get("stderr") or answer.get("noise") or answer["outcome"]).strip()[-300:]
-    facts = answer["facts"]
-    processes = facts["processes"]
+    if answer["outcome"] != Outcome.ANSWERED:
+        return str(answer["stderr"] or answer["noise"] or answer["outcome"]).strip()[-300:]
+    processes = answer["processes"]
     count = "processes unknown" if processes is None else f"{len(processes)} processes"
-    return f"reached in {answer['connect_ms']} ms, {count}, load {facts['load']}"
+    return f"reached in {answer['connect_ms']} ms, {count}, load {answer['facts']['load']}"

@@ -1,14 +1,14 @@
-# The probe: what one look at a remote reads there.
+# The probe: all that is read on one remote.
 #
 # Comes in on standard input of `exec /bin/sh -s`, after lines that set
-#   NONCE  letters and digits that only this look knows; every marker carries it, so nothing else can pass for one
+#   NONCE  letters and digits that only this attempt knows; every marker carries it, so nothing else can pass for one
 #   ROOT   the pid whose whole subtree is the checker's own (local connections), or nothing
 #   PROC   where the process filesystem is: /proc
 # and after the function `checks`, which calls `check` once for each check. Goes out on standard output: a frame of
 # sections, "[NONCE:name words" to "NONCE:name]". Nothing is written, nothing has to be installed, and the exit code
 # is always 0, because 255 would read as a broken connection.
 #
-# The rule: what cannot hang comes first. A look that is cut short still gives every section that ended before.
+# The rule: what cannot hang comes first. A probe that is cut short still gives every section that ended before.
 #
 # POSIX sh and nothing more: dash, busybox ash, bash, ksh, mksh, the BSDs' sh. `echo` and not `printf`, because mksh
 # and OpenBSD's sh have no builtin printf. Cheap: eight forks on a Linux remote with up to 400 processes and no checks.

@@ -17,14 +17,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from remotestatus_playbook.protocol import TMPDIR
+
 _TIME_UP = (124, 128 + signal.SIGKILL, -signal.SIGKILL)
 """How timeout(1) ends when it had to end a program, by request or by force."""
 
-TMPDIR = "REMOTESTATUS_TMPDIR"
-"""Environment variable: TMPDIR as it was before remotestatus gave Ansible one of the round's own."""
-
-_ROUND_TRIP = 0.005
-"""How often the programs are asked whether they have ended, in seconds."""
+_POLL_SECONDS = 0.005
+"""How often the programs are asked whether they have ended."""
 
 
 @dataclass(eq=False)
@@ -150,7 +149,7 @@ def run_all(children: Iterable[Child], at_once: int) -> Iterator[Child]:
             if not running:
                 return
             if not ended:
-                time.sleep(_ROUND_TRIP)
+                time.sleep(_POLL_SECONDS)
     finally:
         for child in running:
             child.kill()
@@ -176,7 +175,7 @@ class Secret:
         os.write(self._pipe, f"{password}\n".encode())
 
     def environment(self, askpass: Path) -> dict[str, str]:
-        """What ssh needs to find it. Some versions ask only where there seems to be a screen."""
+        """The variables by which ssh finds it. Some versions ask only where there seems to be a screen."""
         return {
             "SSH_ASKPASS": str(askpass),
             "SSH_ASKPASS_REQUIRE": "force",
@@ -193,7 +192,7 @@ class Secret:
 
 @contextmanager
 def _file_size_limit(most: int | None) -> Iterator[None]:
-    """What starts meanwhile is killed by SIGXFSZ when a file of its grows beyond this."""
+    """A program that is started meanwhile is killed by SIGXFSZ when one of its files grows beyond this."""
     if most is None:
         yield
         return
@@ -207,6 +206,6 @@ def _file_size_limit(most: int | None) -> Iterator[None]:
 
 
 def _home() -> Path | None:
-    """Where a shell would start that was logged in to."""
+    """The home directory, where a shell starts after a log-in."""
     home = Path("~").expanduser()
     return home if home.is_dir() else None

@@ -16,21 +16,21 @@ _OFFERED = re.compile(r"key sent by the remote host is\s+SHA256:([A-Za-z0-9+/]{4
 _HASHED, _MARKER = "|", "@"
 
 
-def owners_of_offered_key(text: str, known_hosts: Path) -> list[str]:
+def owners_of_offered_key(text: str, known_hosts: Path) -> tuple[str, ...]:
     """The names whose trusted key is the one that ssh's error text says was offered; empty when nobody's is."""
     offered = _OFFERED.search(text)
     if offered is None:
-        return []
+        return ()
     try:
         lines = known_hosts.read_text(errors="replace").splitlines()
     except OSError:
-        return []
+        return ()
     owners: dict[str, None] = {}
     for line in lines:
         words = line.split()
         if len(words) >= 3 and words[0][0] not in (_HASHED, _MARKER, "#") and _fingerprint(words[2]) == offered[1]:
             owners |= dict.fromkeys(name for name in words[0].split(",") if name)
-    return list(owners)
+    return tuple(owners)
 
 
 def _fingerprint(key: str) -> str | None:

@@ -6,30 +6,22 @@ variables, how it is connected to, and what could not be evaluated. Passwords ar
 returned.
 """
 
-import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from remotestatus_playbook.paths import (
-    Host,
-    Options,
-    PathError,
-    Topology,
+from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, InventoryDescription, Proxy, SshAccess
+from remotestatus_playbook.round_config import opening_arguments
+from remotestatus_playbook.ssh_options import Options, PathError, split_options
+from remotestatus_playbook.topology import Host, Topology, trace
+from remotestatus_playbook.user_config import (
     mapped_arguments,
-    opening_arguments,
     reaching_arguments,
-    split_options,
-    trace,
     user_config_end,
     write_user_config,
 )
-
-PREFIX = "remotestatus_"
-PROXIES = "proxies"
-WORKDIR = "REMOTESTATUS_WORKDIR"
 
 # Ansible lets several names mean the same; the last one that is set wins, as in its own ssh connection plugin.
 _ADDRESS = ("inventory_hostname", "ansible_host", "ansible_ssh_host")
@@ -93,73 +85,102 @@ def chosen_for_all(config: Any) -> dict[str, Any]:
     return found
 
 
-def _entry(name: str, variables: Mapping[str, Any], base: Path, chosen: Mapping[str, Any]) -> Entry:
-    entry = Entry(name=name, groups=sorted(map(str, variables["group_names"])))
+@dataclass
+class _Variables:
+    """The variables of one host, evaluated one by one; what fails becomes a problem of its entry."""
 
-    def evaluated(variable: str) -> Any:
+    entry: Entry
+    raw: Mapping[str, Any]
+    chosen: Mapping[str, Any]
+
+    def evaluate(self, variable: str) -> Any:
+        """The value in plain types, or None when it cannot be evaluated."""
         try:
-            return plain(variables[variable])
+            return plain(self.raw[variable])
         except Exception as error:
-            entry.problems.append((variable, _first_line(error)))
+            self.entry.problems.append((variable, _first_line(error)))
             return None
 
-    def last_of(names: tuple[str, ...], option: str = "") -> Any:
-        found = chosen.get(option)
+    def last_of(self, names: Iterable[str], option: str = "") -> Any:
+        """The last of these names that is set, else what was chosen for all hosts by this option."""
+        found = self.chosen.get(option)
         for variable in names:
-            if variable in variables:
-                value = evaluated(variable)
+            if variable in self.raw:
+                value = self.evaluate(variable)
                 found = found if value is None else value
         return found
 
-    for variable in variables:
+    def text_of(self, names: Iterable[str], option: str = "") -> str | None:
+        """The same as text."""
+        value = self.last_of(names, option)
+        return None if value is None else str(value)
+
+
+def _entry(name: str, raw: Mapping[str, Any], base: Path, chosen: Mapping[str, Any]) -> Entry:
+    entry = Entry(name=name, groups=sorted(map(str, raw["group_names"])))
+    variables = _Variables(entry, raw, chosen)
+    for variable in raw:
         if variable.startswith(PREFIX):
-            value = evaluated(variable)
+            value = variables.evaluate(variable)
             if not any(problem[0] == variable for problem in entry.problems):
                 entry.variables[variable] = value
-    connection = str(last_of(_CONNECTION) or "ssh")
+    connection = str(variables.last_of(_CONNECTION) or "ssh")
     entry.connection = _SAME_CONNECTION.get(connection, connection)
     if entry.connection not in ("ssh", "local"):
         sentence = f"remotestatus looks at remotes through ssh or local, and not through {connection!r}"
         entry.problems.append(("ansible_connection", sentence))
-    entry.problems += [(one, f"not supported; {cure}") for one, cure in _NOT_SUPPORTED.items() if one in variables]
-    port = last_of(_PORT, "port")
-    try:
-        port = None if port in (None, "") else int(port)
-        if port is not None and not 0 < port < 65536:
-            raise ValueError
-    except (TypeError, ValueError):
-        entry.problems.append(("ansible_port", f"{port!r} is not a port; write a number from 1 to 65535"))
-        port = None
-    options = Options(None, None, ())
-    try:
-        texts = [last_of((f"ansible_{option}",), option) for option in _ARGUMENTS]
-        options = split_options(*(None if text is None else str(text) for text in texts))
-    except PathError as error:
-        entry.problems.append(("ansible_ssh_common_args", str(error)))
-    user, key_file = last_of(_USER, "remote_user"), last_of(_KEY_FILE, "private_key_file")
-    seconds = last_of(_CONNECT_SECONDS, "timeout")
-    entry.host = Host(
-        name=name,
-        address=str(last_of(_ADDRESS) or name),
-        port=port,
-        user=None if user is None else str(user),
-        key_file=None if key_file is None else str(base / Path(str(key_file)).expanduser()),
-        password=last_of(_PASSWORD) not in (None, ""),
-        options=options,
-        program=str(last_of(_PROGRAM, "ssh_executable") or "ssh"),
-        connect_seconds=int(seconds) if str(seconds).isdigit() and int(seconds) > 0 else None,
-    )
+    entry.problems += [(one, f"not supported; {cure}") for one, cure in _NOT_SUPPORTED.items() if one in raw]
+    entry.host = _host_of(variables, base)
     return entry
 
 
-def passwords(hostvars: Mapping[str, Any], names: Iterable[str]) -> dict[str, Callable[[], str]]:
-    """How to learn the password of each of these hosts; only for handing it to `ssh`."""
+def _host_of(variables: _Variables, base: Path) -> Host:
+    """How a host is connected to, with what Ansible's own variables say."""
+    name = variables.entry.name
+    key_file = variables.text_of(_KEY_FILE, "private_key_file")
+    seconds = variables.text_of(_CONNECT_SECONDS, "timeout") or ""
+    return Host(
+        name=name,
+        address=str(variables.last_of(_ADDRESS) or name),
+        port=_port_of(variables),
+        user=variables.text_of(_USER, "remote_user"),
+        key_file=None if key_file is None else str(base / Path(key_file).expanduser()),
+        password=variables.last_of(_PASSWORD) not in (None, ""),
+        options=_options_of(variables),
+        program=variables.text_of(_PROGRAM, "ssh_executable") or "ssh",
+        connect_seconds=int(seconds) if seconds.isdigit() and int(seconds) > 0 else None,
+    )
+
+
+def _port_of(variables: _Variables) -> int | None:
+    written = variables.last_of(_PORT, "port")
+    try:
+        port = None if written in (None, "") else int(written)
+        if port is None or 0 < port < 65536:
+            return port
+    except (TypeError, ValueError):
+        pass
+    variables.entry.problems.append(("ansible_port", f"{written!r} is not a port; write a number from 1 to 65535"))
+    return None
+
+
+def _options_of(variables: _Variables) -> Options:
+    texts = [variables.text_of((f"ansible_{option}",), option) for option in _ARGUMENTS]
+    try:
+        return split_options(*texts)
+    except PathError as error:
+        variables.entry.problems.append(("ansible_ssh_common_args", str(error)))
+        return Options(None, None, ())
+
+
+def passwords(hostvars: Mapping[str, Any], entries: Mapping[str, Entry]) -> dict[str, Callable[[], str]]:
+    """How to learn the password of each host that has one, by name; only for handing it to `ssh`."""
 
     def of(name: str) -> str:
         variables = hostvars[name]
         return next((str(variables[one]) for one in reversed(_PASSWORD) if one in variables), "")
 
-    return {name: partial(of, name) for name in names}
+    return {name: partial(of, name) for name, entry in entries.items() if entry.host and entry.host.password}
 
 
 def plain(value: Any) -> Any:
@@ -188,66 +209,63 @@ def _ssh_hosts(entries: Mapping[str, Entry]) -> dict[str, Host]:
     return {name: entry.host for name, entry in entries.items() if entry.host and entry.connection == "ssh"}
 
 
-def describe(entries: Mapping[str, Entry], topology: Topology) -> dict[str, Any]:
-    """Everything about the inventory as plain values, for whoever started the playbook. No secrets are in it."""
-    return {
-        "hosts": {name: _describe_entry(entry, topology) for name, entry in entries.items()},
-        "proxies": [
-            {
-                "name": hop.name,
-                "alias": hop.spec,
-                "address": hop.host.address if hop.host else hop.target,
-                "port": hop.port,
-                "user": hop.user,
-                "path": [before.name for before in hop.path],
-                "in_inventory": hop.host is not None,
-            }
-            for hop in topology.in_order()
-        ],
-    }
+def describe(
+    entries: Mapping[str, Entry], topology: Topology, base: Path, limited_to: Iterable[str]
+) -> InventoryDescription:
+    """Everything about the inventory, for whoever started the playbook. No secrets are in it."""
+    proxies = (
+        Proxy(
+            name=hop.name,
+            alias=hop.spec,
+            address=hop.host.address if hop.host else hop.target,
+            port=hop.port,
+            user=hop.user,
+            path=tuple(before.name for before in hop.path),
+            in_inventory=hop.host is not None,
+        )
+        for hop in topology.in_order()
+    )
+    return InventoryDescription(
+        hosts={name: _describe_entry(entry, topology) for name, entry in entries.items()},
+        proxies=tuple(proxies),
+        ssh=describe_ssh(entries, topology, base),
+        limited_to=tuple(limited_to),
+        base=str(base),
+    )
 
 
-def describe_ssh(entries: Mapping[str, Entry], topology: Topology, base: Path) -> dict[str, Any]:
-    """
-    How `ssh` reaches every host by hand, as plain values.
-
-    `blocks` of ssh_config(5) by name and the `end` that follows them with `ssh -F`; the arguments that lead through
-    the round's own configuration to each of `hosts`, by name, and of `proxies`, by alias; and those that a host needs
-    whose port is `mapped` to another place. Of each proxy, how the inventory writes it (`jumps`) and by what name its
-    host key is looked up (`key_names`; not for one that only `ssh` knows).
-    """
+def describe_ssh(entries: Mapping[str, Entry], topology: Topology, base: Path) -> SshAccess:
+    """How `ssh` reaches every host by hand."""
     hosts = _ssh_hosts(entries)
     known_hosts = known_hosts_of(entries, base)
-    return {
-        "blocks": write_user_config(topology, hosts, known_hosts=known_hosts),
-        "end": user_config_end(),
-        "hosts": {name: reaching_arguments(host, topology, known_hosts=known_hosts) for name, host in hosts.items()},
-        "proxies": {hop.spec: opening_arguments(hop) for hop in topology.in_order()},
-        "jumps": {hop.name: hop.written for hop in topology.in_order()},
-        "key_names": {hop.name: hop.host.name for hop in topology.in_order() if hop.host is not None},
-        "mapped": {name: mapped_arguments(host, known_hosts=known_hosts) for name, host in hosts.items()},
-    }
+    hops = topology.in_order()
+    return SshAccess(
+        blocks=write_user_config(topology, hosts, known_hosts=known_hosts),
+        end=user_config_end(),
+        hosts={name: reaching_arguments(host, topology, known_hosts=known_hosts) for name, host in hosts.items()},
+        proxies={hop.spec: opening_arguments(hop) for hop in hops},
+        jumps={hop.name: hop.written for hop in hops},
+        key_names={hop.name: hop.host.name for hop in hops if hop.host is not None},
+        mapped={name: mapped_arguments(host, known_hosts=known_hosts) for name, host in hosts.items()},
+    )
 
 
-def _describe_entry(entry: Entry, topology: Topology) -> dict[str, Any]:
-    described = asdict(entry)
-    host = entry.host
-    described.pop("host")
-    last = topology.last_hop.get(entry.name)
+def _describe_entry(entry: Entry, topology: Topology) -> HostDescription:
+    last, host = topology.last_hop.get(entry.name), entry.host
     problem = topology.problems.get(entry.name)
-    if problem:
-        described["problems"].append(("ansible_ssh_common_args", problem))
-    if host is not None:
-        described |= {
-            "address": host.address,
-            "port": host.port,
-            "user": host.user,
-            "key_file": host.key_file,
-            "password": host.password,
-            "ssh_options": list(host.options.rest),
-            "path": [*(hop.name for hop in last.path), last.name] if last else [],
-        }
-    return described
+    return HostDescription(
+        groups=tuple(entry.groups),
+        variables=entry.variables,
+        problems=(*entry.problems, *([("ansible_ssh_common_args", problem)] if problem else [])),
+        connection=entry.connection,
+        address=host.address if host else entry.name,
+        port=host.port if host else None,
+        user=host.user if host else None,
+        key_file=host.key_file if host else None,
+        password=host is not None and host.password,
+        ssh_options=host.options.rest if host else (),
+        path=tuple(hop.name for hop in (*last.path, last)) if last else (),
+    )
 
 
 def base_directory(variables: Mapping[str, Any]) -> Path:
@@ -262,12 +280,6 @@ def known_hosts_of(entries: Mapping[str, Entry], base: Path) -> Path:
     named = [entry.variables.get(f"{PREFIX}known_hosts") for entry in entries.values()]
     chosen = next((str(value) for value in named if value), "known_hosts")
     return base / Path(chosen).expanduser()
-
-
-def workdir_of_environment() -> Path | None:
-    """The round's private directory, when remotestatus itself started the playbook."""
-    given = os.environ.get(WORKDIR)
-    return Path(given) if given else None
 
 
 def _first_line(error: Exception) -> str:

@@ -1,141 +1,135 @@
 """
 Opens one shared connection to each proxy, and closes them again.
 
-Takes the topology and the round's directory; leaves an answer per proxy there (`proxies/<spec>.json`). All proxies are
-opened at the same time, except that one behind another waits for it. Opening is the proxy's probe: whoever can log in
-and keep the connection open is up.
+Takes the topology and the round's directory; leaves an answer per proxy there. All proxies are opened at the same time,
+except that one behind another waits for it. Opening is the proxy's probe: whoever can log in and keep the connection
+open is up.
 """
 
 import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from remotestatus_playbook.children import Secret
 from remotestatus_playbook.host_keys import owners_of_offered_key
-from remotestatus_playbook.paths import OPENING, Hop, Topology, opening_arguments
+from remotestatus_playbook.protocol import OPENING, Outcome, ProxyAnswer
+from remotestatus_playbook.round_config import opening_arguments
+from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
 
 KEEP_SECONDS = 120
 """A shared connection ends by itself so long after its last use, should nobody close it."""
 
 
-def open_all(
-    topology: Topology,
-    workdir: Workdir,
-    *,
-    wanted: set[str],
-    passwords: Mapping[str, Callable[[], str]],
-    known_hosts: Path,
-    attempts: int = 2,
-    seconds: int = 30,
-    keep_seconds: int = KEEP_SECONDS,
-    fresh: bool = False,
-) -> dict[str, dict[str, Any]]:
+@dataclass(frozen=True)
+class Opener:
     """
-    Open the connections to the hops whose spec is in `wanted`, and to those before them; return an answer for each.
+    Opens the connections to proxies.
 
-    `passwords` gives, by inventory name, how to learn a proxy's password. An attempt may take `seconds`. With `fresh`
-    a connection that is still open is replaced. An answer's `took_ms` says how long the way there took, also when the
-    connection was open already.
+    `passwords` gives, by inventory name, how to learn a proxy's password. An attempt may take `seconds`. A connection
+    that nobody uses ends by itself after `keep_seconds`. With `fresh` one that is still open is replaced.
     """
-    needed = {hop.spec for hop in topology.in_order() if hop.spec in wanted}
-    needed |= {before.spec for hop in topology.in_order() if hop.spec in needed for before in hop.path}
-    hops = [hop for hop in topology.in_order() if hop.spec in needed]
-    answers: dict[str, Future[dict[str, Any]]] = {}
-    with ThreadPoolExecutor(max_workers=max(1, len(hops))) as pool:
 
-        def open_one(hop: Hop) -> dict[str, Any]:
-            if hop.parent is not None and answers[hop.parent.spec].result()["outcome"] != "answered":
-                return {"outcome": "proxy-down", "proxy": hop.parent.name, "attempts": 0}
-            password = passwords.get(hop.host.name) if hop.host else None
-            answer: dict[str, Any] = {}
-            for attempt in range(1, attempts + 1):
-                answer = _open(hop, workdir, password, seconds=seconds, keep_seconds=keep_seconds, fresh=fresh)
-                answer["attempts"] = attempt
-                answer["answered_by"] = owners_of_offered_key(str(answer.get("stderr")), known_hosts)
-                if answer["outcome"] == "answered" or _refused(str(answer.get("stderr"))):
-                    break
-                if attempt < attempts:
-                    time.sleep(1)
-            return answer
+    workdir: Workdir
+    known_hosts: Path
+    passwords: Mapping[str, Callable[[], str]]
+    keep_seconds: int = KEEP_SECONDS
+    fresh: bool = False
+    attempts: int = 2
+    seconds: int = 30
 
-        for hop in hops:
-            answers[hop.spec] = pool.submit(open_one, hop)
-    results = {}
-    for hop in hops:
-        results[hop.name] = answers[hop.spec].result()
-        workdir.leave("proxies", hop.spec, results[hop.name])
-    return results
+    def open_all(self, topology: Topology, wanted: Collection[str]) -> dict[str, ProxyAnswer]:
+        """Open the connections to the proxies with these aliases, and to those before them; return answers by alias."""
+        needed = [hop for hop in topology.in_order() if hop.spec in wanted]
+        needed = list(dict.fromkeys(one for hop in needed for one in (*hop.path, hop)))
+        answers: dict[str, Future[ProxyAnswer]] = {}
+        with ThreadPoolExecutor(max_workers=max(1, len(needed))) as pool:
+            for hop in needed:
+                before = answers[hop.parent.spec] if hop.parent else None
+                answers[hop.spec] = pool.submit(self._open_when, hop, before)
+        found = {alias: answer.result() for alias, answer in answers.items()}
+        for alias, answer in found.items():
+            self.workdir.leave_proxy(alias, answer)
+        return found
+
+    def _open_when(self, hop: Hop, before: "Future[ProxyAnswer] | None") -> ProxyAnswer:
+        """Open one as soon as the one before it is open, and try again what failed."""
+        if before is not None and hop.parent is not None and before.result().outcome is not Outcome.ANSWERED:
+            return ProxyAnswer(Outcome.PROXY_DOWN, attempts=0, proxy=hop.parent.name)
+        attempt = 1
+        while True:
+            answer = replace(self._open(hop), attempts=attempt)
+            if answer.outcome is Outcome.ANSWERED or attempt == self.attempts or _refused(answer.stderr):
+                return replace(answer, answered_by=owners_of_offered_key(answer.stderr, self.known_hosts))
+            attempt += 1
+            time.sleep(1)
+
+    def _open(self, hop: Hop) -> ProxyAnswer:
+        socket = self.workdir.control / hop.socket
+        log = log_of(socket)
+        if is_open(socket):
+            if not self.fresh:
+                _shorten(log)
+                return ProxyAnswer(Outcome.ANSWERED, kept=True, took_ms=_when_opened(socket))
+            end(socket)
+        log.unlink(missing_ok=True)
+        stderr = self.workdir.path / f"proxy-{hop.socket}.err"
+        started = time.monotonic()
+        try:
+            code = self._run_ssh(hop, log, stderr)
+        except OSError as error:
+            return ProxyAnswer(Outcome.ERROR, stderr=f"ssh could not be started: {error.strerror}")
+        taken = round((time.monotonic() - started) * 1000)
+        if code == 0:
+            with suppress(OSError):  # a full disk costs no more than this
+                _took(socket).write_text(str(taken))
+            return ProxyAnswer(Outcome.ANSWERED, connect_ms=taken, took_ms=taken)
+        lines = [line for line in _text_of(log).splitlines(keepends=True) if not line.startswith("debug")]
+        outcome = Outcome.TIMED_OUT if code in (124, 137) else Outcome.SSH_FAILED
+        return ProxyAnswer(outcome, stderr=(_text_of(stderr) + "".join(lines))[:8000])
+
+    def _run_ssh(self, hop: Hop, log: Path, stderr: Path) -> int:
+        """Start the connection, which goes on in the background; return the exit code."""
+        command = [
+            *("timeout", "-k", "2", str(self.seconds), "ssh", "-F", str(self.workdir.ssh_config), "-f", "-N"),
+            *("-o", "ControlMaster=yes", "-o", f"ControlPersist={self.keep_seconds}"),
+            # What becomes of each remote's channel stands only in this connection's own log; see `Refusals`.
+            *("-E", str(log), "-o", "LogLevel=DEBUG"),
+            *opening_arguments(hop),
+        ]
+        environment = {**os.environ, OPENING: "1", "LC_ALL": "C.UTF-8"}
+        secret = None
+        if hop.host is not None and hop.host.name in self.passwords:
+            asked = f"{hop.user or ''}@{hop.host.name}"
+            file = self.workdir.path / f"proxy-{hop.socket}.secret"
+            secret = Secret(self.passwords[hop.host.name](), asked, file)
+            environment |= secret.environment(self.workdir.tool("askpass"))
+        try:
+            with stderr.open("wb") as errors:
+                return subprocess.run(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    env=environment,
+                    check=False,
+                    start_new_session=True,
+                ).returncode
+        finally:
+            if secret is not None:
+                secret.forget()
 
 
 def _refused(text: str) -> bool:
     """Whether trying again could only lock us out."""
     lowered = text.lower()
     return any(sign in lowered for sign in ("permission denied", "host key", "too many authentication"))
-
-
-def _open(
-    hop: Hop,
-    workdir: Workdir,
-    password: Callable[[], str] | None,
-    *,
-    seconds: int,
-    keep_seconds: int,
-    fresh: bool,
-) -> dict[str, Any]:
-    environment = {**os.environ, OPENING: "1", "LC_ALL": "C.UTF-8"}
-    socket = workdir.control / hop.socket
-    log = log_of(socket)
-    if is_open(socket):
-        if not fresh:
-            _shorten(log)
-            return {"outcome": "answered", "connect_ms": None, "kept": True, "took_ms": _when_opened(socket)}
-        end(socket)
-    log.unlink(missing_ok=True)
-    said = workdir.path / f"proxy-{hop.socket}.err"
-    command = [
-        *("ssh", "-F", str(workdir.ssh_config), "-f", "-N"),
-        *("-o", "ControlMaster=yes", "-o", f"ControlPersist={keep_seconds}"),
-        # What becomes of each remote's channel stands only in this connection's own log; see `Refusals`.
-        *("-E", str(log), "-o", "LogLevel=DEBUG"),
-        *opening_arguments(hop),
-    ]
-    secret = None
-    if password is not None:
-        asked = f"{hop.user or ''}@{hop.host.name if hop.host else hop.target}"
-        secret = Secret(password(), asked, workdir.path / f"proxy-{hop.socket}.secret")
-        environment |= secret.environment(workdir.tool("askpass"))
-    started = time.monotonic()
-    with said.open("wb") as stderr:
-        try:
-            code = subprocess.run(
-                ["timeout", "-k", "2", str(seconds), *command],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                env=environment,
-                check=False,
-                start_new_session=True,
-            ).returncode
-        except OSError as error:
-            return {"outcome": "error", "stderr": f"ssh could not be started: {error.strerror}"}
-        finally:
-            if secret is not None:
-                secret.forget()
-    taken = round((time.monotonic() - started) * 1000)
-    if code == 0:
-        with suppress(OSError):  # a full disk costs no more than this
-            _took(socket).write_text(str(taken))
-        return {"outcome": "answered", "connect_ms": taken, "took_ms": taken}
-    lines = [line for line in _text_of(log).splitlines(keepends=True) if not line.startswith("debug")]
-    text = (_text_of(said) + "".join(lines))[:8000]
-    return {"outcome": "timed-out" if code in (124, 137) else "ssh-failed", "stderr": text, "exit": code}
 
 
 def is_open(socket: Path) -> bool:
@@ -208,10 +202,11 @@ def _shorten(log: Path) -> None:
         os.truncate(log, 0)
 
 
-def close_all(topology: Topology, workdir: Workdir) -> None:
-    """End every shared connection of this round; one that is gone already is fine."""
-    for hop in reversed(topology.in_order()):
-        end(workdir.control / hop.socket)
+def close_all(folder: Path) -> None:
+    """End every shared connection whose socket lies there; one that is gone already is fine."""
+    for path in folder.iterdir():
+        if path.is_socket():
+            end(path)
 
 
 def end(socket: Path) -> None:

@@ -1,25 +1,19 @@
 """
-Plans one look at one remote: with which SSH options, how long it may take, and what it is asked.
+Plans one probe of one remote: with which command, how long it may take, and what it is asked.
 
-Takes the host's evaluated variables and the number of the look; returns plain values that the task which looks reads
-from the round's directory.
+Takes the host's evaluated variables, the order, and how long the way to its proxy took; returns a Plan.
 """
 
-import hashlib
-import re
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from remotestatus_playbook.inventory import PREFIX, Entry
-from remotestatus_playbook.order import Order
-from remotestatus_playbook.paths import Hop, Host, Topology, looking_command
-from remotestatus_playbook.probe_output import Check
+from remotestatus_playbook.inventory import Entry
+from remotestatus_playbook.probe_script import Check
+from remotestatus_playbook.protocol import CHECK_SECONDS, PREFIX, REMOTE_SECONDS, Order, ProxyAnswer, seconds_in
+from remotestatus_playbook.round_config import probe_command
+from remotestatus_playbook.topology import Hop, Host, Topology, socket_name
 from remotestatus_playbook.workdir import Workdir
-
-DEFAULT_SECONDS = 45
-"""What a remote may cost one round, when neither it nor its groups say (remotestatus_timeout)."""
 
 _SLOWER = 2
 """
@@ -32,81 +26,87 @@ until the one before is acknowledged (Nagle's algorithm): a round trip each, mea
 _FAR = 5
 """From so many seconds on top the way is slow enough for compression to pay."""
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    How one remote is probed.
+
+    `command` is empty when its connection is none that a probe can use; `host` is None unless it is reached by ssh, and
+    `hop` the last proxy on the way to it. `kept` is the socket of a connection that is used from round to round.
+    """
+
+    name: str
+    connection: str
+    host: Host | None
+    hop: Hop | None
+    command: tuple[str, ...]
+    seconds: int
+    checks: tuple[Check, ...]
+    kept: Path | None = None
+
+    @property
+    def path(self) -> tuple[Hop, ...]:
+        """The proxies on the way, checker's side first."""
+        return (*self.hop.path, self.hop) if self.hop else ()
+
+    @property
+    def asked(self) -> str:
+        """How ssh names the host when it asks for its password."""
+        return f"{self.host.user or ''}@{self.host.name}" if self.host else ""
 
 
-def seconds_of(value: object, default: int) -> int:
-    """Read a timeout as written in the inventory: seconds, or a duration such as 1m30s."""
-    text = str(value).strip()
-    if text.isdigit():
-        return max(1, int(text))
-    parts = re.findall(r"(\d+)([smhdw])", text)
-    return max(1, sum(int(number) * _UNITS[unit] for number, unit in parts)) if parts else default
-
-
-def make(
+def plan_probe(
     entry: Entry,
     topology: Topology,
     known_hosts: Path,
     workdir: Workdir,
     order: Order,
-    proxies: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Any]:
+    proxies: Mapping[str, ProxyAnswer],
+) -> Plan:
     """
-    Plan a look at one remote, now that the `proxies` have answered, by name.
+    Plan the probe of one remote, now that the `proxies` have answered, by alias.
 
     A slow way to the proxy is none of the remote's doing, and is allowed for on top of its time.
     """
-    whole = seconds_of(entry.variables.get(f"{PREFIX}timeout", DEFAULT_SECONDS), DEFAULT_SECONDS)
-    last = topology.last_hop.get(entry.name)
-    far = min(whole, _SLOWER * (proxies.get(last.name, {}).get("took_ms") or 0) // 1000) if last else 0
-    seconds = order.seconds(whole) + far
+    whole = _seconds_of(entry.variables.get(f"{PREFIX}timeout"), REMOTE_SECONDS)
+    hop = topology.last_hop.get(entry.name)
+    answer = proxies.get(hop.spec) if hop else None
+    far = min(whole, _SLOWER * (answer.took_ms or 0) // 1000) if answer else 0
+    seconds = order.seconds_of(whole) + far
+    checks = tuple(_checks_of(entry))
+    host = entry.host if entry.connection == "ssh" else None
+    if host is None:
+        local = ("/bin/sh", "-s") if entry.connection == "local" else ()
+        return Plan(entry.name, entry.connection, None, None, local, seconds, checks)
+    # On a slow link the list of processes takes several round trips; compressed it takes one.
+    options = ["-o", "Compression=yes"] if order.attempt > 1 or far > _FAR else []
+    # Two remotes may both be 127.0.0.1:8001, behind different proxies.
+    kept = workdir.control / socket_name((host, hop and hop.socket)) if order.keep_seconds else None
+    # A later attempt does without: a kept connection may be dead and not know it.
+    if kept and order.attempt == 1 and not order.fresh:
+        ours = ("ControlMaster=auto", f"ControlPersist={order.keep_seconds}", f"ControlPath={kept}")
+        options = [word for option in ours for word in ("-o", option)]
+    # The handshake is most of the way: what is left is one exchange more, and the probe.
+    connect_seconds = max(3, seconds * 3 // 4)
+    config = workdir.remote_config if hop else workdir.ssh_config
+    command = probe_command(
+        host, topology, config=config, known_hosts=known_hosts, options=options, seconds=connect_seconds
+    )
+    return Plan(entry.name, entry.connection, host, hop, tuple(command), seconds, checks, kept)
+
+
+def _checks_of(entry: Entry) -> Iterator[Check]:
     checks = entry.variables.get(f"{PREFIX}checks") or []
-    made: dict[str, Any] = {
-        "connection": entry.connection,
-        "command": ["/bin/sh", "-s"] if entry.connection == "local" else [],
-        "password": False,
-        "seconds": seconds,
-        "look": order.number,
-        "checks": [
-            asdict(Check(str(check["name"]), str(check["command"]), seconds_of(check.get("timeout", 10), 10)))
-            for check in (checks if isinstance(checks, list) else [checks])
-        ],
-        "path": [],
-    }
-    if entry.connection == "ssh" and entry.host is not None:
-        config = workdir.remote_config if last else workdir.ssh_config
-        # On a slow link the list of processes takes several round trips; compressed it takes one.
-        options = ["-o", "Compression=yes"] if order.number > 1 or far > _FAR else []
-        if order.keep:
-            kept = workdir.control / _kept_socket(entry.host, last)
-            made["kept"] = str(kept)
-            # The second look does without: a kept connection may be dead and not know it.
-            if order.number == 1 and not order.fresh:
-                ways = ("ControlMaster=auto", f"ControlPersist={order.keep}", f"ControlPath={kept}")
-                options = [word for way in ways for word in ("-o", way)]
-        made["path"] = [{"name": hop.name, "spec": hop.spec} for hop in (*last.path, last)] if last else []
-        made["password"] = entry.host.password
-        made["asked"] = f"{entry.host.user or ''}@{entry.host.name}"
-        made["command"] = looking_command(
-            entry.host,
-            topology,
-            config=config,
-            known_hosts=known_hosts,
-            options=options,
-            # The handshake is most of the way: what is left is one exchange more, and the probe.
-            seconds=max(3, seconds * 3 // 4),
-        )
-        made["address"], made["port"] = entry.host.address, entry.host.port
-        made["proxy_socket"] = str(workdir.control / last.socket) if last else None
-        made["known_hosts"] = str(known_hosts)
-    return made
+    for check in checks if isinstance(checks, list) else [checks]:
+        seconds = _seconds_of(check.get("timeout"), CHECK_SECONDS)
+        yield Check(str(check["name"]), str(check["command"]), seconds)
 
 
-def _kept_socket(host: Host, last: Hop | None) -> str:
-    """
-    The name of a kept connection's socket, which nothing else that is reached in another way can have.
-
-    Two remotes may both be 127.0.0.1:8001, behind different proxies.
-    """
-    return hashlib.sha256(repr((host, last and last.socket)).encode()).hexdigest()[:16]
+def _seconds_of(value: object, default: int) -> int:
+    """Read a timeout as the inventory writes it: seconds, or a duration such as 1m30s; else the default."""
+    text = str(value).strip()
+    try:
+        return max(1, int(text) if text.isdigit() else seconds_in(text))
+    except ValueError:
+        return default

@@ -1,32 +1,37 @@
 """
-The private directory of one round: its SSH configuration, sockets, and what each step leaves for the next.
+The private directory of one round: its SSH configuration, the sockets of connections, and the answers.
 
-Mode 0700, with a short path because a socket's path may not be longer than about 100 bytes. Everything in it goes with
-the round.
+Everything in it goes with the round.
 """
 
 import json
 import os
 import shutil
-import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote as quote_name
+from urllib.parse import quote
 
-from remotestatus_playbook.paths import USER_CONFIGS, Topology, write_config
-
-COUNTED, REACHED, NOT_REACHED = "counted", "+", "-"
-"""How far the looking has come: a file with a letter for each remote that was looked at."""
-
-DONE = "done"
-"""That all answers are there: nobody has to wait for Ansible itself to end."""
+from remotestatus_playbook.private_directory import answer_file, make_private_directory, write_whole
+from remotestatus_playbook.protocol import (
+    COUNTED,
+    DONE,
+    INVENTORY,
+    NOT_REACHED,
+    PROXY_ANSWERS,
+    REACHED,
+    REMOTE_ANSWERS,
+    SSH_CONFIG,
+    InventoryDescription,
+    Outcome,
+    ProxyAnswer,
+    RemoteAnswer,
+)
+from remotestatus_playbook.round_config import USER_CONFIGS, write_config
+from remotestatus_playbook.topology import Topology
 
 FILES = Path(__file__).resolve().parent.parent / "files"
 
 _NEARLY_FULL = 64 * 1024
-
-_LONGEST_SOCKET = 104 - 49 - 1 - 17
-"""What sun_path leaves for the directory: a name has up to 49 characters, and ssh appends 17 while it makes it."""
 
 
 class Workdir:
@@ -42,13 +47,13 @@ class Workdir:
 
     @classmethod
     def make(cls) -> "Workdir":
-        """Make a new one in the first directory whose path is short enough for a socket."""
+        """Make a new one. Raises OSError when there is no place for it."""
         return cls(make_private_directory())
 
     @property
     def ssh_config(self) -> Path:
         """The configuration for the proxies, and for whatever passes through them."""
-        return self.path / "ssh_config"
+        return self.path / SSH_CONFIG
 
     @property
     def remote_config(self) -> Path:
@@ -71,47 +76,39 @@ class Workdir:
             f"Include {self.ssh_config}\nHost *\n  KexAlgorithms ^curve25519-sha256,curve25519-sha256@libssh.org\n"
         )
 
-    def leave(self, kind: str, name: str, values: dict[str, Any]) -> None:
-        """Leave one host's values for a later step, whole or not at all."""
-        target = self._file(kind, name)
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        _write_whole(target, values)
-
-    def find(self, kind: str, name: str) -> dict[str, Any] | None:
-        """What was left under this name, or None."""
-        try:
-            found = json.loads(self._file(kind, name).read_text())
-        except (FileNotFoundError, ValueError):
-            return None
-        return found if isinstance(found, dict) else None
-
-    def leave_inventory(self, described: dict[str, Any]) -> None:
+    def leave_inventory(self, described: InventoryDescription) -> None:
         """Leave what there is to know of the inventory, for whoever started us."""
-        _write_whole(self.path / "inventory.json", described)
+        write_whole(self.path / INVENTORY, described)
 
-    def leave_plans(self, plans: dict[str, dict[str, Any]]) -> None:
-        """Leave how each remote is looked at."""
-        self._plans.write_text(json.dumps(plans))
+    def leave_proxy(self, alias: str, answer: ProxyAnswer) -> None:
+        """Leave a proxy's answer."""
+        self._leave(PROXY_ANSWERS, alias, answer)
 
-    def find_plans(self) -> dict[str, dict[str, Any]]:
-        """How each remote is looked at."""
-        found: dict[str, dict[str, Any]] = json.loads(self._plans.read_text())
-        return found
+    def leave_remote(self, name: str, answer: RemoteAnswer) -> None:
+        """Leave a remote's answer."""
+        self._leave(REMOTE_ANSWERS, name, answer)
 
-    def count(self, *, reached: bool) -> None:
-        """Count one more remote that was looked at: a letter each, so that nobody has to read a half-written number."""
+    def count(self, outcome: Outcome) -> None:
+        """Count one more remote that was probed: a letter each, so that nobody has to read a half-written number."""
         with (self.path / COUNTED).open("a") as file:
-            file.write(REACHED if reached else NOT_REACHED)
+            file.write(REACHED if outcome is Outcome.ANSWERED else NOT_REACHED)
 
     def note_done(self) -> None:
-        """Note that all answers of this look are there."""
+        """Note that all answers of this attempt are there."""
         (self.path / DONE).touch()
+
+    def find_remote(self, name: str) -> dict[str, object] | None:
+        """A remote's answer as plain values, or None."""
+        with suppress(FileNotFoundError):
+            found: dict[str, object] = json.loads(answer_file(self.path, REMOTE_ANSWERS, name).read_text())
+            return found
+        return None
 
     def output(self, name: str) -> Path:
         """Where the raw output of one host's probe goes while it runs (`.out` and `.err`)."""
         folder = self.path / "output"
         folder.mkdir(mode=0o700, exist_ok=True)
-        return folder / quote_name(name, safe="")
+        return folder / quote(name, safe="")
 
     def tool(self, name: str) -> Path:
         """One of our shell scripts, executable: where it was installed, or a copy if that lost its mode."""
@@ -134,28 +131,7 @@ class Workdir:
         """Remove it with everything in it."""
         shutil.rmtree(self.path, ignore_errors=True)
 
-    @property
-    def _plans(self) -> Path:
-        return self.path / "plans.json"
-
-    def _file(self, kind: str, name: str) -> Path:
-        return self.path / kind / (quote_name(name, safe="") + ".json")
-
-
-def _write_whole(path: Path, values: dict[str, Any]) -> None:
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(json.dumps(values))
-    unfinished.rename(path)
-
-
-def make_private_directory() -> Path:
-    """Make a directory that only we can enter, with a path short enough for sockets."""
-    candidates = [os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"]  # noqa: S108
-    for parent in candidates:
-        if not parent or len(os.fsencode(parent)) + len("/rs-12345678") > _LONGEST_SOCKET:
-            continue
-        try:
-            return Path(tempfile.mkdtemp(prefix="rs-", dir=parent))
-        except OSError:
-            continue
-    raise OSError(f"no private directory could be made in any of {', '.join(filter(None, candidates))}")
+    def _leave(self, folder: str, name: str, answer: object) -> None:
+        target = answer_file(self.path, folder, name)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        write_whole(target, answer)

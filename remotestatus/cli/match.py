@@ -3,13 +3,13 @@
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
 
 import click
 from pydantic import ValidationError
+from remotestatus_playbook.protocol import Order, RemoteAnswer
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -18,7 +18,7 @@ from remotestatus.cli.show import fields_of
 from remotestatus.cli.ssh_session import find_remote
 from remotestatus.cli.table import trouble_lines
 from remotestatus.cli.terminal import Column, RowTable, make_console, paragraph, print_lines, status_sign
-from remotestatus.evaluate import match, processes_of, read_proxy, read_remote
+from remotestatus.evaluate import match, read_proxy, read_remote
 from remotestatus.inventory import read_inventory
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.durations import say_duration
@@ -27,7 +27,7 @@ from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.model.settings import ProcessSpec
 from remotestatus.model.text import one_line
-from remotestatus.probe import AnsibleSource, Look, PlaybookRunner
+from remotestatus.probe import AnsibleSource, Answers, PlaybookRunner
 from remotestatus.report import say_size
 
 _LONGEST_LINE = 2000
@@ -75,30 +75,29 @@ def command(
     """
     if pattern is None and (kind or user):
         raise click.UsageError("--regex, --contains, --command and --user need a PATTERN")
-    fleet, remote, look = _check_once(source, name)
+    fleet, remote, answers, answer = _check_once(source, name)
     at = now()
     specs = remote.settings.processes if pattern is None else (_spec_of(pattern, kind, user),)
-    facts = _facts(look, remote)
-    processes = processes_of(facts)
-    if processes is None:
-        _print_unreached(remote, _troubles(fleet, remote, look, at), as_json=as_json)
+    if answer is None or answer.processes is None:
+        _print_unreached(remote, _troubles(fleet, remote, answers, answer, at), as_json=as_json)
         sys.exit(RoundError.exit_code)
-    results = match(specs, processes, complete=bool(facts.get("processes_complete", True)))
+    processes = answer.processes
+    results = match(specs, processes, complete=answer.processes_complete)
     if as_json:
         click.echo(json.dumps(_values(remote, results, processes if everything else None, at), ensure_ascii=False))
     else:
         print_lines(make_console(), _lines(remote, results, processes, everything=everything, at=at))
 
 
-def _check_once(source: AnsibleSource, name: str) -> tuple[Fleet, Remote, Look]:
+def _check_once(source: AnsibleSource, name: str) -> tuple[Fleet, Remote, Answers, RemoteAnswer | None]:
     with PlaybookRunner(source) as runner:
         inventory = read_inventory(runner.describe_inventory())
         remote = find_remote(inventory, name)
-        look = runner.look([remote.name], forks=1)
-        look = replace(look, remotes=dict(look.remotes))  # the answers are files that the runner removes at its end
-    if look.trouble:
-        raise RoundError(look.trouble)
-    return inventory.fleet, remote, look
+        answers = runner.probe(Order(names=(remote.name,)))
+        answer = answers.remotes.get(remote.name)  # the answers are files that the runner removes at its end
+    if answers.trouble:
+        raise RoundError(answers.trouble)
+    return inventory.fleet, remote, answers, answer
 
 
 def _print_unreached(remote: Remote, troubles: Troubles, *, as_json: bool) -> None:
@@ -120,21 +119,15 @@ def _spec_of(pattern: str, kind: str | None, user: str | None) -> ProcessSpec:
         raise click.UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 
 
-def _facts(look: Look, remote: Remote) -> Mapping[str, Any]:
-    facts = look.remotes.get(remote.name, {}).get("facts")
-    return facts if isinstance(facts, Mapping) else {}
-
-
-def _troubles(fleet: Fleet, remote: Remote, look: Look, at: datetime) -> Troubles:
+def _troubles(fleet: Fleet, remote: Remote, answers: Answers, answer: RemoteAnswer | None, at: datetime) -> Troubles:
     """Why there are no processes: first what a proxy on the path has, because the remote's own only refers to it."""
     proxies = (
         (proxy.name, trouble)
         for proxy in fleet.hops(remote.path)
-        if (answer := look.proxies.get(proxy.alias)) is not None
-        and (trouble := read_proxy(proxy, answer, at).trouble) is not None
+        if (found := answers.proxies.get(proxy.alias)) is not None
+        and (trouble := read_proxy(proxy, found, at).trouble) is not None
     )
-    own = read_remote(remote, look.remotes.get(remote.name), at).troubles
-    return (*proxies, *((remote.name, trouble) for trouble in own))
+    return (*proxies, *((remote.name, trouble) for trouble in read_remote(remote, answer, at).troubles))
 
 
 # -- for people --------------------------------------------------------------------------------------------------------

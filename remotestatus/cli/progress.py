@@ -57,9 +57,9 @@ def _follow(bar: Progress, task: TaskID) -> Callable[[ProbeProgress], None]:
 
     def show(progress: ProbeProgress) -> None:
         nonlocal attempt
-        description = "Looking" if progress.look == 1 else "Looking again"
-        if progress.look != attempt:
-            attempt = progress.look
+        description = "Looking" if progress.attempt == 1 else "Looking again"
+        if progress.attempt != attempt:
+            attempt = progress.attempt
             bar.reset(task, total=progress.total, description=description)
         # The proxies come first; until the first remote has answered there is nothing to count.
         bar.update(

@@ -2,7 +2,7 @@
 Answers -> check results -> states. Pure: no files, network, clock, Ansible or SQLite.
 """
 
-from remotestatus.evaluate.check_results import processes_of, read_proxy, read_remote
+from remotestatus.evaluate.check_results import read_proxy, read_remote
 from remotestatus.evaluate.diagnosis import diagnose
 from remotestatus.evaluate.maintenance_windows import (
     EVERYTHING,
@@ -23,7 +23,6 @@ __all__ = [
     "next_state",
     "open_now",
     "problem_of",
-    "processes_of",
     "read_proxy",
     "read_remote",
     "share_out",

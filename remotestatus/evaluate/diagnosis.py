@@ -7,17 +7,15 @@ of the table below, because one failure often brings the texts of others with it
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from remotestatus_playbook.protocol import PROXY_LOST, Answer, Outcome
 
 from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.text import one_line
-
-PROXY_LOST = "remotestatus: the shared connection to the proxy is gone"
-"""What the generated SSH configuration prints when a remote's jump finds no open connection to its proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +89,21 @@ def _recognise(text: str) -> _KnownText | None:
     return next((known for known in _TEXTS if known.pattern.search(text)), None)
 
 
-def diagnose(subject: Remote | Proxy, answer: Mapping[str, Any]) -> Trouble:
+def diagnose(subject: Remote | Proxy, answer: Answer) -> Trouble:
     """Say why a remote or proxy that did not answer as it should was not reached."""
-    text = str(answer.get("stderr") or "")
-    noise = one_line(answer.get("noise") or "")
-    match answer.get("outcome"):
-        case "proxy-down":
-            return explain(Cause.PROXY_UNREACHABLE, subject, proxy=str(answer.get("proxy") or ""))
-        case "error":
+    text, noise = answer.stderr, one_line(answer.noise)
+    match answer.outcome:
+        case Outcome.PROXY_DOWN:
+            return explain(Cause.PROXY_UNREACHABLE, subject, proxy=answer.proxy)
+        case Outcome.ERROR:
             return explain(Cause.CHECKER_ERROR, subject, detail=evidence(text))
-        case "too-much":
+        case Outcome.TOO_MUCH:
             return explain(Cause.PROBE_TIMEOUT, subject, SpecialCase.ENDLESS_OUTPUT, detail=noise)
-        case "timed-out" if answer.get("logged_in"):
+        case Outcome.TIMED_OUT if answer.logged_in:
             return explain(Cause.PROBE_TIMEOUT, subject, detail=noise or evidence(text))
-        case "timed-out" | "ssh-failed" as outcome:
-            cause = _cause_of_failure(subject, answer, text, timed_out=outcome == "timed-out")
-            owners = _names(answer.get("answered_by"), but=subject.name)
+        case Outcome.TIMED_OUT | Outcome.SSH_FAILED:
+            cause = _cause_of_failure(subject, answer)
+            owners = tuple(one_line(name, 80) for name in answer.answered_by if name != subject.name)[:3]
             key = _key_trouble(text)
             special = _special_case(subject, cause, text, owners, key)
             return explain(cause, subject, special, detail=evidence(text) or noise, owners=owners, key=key)
@@ -114,20 +111,20 @@ def diagnose(subject: Remote | Proxy, answer: Mapping[str, Any]) -> Trouble:
             return explain(Cause.PROBE_FAILED, subject, detail=noise or one_line(text))
 
 
-def _cause_of_failure(subject: Remote | Proxy, answer: Mapping[str, Any], text: str, *, timed_out: bool) -> Cause:
+def _cause_of_failure(subject: Remote | Proxy, answer: Answer) -> Cause:
     """Why ssh itself failed, or was still silent when its time was up."""
     tunnelled = _is_tunnelled(subject)
-    cause = cause_of_text(text, tunnelled=tunnelled)
-    if answer.get("logged_in"):
+    cause = cause_of_text(answer.stderr, tunnelled=tunnelled)
+    if answer.logged_in:
         # The remote's own programs may print anything on standard error, "connection refused" as well.
-        lost = cause in _BREAKS or answer.get("frame")
+        lost = cause in _BREAKS or answer.frame
         cause = Cause.CONNECTION_LOST if lost else Cause.PROBE_FAILED
     refused = cause is not None and (cause.declaration.about_trust or cause is Cause.PROBE_FAILED)
-    if answer.get("proxy_lost") and not refused:
+    if answer.proxy_lost and not refused:
         return Cause.NOT_CHECKED
     if cause is not None:
         return cause
-    if not timed_out:
+    if answer.outcome is not Outcome.TIMED_OUT:
         return Cause.CONNECTION_LOST
     # OpenSSH's own limit covers the banner; what is later and still silent has lost its other end.
     return Cause.TUNNEL_STALE if tunnelled else Cause.CONNECTION_TIMEOUT
@@ -149,14 +146,6 @@ def _special_case(
 
 def _is_tunnelled(subject: Remote | Proxy) -> bool:
     return bool(subject.path) and isinstance(subject, Remote)
-
-
-def _names(raw: object, *, but: str) -> tuple[str, ...]:
-    return (
-        tuple(one_line(name, 80) for name in raw if name != but)[:3]
-        if isinstance(raw, Sequence) and not isinstance(raw, str)
-        else ()
-    )
 
 
 def evidence(text: str) -> str:

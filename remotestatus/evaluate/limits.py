@@ -8,7 +8,8 @@ the page shows both. What could not be measured is no Finding against a limit, b
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+
+from remotestatus_playbook.protocol import CheckOutput
 
 from remotestatus.model.check_result import Finding
 from remotestatus.model.facts import Facts
@@ -78,29 +79,28 @@ def _examine_disks(bounds: Mapping[str, float], facts: Facts) -> Iterator[Findin
             yield Finding("limit", f"disk {mount}", ok=False, value="not mounted", wanted="limit set")
 
 
-def examine_checks(specs: Sequence[CheckSpec], raw: object) -> tuple[Finding, ...]:
+def examine_checks(specs: Sequence[CheckSpec], outputs: Sequence[CheckOutput]) -> tuple[Finding, ...]:
     """
     Read each custom check's exit code and text.
 
     Follows the Nagios plugin convention: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; text up to `|`, perfdata behind it.
     """
-    results = {entry.get("name"): entry for entry in raw if isinstance(entry, dict)} if isinstance(raw, list) else {}
-    return tuple(_examine_check(spec, results.get(spec.name)) for spec in specs)
+    by_name = {output.name: output for output in outputs}
+    return tuple(_examine_check(spec, by_name.get(spec.name)) for spec in specs)
 
 
 _NAGIOS_WORDS = {state.value: state.name for state in NagiosState}
 
 
-def _examine_check(spec: CheckSpec, entry: dict[str, Any] | None) -> Finding:
-    if entry is None:
+def _examine_check(spec: CheckSpec, output: CheckOutput | None) -> Finding:
+    if output is None:
         return Finding("check", spec.name, ok=False, value="gave no answer")
-    exit_code = entry.get("exit")
-    if exit_code is None:
+    if output.exit is None:
         return Finding("check", spec.name, ok=False, value=f"did not end within {spec.timeout.total_seconds():g} s")
-    lines = str(entry.get("output") or "").strip().splitlines() or [""]
+    lines = output.output.strip().splitlines() or [""]
     text, _, perfdata = lines[0].partition("|")
-    word = _NAGIOS_WORDS.get(exit_code, f"exit code {exit_code}")
+    word = _NAGIOS_WORDS.get(output.exit, f"exit code {output.exit}")
     value = text.strip() or word
-    if exit_code != 0 and not value.upper().startswith(word):
+    if output.exit != 0 and not value.upper().startswith(word):
         value = f"{word}: {value}" if text.strip() else word
-    return Finding("check", spec.name, ok=exit_code == 0, value=value[:500], perfdata=perfdata.strip()[:1000])
+    return Finding("check", spec.name, ok=output.exit == 0, value=value[:500], perfdata=perfdata.strip()[:1000])

@@ -1,7 +1,7 @@
 """
 Makes a Fleet of the inventory, and validates everything of ours in it.
 
-Takes what the playbook's first task said of every host; returns the Fleet, or raises one ConfigurationError that holds
+Takes what the playbook says of every host; returns the Fleet, or raises one ConfigurationError that holds
 every problem. Connects to nothing. Ansible itself evaluated the variables, so groups, group_vars, Vault, dynamic
 inventories and templates mean what they mean in any play.
 """
@@ -10,30 +10,29 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, InventoryDescription
 
 from remotestatus.evaluate import problem_of
 from remotestatus.inventory.setting_errors import say_errors
 from remotestatus.inventory.settings_schema import nearest
 from remotestatus.model.errors import ConfigurationError, Problem, with_vault_cure
-from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote, SshAccess
+from remotestatus.model.fleet import Fleet, Inventory, Remote
 from remotestatus.model.settings import (
-    PREFIX,
     FleetSettings,
     RemoteSettings,
     fleet_names,
     remote_names,
 )
 
-PROXIES = "proxies"
 NOT_YET = frozenset({"workers"})
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
-def read_inventory(described: Mapping[str, Any]) -> Inventory:
+def read_inventory(described: InventoryDescription) -> Inventory:
     """
     Read and validate the inventory, as `PlaybookRunner.describe_inventory` gives it.
 
@@ -42,55 +41,43 @@ def read_inventory(described: Mapping[str, Any]) -> Inventory:
     inventory, problems = read_leniently(described)
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ConfigurationError(f"the inventory {described['source']} has {count}", problems)
+        raise ConfigurationError(f"the inventory {described.source} has {count}", problems)
     return inventory
 
 
-def read_leniently(described: Mapping[str, Any]) -> tuple[Inventory, tuple[Problem, ...]]:
+def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Problem, ...]]:
     """
     Read the inventory and return it with its problems; the default stands in the place of a wrong value.
 
     For the doctor, which then examines more. Raises ConfigurationError if nothing is left of the inventory.
     """
-    hosts: dict[str, Any] = described["hosts"]
+    hosts = described.hosts
     problems = _Problems(hosts)
     remotes = []
     for name, host in hosts.items():
-        for variable, message in host["problems"]:
+        for variable, message in host.problems:
             problems.add(name, variable, with_vault_cure(message))
         _check_names(name, host, problems)
         settings = _validate(RemoteSettings, _ours(host, remote_names()), name, problems)
         for window in settings.maintenance if settings else ():
             if what := problem_of(window):
                 problems.add(name, f"{PREFIX}maintenance", what)
-        if PROXIES not in host["groups"]:
+        if PROXIES not in host.groups:
             remotes.append(_remote(name, host, settings or RemoteSettings()))
     fleet_settings = _fleet_settings(hosts, problems)
-    proxies = tuple(
-        Proxy(
-            name=proxy["name"],
-            alias=proxy["alias"],
-            address=proxy["address"],
-            port=proxy["port"],
-            user=proxy["user"],
-            path=tuple(proxy["path"]),
-            in_inventory=proxy["in_inventory"],
-        )
-        for proxy in described["proxies"]
-    )
-    base = Path(described["base"])
+    base = Path(described.base)
     _check_files(hosts, base, problems)
     if not remotes and not problems:
         raise ConfigurationError(
-            f"the inventory {described['source']} has no remotes: every host of it is in the group `{PROXIES}`, or "
+            f"the inventory {described.source} has no remotes: every host of it is in the group `{PROXIES}`, or "
             "there is none; add a host outside that group"
         )
     inventory = Inventory(
-        fleet=Fleet(tuple(remotes), proxies, fleet_settings),
+        fleet=Fleet(tuple(remotes), described.proxies, fleet_settings),
         base=base,
-        limited_to=frozenset(described["limited_to"]),
-        ways=SshAccess(**described["ssh"]),
-        passwords=frozenset(name for name, host in hosts.items() if host.get("password")),
+        limited_to=frozenset(described.limited_to),
+        ways=described.ssh,
+        passwords=frozenset(name for name, host in hosts.items() if host.password),
     )
     return inventory, tuple(problems)
 
@@ -98,7 +85,7 @@ def read_leniently(described: Mapping[str, Any]) -> tuple[Inventory, tuple[Probl
 class _Problems:
     """Collects problems, so that one that a whole group has is reported once, under the name of the group."""
 
-    def __init__(self, hosts: Mapping[str, Any]) -> None:
+    def __init__(self, hosts: Mapping[str, HostDescription]) -> None:
         self.hosts = hosts
         self.found: dict[tuple[str, str], list[str]] = defaultdict(list)
 
@@ -119,7 +106,7 @@ class _Problems:
             return ["all"]
         members: dict[str, set[str]] = defaultdict(set)
         for name, host in self.hosts.items():
-            for group in host["groups"]:
+            for group in host.groups:
                 members[group].add(name)
         groups = []
         for group, names in sorted(members.items(), key=lambda item: -len(item[1])):
@@ -129,15 +116,15 @@ class _Problems:
         return [*sorted(groups), *(self._owner(name) for name in hosts if name in affected)]
 
     def _owner(self, host: str) -> str:
-        groups = [group for group in self.hosts[host]["groups"] if group != "ungrouped"]
+        groups = [group for group in self.hosts[host].groups if group != "ungrouped"]
         return f"{groups[0]}/{host}" if groups else host
 
 
-def _check_names(name: str, host: Mapping[str, Any], problems: _Problems) -> None:
+def _check_names(name: str, host: HostDescription, problems: _Problems) -> None:
     if any(letter.isspace() or letter in "*?!\"'#,\\" for letter in name) or name.startswith("-"):
         problems.add(name, "name", "a host's name may hold no spaces, quotes, commas or * ? ! #, nor begin with -")
     known = {*remote_names(), *fleet_names()}
-    for variable in host["variables"]:
+    for variable in host.variables:
         short = variable.removeprefix(PREFIX)
         if short in NOT_YET:
             problems.add(name, variable, "is not supported yet; remove it")
@@ -146,12 +133,11 @@ def _check_names(name: str, host: Mapping[str, Any], problems: _Problems) -> Non
             problems.add(name, variable, f"no such variable{f'; did you mean {guess}?' if guess else ''}")
 
 
-def _ours(host: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    variables = host["variables"]
-    return {name: variables[PREFIX + name] for name in names if PREFIX + name in variables}
+def _ours(host: HostDescription, names: Iterable[str]) -> dict[str, object]:
+    return {name: host.variables[PREFIX + name] for name in names if PREFIX + name in host.variables}
 
 
-def _validate(model: type[Settings], values: dict[str, Any], host: str, problems: _Problems) -> Settings | None:
+def _validate(model: type[Settings], values: Mapping[str, object], host: str, problems: _Problems) -> Settings | None:
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -160,14 +146,14 @@ def _validate(model: type[Settings], values: dict[str, Any], host: str, problems
         return None
 
 
-def _fleet_settings(hosts: Mapping[str, Any], problems: _Problems) -> FleetSettings:
-    values: dict[str, Any] = {}
+def _fleet_settings(hosts: Mapping[str, HostDescription], problems: _Problems) -> FleetSettings:
+    values: dict[str, object] = {}
     for name in fleet_names():
         variable = PREFIX + name
         seen: dict[str, list[str]] = defaultdict(list)
         for host, entry in hosts.items():
-            if variable in entry["variables"]:
-                seen[json.dumps(entry["variables"][variable], sort_keys=True)].append(host)
+            if variable in entry.variables:
+                seen[json.dumps(entry.variables[variable], sort_keys=True)].append(host)
         if len(seen) > 1:
             rarest = min(seen.values(), key=len)
             problems.add(rarest[0], variable, "holds for the whole inventory; set it in group_vars/all only")
@@ -184,23 +170,21 @@ def _fleet_settings(hosts: Mapping[str, Any], problems: _Problems) -> FleetSetti
     return settings
 
 
-def _remote(name: str, host: Mapping[str, Any], settings: RemoteSettings) -> Remote:
+def _remote(name: str, host: HostDescription, settings: RemoteSettings) -> Remote:
     return Remote(
         name=name,
-        groups=tuple(group for group in host["groups"] if group != "ungrouped"),
+        groups=tuple(group for group in host.groups if group != "ungrouped"),
         settings=settings,
-        connection=host["connection"],
-        address=host.get("address") or name,
-        port=host.get("port"),
-        user=host.get("user"),
-        path=tuple(host.get("path") or ()),
+        connection=host.connection,
+        address=host.address or name,
+        port=host.port,
+        user=host.user,
+        path=host.path,
     )
 
 
-def _check_files(hosts: Mapping[str, Any], base: Path, problems: _Problems) -> None:
+def _check_files(hosts: Mapping[str, HostDescription], base: Path, problems: _Problems) -> None:
     for name, host in hosts.items():
-        key_file = host.get("key_file")
-        if key_file and not (base / key_file).is_file():
-            problems.add(
-                name, "ansible_ssh_private_key_file", f"{key_file} does not exist; correct it or make the key there"
-            )
+        if host.key_file and not (base / host.key_file).is_file():
+            cure = f"{host.key_file} does not exist; correct it or make the key there"
+            problems.add(name, "ansible_ssh_private_key_file", cure)

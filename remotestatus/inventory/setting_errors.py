@@ -13,8 +13,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from remotestatus_playbook.protocol import PREFIX
 
-from remotestatus.model.settings import PREFIX, SECRET_SETTINGS
+from remotestatus.model.settings import SECRET_SETTINGS
 
 _LONGEST = 60
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")

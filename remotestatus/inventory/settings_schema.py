@@ -15,9 +15,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from remotestatus_playbook.protocol import PREFIX
 
 from remotestatus.model.durations import write_duration
-from remotestatus.model.settings import PREFIX, FleetSettings, RemoteSettings, TypeName, fleet_names, remote_names
+from remotestatus.model.settings import FleetSettings, RemoteSettings, TypeName, fleet_names, remote_names
 
 Schema = dict[str, Any]
 

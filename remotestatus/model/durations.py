@@ -4,12 +4,10 @@ Durations as people write them: `90s`, `10m`, `1h30m`, `2d`, `1w`.
 Text comes in, a timedelta goes out, and back. A bare number is refused because it could be seconds or minutes.
 """
 
-import re
 from datetime import timedelta
 
-_UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
-_WHOLE = re.compile(r"(?:\d+[wdhms])+", re.ASCII)
-_PART = re.compile(r"(\d+)([wdhms])", re.ASCII)
+from remotestatus_playbook.protocol import UNITS, seconds_in
+
 _LONGEST = 100 * 365 * 86400
 
 
@@ -20,9 +18,7 @@ def parse_duration(text: object) -> timedelta:
     Raises ValueError, whose text says how to write one, for anything else, for zero and for more than a century.
     """
     written = str(text).strip()
-    if not _WHOLE.fullmatch(written):
-        raise ValueError(f'"{written}" is not a duration; write for example 10m or 1h30m')
-    seconds = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(written))
+    seconds = seconds_in(written)
     if not 0 < seconds <= _LONGEST:
         raise ValueError(f'"{written}" is not a usable duration; write one between 1s and 5200w')
     return timedelta(seconds=seconds)
@@ -32,7 +28,7 @@ def write_duration(span: timedelta) -> str:
     """Write a span exactly, so that `parse_duration` gives it back: `1h30m`, `45s`; whole seconds, `0s` for none."""
     left = max(0, round(span.total_seconds()))
     parts = []
-    for unit, size in _UNITS.items():
+    for unit, size in UNITS.items():
         count, left = divmod(left, size)
         if count:
             parts.append(f"{count}{unit}")

@@ -10,20 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from remotestatus_playbook.protocol import Proxy, SshAccess
+
 from remotestatus.model.settings import FleetSettings, RemoteSettings
 
-
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """An SSH jump host. `path` holds the proxies passed before it; `alias` is its name for `ssh`."""
-
-    name: str
-    alias: str
-    address: str
-    port: int | None
-    user: str | None
-    path: tuple[str, ...] = ()
-    in_inventory: bool = True
+__all__ = ["Fleet", "Inventory", "Proxy", "Remote", "SshAccess"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +72,6 @@ class Fleet:
             next(proxy for proxy in self.proxies if (*proxy.path, proxy.name) == tuple(path[: number + 1]))
             for number in range(len(path))
         )
-
-
-@dataclass(frozen=True, slots=True)
-class SshAccess:
-    """
-    How plain `ssh` reaches each host; made by the playbook, which alone knows how SSH paths are written.
-
-    `blocks` of ssh_config(5) by the name of a host or proxy, and the `end` that follows them with `ssh -F`. Through
-    the round's own configuration, these arguments of ssh lead to `hosts`, by name, and to `proxies`, by alias. Those of
-    `mapped` go with a host whose port is mapped to another place. By a proxy's name, `jumps` has what the inventory
-    writes for it, and `key_names` the name of its host key, if that is the inventory's to choose.
-    """
-
-    blocks: Mapping[str, str] = field(default_factory=dict)
-    end: str = ""
-    hosts: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    proxies: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    mapped: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    jumps: Mapping[str, str] = field(default_factory=dict)
-    key_names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,31 +4,9 @@ The processes of a remote, and what was found of those that have to run there.
 
 from dataclasses import dataclass
 
+from remotestatus_playbook.protocol import Process
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    """
-    One process of a remote.
-
-    `state` is the letter that ps shows (Z is a zombie), `started` is in epoch seconds, `exact` says whether the
-    boundaries between arguments are known, `own` whether the checker itself caused it.
-    """
-
-    pid: int
-    ppid: int
-    user: str
-    state: str
-    started: int | None
-    rss_kb: int | None
-    argv: tuple[str, ...]
-    exact: bool
-    kernel: bool
-    own: bool
-
-    @property
-    def zombie(self) -> bool:
-        """Whether it has ended and only waits for its parent to notice."""
-        return self.state.startswith("Z")
+__all__ = ["NearMiss", "Process", "ProcessResult"]
 
 
 @dataclass(frozen=True, slots=True)

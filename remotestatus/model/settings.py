@@ -25,10 +25,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from remotestatus_playbook.protocol import CHECK_SECONDS, REMOTE_SECONDS
 
 from remotestatus.model.durations import parse_duration, write_duration
-
-PREFIX = "remotestatus_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +182,7 @@ class CheckSpec(_Model):
 
     name: Text
     command: Annotated[str, StringConstraints(min_length=1, max_length=8000)]
-    timeout: Timeout = timedelta(seconds=10)
+    timeout: Timeout = timedelta(seconds=CHECK_SECONDS)
 
 
 class Window(_Model):
@@ -255,7 +254,7 @@ class RemoteSettings(_Model):
         default=1, description="good rounds in a row before people are told"
     )
     timeout: Timeout = Field(
-        default=timedelta(seconds=45), description="what a remote may cost one round, all attempts together"
+        default=timedelta(seconds=REMOTE_SECONDS), description="what a remote may cost one round, all attempts together"
     )
     notify: Tags = Field(default=(), description="Apprise tags to tell; none given: every destination is told")
     escalate: OneOrMore[Escalation] = Field(

@@ -1,8 +1,10 @@
 """
-Fleet -> answers: runs the playbook through ansible-runner, and retries what failed.
+Fleet -> answers: runs the playbook through ansible-runner. `attempts` is what a round makes of it.
+
+A round waits for Ansible's start, so this face loads nothing that is not needed for it.
 """
 
-from remotestatus.probe.check_fleet import FleetResults, check_fleet
-from remotestatus.probe.playbook_run import AnsibleSource, Look, PlaybookRunner, Progress
+from remotestatus.probe.ansible_source import AnsibleSource
+from remotestatus.probe.playbook_run import Answers, PlaybookRunner, Progress
 
-__all__ = ["AnsibleSource", "FleetResults", "Look", "PlaybookRunner", "Progress", "check_fleet"]
+__all__ = ["AnsibleSource", "Answers", "PlaybookRunner", "Progress"]

@@ -1,13 +1,13 @@
 """
-Runs one `ansible-playbook` through ansible-runner, beside whatever else we do.
+Runs one `ansible-playbook` through ansible-runner, in a thread.
 
-Takes what ansible-runner takes; tells what was printed, and how it ended. ansible-runner sits in a thread of its own,
-so that the run can be talked to through files while it goes on.
+Takes what ansible-runner takes; tells what was printed, and how it ended. Whoever started it goes on meanwhile, and
+exchanges files with the playbook.
 """
 
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any
 
 import ansible_runner
 
@@ -17,7 +17,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 class AnsibleRun:
     """One run, from its start on. Whoever starts it sees to it that it ends."""
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, **arguments: object) -> None:
         self._printed: list[str] = []
         self.in_task = False
         """Whether all is known that Ansible printed before its first task."""
@@ -44,8 +44,8 @@ class AnsibleRun:
         code = self._runner.result().rc
         return code if code is not None else -1
 
-    def _note(self, event: dict[str, Any]) -> bool:
-        kind, printed = str(event.get("event")), event.get("stdout", "")
+    def _note(self, event: Mapping[str, object]) -> bool:
+        kind, printed = str(event.get("event")), str(event.get("stdout") or "")
         self.in_task = self.in_task or kind == "playbook_on_task_start"
         if printed or kind == "verbose":  # a verbose event is a line outside of any other, and may be empty
             self._printed.append(printed)

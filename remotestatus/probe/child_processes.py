@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from remotestatus_playbook.protocol import OPENING
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -29,7 +30,7 @@ class ChildProcesses:
         self.not_ours = {process.pid for process in psutil.Process().children(recursive=True)}
 
     def kill_all_but_connections(self) -> None:
-        """Kill what Ansible started, except the shared connections, which outlive a single look."""
+        """Kill what Ansible started, except the shared connections, which outlive a single attempt."""
         for process in self._descendants():
             with suppress(psutil.Error):
                 if not self._is_shared_connection(process):
@@ -70,7 +71,7 @@ class ChildProcesses:
         if "-W" in words and str(self.workdir) in line:
             # What carries a kept connection past its proxy, or the connection to a proxy past the one before it, is
             # nobody's child by now; it ends with what it carries.
-            return self.control is not None or "REMOTESTATUS_OPENING" in process.environ()
+            return self.control is not None or OPENING in process.environ()
         return ("ControlMaster=yes" in line or "[mux]" in line) and any(
             str(place) in line for place in (self.workdir, self.control) if place
         )

@@ -2,7 +2,7 @@
 The private directories of rounds: one that goes with its round, and one that keeps connections from round to round.
 
 Takes nothing, or the history that the connections belong to; returns folders that only we can enter, with paths short
-enough for sockets (sun_path holds 104 bytes on some systems).
+enough for sockets.
 """
 
 import hashlib
@@ -10,22 +10,20 @@ import os
 import shutil
 import stat
 import subprocess
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from remotestatus_playbook.private_directory import make_private_directory, short_parents
+
 from remotestatus.model.errors import RoundError
 
-_LONGEST_PARENT = 104 - 40 - 1 - 17 - len("/remotestatus-12345678")
-"""What a socket's longest path (104 bytes) leaves for the folder our private directory is made in."""
 
-
-def make_private_directory() -> Path:
-    """Make one for this round. Raises RoundError when there is no place for it."""
+def make_round_directory() -> Path:
+    """Make the private directory of this round. Raises RoundError when there is no place for it."""
     try:
-        return Path(tempfile.mkdtemp(prefix="rs-", dir=next(iter(_short_parents()), None)))
+        return make_private_directory()
     except OSError as error:
-        raise RoundError(f"no private directory could be made: {error.strerror}; is TMPDIR writable?") from error
+        raise RoundError(f"{error.strerror}; is TMPDIR writable?") from error
 
 
 def make_kept_folder(database: Path) -> Path:
@@ -54,18 +52,9 @@ def end_kept_connections(database: Path) -> None:
 def kept_folders(database: Path) -> list[Path]:
     """Where the sockets of connections that outlive a round may lie: the first that can be made is taken."""
     name = "remotestatus-" + hashlib.sha256(str(database).encode()).hexdigest()[:8]
-    return [Path(parent) / name for parent in _short_parents()]
+    return [Path(parent) / name for parent in short_parents(len(name)) if os.access(parent, os.W_OK)]
 
 
 def _is_private(folder: Path) -> bool:
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
-
-
-def _short_parents() -> list[str]:
-    candidates = (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp")  # noqa: S108
-    return [
-        parent
-        for parent in candidates
-        if parent and len(os.fsencode(parent)) <= _LONGEST_PARENT and os.access(parent, os.W_OK)
-    ]

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+
+from remotestatus_playbook.protocol import OPENING, Answer, Order, Outcome, ProxyAnswer
 
 from remotestatus.evaluate import diagnose
 from remotestatus.model.causes import Cause
@@ -126,7 +127,7 @@ def _is_trusted(hop: Proxy, offers: Mapping[str, Offer]) -> bool:
 
 def _open_the_way(
     playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[_Target]
-) -> Mapping[str, Mapping[str, Any]]:
+) -> Mapping[str, ProxyAnswer]:
     """Open one connection to each proxy on the way to these; what is open already stays so. Answers by alias."""
     listed = inventory.ways.hosts.keys() - {remote.name for remote in inventory.fleet.remotes}
     names: set[str] = set()
@@ -139,14 +140,14 @@ def _open_the_way(
             names |= {remote.name for remote in inventory.fleet.behind(target.name)}
     if not names:
         return {}
-    look = playbooks.look(sorted(names), forks=1, proxies_only=True)
-    if look.trouble:
-        raise RoundError(look.trouble)
-    return look.proxies
+    answers = playbooks.probe(Order(names=tuple(sorted(names)), proxies_only=True))
+    if answers.trouble:
+        raise RoundError(answers.trouble)
+    return answers.proxies
 
 
-def _answers(hop: Proxy, opened: Mapping[str, Mapping[str, Any]]) -> bool:
-    return opened.get(hop.alias, {}).get("outcome") == "answered"
+def _answers(hop: Proxy, opened: Mapping[str, ProxyAnswer]) -> bool:
+    return hop.alias in opened and opened[hop.alias].outcome is Outcome.ANSWERED
 
 
 def _ask_all(playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[_Target]) -> dict[str, Offer]:
@@ -162,14 +163,12 @@ def _ask_all(playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[
             playbooks.ssh_config,
             target.arguments,
             [f'"{own_file}"', *(_USERS_OWN if outsider else ())],
-            {"REMOTESTATUS_OPENING": "1"} if is_proxy else {},
+            {OPENING: "1"} if is_proxy else {},
         )
         if not answer.fingerprint:
-            told = {
-                "outcome": "timed-out" if answer.timed_out else "ssh-failed",
-                "stderr": key_scan.without_debugging(answer.text),
-            }
-            return Offer(target.name, is_proxy, Standing.UNREACHABLE, trouble=diagnose(subject, told))
+            outcome = Outcome.TIMED_OUT if answer.timed_out else Outcome.SSH_FAILED
+            trouble = diagnose(subject, Answer(outcome, stderr=key_scan.without_debugging(answer.text)))
+            return Offer(target.name, is_proxy, Standing.UNREACHABLE, trouble=trouble)
         own_name = inventory.ways.key_names.get(target.name, target.name) if is_proxy else target.name
         looked_up_as = answer.name if outsider and answer.name else own_name
         known = known_hosts.keys_of(text, looked_up_as)
@@ -214,7 +213,7 @@ def _owners(text: str) -> dict[str, list[str]]:
     return owners
 
 
-def _not_asked(target: _Target, offers: Mapping[str, Offer], opened: Mapping[str, Mapping[str, Any]]) -> Offer:
+def _not_asked(target: _Target, offers: Mapping[str, Offer], opened: Mapping[str, ProxyAnswer]) -> Offer:
     """What stands for a host whose way was not open: the first proxy on it that does not let us through."""
     untrusted = next((hop.name for hop in target.hops if not _is_trusted(hop, offers)), None)
     if untrusted is not None and offers[untrusted].standing is not Standing.UNREACHABLE:
@@ -225,19 +224,17 @@ def _not_asked(target: _Target, offers: Mapping[str, Offer], opened: Mapping[str
         )
     else:
         blocked = untrusted or next((hop.name for hop in target.hops if not _answers(hop, opened)), "")
-        trouble = diagnose(target.subject, {"outcome": "proxy-down", "proxy": blocked})
+        trouble = diagnose(target.subject, Answer(Outcome.PROXY_DOWN, proxy=blocked))
     return Offer(target.name, isinstance(target.subject, Proxy), Standing.UNREACHABLE, trouble=trouble)
 
 
-def _note_troubles(
-    fleet: Fleet, offers: Mapping[str, Offer], opened: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Offer]:
+def _note_troubles(fleet: Fleet, offers: Mapping[str, Offer], opened: Mapping[str, ProxyAnswer]) -> dict[str, Offer]:
     """The proxies that are trusted and do not let us through all the same, with why."""
     noted = {}
     for proxy in fleet.proxies:
         answer = opened.get(proxy.alias)
         offer = offers.get(proxy.name)
-        if answer is None or offer is None or answer.get("outcome") == "answered" or offer.trouble:
+        if answer is None or offer is None or answer.outcome is Outcome.ANSWERED or offer.trouble:
             continue
         trouble = diagnose(proxy, answer)
         if trouble.cause not in (Cause.PROXY_UNREACHABLE, Cause.HOST_KEY_UNKNOWN):

@@ -12,17 +12,15 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from remotestatus_playbook.protocol import PROXIES, SOCKET_NAME, SOCKET_PATH, Order
+
 from remotestatus.evaluate import read_proxy
-from remotestatus.inventory import PROXIES
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.text import one_line
 from remotestatus.setup.doctor.machine import run
 from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wrong
 from remotestatus.setup.doctor.subject import Examined
 from remotestatus.setup.known_hosts import is_known, read_line
-
-_LONGEST_SOCKET = 104
-"""Bytes of a socket's path that every system takes; ssh appends 17 while it makes one, and %C has 40."""
 
 _LARGEST_FILE = 1_000_000
 _NAMED = 8
@@ -77,7 +75,7 @@ def check_keys(patient: Examined) -> Iterator[Result]:
     """Every private key file is there, ours alone, and usable without anybody typing."""
     users: dict[str, list[str]] = {}
     for name in patient.by_ssh:
-        key_file = patient.hosts[name].get("key_file")
+        key_file = patient.hosts[name].key_file
         if key_file:
             users.setdefault(key_file, []).append(name)
     assert patient.inventory is not None
@@ -89,11 +87,7 @@ def check_keys(patient: Examined) -> Iterator[Result]:
         yield from results
     if good:
         yield fine(f"{_count(good, 'private key file')} can be used")
-    keyless = [
-        name
-        for name in patient.by_ssh
-        if not patient.hosts[name].get("key_file") and not patient.hosts[name].get("password")
-    ]
+    keyless = [name for name in patient.by_ssh if not patient.hosts[name].key_file and not patient.hosts[name].password]
     defaults = sorted((Path.home() / ".ssh").glob("id_*[!b]"))
     if keyless and not defaults and not (Path.home() / ".ssh/config").exists():
         yield warning(
@@ -204,7 +198,7 @@ def check_strictness(patient: Examined) -> Iterator[Result]:
         for name in patient.by_ssh
         if any(
             re.match(r"StrictHostKeyChecking\s*[= ]\s*(no|off|accept-new)$", option, re.IGNORECASE)
-            for option in patient.hosts[name].get("ssh_options", ())
+            for option in patient.hosts[name].ssh_options
         )
     ]
     if loose:
@@ -220,10 +214,10 @@ def check_strictness(patient: Examined) -> Iterator[Result]:
 def check_configuration(patient: Examined) -> Iterator[Result]:
     """Sockets have room for their names, and ssh takes the configuration that a round writes, with the user's own."""
     assert patient.inventory is not None
-    length = len(os.fsencode(patient.playbooks.workdir)) + 1 + 40 + 17
-    if length > _LONGEST_SOCKET:
+    length = len(os.fsencode(patient.playbooks.workdir)) + len("/") + SOCKET_NAME
+    if length > SOCKET_PATH:
         yield wrong(
-            f"paths of shared connections would have {length} bytes, and {_LONGEST_SOCKET} is the most",
+            f"paths of shared connections would have {length} bytes, and {SOCKET_PATH} is the most",
             "export TMPDIR=/tmp",
         )
     host = next(iter(proxy.alias for proxy in patient.inventory.fleet.proxies), "host.invalid")
@@ -266,7 +260,7 @@ def check_proxies(patient: Examined, now: datetime, *, offline: bool) -> Iterato
     assert patient.inventory is not None
     fleet = patient.inventory.fleet
     wanted = {proxy for remote in fleet.remotes if remote.name in patient.inventory.limited_to for proxy in remote.path}
-    wanted |= {name for name in patient.inventory.limited_to if PROXIES in patient.hosts[name]["groups"]}
+    wanted |= {name for name in patient.inventory.limited_to if PROXIES in patient.hosts[name].groups}
     proxies = [proxy for proxy in fleet.proxies if proxy.name in wanted]
     if not proxies:
         yield fine("no remote is behind a proxy")
@@ -274,11 +268,12 @@ def check_proxies(patient: Examined, now: datetime, *, offline: bool) -> Iterato
     if offline:
         yield skipped(f"{_names([proxy.name for proxy in proxies])}: not connected to (--offline)")
         return
-    look = patient.playbooks.look(sorted(patient.inventory.limited_to), forks=1, proxies_only=True)
-    if look.trouble:
-        yield wrong(look.trouble)
+    order = Order(names=tuple(sorted(patient.inventory.limited_to)), proxies_only=True)
+    answers = patient.playbooks.probe(order)
+    if answers.trouble:
+        yield wrong(answers.trouble)
     for proxy in proxies:
-        reading = read_proxy(proxy, look.proxies.get(proxy.alias), now)
+        reading = read_proxy(proxy, answers.proxies.get(proxy.alias), now)
         if reading.trouble is None:
             took = f" ({reading.connect_ms} ms)" if reading.connect_ms is not None else ""
             yield fine(f"the proxy {proxy.name} lets us in{took}")

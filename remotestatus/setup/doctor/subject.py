@@ -5,9 +5,10 @@ Takes where it is; what Ansible says of each host (key files, whether there is a
 inventory. A wrong value is a Result, and the examination goes on with its default.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from remotestatus_playbook.protocol import HostDescription
 
 from remotestatus.inventory import read_leniently
 from remotestatus.model.errors import ConfigurationError
@@ -23,7 +24,7 @@ class Examined:
     source: AnsibleSource
     playbooks: PlaybookRunner
     inventory: Inventory | None = None
-    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    hosts: Mapping[str, HostDescription] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -31,9 +32,7 @@ class Examined:
         """The hosts that are reached by SSH, as far as the limit leaves them."""
         assert self.inventory is not None
         return [
-            name
-            for name, host in self.hosts.items()
-            if host.get("connection") == "ssh" and name in self.inventory.limited_to
+            name for name, host in self.hosts.items() if host.connection == "ssh" and name in self.inventory.limited_to
         ]
 
 
@@ -48,7 +47,7 @@ def read_patient(patient: Examined) -> Iterator[Result]:
             yield wrong(text)
         return
     patient.inventory = inventory
-    patient.hosts = described["hosts"]
+    patient.hosts = described.hosts
     patient.problems += [str(problem) for problem in problems]
     for text in patient.problems:
         yield wrong(text)

@@ -1,0 +1,77 @@
+"""
+Finds the sections of the probe's output, and reads numbers and texts in them.
+
+Takes whatever bytes came back, perhaps as a memory map of a file. Nothing here raises: what cannot be read is None.
+"""
+
+import re
+from collections.abc import Iterator
+from mmap import mmap
+from typing import NamedTuple
+
+from remotestatus_playbook.protocol import LARGEST
+
+MAX_TEXT_BYTES = 4 * 1024 * 1024
+"""What is read of a section."""
+
+
+class Section(NamedTuple):
+    words: list[str]
+    start: int
+    end: int
+    finished: bool
+
+
+class Frame:
+    """The output from our begin marker on, whose sections are found by marker and never all in memory at once."""
+
+    def __init__(self, raw: bytes | mmap, marker: bytes, begin: int) -> None:
+        self.raw = raw
+        self.marker = marker
+        self.begin = begin
+
+    def sections(self, name: str) -> Iterator[Section]:
+        """Yield each section of that name, the last perhaps unfinished."""
+        opening = b"[" + self.marker + b":" + name.encode()
+        closing = self.marker + b":" + name.encode() + b"]"
+        at = self.begin
+        while (at := self.raw.find(opening, at)) >= 0:
+            head = at + len(opening)
+            # At most this much of a line of ours: a section's own words are few and short.
+            newline = self.raw.find(b"\n", head, head + 8192)
+            if newline < 0:
+                return
+            end = self.raw.find(closing, newline)
+            finished = end >= 0
+            if not finished:
+                end = len(self.raw)
+            words = self.raw[head:newline].decode("utf-8", "replace").split()
+            yield Section(words, newline + 1, end, finished)
+            at = end
+
+    def finished(self, name: str) -> Section | None:
+        """Return the first finished section of that name."""
+        return next((section for section in self.sections(name) if section.finished), None)
+
+    def content(self, section: Section, limit: int = MAX_TEXT_BYTES) -> bytes:
+        return self.raw[section.start : min(section.end, section.start + limit)]
+
+    def text(self, name: str) -> bytes:
+        """Return what the first finished section of that name holds, or nothing."""
+        section = self.finished(name)
+        return self.content(section) if section else b""
+
+
+def whole(token: bytes) -> int | None:
+    """The number that is written there, unless it is none or too large to be true."""
+    return int(token) if token.isdigit() and len(token) <= 18 and int(token) <= LARGEST else None
+
+
+def number(token: bytes) -> float | None:
+    """The number that is written there, which may have decimals; one that is too large is the largest."""
+    return min(float(token), float(LARGEST)) if re.fullmatch(rb"\d{1,15}(\.\d{1,9})?", token) else None
+
+
+def text_of(token: bytes, most: int = 1024) -> str:
+    """The text of some bytes: a user's name, a mount point, an argument."""
+    return token.decode("utf-8", "backslashreplace")[:most]

@@ -1,0 +1,188 @@
+"""
+Probes remotes: each with one SSH exec of one shell script, many at the same time.
+
+Takes a plan for each remote; leaves an answer for each in the round's directory as soon as there is one. Nothing that a
+remote does is an error: whatever happened is the answer.
+"""
+
+import mmap
+import os
+import secrets
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from remotestatus_playbook import opening
+from remotestatus_playbook.children import Child, run_all
+from remotestatus_playbook.host_keys import owners_of_offered_key
+from remotestatus_playbook.plan import Plan
+from remotestatus_playbook.probe_output import ProbeOutput, parse
+from remotestatus_playbook.probe_script import compose
+from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
+from remotestatus_playbook.workdir import Workdir
+
+OUTPUT_BYTES = 16 * 1024 * 1024
+"""What a probe may print: real ones print a hundredth of that, and garbage in front of one is allowed for."""
+STDERR_KEPT = 6000
+_SSH_FAILED = 255
+_NOT_STARTED = (125, 126, 127)  # timeout(1) failed, or what it was to start
+_TOO_MUCH = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)  # as timeout(1) of coreutils and of busybox passes it on
+
+
+@dataclass
+class Prober:
+    """
+    Probes remotes, now that their proxies have answered (`proxies`, by alias).
+
+    `passwords` gives, by name, how to learn a remote's password; `root` is the process whose children are our own. It
+    is the round's `attempt`-th attempt.
+    """
+
+    workdir: Workdir
+    known_hosts: Path
+    proxies: Mapping[str, ProxyAnswer]
+    passwords: Mapping[str, Callable[[], str]]
+    root: int
+    attempt: int = 1
+    _open: dict[Path, bool] = field(default_factory=dict)
+    _refusals: dict[Path, opening.Refusals] = field(default_factory=dict)
+
+    def probe_all(self, plans: Sequence[Plan], at_once: int) -> None:
+        """Probe every remote that has a plan, so many at the same time."""
+        by_name = {plan.name: plan for plan in plans}
+        nonces = {plan.name: secrets.token_hex(16) for plan in plans}
+        failed: dict[str, RemoteAnswer] = {}
+        full = False
+        for child in run_all(self._children(plans, nonces), at_once):
+            full = full or self.workdir.is_full()
+            answer = read_answer(child, nonces[child.name])
+            child.forget()
+            if full and answer.outcome is not Outcome.ANSWERED:
+                # What is missing of its answer may be missing because of us.
+                where = self.workdir.path.parent
+                answer = RemoteAnswer(Outcome.ERROR, stderr=f"no space was left on the checker, in {where}")
+            self._leave(child.name, answer)
+            self.workdir.count(answer.outcome)
+            if by_name[child.name].host and answer.outcome in (Outcome.SSH_FAILED, Outcome.TIMED_OUT):
+                failed[child.name] = answer
+        for name, answer in failed.items():
+            self._leave(name, self._examine(by_name[name], answer))
+
+    def _children(self, plans: Sequence[Plan], nonces: Mapping[str, str]) -> Iterator[Child]:
+        """What to run, for every remote that can be reached; the others get their answer at once."""
+        for plan in plans:
+            answer = self._answer_without(plan)
+            if answer is not None:
+                self._leave(plan.name, answer)
+                self.workdir.count(answer.outcome)
+                continue
+            if plan.kept and self.attempt > 1:
+                opening.end(plan.kept)
+            yield self._child(plan, nonces[plan.name])
+
+    def _answer_without(self, plan: Plan) -> RemoteAnswer | None:
+        """The answer for a remote to which nothing can be sent."""
+        for hop in plan.path:
+            if hop.spec not in self.proxies or self.proxies[hop.spec].outcome is not Outcome.ANSWERED:
+                return RemoteAnswer(Outcome.PROXY_DOWN, proxy=hop.name)
+        if not plan.command:
+            sentence = f"the connection {plan.connection!r} is none that remotestatus can probe through"
+            return RemoteAnswer(Outcome.ERROR, stderr=sentence)
+        return None
+
+    def _child(self, plan: Plan, nonce: str) -> Child:
+        local = plan.host is None
+        password = self.passwords.get(plan.name) if plan.host and plan.host.password else None
+        return Child(
+            name=plan.name,
+            words=plan.command,
+            stdin=compose(nonce, root_pid=self.root if local else None, checks=plan.checks),
+            output=self.workdir.output(plan.name),
+            seconds=plan.seconds,
+            # What a check on this very machine writes into files of its own is its own affair.
+            printing=None if local else OUTPUT_BYTES,
+            password=password,
+            asked=plan.asked,
+            askpass=self.workdir.tool("askpass") if password else None,
+        )
+
+    def _leave(self, name: str, answer: RemoteAnswer) -> None:
+        self.workdir.leave_remote(name, replace(answer, attempts=self.attempt))
+
+    def _examine(self, plan: Plan, answer: RemoteAnswer) -> RemoteAnswer:
+        """Add what ssh's own words leave open: whose key was offered, why the proxy refused, and if it is there."""
+        answer = replace(answer, answered_by=owners_of_offered_key(answer.stderr, self.known_hosts))
+        if plan.host is None or plan.hop is None:
+            return answer
+        socket = self.workdir.control / plan.hop.socket
+        if socket not in self._open:
+            self._open[socket] = opening.is_open(socket)
+            self._refusals[socket] = opening.Refusals(opening.log_of(socket))
+        refusal = self._refusals[socket].of(plan.host.address, plan.host.port)
+        stderr = f"{refusal}\n{answer.stderr}"[:STDERR_KEPT] if refusal else answer.stderr
+        return replace(answer, proxy_lost=not self._open[socket], stderr=stderr)
+
+
+def read_answer(child: Child, nonce: str) -> RemoteAnswer:
+    """Read what came of one probe that has ended."""
+    if child.trouble:
+        return RemoteAnswer(Outcome.ERROR, stderr=child.trouble)
+    stderr = _start_of(child.err)
+    output = _parse_file(child.out, nonce)
+    logged_in = "\nAuthenticated to " in f"\n{stderr}" or output.frame
+    if output.frame and output.complete:
+        spent = output.seconds if output.seconds is not None and 0 <= output.seconds <= child.taken else 0
+        offset = _clock_offset(output.clock, child.asked_at, child.answered_at)
+        return RemoteAnswer(
+            Outcome.ANSWERED,
+            connect_ms=round((child.taken - spent) * 1000),
+            frame=True,
+            logged_in=True,
+            facts=replace(output.facts, clock_offset_seconds=offset),
+            processes=output.processes.processes,
+            processes_complete=output.processes.complete,
+            checks=output.checks,
+        )
+    if child.timed_out:
+        outcome = Outcome.TIMED_OUT
+    elif child.code in _NOT_STARTED and not logged_in:
+        outcome = Outcome.ERROR
+    elif child.code in _TOO_MUCH:
+        outcome = Outcome.TOO_MUCH
+    else:
+        outcome = Outcome.SSH_FAILED if child.code == _SSH_FAILED else Outcome.NO_PROBE_OUTPUT
+    return RemoteAnswer(outcome, stderr=stderr, noise=output.noise, frame=output.frame, logged_in=logged_in)
+
+
+def _clock_offset(clock: float | None, asked_at: float, answered_at: float) -> float | None:
+    """
+    How far a remote's clock is ahead, in seconds, from the checker's before and after the probe.
+
+    The remote read its own clock somewhere between the two, so only what lies outside is certainly wrong.
+    """
+    if clock is None:
+        return None
+    # `date` gives whole seconds: a clock read as n may stand anywhere in [n, n + 1).
+    if clock + 1 < asked_at:
+        return clock + 1 - asked_at
+    return max(0.0, clock - answered_at)
+
+
+def _parse_file(path: Path, nonce: str) -> ProbeOutput:
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                return parse(b"", nonce)
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+                return parse(raw, nonce)
+    except FileNotFoundError:
+        return ProbeOutput()
+
+
+def _start_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(STDERR_KEPT).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""

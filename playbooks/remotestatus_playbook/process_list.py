@@ -1,0 +1,301 @@
+"""
+Reads the processes of a remote: from /proc where there is one, else from what ps prints.
+
+Takes the frame of the probe's output; returns a ProcessList. What could not be read is None, never an empty list, and
+processes that the checker itself causes are marked as its own.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import NamedTuple
+
+from remotestatus_playbook.probe_frame import Frame, Section, text_of, whole
+from remotestatus_playbook.protocol import Process
+
+MAX_PROCESSES = 20_000
+MAX_ARGV_BYTES = 32_768
+"""A process's command line is cut here, by the probe and again by the parser."""
+MAX_ALL_ARGV_BYTES = 16 * 1024 * 1024
+
+NOTE_NO_PROCESSES = "processes are unknown: there is neither a readable /proc nor a ps that could be used"
+NOTE_CUT_SHORT = "the list of processes was cut short: what is not in it may still be running"
+NOTE_TOO_MANY = f"there are too many processes to read them all: the list ends after {MAX_PROCESSES} or 16 MiB"
+NOTE_HIDDEN = (
+    "other users' processes are hidden from this account (/proc is mounted with hidepid): what is not in the list may "
+    "still be running"
+)
+
+_USER_HZ = 100
+"""Clock ticks a second in /proc/PID/stat: 100 for programs on every Linux architecture but alpha (time(7))."""
+_PF_KTHREAD = 0x00200000
+"""Marks a kernel thread in /proc/PID/stat's flags (Linux, include/linux/sched.h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessList:
+    """
+    What is known of a remote's processes. `source` is where they were read: `proc`, `ps`, or None.
+
+    Unless `complete`, processes may be missing from the list: hidden by the remote, or the output was cut short.
+    """
+
+    processes: tuple[Process, ...] | None = None
+    complete: bool = False
+    source: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class _Seen(NamedTuple):
+    """A process before it is known whose it is, and its session, if that is known."""
+
+    process: Process
+    session: int | None
+
+
+def read_processes(frame: Frame, clock: float | None) -> ProcessList:
+    """Read the first list that has any process; `clock` is the remote's own, in seconds since the epoch."""
+    notes: list[str] = []
+    section = next(frame.sections("processes"), None)
+    if section is not None:
+        hidden = "hidden" in section.words
+        seen, all_read = _processes_from_proc(frame, section)
+        notes = [*([NOTE_HIDDEN] if hidden else []), *_notes(section, all_read)]
+        if seen:
+            complete = section.finished and all_read and not hidden
+            return ProcessList(_mark_own(frame, seen), complete, "proc", tuple(notes))
+    else:
+        for section in frame.sections("ps"):
+            seen, all_read = _processes_from_ps(frame, section, clock)
+            if seen:
+                complete, notes = section.finished and all_read, _notes(section, all_read)
+                return ProcessList(_mark_own(frame, seen), complete, "ps", tuple(notes))
+    # Even the probe's own shell is a process: an empty list can only mean that nothing could be read.
+    return ProcessList(notes=(*notes, NOTE_NO_PROCESSES))
+
+
+def _notes(section: Section, all_read: bool) -> list[str]:
+    if not section.finished:
+        return [NOTE_CUT_SHORT]
+    return [] if all_read else [NOTE_TOO_MANY]
+
+
+# The name of a process may hold spaces, parentheses and lines that look like the rest; it is at most 64 bytes long,
+# so the last match within those is the true one. After it: state, ppid, pgrp, session, tty, tpgid, flags, ...
+_STAT = re.compile(rb"(\d{1,10}) \((.{0,64})\) (\S) (\d{1,10}) -?\d{1,10} (-?\d{1,10}) ([-\d ]{10,1000})\n", re.DOTALL)
+
+
+def _processes_from_proc(frame: Frame, section: Section) -> tuple[list[_Seen], bool]:
+    """Read /proc/PID/stat and /proc/PID/cmdline, each pair behind a separator that only this attempt knows."""
+    owners = _Owners.read(frame)
+    separator = b"S=" + frame.marker + b":process\0"
+    seen: list[_Seen] = []
+    left = MAX_ALL_ARGV_BYTES
+    at = frame.raw.find(separator, section.start, section.end)
+    while at >= 0:
+        start = at + len(separator)
+        at = frame.raw.find(separator, start, section.end)
+        if at < 0 and not section.finished:
+            return seen, False  # the last one may be cut
+        if len(seen) >= MAX_PROCESSES or left <= 0:
+            return seen, False
+        end = at if at >= 0 else section.end
+        record = frame.raw[start : min(end, start + 2048 + MAX_ARGV_BYTES)]
+        if stat := _STAT.match(record):  # else it has just ended
+            command_line = record[stat.end() :][:MAX_ARGV_BYTES]
+            left -= len(command_line)
+            seen.append(_Seen(_process(stat, command_line, owners), session=int(stat[5])))
+    return seen, True
+
+
+def _process(stat: re.Match[bytes], command_line: bytes, owners: "_Owners") -> Process:
+    pid, state = int(stat[1]), stat[3].decode("ascii", "replace")
+    # From the terminal on: field 7 of proc(5) is number 0 here, flags (9) number 2, start time (22) number 15.
+    numbers = stat[6].split()
+    flags, ticks = (whole(numbers[at]) if len(numbers) > at else None for at in (2, 15))
+    argv = _argv(command_line)
+    if state == "Z" and not argv:
+        # What has ended has no arguments any more, only the first 15 bytes of its program's name.
+        argv = (text_of(stat[2]),)
+    uid = owners.uids.get(pid)
+    return Process(
+        pid=pid,
+        ppid=int(stat[4]),
+        user="" if uid is None else owners.names.get(uid, str(uid)),
+        state=state,
+        started=None if owners.booted is None or ticks is None else owners.booted + ticks // _USER_HZ,
+        rss_kb=owners.resident.get(pid),
+        argv=argv,
+        exact=state != "Z",
+        kernel=bool((flags or 0) & _PF_KTHREAD),
+        own=False,
+    )
+
+
+def _argv(command_line: bytes) -> tuple[str, ...]:
+    """Split at NULs. A program that wrote its own title leaves one argument, and the rest of its room filled up."""
+    title = command_line.rstrip(b"\0 ")
+    if not title:
+        return ()
+    parts = [title] if b"\0" not in title and b" " in title else command_line.removesuffix(b"\0").split(b"\0")
+    return tuple(part.decode("utf-8", "backslashreplace") for part in parts)
+
+
+class _Owners(NamedTuple):
+    """What other files tell: real uid and resident kB by pid, names by uid, and when the machine was started."""
+
+    uids: dict[int, int]
+    resident: dict[int, int]
+    names: dict[int, str]
+    booted: int | None
+
+    @classmethod
+    def read(cls, frame: Frame) -> "_Owners":
+        """Read the sections that come before the processes."""
+        booted = re.search(rb"stat:btime (\d{1,12})\n", frame.text("linux"))
+        owners = cls({}, {}, _user_names(frame), int(booted[1]) if booted else None)
+        for section in frame.sections("owners"):
+            for line in frame.content(section).split(b"\n"):
+                found = re.match(rb"[^:]{0,100}/(\d{1,10})/status:(Uid|VmRSS):\s{0,20}(\d{1,13})\s", line + b"\n")
+                if found:
+                    (owners.uids if found[2] == b"Uid" else owners.resident)[int(found[1])] = int(found[3])
+        return owners
+
+
+def _user_names(frame: Frame) -> dict[int, str]:
+    """Return names by uid: the first that /etc/passwd has for it, else what the name service said."""
+    names: dict[int, str] = {}
+    own = [line.removeprefix(b"/etc/passwd:") for line in frame.text("linux").split(b"\n") if b"/passwd:" in line[:20]]
+    for line in own + frame.text("names").split(b"\n"):
+        fields = line.split(b":", 3)
+        if len(fields) > 3 and fields[0] and (uid := whole(fields[2])) is not None:
+            names.setdefault(uid, text_of(fields[0]))
+    return names
+
+
+def _processes_from_ps(frame: Frame, section: Section, clock: float | None) -> tuple[list[_Seen], bool]:
+    """Read a table by the columns that were asked for; the last one, the command line, takes the rest of its line."""
+    columns = [word for word in section.words if not word.startswith("-")]
+    if not columns or columns[-1] != "args":
+        return [], False
+    seen: list[_Seen] = []
+    all_read = section.finished and section.end - section.start <= MAX_ALL_ARGV_BYTES
+    lines = frame.content(section, MAX_ALL_ARGV_BYTES).split(b"\n")
+    if not all_read:
+        lines.pop()
+    for line in lines:
+        fields = line[: MAX_ARGV_BYTES + 512].split(None, len(columns) - 1)
+        row = dict(zip(columns, fields, strict=False))
+        pid = whole(row.get("pid", b""))
+        if pid is None or "user" not in row:
+            continue  # the header, or ps's exit code
+        if len(seen) >= MAX_PROCESSES:
+            return seen, False
+        ppid = whole(row.get("ppid", b""))
+        age = _elapsed(row.get("etime", b""))
+        args = row.get("args", b"").decode("utf-8", "backslashreplace")
+        state = row.get("stat", row.get("s", b"?")).decode("ascii", "replace")[:1]
+        process = Process(
+            pid=pid,
+            ppid=-1 if ppid is None else ppid,
+            user=text_of(row["user"]),
+            state=state,
+            started=None if clock is None or age is None else int(clock) - age,
+            rss_kb=whole(row.get("rss", b"")),
+            argv=_split_line(args, zombie=state == "Z"),
+            exact=False,
+            # ps puts what has no command line into brackets: kernel threads, whose parent is the kernel's own.
+            kernel=args.startswith("[") and args.endswith("]") and ppid in (0, 2),
+            own=False,
+        )
+        seen.append(_Seen(process, session=None))
+    return seen, all_read
+
+
+_SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})
+
+
+def _split_line(args: str, *, zombie: bool) -> tuple[str, ...]:
+    """Split at spaces, but keep what a shell was given with -c as the one argument that it was."""
+    words = args.split()
+    if (
+        len(words) > 2
+        and words[0].rpartition("/")[2].lstrip("-") in _SHELLS
+        and re.fullmatch(r"-[a-z]{0,3}c", words[1])
+    ):
+        return (*words[:2], " ".join(words[2:]))
+    ended = re.fullmatch(r"[\[(](.{1,255})[\])](?: <defunct>)?", args) if zombie else None
+    return (ended[1],) if ended else tuple(words)
+
+
+def _elapsed(etime: bytes) -> int | None:
+    """Return the seconds in `[[dd-]hh:]mm:ss` (POSIX, ps)."""
+    found = re.fullmatch(rb"(?:(?:(\d{1,6})-)?(\d{1,6}):)?(\d{1,6}):(\d{1,2})", etime)
+    if not found:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def _mark_own(frame: Frame, seen: list[_Seen]) -> tuple[Process, ...]:
+    own = _own_pids(frame, seen)
+    return tuple(replace(process, own=True) if process.pid in own else process for process, _ in seen)
+
+
+def _own_pids(frame: Frame, seen: list[_Seen]) -> set[int]:
+    """
+    Return the checker's own processes: the probe's shell, all that it started, and its ancestors up to the SSH session.
+
+    sshd gives each connection a session of its own, shared by its two processes `sshd: user [priv]` and `sshd:
+    user@notty`, while the listening sshd is in another; so the ancestors in the nearest foreign session are ours, and
+    the listener is not.
+    """
+    section = frame.finished("self")
+    numbers = [whole(word.encode()) or 0 for word in (section.words[:3] if section else [])]
+    shell, _parent, root = [*numbers, 0, 0, 0][:3]
+    by_pid = {one.process.pid: one for one in seen}
+    children: dict[int, list[int]] = {}
+    for process, _ in seen:
+        children.setdefault(process.ppid, []).append(process.pid)
+
+    own = _subtree(shell, children) if shell in by_pid else set()
+    if root > 1 and root in by_pid:
+        tree = _subtree(root, children)
+        own |= tree
+        if shell in tree:
+            return own
+    if shell in by_pid:
+        own |= _session_ancestors(by_pid[shell], by_pid)
+    return own
+
+
+def _session_ancestors(shell: _Seen, by_pid: dict[int, _Seen]) -> set[int]:
+    """Return the ancestors of the probe's shell that belong to its SSH session."""
+    ancestors = _ancestors(shell.process, by_pid)
+    if shell.session is None:
+        # ps tells no sessions: the listening sshd is the one below pid 1.
+        return {one.process.pid for one in takewhile(lambda one: one.process.ppid > 1, ancestors)}
+    foreign = next((one.session for one in ancestors if one.session != shell.session), None)
+    return {one.process.pid for one in ancestors if one.session in (shell.session, foreign)}
+
+
+def _subtree(pid: int, children: dict[int, list[int]]) -> set[int]:
+    found = {pid}
+    waiting = [pid]
+    while waiting:
+        for child in children.get(waiting.pop(), ()):
+            if child not in found:
+                found.add(child)
+                waiting.append(child)
+    return found
+
+
+def _ancestors(process: Process, by_pid: dict[int, _Seen]) -> list[_Seen]:
+    """Return parent, grandparent and so on, without pid 1."""
+    found: list[_Seen] = []
+    met = {process.pid}
+    while (parent := by_pid.get(process.ppid)) and parent.process.pid > 1 and parent.process.pid not in met:
+        found.append(parent)
+        process = parent.process
+        met.add(process.pid)
+    return found

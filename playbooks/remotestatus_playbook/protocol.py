@@ -1,0 +1,354 @@
+"""
+What the package and the playbook's plugins both know: names, and what they write for each other.
+
+The package starts the playbook with the environment variables below and gives it an Order. The playbook leaves an
+InventoryDescription, and an answer for each proxy and remote. All of it is JSON in files of the round's directory.
+Nothing but the standard library is needed, and nothing here reads or writes. Read what may come from elsewhere (another
+version, a worker) with a validator that knows these types: pydantic takes them as they are.
+
+Pure: the same inputs always give the same values.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, ClassVar
+
+# -- names ------------------------------------------------------------------------------------------------------------
+
+WORKDIR = "REMOTESTATUS_WORKDIR"
+"""Environment variable: the round's private directory, when the package started the playbook."""
+
+ORDER = "REMOTESTATUS_ORDER"
+"""Environment variable: the file that the Order is written to."""
+
+ROOT = "REMOTESTATUS_ROOT"
+"""Environment variable: the process that gives the order, and whose children the playbook's processes are."""
+
+TMPDIR = "REMOTESTATUS_TMPDIR"
+"""Environment variable: TMPDIR as it was before the package gave Ansible one of the round's own."""
+
+OPENING = "REMOTESTATUS_OPENING"
+"""Environment variable that is set while a shared connection is being opened."""
+
+PREFIX = "remotestatus_"
+"""How all variables of the inventory begin that are ours."""
+
+PROXIES = "proxies"
+"""The inventory's group of proxies."""
+
+SSH_CONFIG, INVENTORY = "ssh_config", "inventory.json"
+PROXY_ANSWERS, REMOTE_ANSWERS = "proxies", "remotes"
+"""Files of the round's directory, and the folders of the answers there, a file for each proxy and remote."""
+
+COUNTED, REACHED, NOT_REACHED = "counted", "+", "-"
+"""How far the attempt has come: a file with a letter for each remote that was probed."""
+
+DONE = "done"
+"""The file that says that all answers are there: nobody has to wait for Ansible itself to end."""
+
+PROXY_LOST = "remotestatus: the shared connection to the proxy is gone"
+"""What ssh prints on the way to a remote when there is no open connection to its proxy."""
+
+SOCKET_NAME, SOCKET_PATH = 16, 103 - 17
+"""Bytes of a socket's name, and of its whole path: every system takes 103, and ssh appends 17 while it makes one."""
+
+# -- durations --------------------------------------------------------------------------------------------------------
+
+REMOTE_SECONDS, CHECK_SECONDS = 45, 10
+"""What a remote may cost one round, and what one of its checks may take, when the inventory does not say."""
+
+UNITS: Mapping[str, int] = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile(r"(?:\d+[wdhms])+", re.ASCII)
+
+
+def seconds_in(text: str) -> int:
+    """How many seconds a duration such as `10m` or `1h30m` has. Raises ValueError for anything else."""
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f'"{text}" is not a duration; write for example 10m or 1h30m')
+    return sum(int(number) * UNITS[unit] for number, unit in re.findall(r"(\d+)([wdhms])", text))
+
+
+# -- what the package asks --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """
+    What one run of the playbook has to do.
+
+    `names` are hosts of the inventory; None: those of the play. With `proxies_only` just the proxies on the way to
+    them are connected to. `at_once` so many are probed at the same time; None: as many as Ansible's own forks. It is
+    the round's `attempt`-th attempt of so many `attempts`. With `fresh` no kept connection is used. Connections are
+    kept so many seconds after their use (`keep_seconds`; 0: no longer than the round), with their sockets in the folder
+    `control`.
+    """
+
+    names: tuple[str, ...] | None = None
+    proxies_only: bool = False
+    at_once: int | None = None
+    attempt: int = 1
+    attempts: int = 1
+    fresh: bool = False
+    keep_seconds: int = 0
+    control: str | None = None
+
+    @classmethod
+    def from_json(cls, text: str) -> "Order":
+        """Read what `to_json` wrote."""
+        values = json.loads(text)
+        return cls(**{**values, "names": None if values["names"] is None else tuple(values["names"])})
+
+    def seconds_of(self, whole: int) -> int:
+        """
+        How many seconds of a remote's whole time this attempt may take.
+
+        The first gets two thirds and the later ones the rest, so that what fails costs its own timeout once and not
+        twice.
+        """
+        if self.attempts <= 1:
+            return whole
+        return max(5, whole * 2 // 3 if self.attempt == 1 else whole // (3 * (self.attempts - 1)))
+
+
+# -- what the playbook says of the inventory --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An SSH jump host. `path` holds the proxies passed before it; `alias` is its name for `ssh`."""
+
+    name: str
+    alias: str
+    address: str
+    port: int | None
+    user: str | None
+    path: tuple[str, ...] = ()
+    in_inventory: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SshAccess:
+    """
+    How plain `ssh` reaches each host; made by the playbook, which alone knows how SSH paths are written.
+
+    `blocks` of ssh_config(5) by the name of a host or proxy, and the `end` that follows them with `ssh -F`. Through
+    the round's own configuration, these arguments of ssh lead to `hosts`, by name, and to `proxies`, by alias. Those of
+    `mapped` go with a host whose port is mapped to another place. By a proxy's name, `jumps` has what the inventory
+    writes for it, and `key_names` the name of its host key, if that is the inventory's to choose.
+    """
+
+    blocks: Mapping[str, str] = field(default_factory=dict)
+    end: str = ""
+    hosts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    proxies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    mapped: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    jumps: Mapping[str, str] = field(default_factory=dict)
+    key_names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HostDescription:
+    """
+    One host of the inventory, with its variables that are ours as Ansible evaluated them.
+
+    `problems` are (variable, sentence) pairs; `password` tells whether there is one, never what it is; `path` holds the
+    proxies on the way, checker's side first.
+    """
+
+    groups: tuple[str, ...] = ()
+    variables: Mapping[str, object] = field(default_factory=dict)
+    problems: tuple[tuple[str, str], ...] = ()
+    connection: str = "ssh"
+    address: str = ""
+    port: int | None = None
+    user: str | None = None
+    key_file: str | None = None
+    password: bool = False
+    ssh_options: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryDescription:
+    """All that there is to know of the inventory. `base` is where relative paths start, `source` what to call it."""
+
+    hosts: Mapping[str, HostDescription]
+    proxies: tuple[Proxy, ...] = ()
+    ssh: SshAccess = field(default_factory=SshAccess)
+    limited_to: tuple[str, ...] = ()
+    base: str = ""
+    source: str = ""
+
+
+# -- what a remote says of itself -------------------------------------------------------------------------------------
+
+LARGEST = 8 * 10**13
+"""No number of a remote's is larger: so many seconds a `timedelta` holds, and so many KiB no file system has."""
+
+
+class _Bounded:
+    """Tells pydantic to take no larger number; there is no way in the standard library to say so."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: Callable[[object], dict[str, object]]
+    ) -> dict[str, object]:
+        return {**handler(source), "ge": -LARGEST, "le": LARGEST}
+
+
+Whole = Annotated[int, _Bounded()]
+Number = Annotated[float, _Bounded()]
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """One mounted filesystem; sizes in KiB, `percent` is the used share."""
+
+    mount: str
+    size_kb: Whole
+    used_kb: Whole
+    percent: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """
+    A remote's resources: sizes in KiB, times in seconds; what it does not tell is None.
+
+    `clock_offset_seconds` is positive when its clock is ahead. `notes` say what could not be read.
+    """
+
+    uptime_seconds: Number | None = None
+    load: tuple[Number, ...] | None = None
+    cpus: Whole | None = None
+    memory_total_kb: Whole | None = None
+    memory_available_kb: Whole | None = None
+    swap_total_kb: Whole | None = None
+    swap_free_kb: Whole | None = None
+    disks: tuple[Disk, ...] | None = None
+    clock_offset_seconds: Number | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """
+    One process of a remote.
+
+    `state` is the letter that ps shows (Z is a zombie), `started` is in epoch seconds, `exact` says whether the
+    boundaries between arguments are known, `own` whether the checker itself caused it.
+    """
+
+    pid: Whole
+    ppid: Whole
+    user: str
+    state: str
+    started: Whole | None
+    rss_kb: Whole | None
+    argv: tuple[str, ...]
+    exact: bool
+    kernel: bool
+    own: bool
+
+    @property
+    def zombie(self) -> bool:
+        """Whether it has ended and only waits for its parent to notice."""
+        return self.state.startswith("Z")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutput:
+    """What a custom check printed, and its exit code: None when its time was over."""
+
+    name: str
+    exit: Whole | None
+    output: str = ""
+    seconds: Number | None = None
+
+
+# -- answers ----------------------------------------------------------------------------------------------------------
+
+
+class Outcome(StrEnum):
+    """How an attempt to reach a proxy or to probe a remote ended."""
+
+    ANSWERED = "answered"
+    PROXY_DOWN = "proxy-down"
+    SSH_FAILED = "ssh-failed"
+    TIMED_OUT = "timed-out"
+    TOO_MUCH = "too-much"
+    NO_PROBE_OUTPUT = "no-probe-output"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    How an attempt ended, and what there is to tell why it failed.
+
+    `proxy` is the one that does not answer (PROXY_DOWN). `stderr` is what ssh printed, `noise` what came in place of
+    the probe's output. `logged_in` and `frame` tell how far it came: to a log-in, and to the beginning of the probe's
+    output. `answered_by` are the hosts whose trusted key was offered in place of the expected one. `proxy_lost`: the
+    shared connection to the proxy has ended. `connect_ms` is the time to a finished log-in in milliseconds.
+    """
+
+    __pydantic_config__: ClassVar[Mapping[str, bool]] = {"strict": True, "allow_inf_nan": False}
+
+    outcome: Outcome
+    attempts: Whole = 1
+    connect_ms: Whole | None = None
+    proxy: str = ""
+    stderr: str = ""
+    noise: str = ""
+    logged_in: bool = False
+    frame: bool = False
+    answered_by: tuple[str, ...] = ()
+    proxy_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyAnswer(Answer):
+    """
+    How the connection to a proxy was opened. `kept`: it was open already.
+
+    `took_ms` says how long the way there took, also when the connection was open already.
+    """
+
+    kept: bool = False
+    took_ms: Whole | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAnswer(Answer):
+    """
+    What the probe of a remote brought; `facts` is None unless it answered.
+
+    `processes` is None when they could not be listed; unless `processes_complete`, some may be missing from the list.
+    """
+
+    facts: Facts | None = None
+    processes: tuple[Process, ...] | None = None
+    processes_complete: bool = True
+    checks: tuple[CheckOutput, ...] = ()
+
+
+# -- JSON -------------------------------------------------------------------------------------------------------------
+
+
+def to_json(value: object) -> str:
+    """Write one of these types as JSON, its fields by their names."""
+    return json.dumps(value, default=_fields_of)
+
+
+def _fields_of(value: object) -> dict[str, object]:
+    if not is_dataclass(value) or isinstance(value, type):
+        raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+    return {name: getattr(value, name) for name in _names_of(type(value))}
+
+
+@cache
+def _names_of(kind: type) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))

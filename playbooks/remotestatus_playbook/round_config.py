@@ -1,0 +1,151 @@
+"""
+Writes the SSH configuration of a round, and the commands that use it.
+
+Takes the topology; returns text and arguments. The rule worth knowing: a remote's jump may only use the connection to
+its proxy that was opened beforehand. Where there is none it fails at once, so a proxy never sees more than one
+connection, and never the remote's password.
+"""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from remotestatus_playbook.protocol import OPENING, PROXY_LOST
+from remotestatus_playbook.ssh_options import quote
+from remotestatus_playbook.topology import JUMP, Hop, Host, Topology
+
+USER_CONFIGS = ("~/.ssh/config", "/etc/ssh/ssh_config")
+"""What `ssh` reads by itself, and `ssh -F` does not."""
+
+
+def write_config(
+    topology: Topology,
+    *,
+    control: Path,
+    known_hosts: Path,
+    user_configs: Sequence[str],
+    connect_timeout: int,
+) -> str:
+    """The SSH configuration through which every proxy of the topology is reached, and every remote behind them."""
+    trusted = [quote(known_hosts), "~/.ssh/known_hosts", "~/.ssh/known_hosts2"]
+    lines = ["# Written by remotestatus for one round; the user's own configuration is included below."]
+    for hop in topology.in_order():
+        lines += _hop_lines(hop, control, known_hosts, connect_timeout)
+    lines.append("Host *")
+    lines += [f"  Include {quote(config)}" for config in user_configs]
+    lines += ["Host *"]
+    lines += [f"  {line}" for line in _COMMON]
+    lines.append(f"  UserKnownHostsFile {' '.join(trusted)}")
+    return "\n".join(lines) + "\n"
+
+
+_COMMON = (
+    "StrictHostKeyChecking yes",
+    "UpdateHostKeys no",
+    "ControlMaster no",
+    "ForwardAgent no",
+    "ForwardX11 no",
+    "RequestTTY no",
+    "EscapeChar none",
+    "PermitLocalCommand no",
+    "ServerAliveInterval 10",
+    "ServerAliveCountMax 3",
+)
+
+_ASK_NOBODY = ("BatchMode yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no")
+_ONE_PASSWORD = ("BatchMode no", "NumberOfPasswordPrompts 1")
+
+
+def _hop_lines(hop: Hop, control: Path, known_hosts: Path, connect_timeout: int) -> list[str]:
+    guard = f"ProxyCommand echo {shlex.quote(PROXY_LOST)} >&2; exit 1"
+    body = [f"ControlPath {control / hop.socket}", "ControlMaster no"]
+    lines = []
+    if hop.host is None:
+        # The user's own settings for this host stay in force, also a ProxyCommand or ProxyJump: so the guard only
+        # stands while nobody is opening the connection.
+        body += [
+            "StrictHostKeyChecking yes",
+            *_ASK_NOBODY,
+            "ServerAliveInterval 10",
+            f"ConnectTimeout {connect_timeout}",
+        ]
+        # Not quoted for the shell: OpenSSH knows no escaped quotes here. Without a value it is a `test` of "-z".
+        lines += [f'Match originalhost {hop.target} exec "test -z ${OPENING}"', f"  {guard}"]
+        if hop.target != hop.spec.rpartition("@")[2].partition(":")[0].strip("[]"):
+            parsed = JUMP.match(hop.written)
+            if parsed is not None:
+                body.append(f"HostName {quote(parsed['host'].strip('[]'))}")
+            body += [f"User {quote(hop.user)}"] if hop.user else []
+            body += [f"Port {hop.port}"] if hop.port else []
+    else:
+        host = hop.host
+        body += [f"HostName {quote(host.address)}", f"HostKeyAlias {hop.host.name}"]
+        body += [f"Port {hop.port}"] if hop.port else []
+        body += [f"User {quote(hop.user)}"] if hop.user else []
+        body += [f"IdentityFile {quote(host.key_file)}"] if host.key_file else []
+        body += host.options.as_lines()
+        body += [f"UserKnownHostsFile {quote(known_hosts)}", *(_ONE_PASSWORD if host.password else _ASK_NOBODY)]
+        # Keeps OpenSSH's own order of key exchanges here, see `remote_options`.
+        body += ["KexAlgorithms +curve25519-sha256", *_COMMON, f"ConnectTimeout {connect_timeout}", guard]
+    return [*lines, f"Host {hop.target}", *(f"  {line}" for line in body)]
+
+
+def opening_arguments(hop: Hop) -> list[str]:
+    """Arguments with which `ssh` reaches this hop by itself instead of through a shared connection."""
+    arguments: list[str] = []
+    if hop.parent is not None:
+        arguments += ["-o", f"ProxyJump={hop.parent.spec}"]
+    elif hop.host is not None:
+        arguments += ["-o", "ProxyCommand=none"]
+    if hop.host is None:
+        arguments += ["-l", hop.user] if hop.user else []
+        arguments += ["-p", str(hop.port)] if hop.port else []
+    return [*arguments, hop.target]
+
+
+def remote_options(host: Host, topology: Topology, *, known_hosts: Path) -> list[str]:
+    """
+    SSH options with which a remote is reached, the inventory's own first because ssh takes the first value it meets.
+
+    Strict host key checking under the remote's inventory name, so that forty remotes on 127.0.0.1 don't clash.
+    """
+    last_hop = topology.last_hop.get(host.name)
+    ours = [
+        f"HostKeyAlias={host.name}",
+        f"UserKnownHostsFile={quote(known_hosts)}",
+        # Says "Authenticated to ..." on standard error, which tells a log-in that hangs from one that never came.
+        "LogLevel=VERBOSE",
+        *map(_as_word, _COMMON),
+        # It may share its address with a proxy, whose shared connection is not meant for it.
+        "ControlPath=none",
+    ]
+    if last_hop is not None:
+        ours.append(f"ProxyJump={last_hop.spec}")
+    elif any(hop.target == host.address for hop in topology.hops.values()):
+        ours.append("ProxyCommand=none")
+    return [*host.options.rest, *(word for option in ours for word in ("-o", option))]
+
+
+def probe_command(
+    host: Host, topology: Topology, *, config: Path, known_hosts: Path, options: Sequence[str], seconds: int
+) -> list[str]:
+    """
+    The command that runs a shell script, sent on standard input, on a remote.
+
+    `options` come first, because ssh takes the first value it meets; `seconds` is the time to connect in, unless the
+    inventory says another.
+    """
+    return [
+        *(host.program, "-F", str(config), *options),
+        *remote_options(host, topology, known_hosts=known_hosts),
+        *(["-p", str(host.port)] if host.port else []),
+        *(["-l", host.user] if host.user else []),
+        *(["-i", host.key_file] if host.key_file else []),
+        *(word for option in (_ONE_PASSWORD if host.password else _ASK_NOBODY) for word in ("-o", _as_word(option))),
+        *("-o", f"ConnectTimeout={host.connect_seconds or seconds}"),
+        *("--", host.address, "exec /bin/sh -s"),
+    ]
+
+
+def _as_word(line: str) -> str:
+    return line.replace(" ", "=", 1)

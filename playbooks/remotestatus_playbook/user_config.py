@@ -1,0 +1,72 @@
+"""
+Writes how `ssh`, `scp` and `rsync` reach every host by hand: blocks of ssh_config(5), and arguments of ssh(1).
+
+Takes the topology; returns texts and arguments, in which there is no password.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from remotestatus_playbook.round_config import USER_CONFIGS, remote_options
+from remotestatus_playbook.ssh_options import quote
+from remotestatus_playbook.topology import JUMP, Hop, Host, Topology
+
+
+def write_user_config(topology: Topology, hosts: Mapping[str, Host], *, known_hosts: Path) -> dict[str, str]:
+    """
+    Blocks of ssh_config(5) with which plain `ssh`, `scp` and `rsync` reach every host by its inventory name.
+
+    A block by each host's name, and by the name of each proxy on the way. They stand on their own and hold nothing of
+    a round, so they may be kept. No password is in them.
+    """
+    blocks = {name: _user_block(host, topology, known_hosts) for name, host in hosts.items()}
+    for hop in topology.in_order():
+        blocks[hop.name] = blocks[hop.host.name] if hop.host else _outsider_block(hop, known_hosts)
+    return blocks
+
+
+def user_config_end() -> str:
+    """What follows the blocks where they are all that `ssh -F` reads: the user's own configuration."""
+    return "\n".join(["Host *", *(f"  Include {quote(config)}" for config in USER_CONFIGS)]) + "\n"
+
+
+def _user_block(host: Host, topology: Topology, known_hosts: Path) -> str:
+    last_hop = topology.last_hop.get(host.name)
+    # Without a HostName line, an alias of the user's own of the same name keeps the one it has.
+    body = [f"HostName {quote(host.address)}"] if host.address != host.name else []
+    body += [f"HostKeyAlias {host.name}"]
+    body += [f"Port {host.port}"] if host.port else []
+    body += [f"User {quote(host.user)}"] if host.user else []
+    body += [f"IdentityFile {quote(host.key_file)}"] if host.key_file else []
+    body += host.options.as_lines()
+    # The whole way, each proxy as the inventory spells it: a later `-J` on the command line then means what it says.
+    body += [f"ProxyJump {','.join(hop.written for hop in (*last_hop.path, last_hop))}"] if last_hop else []
+    body += [f"UserKnownHostsFile {quote(known_hosts)}", "StrictHostKeyChecking yes"]
+    body += [f"Include {quote(host.options.config)}"] if host.options.config else []
+    return "\n".join([f"Host {host.name}", *(f"  {line}" for line in body)]) + "\n"
+
+
+def _outsider_block(hop: Hop, known_hosts: Path) -> str:
+    """A proxy that only the user's own configuration knows: we add where else its key may be trusted."""
+    trusted = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2", quote(known_hosts)]
+    return f"Host {_address_in(hop)}\n  UserKnownHostsFile {' '.join(trusted)}\n"
+
+
+def _address_in(hop: Hop) -> str:
+    parsed = JUMP.match(hop.written)
+    return parsed["host"].strip("[]") if parsed else hop.target
+
+
+def reaching_arguments(host: Host, topology: Topology, *, known_hosts: Path) -> list[str]:
+    """Arguments that lead `ssh -F <the round's configuration>` to a host, through the shared connections."""
+    arguments = ["-p", str(host.port)] if host.port else []
+    arguments += ["-l", host.user] if host.user else []
+    return [*arguments, *remote_options(host, topology, known_hosts=known_hosts), host.address]
+
+
+def mapped_arguments(host: Host, *, known_hosts: Path) -> list[str]:
+    """Arguments of `ssh` that go with a host wherever its port is mapped to: who it is, and how to log in."""
+    arguments = ["-i", host.key_file] if host.key_file else []
+    arguments += ["-l", host.user] if host.user else []
+    ours = (f"HostKeyAlias={host.name}", f"UserKnownHostsFile={quote(known_hosts)}")
+    return [*arguments, *host.options.rest, *(word for option in ours for word in ("-o", option))]

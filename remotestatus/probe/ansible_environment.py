@@ -1,0 +1,68 @@
+"""
+The environment in which Ansible runs: what the playbook is told, and settings that a round depends on.
+
+Takes the round's directory and where the order will be; returns environment variables that go on top of our own.
+"""
+
+import locale
+import os
+import stat
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+from remotestatus_playbook.protocol import ORDER, ROOT, TMPDIR, WORKDIR
+
+
+def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[str, str]:
+    """Return the variables; `base` is the folder that holds the inventory."""
+    scripts = sysconfig.get_path("scripts")
+    environment = {
+        "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
+        WORKDIR: str(workdir),
+        ORDER: str(order_file),
+        ROOT: str(os.getpid()),
+        # What Ansible leaves there when it is killed goes with the round.
+        "TMPDIR": str(workdir),
+        TMPDIR: os.environ.get("TMPDIR", ""),
+        "ANSIBLE_LOCAL_TEMP": str(workdir / "tmp"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(workdir / "cp"),
+        "ANSIBLE_HOST_KEY_CHECKING": "True",
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
+        "ANSIBLE_DUPLICATE_YAML_DICT_KEY": "error",
+        "ANSIBLE_STRATEGY": "linear",
+        "ANSIBLE_TASK_TIMEOUT": "0",
+        "ANSIBLE_RETRY_FILES_ENABLED": "False",
+        "ANSIBLE_DEPRECATION_WARNINGS": "False",
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_VERBOSITY": "0",
+    }
+    if not _locale_is_utf8():
+        environment["LC_ALL"] = "C.UTF-8"
+    configuration = _configuration(base)
+    if configuration is not None:
+        environment["ANSIBLE_CONFIG"] = str(configuration)
+    return environment
+
+
+def _configuration(base: Path) -> Path | None:
+    """The ansible.cfg that Ansible would take here: ansible-runner changes the working directory."""
+    if "ANSIBLE_CONFIG" in os.environ:
+        return Path(os.environ["ANSIBLE_CONFIG"]).absolute()
+    for folder in (Path.cwd(), base):
+        candidate = folder / "ansible.cfg"
+        if candidate.is_file() and not folder.stat().st_mode & stat.S_IWOTH:
+            return candidate
+    return None
+
+
+def _locale_is_utf8() -> bool:
+    """Whether Ansible would start here: it refuses a locale that is not UTF-8, or that is not installed."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        locale.setlocale(locale.LC_ALL, "")
+        return locale.nl_langinfo(locale.CODESET).upper().replace("-", "") == "UTF8"
+    except locale.Error:
+        return False
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
