@@ -179,7 +179,7 @@ def test_a_refused_log_in_says_what_was_refused(subject: Remote | Proxy, text: s
 
 def test_a_trouble_names_the_proxy_that_did_not_answer() -> None:
     """The proxy is a field of its own, and what an older version stored without it can be read."""
-    assert diagnose(TUNNELLED, {"outcome": "proxy-down", "proxy": "inner"}).proxy == "inner"
+    assert diagnose(TUNNELLED, Answer(Outcome.PROXY_DOWN, proxy="inner")).proxy == "inner"
     assert explain(Cause.TUNNEL_DOWN, TUNNELLED).proxy == ""
     stored = b'{"cause": "proxy-unreachable", "message": "Not checked.", "hint": "", "detail": ""}'
     assert TypeAdapter(Trouble).validate_json(stored) == Trouble(Cause.PROXY_UNREACHABLE, "Not checked.")
