@@ -250,7 +250,8 @@ def test_plain_name_is_its_own_slug(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../../etc/passwd", ".htaccess", "a b", "", "ü", "x" * 101, "a/b", "a\x00b", "\ud800"]
+    "name",
+    ["../../etc/passwd", ".htaccess", "a b", "", "ü", "x" * 101, "a/b", "a\x00b", "\ud800", "ü" * 43, "漢" * 28],
 )
 def test_odd_name_becomes_a_safe_slug(name: str) -> None:
     """Anything else becomes letters, digits and dashes with a hash, never a path or a hidden file."""

@@ -1,10 +1,8 @@
 """
-Writes the site: renders a Report with the templates and puts it in the old one's place, whole.
+Writes the site: renders a Report with the templates and brings the site's folder up to date.
 
-A Report and the folder of the site come in; files are what goes out. The new site is written beside the old one, files
-that did not change are taken over as hard links, and then the two are exchanged in one system call, so a reader sees
-the old site or the new one and nothing between. Where the folder itself can't be exchanged (a mount point), files are
-replaced one by one, `index.html` last. Raises RoundError, and leaves the old site as it was, when any of it fails.
+A Report and the folder of the site come in; files are what goes out. Raises RoundError, and leaves the old site as it
+was, when a template is broken or the files cannot be written.
 """
 
 from collections.abc import Mapping
@@ -21,7 +19,7 @@ from remotestatus.report.formats import (
     write_status,
 )
 from remotestatus.report.pages import render_pages
-from remotestatus.report.site import swap_site
+from remotestatus.report.site import write_site
 from remotestatus.templates import Templates
 
 
@@ -35,7 +33,7 @@ def publish(
     a broken template, a full disk, a folder that can't be written or that is not ours.
     """
     files, notes = render_pages(report, templates, logo)
-    swap_site(site, {**_machine_files(report), **files})
+    write_site(site, {**_machine_files(report), **files})
     return notes
 
 
