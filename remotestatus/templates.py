@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError
 
@@ -18,7 +17,7 @@ from remotestatus.model.text import count
 from remotestatus.model.times import write_time
 from remotestatus.shipped import report_templates
 
-Filters = Mapping[str, Callable[..., Any]]
+Filters = Mapping[str, Callable[..., object]]
 
 _FILTERS: Filters = {"rfc3339": write_time, "span": say_duration, "count": count}
 """What every template has."""
@@ -51,7 +50,7 @@ class Templates:
             for name in self.environment.list_templates(extensions=["j2"]):
                 self.environment.get_template(name)
 
-    def render(self, name: str, values: Mapping[str, Any]) -> str:
+    def render(self, name: str, values: Mapping[str, object]) -> str:
         """Render one template. Raises TemplateProblem for whatever is wrong with it."""
         try:
             return self.environment.get_template(name).render(values)

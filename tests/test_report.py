@@ -21,11 +21,10 @@ from remotestatus.model.states import Kind, Policy, State, Transition
 from remotestatus.model.statuses import Cause, Status
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.charts import day_paths, draw_chart, shares
-from remotestatus.report.formats.feed import write_feed
-from remotestatus.report.formats.metrics import write_metrics
 from remotestatus.report.formats.status_json import write_status
 from remotestatus.report.incidents import build_incidents
-from remotestatus.report.pages import render_pages
+from remotestatus.report.pages import page_templates, render_pages
+from remotestatus.report.publish import machine_files
 from remotestatus.report.remote_view import day_cells, say_unconfirmed
 from remotestatus.report.slugs import make_slugs
 from tests.made_fleet import Made, make_material
@@ -345,9 +344,10 @@ def test_public_site_tells_no_secrets(tmp_path: Path, dead_proxy: bool) -> None:
     )
 
     def everything(report: Report) -> str:
-        pages, _ = render_pages(report)
-        texts = [f"{path}\n{text.decode()}" for path, text in pages.items() if path.endswith(".html")]
-        return "\n".join([*texts, write_status(report), write_feed(report), write_metrics(report)])
+        templates = page_templates()
+        pages = {path: text for path, text in render_pages(report, templates)[0].items() if path.endswith(".html")}
+        files = {**pages, **dict(machine_files(report, templates))}
+        return "\n".join(f"{path}\n{text.decode()}" for path, text in files.items())
 
     shown, hidden = everything(private), everything(public)
     assert sum(secret in shown for secret in SECRETS) > 10, "else there was nothing to hide"
