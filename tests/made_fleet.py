@@ -98,7 +98,7 @@ def _gather(history: History, fleet: Fleet, made: Made, round_: Round) -> Report
         fleet=fleet,
         round=round_,
         states=states,
-        readings=history.readings(),
+        check_results=history.readings(),
         before=history.readings(),
         transitions=history.transitions(made.now - timedelta(days=91)),
         days=history.days((made.now - timedelta(days=90)).date()),

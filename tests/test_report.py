@@ -20,12 +20,12 @@ from remotestatus.model.rounds import Sample
 from remotestatus.model.states import Kind, Policy, State, Transition
 from remotestatus.model.statuses import Cause, Status
 from remotestatus.report.build import Report, build_report
-from remotestatus.report.charts import day_paths, draw_chart, shares
+from remotestatus.report.charts import day_cells, day_paths, draw_chart, shares
 from remotestatus.report.formats.status_json import write_status
-from remotestatus.report.incidents import build_incidents
+from remotestatus.report.incidents import Incident, build_incidents
 from remotestatus.report.pages import page_templates, render_pages
 from remotestatus.report.publish import machine_files
-from remotestatus.report.remote_view import day_cells, say_unconfirmed
+from remotestatus.report.remote_view import say_unconfirmed
 from remotestatus.report.slugs import make_slugs
 from tests.made_fleet import Made, make_material
 
@@ -54,6 +54,11 @@ def live(
     return state, seen
 
 
+def incidents_of(seen: list[Transition], state: State, note: Acknowledgement | None = None) -> tuple[Incident, ...]:
+    subject = (state.kind, state.name)
+    return build_incidents(seen, {subject: state}, {subject: note} if note else {})[subject]
+
+
 def report_of(tmp_path: Path, made: Made) -> Report:
     return build_report(make_material(made, tmp_path / "history.sqlite3"), made.now)
 
@@ -64,7 +69,7 @@ def report_of(tmp_path: Path, made: Made) -> Report:
 def test_incident_lasts_from_trouble_to_recovery() -> None:
     """An incident begins with the look that found trouble and ends with the look that found none."""
     state, seen = live((0, ()), (10, (TUNNEL,)), (20, (TUNNEL,)), (30, ()))
-    (incident,) = build_incidents(seen, {(Kind.REMOTE, "one"): state})
+    (incident,) = incidents_of(seen, state)
     assert (incident.started_at, incident.ended_at) == (minutes(10), minutes(30))
     assert incident.status is Status.DOWN
     assert incident.cause is Cause.TUNNEL_DOWN
@@ -74,7 +79,7 @@ def test_incident_lasts_from_trouble_to_recovery() -> None:
 def test_incident_keeps_its_changes_of_cause() -> None:
     """Degraded, then down, then degraded again is one incident with three phases; over, it counts as what was worst."""
     state, seen = live((0, ()), (10, (DISK,)), (20, (TUNNEL,)), (30, (DISK,)), (40, ()))
-    (incident,) = build_incidents(seen, {(Kind.REMOTE, "one"): state})
+    (incident,) = incidents_of(seen, state)
     assert [phase.status for phase in incident.phases] == [Status.DEGRADED, Status.DOWN, Status.DEGRADED]
     assert [phase.ended_at for phase in incident.phases] == [minutes(20), minutes(30), minutes(40)]
     assert incident.status is Status.DOWN
@@ -83,7 +88,7 @@ def test_incident_keeps_its_changes_of_cause() -> None:
 def test_open_incident_speaks_of_now() -> None:
     """An open incident has no end, and its cause is the present one even if the status never changed."""
     state, seen = live((0, ()), (10, (TUNNEL,)), (20, (Trouble(Cause.SSHD_DOWN, "No sshd."),)))
-    (incident,) = build_incidents(seen, {(Kind.REMOTE, "one"): state})
+    (incident,) = incidents_of(seen, state)
     assert incident.ended_at is None
     assert incident.cause is Cause.SSHD_DOWN
     assert incident.lasted(minutes(25)) == timedelta(minutes=15)
@@ -92,23 +97,23 @@ def test_open_incident_speaks_of_now() -> None:
 def test_open_incident_without_transitions_is_not_lost() -> None:
     """What went down before the kept transitions began is open since its state says so."""
     state, _ = live((0, ()), (10, (TUNNEL,)))
-    (incident,) = build_incidents([], {(Kind.REMOTE, "one"): state})
+    (incident,) = incidents_of([], state)
     assert incident.started_at == minutes(10)
 
 
 def test_proxys_outage_is_folded() -> None:
     """A remote that could not be looked at because of its proxy has a folded incident; one that was down has not."""
     alone, seen = live((0, ()), (10, (PROXY,)), (20, ()))
-    assert build_incidents(seen, {(Kind.REMOTE, "one"): alone})[0].folded
+    assert incidents_of(seen, alone)[0].folded
     mixed, seen = live((0, ()), (10, (TUNNEL,)), (20, (PROXY,)), (30, ()))
-    assert not build_incidents(seen, {(Kind.REMOTE, "one"): mixed})[0].folded
+    assert not incidents_of(seen, mixed)[0].folded
 
 
 def test_note_belongs_to_the_incident_it_was_made_in() -> None:
     """An acknowledgement is shown with the incident that lasted when it was made, and with no other."""
     state, seen = live((0, ()), (10, (TUNNEL,)), (20, ()), (30, (TUNNEL,)))
     said = Acknowledgement(minutes(15), note="I know")
-    newest, oldest = build_incidents(seen, {(Kind.REMOTE, "one"): state}, {(Kind.REMOTE, "one"): said})
+    newest, oldest = incidents_of(seen, state, said)
     assert newest.ended_at is None
     assert newest.notes == ()
     assert oldest.notes == (said,)
@@ -118,7 +123,7 @@ def test_note_belongs_to_the_incident_it_was_made_in() -> None:
 def test_incidents_are_the_stretches_that_are_not_up(looks: list[tuple[Trouble, ...]]) -> None:
     """Whatever is seen, incidents never overlap, and are open exactly when the subject is not up now."""
     state, seen = live(*enumerate(looks))
-    incidents = build_incidents(seen, {(Kind.REMOTE, "one"): state})
+    incidents = incidents_of(seen, state)
     assert any(incident.ended_at is None for incident in incidents) == (state.status is not Status.UP)
     oldest_first = sorted(incidents, key=lambda incident: incident.started_at)
     for one, after in pairwise(oldest_first):
@@ -213,7 +218,7 @@ def test_restarted_is_told_from_running_on(tmp_path: Path) -> None:
     """A process is restarted when it ran before, runs now, and none of the processes is the same one."""
     material = make_material(Made(1, NOW, all_up=True), tmp_path / "history.sqlite3")
     name = material.fleet.remotes[0].name
-    reading = material.readings[name]
+    reading = material.check_results[name]
 
     def ran(pid: int, started: int) -> ReportInput:
         process = Process(pid, 1, "remote_user", "S", started, 1, ("python",), exact=True, kernel=False, own=False)

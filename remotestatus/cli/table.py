@@ -17,7 +17,7 @@ from remotestatus.cli.terminal import Column, Part, Screen, print_lines, screen_
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.durations import say_duration
 from remotestatus.model.statuses import Status
-from remotestatus.report import Problem, RemoteView, Report
+from remotestatus.report import RemoteView, Report, RootCause
 from remotestatus.round import FinishedRound
 
 COLUMNS = (
@@ -93,7 +93,7 @@ def table_lines(report: Report, screen: Screen, *, fold: bool, fold_up: bool = F
     return screen.table(COLUMNS, rows) if rows else []
 
 
-def _problem_rows(report: Report, screen: Screen, problem: Problem, *, fold: bool) -> Iterator[Sequence[Part]]:
+def _problem_rows(report: Report, screen: Screen, problem: RootCause, *, fold: bool) -> Iterator[Sequence[Part]]:
     cause = problem.trouble.cause.value if problem.trouble else ""
     if problem.kind == "proxy":
         since = _lasted(report, problem.since)
@@ -163,7 +163,7 @@ def problems_lines(report: Report, screen: Screen) -> list[Text]:
     return [line for problem in report.problems for line in (*problem_lines(report, screen, problem), Text())]
 
 
-def problem_lines(report: Report, screen: Screen, problem: Problem) -> Iterator[Text]:
+def problem_lines(report: Report, screen: Screen, problem: RootCause) -> Iterator[Text]:
     """One problem, its head first."""
     yield from problem_head(report, screen, problem)
     for trouble in problem.troubles:
@@ -177,7 +177,7 @@ def problem_lines(report: Report, screen: Screen, problem: Problem) -> Iterator[
         yield from screen.paragraph(f"Acknowledged{note}", indent=2, hang=4)
 
 
-def problem_head(report: Report, screen: Screen, problem: Problem) -> list[Text]:
+def problem_head(report: Report, screen: Screen, problem: RootCause) -> list[Text]:
     """A problem in one sentence."""
     word = problem.status.value
     who = problem.subject if problem.subject == problem.name or not problem.name else f"{problem.name}"

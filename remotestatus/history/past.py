@@ -25,7 +25,7 @@ def read_past(
     fleet: Fleet,
     round_: Round,
     states: Mapping[Subject, State],
-    readings: Mapping[str, CheckResult],
+    check_results: Mapping[str, CheckResult],
     before: Mapping[str, CheckResult],
     now: datetime,
 ) -> ReportInput:
@@ -47,7 +47,7 @@ def read_past(
         fleet=fleet,
         round=round_,
         states=states,
-        readings=readings,
+        check_results=check_results,
         transitions=history.transitions(since),
         days=history.days(since.date()),
         samples=history.samples(),

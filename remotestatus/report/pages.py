@@ -17,9 +17,9 @@ from markupsafe import Markup, escape
 from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RoundError
 from remotestatus.report.build import Report
-from remotestatus.report.charts import day_paths
+from remotestatus.report.charts import DayCell, day_paths
 from remotestatus.report.incidents import Incident
-from remotestatus.report.remote_view import DayCell, say_size
+from remotestatus.report.shown_facts import say_size
 from remotestatus.report.slugs import make_slugs
 from remotestatus.templates import TemplateProblem, Templates
 

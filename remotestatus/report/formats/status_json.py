@@ -12,8 +12,8 @@ from remotestatus.model.times import write_time
 from remotestatus.report.build import WORDS, Report
 from remotestatus.report.incidents import Incident
 from remotestatus.report.machine_format import MachineFormat
+from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
-from remotestatus.report.root_causes import ProxyView
 
 SCHEMA = 1
 
