@@ -18,7 +18,7 @@ from remotestatus.report.formats.metrics import write_metrics
 from remotestatus.report.formats.status_json import write_status
 from remotestatus.report.pages import page_templates
 from remotestatus.report.publish import machine_files
-from tests.made_fleet import Made, make_material
+from tests.made_fleet import Made, make_report_input
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOSTILE = '"><script>alert(1)</script>&\\n{}\x1b[31m\x00\ufffe\u202e'
@@ -27,7 +27,7 @@ HOSTILE = '"><script>alert(1)</script>&\\n{}\x1b[31m\x00\ufffe\u202e'
 @cache
 def report_of(made: Made) -> Report:
     with TemporaryDirectory() as folder:
-        return build_report(make_material(made, Path(folder) / "history.sqlite3"), made.now)
+        return build_report(make_report_input(made, Path(folder) / "history.sqlite3"), made.now)
 
 
 @pytest.fixture

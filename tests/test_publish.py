@@ -18,14 +18,14 @@ from remotestatus.report.pages import page_templates
 from remotestatus.report.publish import publish
 from remotestatus.report.site import write_site
 from remotestatus.shipped import playbooks, report_templates
-from tests.made_fleet import Made, make_material
+from tests.made_fleet import Made, make_report_input
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
 def report(tmp_path: Path) -> Report:
-    return build_report(make_material(Made(8, NOW), tmp_path / "history.sqlite3"), NOW)
+    return build_report(make_report_input(Made(8, NOW), tmp_path / "history.sqlite3"), NOW)
 
 
 @pytest.fixture
@@ -190,6 +190,14 @@ def test_link_to_the_site_stays_a_link(report: Report, site: Path, tmp_path: Pat
     publish(report, site)
     assert site.is_symlink()
     assert (target / "index.html").is_file()
+
+
+def test_link_that_leads_to_itself_is_said(report: Report, site: Path) -> None:
+    """A site that is a link in a circle is an error with a cure."""
+    site.parent.mkdir()
+    site.symlink_to(site)
+    with pytest.raises(RoundError, match="the page was not written"):
+        publish(report, site)
 
 
 def test_reader_never_sees_half_a_file(site: Path) -> None:

@@ -31,7 +31,7 @@ def write_site(site: Path, files: Mapping[str, bytes]) -> None:
     Raises RoundError, with the cure, when that is not possible. A full disk, a folder that cannot be written and one
     that is not ours are noticed before anything is replaced.
     """
-    site = site.resolve()
+    site = Path(os.path.realpath(site))
     try:
         _update(site, files, examine_site(site))
     except OSError as error:
@@ -90,8 +90,8 @@ def _update(site: Path, files: Mapping[str, bytes], ours: frozenset[str]) -> Non
 def _is_inside(site: Path, path: str) -> bool:
     """Whether a path of the marker, which anybody may have edited, leads to a file in the site."""
     try:
-        return (site / path).parent.resolve().is_relative_to(site)
-    except (OSError, ValueError, RuntimeError):
+        return Path(os.path.realpath((site / path).parent)).is_relative_to(site)
+    except ValueError:
         return False
 
 
