@@ -16,6 +16,7 @@ from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, Subject
 from remotestatus.model.statuses import Status
+from remotestatus.model.text import count
 from remotestatus.report.charts import shares
 from remotestatus.report.clean_text import clean
 from remotestatus.report.incidents import Incident, build_incidents, in_order
@@ -163,20 +164,18 @@ def say_verdict(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, .
     if dead:
         hidden = sum(len(one.affected) for one in dead)
         who = f"{dead[0].subject} does not answer" if len(dead) == 1 else f"{len(dead)} proxies do not answer"
-        verdict = f"{who}: {hidden} of {_remotes(total)} cannot be checked" if hidden else who
+        verdict = f"{who}: {hidden} of {count(total, 'remote')} cannot be checked" if hidden else who
         rest = wrong - hidden
-        more = f"{_remotes(rest)} besides {'needs' if rest == 1 else 'need'} attention" if rest else ""
+        more = f"{count(rest, 'remote')} besides {'needs' if rest == 1 else 'need'} attention" if rest else ""
         return verdict, ", ".join(filter(None, (more, aside)))
     if wrong:
-        return f"{wrong} of {_remotes(total)} {'needs' if wrong == 1 else 'need'} attention", aside
+        return f"{wrong} of {count(total, 'remote')} {'needs' if wrong == 1 else 'need'} attention", aside
     if resting == total:
         return ("The remote is" if total == 1 else f"All {total} remotes are") + " in maintenance", ""
     fine = total - resting
-    return ("The remote is up" if total == 1 else f"All {_remotes(fine)} {'is' if fine == 1 else 'are'} up"), aside
-
-
-def _remotes(number: int) -> str:
-    return f"{number} remote" if number == 1 else f"{number:,} remotes".replace(",", "\u202f")
+    return (
+        "The remote is up" if total == 1 else f"All {count(fine, 'remote')} {'is' if fine == 1 else 'are'} up"
+    ), aside
 
 
 def _smallest_groups(fleet: Fleet) -> dict[str, str]:

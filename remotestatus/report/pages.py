@@ -71,14 +71,6 @@ def _utc(moment: datetime, year: bool = False) -> str:
     return f"{shown}, {moment:%H:%M} UTC"
 
 
-def _utc_clock(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%H:%M} UTC"
-
-
-def _utc_exact(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
 def _seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else say_duration(timedelta(seconds=seconds))
 
@@ -147,8 +139,8 @@ def _take_logo(logo: Path | None, files: dict[str, bytes]) -> tuple[str | None, 
 
 _FILTERS: dict[str, Callable[..., object]] = {
     "utc": _utc,
-    "utc_clock": _utc_clock,
-    "utc_exact": _utc_exact,
+    "utc_clock": lambda moment: f"{moment.astimezone(UTC):%H:%M} UTC",
+    "utc_exact": lambda moment: f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
     "seconds": _seconds,
     "percent": _percent,
     "size": say_size,

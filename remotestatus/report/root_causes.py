@@ -34,12 +34,12 @@ class RootCause:
     status: Status
     kind: str
     subject: str
-    name: str
-    slug: str
-    location: str
     since: datetime
     troubles: tuple[Trouble, ...]
     unconfirmed: str = ""
+    name: str = ""
+    slug: str = ""
+    location: str = ""
     affected: tuple[RemoteView, ...] = ()
     acknowledged: Acknowledgement | None = None
 
@@ -80,8 +80,6 @@ def _of_proxy(proxy: ProxyView, behind: Sequence[RemoteView]) -> RootCause:
         kind="proxy",
         subject=f"Proxy {proxy.name}",
         name=proxy.name,
-        slug="",
-        location="",
         since=proxy.since,
         troubles=proxy.troubles,
         unconfirmed=proxy.unconfirmed,
@@ -115,21 +113,15 @@ def _at_the_same_time(remotes: Iterable[RemoteView]) -> Iterator[list[RemoteView
 
 def _of_group(proxy: str | None, cause: Cause, group: Sequence[RemoteView]) -> RootCause:
     where = f"behind {proxy}" if proxy else "without a proxy"
-    shared = f"the proxy {proxy}, its network, or the last change" if proxy else "the network, or the last change"
+    shared = f"the proxy {proxy}, its network" if proxy else "the network"
+    hint = f"It happened to all of them at once: look first at what they share, {shared}, or the last change."
     notes = {remote.acknowledged for remote in group}
     return RootCause(
         status=cause.status,
         kind="group",
         subject=f"{len(group)} remotes {where}",
-        name="",
-        slug="",
-        location="",
         since=group[0].since,
-        troubles=(
-            Trouble(
-                cause, SENTENCES[cause], f"It happened to all of them at once: look first at what they share, {shared}."
-            ),
-        ),
+        troubles=(Trouble(cause, SENTENCES[cause], hint),),
         unconfirmed=group[0].unconfirmed if len({remote.unconfirmed for remote in group}) == 1 else "",
         affected=tuple(group),
         acknowledged=group[0].acknowledged if None not in notes else None,
