@@ -17,7 +17,6 @@ from remotestatus.model.rounds import Sample
 HEIGHTS = {"none": 1, "maintenance": 4, "up": 4, "unknown": 7, "degraded": 10, "down": 16}
 """The height of a day with this status, of 16."""
 
-
 DAYS = 90
 """Days in the bar."""
 

@@ -85,7 +85,7 @@ class RemoteView:
 
     @property
     def word(self) -> str:
-        """The word that it is counted and filtered under: its status, or `maintenance`."""
+        """The word that it is counted and filtered by: its status, or `maintenance`."""
         return "maintenance" if self.maintenance is not None else self.status.value
 
     @property
@@ -105,12 +105,7 @@ class RemoteView:
 
 
 def view_remote(
-    remote: Remote,
-    slug: str,
-    group: str,
-    report_input: ReportInput,
-    incidents: tuple[Incident, ...],
-    now: datetime,
+    remote: Remote, slug: str, group: str, report_input: ReportInput, incidents: tuple[Incident, ...], now: datetime
 ) -> RemoteView:
     """Make the RemoteView of one remote that has a State."""
     subject = (Kind.REMOTE, remote.name)
