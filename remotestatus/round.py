@@ -91,7 +91,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         Heartbeat(fleet.settings.heartbeat) as heartbeat,
     ):
         started_at = options.clock()
-        last, before = history.states(), history.readings()
+        last, before = history.states(), history.check_results()
         results = check_fleet(runner, inventory, last, options.clock, options.cancel, options.progress)
         now = options.clock()
         changes = _evaluate(fleet, last, results, now)

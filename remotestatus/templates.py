@@ -29,7 +29,7 @@ from remotestatus.model.text import count, join_names, lower_first
 from remotestatus.model.times import say_moment, write_time
 from remotestatus.shipped import report_templates
 
-Filters = Mapping[str, Callable[..., Any]]
+Filters = Mapping[str, Callable[..., object]]
 
 _FILTERS: Filters = {
     "rfc3339": write_time,
@@ -76,7 +76,7 @@ class Templates:
             for name in self.environment.list_templates(extensions=["j2"]):
                 self.environment.get_template(name)
 
-    def render(self, name: str, values: Mapping[str, Any]) -> str:
+    def render(self, name: str, values: Mapping[str, object]) -> str:
         """Render one template. Raises TemplateProblem for whatever is wrong with it."""
         try:
             return self.environment.get_template(name).render(values)

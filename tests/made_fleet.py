@@ -1,13 +1,12 @@
 """
-Makes up a fleet with ninety days of history, through the real reader, judge and history, for tests and pictures.
+Makes up a fleet with ninety days of history, through the real evaluation and history, for tests and pictures.
 
-A number of remotes and a few switches come in, ReportInput as a round would gather it goes out. The same arguments give
-the same fleet.
+A number of remotes and a few switches come in, a ReportInput goes out. The same arguments give the same fleet.
 """
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from remotestatus.evaluate.check_results import read_proxy, read_remote
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.uptime import share_out
 from remotestatus.history.database import History
+from remotestatus.history.past import read_past
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.days import DayShare
 from remotestatus.model.fleet import Fleet, Proxy, Remote
@@ -55,59 +55,51 @@ class Made:
     hostile: str = ""
     names: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    looks: int = 40
+    samples: int = 40
     seed: int = 12
 
 
-def make_material(made: Made, database: Path) -> ReportInput:
-    """Make the fleet, let ninety days pass, and gather what the page is made of."""
+def make_report_input(made: Made, database: Path) -> ReportInput:
+    """Make the fleet, let ninety days pass, and read what the page is made of."""
     fleet = make_fleet(made)
     chance = random.Random(made.seed)
     start = made.now - timedelta(seconds=4.2)
-    verdicts: list[StateChange] = []
+    changes: list[StateChange] = []
     days: list[tuple[tuple[Kind, str], DayShare]] = []
-    readings: list[CheckResult] = []
+    results: list[CheckResult] = []
     samples: list[CheckResult] = []
     for proxy in fleet.proxies:
         dead = made.dead_proxy and proxy.name == "tunnel-proxy"
         answer = ProxyAnswer(Outcome.ANSWERED, connect_ms=61)
         if dead:
             answer = ProxyAnswer(Outcome.SSH_FAILED, stderr=PROXY_GONE)
-        reading = read_proxy(proxy, answer, start)
-        span = (made.now - timedelta(minutes=47), reading.troubles) if dead else None
-        _live(Kind.PROXY, proxy.name, [], span, reading, made.now, Policy(), verdicts, days)
+        result = read_proxy(proxy, answer, start)
+        span = (made.now - timedelta(minutes=47), result.troubles) if dead else None
+        _live(Kind.PROXY, proxy.name, [], span, result, made.now, Policy(), changes, days)
     for number, remote in enumerate(fleet.remotes):
-        reading, began = _last_reading(made, remote, number, start, chance)
+        result, began = _last_result(made, remote, number, start, chance)
         policy = Policy(remote.settings.fail_after, remote.settings.recover_after)
         past = [] if made.all_up and made.remotes < 3 else list(_past(remote, number, made.now, chance))
-        present = (made.now - began, reading.troubles) if reading.troubles else None
-        _live(Kind.REMOTE, remote.name, past, present, reading, made.now, policy, verdicts, days)
-        readings.append(reading)
-        if reading.connect_ms is not None:
-            samples += _samples(reading, made, chance)
-    verdicts.sort(key=lambda verdict: verdict.state.seen_at)
+        present = (made.now - began, result.troubles) if result.troubles else None
+        _live(Kind.REMOTE, remote.name, past, present, result, made.now, policy, changes, days)
+        results.append(result)
+        if result.connect_ms is not None:
+            samples += _samples(result, made, chance)
+    changes.sort(key=lambda change: change.state.seen_at)
     trouble = ("The mail server mail.example.com did not answer; 2 messages wait.",) if made.dead_proxy else ()
     round_ = Round(0, start, made.now, len(fleet.remotes), trouble)
     with History.open(database) as history, history.transaction():
-        history.record(round_, verdicts, samples, days)
-        return _gather(history, fleet, made, history.record(round_, [], readings))
+        history.record(round_, changes, samples, days)
+        return _read_back(history, fleet, made, history.record(round_, [], results))
 
 
-def _gather(history: History, fleet: Fleet, made: Made, round_: Round) -> ReportInput:
+def _read_back(history: History, fleet: Fleet, made: Made, round_: Round) -> ReportInput:
     states = history.states()
     wrong = [name for (kind, name), state in states.items() if kind is Kind.REMOTE and state.troubles]
     known = wrong[1:2] if len(wrong) > 3 else []
     sent_at = made.now - timedelta(minutes=7)
-    return ReportInput(
-        fleet=fleet,
-        round=round_,
-        states=states,
-        readings=history.readings(),
-        before=history.readings(),
-        transitions=history.transitions(made.now - timedelta(days=91)),
-        days=history.days((made.now - timedelta(days=90)).date()),
-        samples=history.samples(),
-        first_seen=history.first_seen(),
+    return replace(
+        read_past(history, fleet, round_, states, history.check_results(), history.check_results(), made.now),
         acknowledgements={
             (Kind.REMOTE, name): Acknowledgement(made.now - timedelta(minutes=5), note="Spare part is on its way.")
             for name in known
@@ -178,7 +170,7 @@ def _processes(number: int, hostile: str) -> list[object]:
     return wanted
 
 
-def _last_reading(
+def _last_result(
     made: Made, remote: Remote, number: int, at: datetime, chance: random.Random
 ) -> tuple[CheckResult, timedelta]:
     """What the last round found, and for how long it has been so."""
@@ -261,37 +253,37 @@ def _live(
     name: str,
     past: list[tuple[datetime, datetime, tuple[Trouble, ...]]],
     present: tuple[datetime, tuple[Trouble, ...]] | None,
-    reading: CheckResult,
+    result: CheckResult,
     now: datetime,
     policy: Policy,
-    verdicts: list[StateChange],
+    changes: list[StateChange],
     days: list[tuple[tuple[Kind, str], DayShare]],
 ) -> None:
-    """Judge a subject at each moment at which something changed, and share out the time between."""
+    """Evaluate a subject at each moment at which something changed, and share out the time between."""
     born = now - timedelta(days=89, hours=now.hour)
-    looks: list[tuple[datetime, tuple[Trouble, ...]]] = [(born, ())]
+    checks: list[tuple[datetime, tuple[Trouble, ...]]] = [(born, ())]
     for began, ended, troubles in past:
-        looks += [(began, troubles), (ended, ())]
+        checks += [(began, troubles), (ended, ())]
     if present:
-        looks.append(present)
-    looks.append((now, reading.troubles))
+        checks.append(present)
+    checks.append((now, result.troubles))
     state: State | None = None
-    for at, troubles in looks:
+    for at, troubles in checks:
         if state:
             every = max(timedelta(minutes=10), (at - state.seen_at) / 2)
             shares = share_out(state.seen_at, at, state.status, maintenance=False, every=every)
             days.extend(((kind, name), share) for share in shares)
-        verdict = next_state(kind, name, state, troubles, policy, at)
-        state = verdict.state
-        verdicts.append(verdict)
+        change = next_state(kind, name, state, troubles, policy, at)
+        state = change.state
+        changes.append(change)
 
 
-def _samples(reading: CheckResult, made: Made, chance: random.Random) -> Iterator[CheckResult]:
-    assert reading.connect_ms is not None
-    for back in range(made.looks, 0, -1):
+def _samples(result: CheckResult, made: Made, chance: random.Random) -> Iterator[CheckResult]:
+    assert result.connect_ms is not None
+    for back in range(made.samples, 0, -1):
         slow = 400 if chance.random() < 0.02 else 0
         yield CheckResult(
-            reading.name,
-            reading.at - timedelta(minutes=10 * back),
-            connect_ms=reading.connect_ms + chance.randrange(-9, 25) + slow,
+            result.name,
+            result.at - timedelta(minutes=10 * back),
+            connect_ms=result.connect_ms + chance.randrange(-9, 25) + slow,
         )

@@ -50,7 +50,7 @@ def run_round(lab: Lab, remotestatus: Command, inventory: Path, *, timeout: floa
     seconds = time.monotonic() - started
     assert done.returncode == 0, done.stdout + done.stderr
     with History.open(lab.directory / "history.sqlite3") as history:
-        return Recorded(history.readings(), history.states(), seconds, done.stdout)
+        return Recorded(history.check_results(), history.states(), seconds, done.stdout)
 
 
 def forget_key(lab: Lab, name: str) -> None:

@@ -13,28 +13,28 @@ from pathlib import Path
 from remotestatus.report.build import build_report
 from remotestatus.report.publish import publish
 from tests.browser import open_browser
-from tests.made_fleet import Made, make_material
+from tests.made_fleet import Made, make_report_input
 
-LOOKS = {"light": (1280, 900), "dark": (1280, 900), "phone": (375, 812)}
+STYLES = {"light": (1280, 900), "dark": (1280, 900), "phone": (375, 812)}
 
 
 def take(site: Path, folder: Path, name: str) -> None:
-    """Take every kind of page of a site, each in every look."""
+    """Take every kind of page of a site, each in every style."""
     # Of the remotes, the one with most to show.
     remotes = sorted((site / "remotes").glob("*.html"), key=lambda page: page.stat().st_size)[-1:]
     pages = [site / "index.html", site / "incidents.html", *remotes]
     with open_browser() as browser:
-        for look, (width, height) in LOOKS.items():
+        for style, (width, height) in STYLES.items():
             context = browser.new_context(
                 viewport={"width": width, "height": height},
-                color_scheme="dark" if look == "dark" else "light",
-                device_scale_factor=2 if look == "phone" else 1,
+                color_scheme="dark" if style == "dark" else "light",
+                device_scale_factor=2 if style == "phone" else 1,
             )
             for path in pages:
                 page = context.new_page()
                 page.goto(path.absolute().as_uri())
                 kind = "remote" if path.parent.name == "remotes" else path.stem
-                page.screenshot(path=folder / f"{name}-{kind}-{look}.png")
+                page.screenshot(path=folder / f"{name}-{kind}-{style}.png")
             context.close()
 
 
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> None:
     for name, made in fleets.items():
         with tempfile.TemporaryDirectory() as place:
             site = Path(place) / "site"
-            publish(build_report(make_material(made, Path(place) / "history.sqlite3"), now), site)
+            publish(build_report(make_report_input(made, Path(place) / "history.sqlite3"), now), site)
             take(site, folder, name)
 
 

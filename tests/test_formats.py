@@ -13,16 +13,12 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from remotestatus.report.build import Report, build_report
-from remotestatus.report.formats.badges import (
-    write_fleet_badge,
-    write_fleet_endpoint,
-    write_remote_badge,
-    write_remote_endpoint,
-)
-from remotestatus.report.formats.feed import write_feed
+from remotestatus.report.formats.badges import fleet_badge, remote_badge, write_endpoint, write_svg
 from remotestatus.report.formats.metrics import write_metrics
 from remotestatus.report.formats.status_json import write_status
-from tests.made_fleet import Made, make_material
+from remotestatus.report.pages import page_templates
+from remotestatus.report.publish import machine_files
+from tests.made_fleet import Made, make_report_input
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOSTILE = '"><script>alert(1)</script>&\\n{}\x1b[31m\x00\ufffe\u202e'
@@ -31,7 +27,7 @@ HOSTILE = '"><script>alert(1)</script>&\\n{}\x1b[31m\x00\ufffe\u202e'
 @cache
 def report_of(made: Made) -> Report:
     with TemporaryDirectory() as folder:
-        return build_report(make_material(made, Path(folder) / "history.sqlite3"), made.now)
+        return build_report(make_report_input(made, Path(folder) / "history.sqlite3"), made.now)
 
 
 @pytest.fixture
@@ -118,6 +114,10 @@ def test_status_of_a_dead_proxy_gives_its_cause() -> None:
 # -- feed.xml --------------------------------------------------------------------------------------------------------
 
 
+def write_feed(report: Report) -> str:
+    return dict(machine_files(report, page_templates()))["feed.xml"].decode()
+
+
 def test_feed_is_valid_atom(report: Report) -> None:
     """An independent parser reads the feed without complaint, newest entry first."""
     feed = feedparser.parse(write_feed(report).encode())
@@ -199,15 +199,15 @@ def test_metrics_of_nothing_parse() -> None:
 def test_badges_are_svg_and_say_the_status(report: Report) -> None:
     """A badge is well-formed SVG whose title says which remote is what."""
     down = next(remote for remote in report.remotes if remote.name == "signage-1")
-    title = ET.fromstring(write_remote_badge(down)).findtext("{http://www.w3.org/2000/svg}title")
+    title = ET.fromstring(write_svg(remote_badge(down))).findtext("{http://www.w3.org/2000/svg}title")
     assert title == "signage-1: down"
-    title = ET.fromstring(write_fleet_badge(report)).findtext("{http://www.w3.org/2000/svg}title")
+    title = ET.fromstring(write_svg(fleet_badge(report))).findtext("{http://www.w3.org/2000/svg}title")
     assert title == "Harbour boxes: 3 of 41 not up"
 
 
 def test_endpoint_is_what_shields_reads(report: Report) -> None:
     """The endpoint badge has the keys and the version that shields.io asks for."""
-    badge = json.loads(write_fleet_endpoint(report))
+    badge = json.loads(write_endpoint(fleet_badge(report)))
     assert badge == {
         "schemaVersion": 1,
         "label": "Harbour boxes",
@@ -215,7 +215,7 @@ def test_endpoint_is_what_shields_reads(report: Report) -> None:
         "color": "c0322b",
         "isError": True,
     }
-    assert json.loads(write_remote_endpoint(report.remotes[0]))["message"] == "up"
+    assert json.loads(write_endpoint(remote_badge(report.remotes[0])))["message"] == "up"
 
 
 # -- hostile text ----------------------------------------------------------------------------------------------------
@@ -230,11 +230,11 @@ def test_hostile_text_stays_text() -> None:
     assert not feedparser.parse(feed.encode()).bozo
     assert "<script" not in feed
     for remote in report.remotes:
-        badge = ET.fromstring(write_remote_badge(remote))
+        badge = ET.fromstring(write_svg(remote_badge(remote)))
         assert {element.tag.rpartition("}")[2] for element in badge.iter()} == {
             "svg", "title", "clipPath", "rect", "g", "text",
         }  # fmt: skip
-        json.loads(write_remote_endpoint(remote))
+        json.loads(write_endpoint(remote_badge(remote)))
     for text in (write_status(report), feed, write_metrics(report)):
         text.encode()
         assert not any(character in text for character in "\x00\x1b\u202e\ufffe")

@@ -3,7 +3,6 @@ Remotes that print what they should not, hang, flood or lie: none of them harms 
 """
 
 import re
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -151,13 +150,11 @@ def test_an_impossible_clock_costs_nobody_page_or_message(lab: Lab, remotestatus
 
 
 def test_a_page_that_cannot_be_made_keeps_no_message_back(lab: Lab, remotestatus: Command, smtp_sink: SmtpSink) -> None:
-    """A damaged row of the history stops the page: people are told all the same, with a sentence and exit code 3."""
+    """An error that nobody foresaw stops the page: people are told all the same, with a sentence and exit code 3."""
     remote = lab.remote("capture-1")
-    inventory = lab.write_inventory(remotestatus_apprise=[smtp_sink.url], **SHORT)
-    run_round(lab, remotestatus, inventory)
-    with sqlite3.connect(lab.directory / "history.sqlite3") as database:
-        database.execute("UPDATE transitions SET after = 'nonsense'")
-    database.close()
+    settings = {"remotestatus_apprise": [smtp_sink.url], **SHORT}
+    run_round(lab, remotestatus, lab.write_inventory(**settings))
+    inventory = lab.write_inventory(remotestatus_site="no\0file", **settings)
     remote.cut_tunnel()
 
     done = remotestatus("run", "-i", inventory)

@@ -18,7 +18,7 @@ from remotestatus.model.rounds import Round
 from remotestatus.report.build import build_report
 from remotestatus.report.publish import publish
 from tests.browser import axe_violations, html_errors, open_browser
-from tests.made_fleet import Made, make_material
+from tests.made_fleet import Made, make_report_input
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOSTILE = '"><img src=x onerror=window.owned=1><script>window.owned=1</script></title></svg>{{ 7*7 }}'
@@ -28,7 +28,7 @@ FLEETS = {
     "some": Made(41, NOW),
     "dead": Made(56, NOW, dead_proxy=True),
     "public": Made(41, NOW, public=True),
-    "thousand": Made(1000, NOW, dead_proxy=True, looks=3),
+    "thousand": Made(1000, NOW, dead_proxy=True, samples=3),
     "hostile": Made(8, NOW, hostile=HOSTILE, names=(f"a{HOSTILE}",), settings={"title": f"T{HOSTILE}"}),
 }
 PAGES = (
@@ -53,7 +53,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A published site for each fleet."""
     folder = tmp_path_factory.mktemp("sites")
     for name, made in FLEETS.items():
-        report = build_report(make_material(made, folder / f"{name}.sqlite3"), NOW)
+        report = build_report(make_report_input(made, folder / f"{name}.sqlite3"), NOW)
         publish(report, folder / name)
     return folder
 
@@ -205,9 +205,9 @@ def test_age_stands_in_words_without_script(reader: Reader) -> None:
 
 def test_page_on_a_wall_shows_the_next_round(reader: Reader, sites: Path) -> None:
     """Served by a web server, an open page takes up the next round by itself and keeps its filter."""
-    material = make_material(Made(8, NOW), sites / "wall.sqlite3")
+    report_input = make_report_input(Made(8, NOW), sites / "wall.sqlite3")
     site = sites / "wall"
-    publish(build_report(material, NOW), site)
+    publish(build_report(report_input, NOW), site)
     # A web server tells versions apart by whole seconds (Last-Modified), and rounds are further apart than that.
     os.utime(site / "index.html", (NOW.timestamp(), NOW.timestamp()))
 
@@ -219,7 +219,7 @@ def test_page_on_a_wall_shows_the_next_round(reader: Reader, sites: Path) -> Non
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page = reader.open(f"http://127.0.0.1:{server.server_port}/index.html?q=camera", ticking=True)
         later = NOW + timedelta(minutes=10)
-        publish(build_report(replace(material, round=Round(2, NOW, later, 8)), later), site)
+        publish(build_report(replace(report_input, round=Round(2, NOW, later, 8)), later), site)
         page.clock.fast_forward("09:00")  # each of its clocks strikes once, as after a laptop's sleep
         page.wait_for_selector('body[data-made="2026-03-01T12:10:00Z"]')
         expect(page.locator("#filter")).to_have_value("camera")  # its script runs once the page has been read

@@ -1,6 +1,6 @@
-"""The site on the disk: whole, ours alone, and no more written than changed."""
+"""The site on the disk: each file whole, ours alone, and no more written than changed."""
 
-import errno
+import json
 import os
 import stat
 import subprocess
@@ -16,16 +16,16 @@ from remotestatus.report import site as site_module
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.pages import page_templates
 from remotestatus.report.publish import publish
-from remotestatus.report.site import swap_site
+from remotestatus.report.site import write_site
 from remotestatus.shipped import playbooks, report_templates
-from tests.made_fleet import Made, make_material
+from tests.made_fleet import Made, make_report_input
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
 def report(tmp_path: Path) -> Report:
-    return build_report(make_material(Made(8, NOW), tmp_path / "history.sqlite3"), NOW)
+    return build_report(make_report_input(Made(8, NOW), tmp_path / "history.sqlite3"), NOW)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_everyone_may_read(report: Report, site: Path) -> None:
 
 
 def test_mode_that_an_administrator_chose_stays(report: Report, site: Path) -> None:
-    """A site's folder that was closed to others stays closed when it is exchanged."""
+    """A site's folder that was closed to others stays closed."""
     publish(report, site)
     site.chmod(0o2750)
     publish(report, site)
@@ -75,9 +75,7 @@ def test_unchanged_files_are_not_written_again(report: Report, site: Path) -> No
     publish(report, site)
     before = {path: (site / path).stat().st_ino for path in tree(site)}
     publish(report, site)
-    assert {path: (site / path).stat().st_ino for path in tree(site)}.items() - before.items() <= {
-        (site_module.MARKER, (site / site_module.MARKER).stat().st_ino)
-    }
+    assert {path: (site / path).stat().st_ino for path in tree(site)} == before
     publish(replace(report, generated_at=NOW + timedelta(minutes=10)), site)
     changed = {path for path in before if (site / path).stat().st_ino != before[path]}
     assert "index.html" in changed
@@ -91,14 +89,62 @@ def test_departed_remote_leaves_the_site(report: Report, site: Path) -> None:
     assert f"remotes/{report.remotes[0].slug}.html" not in tree(site)
 
 
-def test_nothing_is_left_beside_the_site(report: Report, site: Path) -> None:
-    """After publishing, the site is all there is in its folder; leftovers of a killed run are gone."""
+def test_nothing_else_is_left(report: Report, site: Path) -> None:
+    """After publishing, what a killed round was about to write is gone, and nothing is beside the site."""
     publish(report, site)
-    for name in (".site.new-killed", ".site.old-killed"):
-        site.with_name(name).mkdir()
-        (site.with_name(name) / site_module.MARKER).write_bytes(b"{}")
-    publish(report, site)
+    before = tree(site)
+    leftover = site / ".remotestatus-new" / "remotes"
+    leftover.mkdir(parents=True)
+    (leftover / "half.html").write_text("<p>ha")
+    publish(replace(report, generated_at=NOW + timedelta(minutes=10)), site)
+    assert tree(site) == before
     assert [path.name for path in site.parent.iterdir()] == ["site"]
+
+
+def test_round_that_was_killed_is_made_good_by_the_next(report: Report, site: Path) -> None:
+    """When a round dies between two files, the next one takes the folder for its own and removes what has left."""
+    publish(report, site)
+    (site / "index.html").unlink()
+    publish(replace(report, remotes=report.remotes[1:]), site)
+    assert f"remotes/{report.remotes[0].slug}.html" not in tree(site)
+    assert "index.html" in tree(site)
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_marker_that_names_files_elsewhere_removes_none(report: Report, site: Path, tmp_path: Path, link: bool) -> None:
+    """Whatever the marker lists, nothing outside the site is removed, not even through a link in it."""
+    publish(report, site)
+    outside = tmp_path / "outside.txt"
+    outside.write_text("years of work")
+    if link:
+        (site / "way").symlink_to(tmp_path)
+    listed = ["../../outside.txt", str(outside), "way/outside.txt", "..", "", ".", "a\x00b", "\ud800", 7, "index.html"]
+    (site / site_module.MARKER).write_text(json.dumps({"files": listed}))
+    publish(report, site)
+    assert outside.read_text() == "years of work"
+    assert set(json.loads((site / site_module.MARKER).read_text())["files"]) == tree(site) - {site_module.MARKER}
+
+
+@pytest.mark.parametrize("text", [b"[" * 200_000, b'{"files": 5}', b"[]", b"\xff", b"", b'{"files": [[]]}'])
+def test_damaged_marker_is_a_marker(report: Report, site: Path, text: bytes) -> None:
+    """A marker that cannot be read says that the folder is ours, and nothing else: no file is removed for it."""
+    publish(report, site)
+    (site / "robots.txt").write_text("User-agent: *")
+    (site / site_module.MARKER).write_bytes(text)
+    publish(report, site)
+    assert {"index.html", "robots.txt"} <= tree(site)
+    assert "index.html" in json.loads((site / site_module.MARKER).read_text())["files"]
+
+
+def test_folder_in_the_place_of_a_file_is_said(report: Report, site: Path) -> None:
+    """When a page cannot be put into its place because a folder is there, nothing is replaced, and it is named."""
+    publish(report, site)
+    (site / "badge.svg").unlink()
+    (site / "badge.svg" / "mine").mkdir(parents=True)
+    old = (site / "index.html").read_bytes()
+    with pytest.raises(RoundError, match=r"badge\.svg: Is a directory"):
+        publish(replace(report, generated_at=NOW + timedelta(minutes=10)), site)
+    assert (site / "index.html").read_bytes() == old
 
 
 def test_folder_of_others_is_refused(report: Report, site: Path) -> None:
@@ -119,14 +165,20 @@ def test_empty_folder_is_taken(report: Report, site: Path) -> None:
 
 
 def test_files_of_others_in_our_folder_stay(report: Report, site: Path) -> None:
-    """What an administrator adds to the site (robots.txt, .well-known) is carried along."""
+    """What an administrator adds to the site stays: files, folders, empty ones too, and links."""
     publish(report, site)
     (site / "robots.txt").write_text("User-agent: *")
     (site / ".well-known").mkdir()
     (site / ".well-known" / "security.txt").write_text("Contact: us")
+    (site / "empty").mkdir()
+    (site / "manual").symlink_to(report_templates())
+    (site / "nowhere").symlink_to("gone")
     publish(replace(report, generated_at=NOW + timedelta(minutes=10)), site)
     assert (site / "robots.txt").read_text() == "User-agent: *"
     assert (site / ".well-known" / "security.txt").is_file()
+    assert (site / "empty").is_dir()
+    assert (site / "manual").readlink() == report_templates()
+    assert (site / "nowhere").is_symlink()
 
 
 def test_link_to_the_site_stays_a_link(report: Report, site: Path, tmp_path: Path) -> None:
@@ -140,52 +192,59 @@ def test_link_to_the_site_stays_a_link(report: Report, site: Path, tmp_path: Pat
     assert (target / "index.html").is_file()
 
 
-def test_reader_never_sees_half_a_site(site: Path) -> None:
-    """While sites are exchanged, a reader that goes through an open folder finds both files of the same round."""
-    rounds = [{"a.html": str(number).encode(), "index.html": str(number).encode()} for number in range(60)]
-    swap_site(site, rounds[0])
-    torn: list[tuple[str, str]] = []
+def test_link_that_leads_to_itself_is_said(report: Report, site: Path) -> None:
+    """A site that is a link in a circle is an error with a cure."""
+    site.parent.mkdir()
+    site.symlink_to(site)
+    with pytest.raises(RoundError, match="the page was not written"):
+        publish(report, site)
+
+
+def test_reader_never_sees_half_a_file(site: Path) -> None:
+    """While a site is written, a reader that holds its folder open finds every file whole."""
+    rounds = [{"a.html": str(number % 10).encode() * 200_000, "index.html": b"%d" % number} for number in range(60)]
+    write_site(site, rounds[0])
+    torn: list[str] = []
     done = threading.Event()
 
     def read() -> None:
+        folder = os.open(site, os.O_RDONLY)
         while not done.is_set():
-            folder = os.open(site, os.O_RDONLY)
-            try:
-                texts = []
-                for name in ("a.html", "index.html"):
-                    with open(os.open(name, os.O_RDONLY, dir_fd=folder), encoding="utf-8") as file:  # noqa: PTH123
-                        texts.append(file.read())
-                if texts[0] != texts[1]:
-                    torn.append((texts[0], texts[1]))
-            except FileNotFoundError:
-                pass  # the folder that was opened is already the old one, and being removed
-            finally:
-                os.close(folder)
+            with open(os.open("a.html", os.O_RDONLY, dir_fd=folder), encoding="utf-8") as file:  # noqa: PTH123
+                text = file.read()
+            if len(text) != 200_000 or len(set(text)) != 1:
+                torn.append(text)
+        os.close(folder)
 
     reader = threading.Thread(target=read)
     reader.start()
     try:
         for files in rounds[1:]:
-            swap_site(site, files)
-            assert (site / "index.html").is_file()
+            write_site(site, files)
     finally:
         done.set()
         reader.join()
     assert torn == []
 
 
-def test_without_exchange_two_renames_do(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system that knows no exchange gets the new site by two renames."""
-    swap_site(site, {"index.html": b"1"})
-    monkeypatch.setattr(site_module, "_rename_exchange", lambda one, other: errno.EINVAL)
-    swap_site(site, {"index.html": b"2"})
-    assert (site / "index.html").read_bytes() == b"2"
-    assert [path.name for path in site.parent.iterdir()] == ["site"]
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_mount_of_the_folder_shows_the_next_round(site: Path, tmp_path: Path) -> None:
+    """A container's mount of the site's folder shows each round, not the one that was there when it was mounted."""
+    write_site(site, {"index.html": b"1"})
+    served = tmp_path / "container"
+    served.mkdir()
+    if subprocess.run(["mount", "--bind", site, served], capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        write_site(site, {"index.html": b"2"})
+        assert (served / "index.html").read_bytes() == b"2"
+    finally:
+        subprocess.run(["umount", served], check=True)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-def test_mounted_site_is_replaced_file_by_file(report: Report, site: Path) -> None:
-    """A site that is a mount point of its own cannot be exchanged and is brought up to date all the same."""
+def test_site_can_be_a_mount_point(report: Report, site: Path) -> None:
+    """A site that is a disk of its own is brought up to date as any other."""
     site.mkdir(parents=True)
     if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", site], capture_output=True, check=False).returncode:
         pytest.skip("mounting is not allowed here")
@@ -195,7 +254,6 @@ def test_mounted_site_is_replaced_file_by_file(report: Report, site: Path) -> No
         found = tree(site)
         assert "index.html" in found
         assert f"remotes/{report.remotes[0].slug}.html" not in found
-        assert not any(path.endswith(".new") for path in found)
     finally:
         subprocess.run(["umount", site], check=True)
 
@@ -210,11 +268,11 @@ def test_full_disk_leaves_the_old_site_and_says_so(report: Report, tmp_path: Pat
         pytest.skip("mounting is not allowed here")
     try:
         site = disk / "site"
-        swap_site(site, {"index.html": b"old"})
+        write_site(site, {"index.html": b"old"})
         with pytest.raises(RoundError, match=r"No space left.*make room"):
             publish(report, site)
         assert (site / "index.html").read_bytes() == b"old"
-        assert [path.name for path in disk.iterdir()] == ["site"]
+        assert tree(disk) == {"site/index.html", f"site/{site_module.MARKER}"}
     finally:
         subprocess.run(["umount", disk], check=True)
 
@@ -229,6 +287,15 @@ def test_templates_of_ones_own_stand_in(report: Report, site: Path, tmp_path: Pa
     assert (site / "incidents.html").read_text() == "<p>Harbour boxes: &lt;b&gt;</p>"
     assert (site / "assets" / "page.css").read_text() == "body { color: teal }"
     assert "What is wrong" in (site / "index.html").read_text()
+
+
+def test_long_names_of_files_fit(report: Report, site: Path, tmp_path: Path) -> None:
+    """A file of a theme is published under the longest name that a file can have."""
+    name = "ü" * 125 + ".woff"
+    (tmp_path / "mine" / "assets").mkdir(parents=True)
+    (tmp_path / "mine" / "assets" / name).write_text("a font")
+    publish(report, site, page_templates(tmp_path / "mine"))
+    assert (site / "assets" / name).read_text() == "a font"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""What the page says: incidents, root causes, verdict, slugs, public mode, and the shapes of its drawings."""
+"""What the page says: incidents, root causes, first sentence, slugs, public mode, and the shapes of its charts."""
 
 import json
+import sqlite3
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -11,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remotestatus.evaluate.state_machine import next_state
+from remotestatus.history.database import History
+from remotestatus.history.past import read_past
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.days import DayShare
@@ -21,15 +24,14 @@ from remotestatus.model.rounds import Sample
 from remotestatus.model.states import Kind, Policy, State, Transition
 from remotestatus.model.statuses import Status
 from remotestatus.report.build import Report, build_report
-from remotestatus.report.charts import day_paths, draw_chart, shares
-from remotestatus.report.formats.feed import write_feed
-from remotestatus.report.formats.metrics import write_metrics
+from remotestatus.report.charts import day_cells, day_paths, draw_chart, shares
 from remotestatus.report.formats.status_json import write_status
-from remotestatus.report.incidents import build_incidents
-from remotestatus.report.pages import render_pages
-from remotestatus.report.remote_view import day_cells, say_unconfirmed
+from remotestatus.report.incidents import Incident, build_incidents
+from remotestatus.report.pages import page_templates, render_pages
+from remotestatus.report.publish import machine_files
+from remotestatus.report.remote_view import say_unconfirmed
 from remotestatus.report.slugs import make_slugs
-from tests.made_fleet import Made, make_material
+from tests.made_fleet import Made, make_report_input
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TUNNEL = Trouble(Cause.TUNNEL_DOWN, "The tunnel is not up.")
@@ -42,31 +44,36 @@ def minutes(number: float) -> datetime:
 
 
 def live(
-    *looks: tuple[float, tuple[Trouble, ...]], kind: Kind = Kind.REMOTE, policy: Policy | None = None
+    *checks: tuple[float, tuple[Trouble, ...]], kind: Kind = Kind.REMOTE, policy: Policy | None = None
 ) -> tuple[State, list[Transition]]:
-    """Let the judge see a subject at some minutes after NOW."""
+    """Check a subject at some minutes after NOW."""
     state: State | None = None
     seen: list[Transition] = []
-    for at, troubles in looks:
-        verdict = next_state(kind, "one", state, troubles, policy or Policy(), minutes(at))
-        state = verdict.state
-        if verdict.seen:
-            seen.append(verdict.seen)
+    for at, troubles in checks:
+        change = next_state(kind, "one", state, troubles, policy or Policy(), minutes(at))
+        state = change.state
+        if change.seen:
+            seen.append(change.seen)
     assert state is not None
     return state, seen
 
 
+def incidents_of(seen: list[Transition], state: State, note: Acknowledgement | None = None) -> tuple[Incident, ...]:
+    subject = (state.kind, state.name)
+    return build_incidents(seen, {subject: state}, {subject: note} if note else {})[subject]
+
+
 def report_of(tmp_path: Path, made: Made) -> Report:
-    return build_report(make_material(made, tmp_path / "history.sqlite3"), made.now)
+    return build_report(make_report_input(made, tmp_path / "history.sqlite3"), made.now)
 
 
 # -- incidents -------------------------------------------------------------------------------------------------------
 
 
 def test_incident_lasts_from_trouble_to_recovery() -> None:
-    """An incident begins with the look that found trouble and ends with the look that found none."""
+    """An incident begins with the check that found trouble and ends with the check that found none."""
     state, seen = live((0, ()), (10, (TUNNEL,)), (20, (TUNNEL,)), (30, ()))
-    (incident,) = build_incidents(seen, {(Kind.REMOTE, "one"): state})
+    (incident,) = incidents_of(seen, state)
     assert (incident.started_at, incident.ended_at) == (minutes(10), minutes(30))
     assert incident.status is Status.DOWN
     assert incident.cause is Cause.TUNNEL_DOWN
@@ -76,7 +83,7 @@ def test_incident_lasts_from_trouble_to_recovery() -> None:
 def test_incident_keeps_its_changes_of_cause() -> None:
     """Degraded, then down, then degraded again is one incident with three phases; over, it counts as what was worst."""
     state, seen = live((0, ()), (10, (DISK,)), (20, (TUNNEL,)), (30, (DISK,)), (40, ()))
-    (incident,) = build_incidents(seen, {(Kind.REMOTE, "one"): state})
+    (incident,) = incidents_of(seen, state)
     assert [phase.status for phase in incident.phases] == [Status.DEGRADED, Status.DOWN, Status.DEGRADED]
     assert [phase.ended_at for phase in incident.phases] == [minutes(20), minutes(30), minutes(40)]
     assert incident.status is Status.DOWN
@@ -85,48 +92,48 @@ def test_incident_keeps_its_changes_of_cause() -> None:
 def test_open_incident_speaks_of_now() -> None:
     """An open incident has no end, and its cause is the present one even if the status never changed."""
     state, seen = live((0, ()), (10, (TUNNEL,)), (20, (Trouble(Cause.SSHD_DOWN, "No sshd."),)))
-    (incident,) = build_incidents(seen, {(Kind.REMOTE, "one"): state})
+    (incident,) = incidents_of(seen, state)
     assert incident.ended_at is None
     assert incident.cause is Cause.SSHD_DOWN
     assert incident.lasted(minutes(25)) == timedelta(minutes=15)
 
 
 def test_open_incident_without_transitions_is_not_lost() -> None:
-    """What went down before the kept transitions began is open since its state says so."""
+    """What went down before the first transition that is kept is open since the time that its state gives."""
     state, _ = live((0, ()), (10, (TUNNEL,)))
-    (incident,) = build_incidents([], {(Kind.REMOTE, "one"): state})
+    (incident,) = incidents_of([], state)
     assert incident.started_at == minutes(10)
 
 
 def test_proxys_outage_is_folded() -> None:
-    """A remote that could not be looked at because of its proxy has a folded incident; one that was down has not."""
+    """A remote that could not be checked because of its proxy has a folded incident; one that was down has not."""
     alone, seen = live((0, ()), (10, (PROXY,)), (20, ()))
-    assert build_incidents(seen, {(Kind.REMOTE, "one"): alone})[0].folded
+    assert incidents_of(seen, alone)[0].folded
     mixed, seen = live((0, ()), (10, (TUNNEL,)), (20, (PROXY,)), (30, ()))
-    assert not build_incidents(seen, {(Kind.REMOTE, "one"): mixed})[0].folded
+    assert not incidents_of(seen, mixed)[0].folded
 
 
 def test_note_belongs_to_the_incident_it_was_made_in() -> None:
     """An acknowledgement is shown with the incident that lasted when it was made, and with no other."""
     state, seen = live((0, ()), (10, (TUNNEL,)), (20, ()), (30, (TUNNEL,)))
-    said = Acknowledgement(minutes(15), note="I know")
-    newest, oldest = build_incidents(seen, {(Kind.REMOTE, "one"): state}, {(Kind.REMOTE, "one"): said})
+    note = Acknowledgement(minutes(15), note="I know")
+    newest, oldest = incidents_of(seen, state, note)
     assert newest.ended_at is None
     assert newest.notes == ()
-    assert oldest.notes == (said,)
+    assert oldest.notes == (note,)
 
 
 @given(st.lists(st.sampled_from([(), (TUNNEL,), (DISK,), (PROXY,)]), min_size=1, max_size=30))
-def test_incidents_are_the_stretches_that_are_not_up(looks: list[tuple[Trouble, ...]]) -> None:
+def test_incidents_are_the_stretches_that_are_not_up(checks: list[tuple[Trouble, ...]]) -> None:
     """Whatever is seen, incidents never overlap, and are open exactly when the subject is not up now."""
-    state, seen = live(*enumerate(looks))
-    incidents = build_incidents(seen, {(Kind.REMOTE, "one"): state})
+    state, seen = live(*enumerate(checks))
+    incidents = incidents_of(seen, state)
     assert any(incident.ended_at is None for incident in incidents) == (state.status is not Status.UP)
     oldest_first = sorted(incidents, key=lambda incident: incident.started_at)
     for one, after in pairwise(oldest_first):
         assert one.ended_at is not None
         assert one.ended_at < after.started_at
-    wrong = {minutes(at) for at, troubles in enumerate(looks) if troubles}
+    wrong = {minutes(at) for at, troubles in enumerate(checks) if troubles}
     covered = {
         at for at in wrong if any(i.started_at <= at and (i.ended_at is None or at < i.ended_at) for i in incidents)
     }
@@ -136,8 +143,8 @@ def test_incidents_are_the_stretches_that_are_not_up(looks: list[tuple[Trouble, 
 # -- root causes -----------------------------------------------------------------------------------------------------
 
 
-def test_dead_proxy_is_one_problem(tmp_path: Path) -> None:
-    """A dead proxy is one entry, with every remote behind it folded in and none of them listed on its own."""
+def test_dead_proxy_is_one_root_cause(tmp_path: Path) -> None:
+    """A dead proxy is one entry, with every remote behind it, and none of them is listed on its own."""
     report = report_of(tmp_path, Made(56, NOW, dead_proxy=True))
     first = report.problems[0]
     behind = [remote for remote in report.remotes if remote.proxy == "tunnel-proxy" and remote.needs_attention]
@@ -157,16 +164,16 @@ def test_dead_proxy_is_one_incident(tmp_path: Path) -> None:
 
 def test_same_fault_at_the_same_time_is_one_problem(tmp_path: Path) -> None:
     """Remotes behind one answering proxy that lose their tunnels in the same round are one entry; two are two."""
-    material = make_material(Made(20, NOW, all_up=True), tmp_path / "history.sqlite3")
-    behind = [remote.name for remote in material.fleet.remotes if remote.proxy == "tunnel-proxy"]
+    report_input = make_report_input(Made(20, NOW, all_up=True), tmp_path / "history.sqlite3")
+    behind = [remote.name for remote in report_input.fleet.remotes if remote.proxy == "tunnel-proxy"]
 
     def broken(number: int) -> Report:
-        states = dict(material.states)
+        states = dict(report_input.states)
         for name in behind[:number]:
             states[Kind.REMOTE, name] = next_state(
                 Kind.REMOTE, name, states[Kind.REMOTE, name], (TUNNEL,), Policy(), NOW
             ).state
-        return build_report(replace(material, states=states), NOW)
+        return build_report(replace(report_input, states=states), NOW)
 
     (one,) = broken(7).problems
     assert one.subject == "7 remotes behind tunnel-proxy"
@@ -176,9 +183,9 @@ def test_same_fault_at_the_same_time_is_one_problem(tmp_path: Path) -> None:
 
 def test_remote_in_maintenance_is_no_problem(tmp_path: Path) -> None:
     """What is in maintenance is counted there and only there, and is not listed as wrong."""
-    material = make_material(Made(8, NOW), tmp_path / "history.sqlite3")
-    wrong = next(name for (kind, name), state in material.states.items() if state.troubles and kind is Kind.REMOTE)
-    report = build_report(replace(material, maintenance={wrong: "until 14:00 UTC"}), NOW)
+    report_input = make_report_input(Made(8, NOW), tmp_path / "history.sqlite3")
+    wrong = next(name for (kind, name), state in report_input.states.items() if state.troubles and kind is Kind.REMOTE)
+    report = build_report(replace(report_input, maintenance={wrong: "until 14:00 UTC"}), NOW)
     assert report.summary == {"down": 0, "degraded": 0, "unknown": 0, "maintenance": 1, "up": 7}
     assert report.problems == ()
     assert report.verdict == "All 7 remotes are up"
@@ -213,16 +220,16 @@ def test_unconfirmed_says_how_far() -> None:
 
 def test_restarted_is_told_from_running_on(tmp_path: Path) -> None:
     """A process is restarted when it ran before, runs now, and none of the processes is the same one."""
-    material = make_material(Made(1, NOW, all_up=True), tmp_path / "history.sqlite3")
-    name = material.fleet.remotes[0].name
-    reading = material.readings[name]
+    report_input = make_report_input(Made(1, NOW, all_up=True), tmp_path / "history.sqlite3")
+    name = report_input.fleet.remotes[0].name
+    checked = report_input.check_results[name]
 
     def ran(pid: int, started: int) -> ReportInput:
         process = Process(pid, 1, "remote_user", "S", started, 1, ("python",), exact=True, kernel=False, own=False)
-        result = ProcessResult(reading.processes[0].name, True, 1, 1, None, (process,))
-        return replace(material, before={name: replace(reading, processes=(result,))})
+        result = ProcessResult(checked.processes[0].name, True, 1, 1, None, (process,))
+        return replace(report_input, before={name: replace(checked, processes=(result,))})
 
-    now = reading.processes[0].matched[0]
+    now = checked.processes[0].matched[0]
     assert now.started is not None
     for pid, started, restarted in (
         (now.pid, now.started, False),
@@ -231,7 +238,7 @@ def test_restarted_is_told_from_running_on(tmp_path: Path) -> None:
         (now.pid + 1, now.started - 999, True),
     ):
         assert build_report(ran(pid, started), NOW).remotes[0].processes[0].restarted is restarted
-    assert not build_report(replace(material, before={}), NOW).remotes[0].processes[0].restarted
+    assert not build_report(replace(report_input, before={}), NOW).remotes[0].processes[0].restarted
 
 
 def test_next_round_and_overdue_follow_from_the_interval(tmp_path: Path) -> None:
@@ -251,7 +258,8 @@ def test_plain_name_is_its_own_slug(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../../etc/passwd", ".htaccess", "a b", "", "ü", "x" * 101, "a/b", "a\x00b", "\ud800"]
+    "name",
+    ["../../etc/passwd", ".htaccess", "a b", "", "ü", "x" * 101, "a/b", "a\x00b", "\ud800", "ü" * 43, "漢" * 28],
 )
 def test_odd_name_becomes_a_safe_slug(name: str) -> None:
     """Anything else becomes letters, digits and dashes with a hash, never a path or a hidden file."""
@@ -271,7 +279,33 @@ def test_slugs_never_clash(names: list[str]) -> None:
     assert make_slugs(reversed(names)) == slugs
 
 
-# -- drawings --------------------------------------------------------------------------------------------------------
+# -- the history that it is made of ------------------------------------------------------------------------------------
+
+
+def test_damaged_row_costs_itself_alone(tmp_path: Path) -> None:
+    """A row that nobody can read is left out, and the page is made of all others."""
+    database = tmp_path / "history.sqlite3"
+    made = make_report_input(Made(8, NOW), database)
+    with sqlite3.connect(database) as db:
+        db.execute("UPDATE transitions SET after = 'nonsense' WHERE id = (SELECT max(id) FROM transitions)")
+        db.execute("UPDATE days SET day = '2026-02-30' WHERE subject_id = 1 AND day = '2026-02-28'")
+        db.execute("UPDATE days SET down = 'long' WHERE subject_id = 2 AND day = '2026-02-28'")
+        db.execute("UPDATE samples SET connect_ms = 'soon' WHERE at = (SELECT max(at) FROM samples)")
+        db.execute("UPDATE subjects SET first_seen = '' WHERE id = 1")
+        db.execute("UPDATE rounds SET troubles = '[' WHERE id = (SELECT max(id) FROM rounds)")
+        db.execute("UPDATE messages SET at = 'once'")
+    db.close()
+    with History.open(database) as history:
+        found = read_past(history, made.fleet, made.round, made.states, made.check_results, {}, NOW)
+        assert len(history.rounds()) == 1
+    assert len(found.transitions) == len(made.transitions) - 1
+    assert sum(map(len, found.days.values())) == sum(map(len, made.days.values())) - 2
+    assert sum(map(len, found.samples.values())) == sum(map(len, made.samples.values())) - 7
+    assert len(found.first_seen) == len(made.first_seen) - 1
+    assert build_report(found, NOW).incidents
+
+
+# -- charts --------------------------------------------------------------------------------------------------------
 
 
 def test_bar_joins_equal_days() -> None:
@@ -283,7 +317,7 @@ def test_bar_joins_equal_days() -> None:
 
 
 def test_day_cells_tell_what_was_not_observed() -> None:
-    """Every one of the days is there, and a day without any look is `none` and not `up`."""
+    """Every one of the days is there, and a day without any check is `none` and not `up`."""
     cells = day_cells([DayShare(NOW.date(), up=3600), DayShare(NOW.date() - timedelta(days=1), up=5, down=9)], NOW)
     assert len(cells) == 90
     assert [cell.word for cell in cells[-3:]] == ["none", "down", "up"]
@@ -340,14 +374,15 @@ def test_public_site_tells_no_secrets(tmp_path: Path, dead_proxy: bool) -> None:
     """In public mode no file of the site holds an address, a port, a user, an argument or a raw error."""
     made = Made(41, NOW, dead_proxy=dead_proxy, names=("192.0.2.7", "cam.example.com"))
     private, public = (
-        build_report(make_material(replace(made, public=is_public), tmp_path / f"{is_public}.sqlite3"), NOW)
+        build_report(make_report_input(replace(made, public=is_public), tmp_path / f"{is_public}.sqlite3"), NOW)
         for is_public in (False, True)
     )
 
     def everything(report: Report) -> str:
-        pages, _ = render_pages(report)
-        texts = [f"{path}\n{text.decode()}" for path, text in pages.items() if path.endswith(".html")]
-        return "\n".join([*texts, write_status(report), write_feed(report), write_metrics(report)])
+        templates = page_templates()
+        pages = {path: text for path, text in render_pages(report, templates)[0].items() if path.endswith(".html")}
+        files = {**pages, **dict(machine_files(report, templates))}
+        return "\n".join(f"{path}\n{text.decode()}" for path, text in files.items())
 
     shown, hidden = everything(private), everything(public)
     assert sum(secret in shown for secret in SECRETS) > 10, "else there was nothing to hide"
@@ -360,7 +395,7 @@ def test_public_status_keeps_its_form(tmp_path: Path) -> None:
     private, public = (
         json.loads(
             write_status(
-                build_report(make_material(Made(12, NOW, public=is_public), tmp_path / f"{is_public}.sqlite3"), NOW)
+                build_report(make_report_input(Made(12, NOW, public=is_public), tmp_path / f"{is_public}.sqlite3"), NOW)
             )
         )
         for is_public in (False, True)

@@ -20,7 +20,7 @@ from remotestatus.cli.table import COLUMNS, fleet_lines, fleet_table, say_percen
 from remotestatus.cli.terminal import Column, RowTable, print_lines
 from remotestatus.report.build import Report, build_report
 from tests.lab import Command, Lab
-from tests.made_fleet import Made, make_material
+from tests.made_fleet import Made, make_report_input
 from tests.terminal import Terminal
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -28,8 +28,8 @@ WIDTHS = (60, 80, 120)
 
 
 def _report(folder: Path, **made: object) -> Report:
-    material = make_material(Made(now=NOW, **made), folder / "history.sqlite3")  # type: ignore[arg-type]
-    return build_report(material, NOW)
+    report_input = make_report_input(Made(now=NOW, **made), folder / "history.sqlite3")  # type: ignore[arg-type]
+    return build_report(report_input, NOW)
 
 
 def _lines(parts: Iterable[RenderableType], width: int) -> list[str]:
@@ -256,9 +256,9 @@ def test_shells_complete_commands_and_names(tmp_path: Path, remotestatus: Comman
 
 def test_the_document_says_the_same_as_the_terminal(tmp_path: Path, remotestatus: Command) -> None:
     """`status --json` is the document that the page's status.json is, public mode or not."""
-    material = make_material(Made(remotes=6, now=NOW, public=True), tmp_path / "history.sqlite3")
+    report_input = make_report_input(Made(remotes=6, now=NOW, public=True), tmp_path / "history.sqlite3")
     document = json.loads(remotestatus("status", "--json", "--database", tmp_path / "history.sqlite3").stdout)
-    shown = build_report(replace(material, maintenance={}), NOW)
+    shown = build_report(replace(report_input, maintenance={}), NOW)
     assert document["schema"] == 1
     assert [remote["status"] for remote in document["remotes"]] == [remote.status.value for remote in shown.remotes]
     assert any(remote["cause"] and remote["cause"]["detail"] for remote in document["remotes"])

@@ -64,7 +64,7 @@ def read_last_report(history: History, fleet: Fleet, now: datetime, names: Colle
     listed = {(Kind.REMOTE, remote.name) for remote in remotes} | {(Kind.PROXY, proxy.name) for proxy in proxies}
     states = {subject: state for subject, state in history.states().items() if subject in listed}
     shown = Fleet(remotes, proxies, fleet.settings)
-    report_input = read_past(history, shown, round_, states, history.readings(), {}, now)
+    report_input = read_past(history, shown, round_, states, history.check_results(), {}, now)
     unseen = tuple(remote.name for remote in remotes if (Kind.REMOTE, remote.name) not in states)
     return LastReport(build_report(report_input, now, public=False), report_input, unseen)
 

@@ -27,7 +27,7 @@ from remotestatus.cli.terminal import (
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.durations import say_duration
 from remotestatus.model.statuses import APPEARANCES, Status
-from remotestatus.report import Problem, RemoteView, Report
+from remotestatus.report import RemoteView, Report, RootCause
 from remotestatus.round import FinishedRound
 
 FOLDED_FROM = 4
@@ -131,7 +131,7 @@ def fleet_table(report: Report, *, fold: bool, fold_up: bool = False) -> RowTabl
     return RowTable(COLUMNS, rows)
 
 
-def _problem_rows(report: Report, problem: Problem, *, fold: bool) -> Iterator[FleetRow]:
+def _problem_rows(report: Report, problem: RootCause, *, fold: bool) -> Iterator[FleetRow]:
     if problem.kind == "proxy":
         lasted = _say_lasted(report, problem.since)
         yield FleetRow(problem.status.value, (f"{problem.name} (proxy)", "bold"), _cause(problem.trouble), lasted)
@@ -184,7 +184,7 @@ def problems_lines(report: Report) -> Iterator[RenderableType]:
         yield Text()
 
 
-def problem_head(report: Report, problem: Problem) -> Paragraph:
+def problem_head(report: Report, problem: RootCause) -> Paragraph:
     """A problem in one sentence."""
     appearance = problem.status.appearance
     who = problem.name if problem.name and problem.kind != "proxy" else problem.subject

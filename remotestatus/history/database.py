@@ -1,30 +1,28 @@
 """
-Keeps the history in one SQLite file: subjects with their last state, transitions, rounds, days, and the outbox.
+Keeps the history in one SQLite file: opens and migrates it, records a round, and reads what the next one starts from.
 
-Verdicts and readings of one round come in and are recorded in one transaction; states, transitions and days go out to
-the judge and the page. It grows with changes and days, not with rounds: results of a round are overwritten by the next.
+State changes and check results of one round come in and are recorded in one transaction; states and check results go
+out. The file grows with changes and days, not with rounds: the results of a round are overwritten by the next.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from remotestatus.history.migrations import MIGRATIONS
-from remotestatus.model.causes import Cause
-from remotestatus.model.check_result import CheckResult, Trouble
+from remotestatus.model.check_result import CheckResult
 from remotestatus.model.days import DayShare
 from remotestatus.model.errors import RoundError
-from remotestatus.model.rounds import Round, Sample
-from remotestatus.model.states import Kind, State, StateChange, Subject, Transition
-from remotestatus.model.statuses import Status
-from remotestatus.model.times import read_time, write_time
+from remotestatus.model.rounds import Round
+from remotestatus.model.states import Kind, State, StateChange, Subject
+from remotestatus.model.times import write_time
 
 SAMPLES_KEPT = 300
 """Connect times kept per remote, for the chart."""
@@ -33,7 +31,9 @@ ROUNDS_KEPT = 2000
 """Rounds kept, for the page's footer and the doctor."""
 
 _STATE = TypeAdapter(State)
-_READING = TypeAdapter(CheckResult)
+_CHECK_RESULT = TypeAdapter(CheckResult)
+
+T = TypeVar("T")
 
 
 class History:
@@ -128,8 +128,8 @@ class History:
     def record(
         self,
         round_: Round,
-        verdicts: Sequence[StateChange],
-        readings: Iterable[CheckResult],
+        changes: Iterable[StateChange],
+        results: Iterable[CheckResult],
         days: Iterable[tuple[Subject, DayShare]] = (),
         gone: Iterable[Subject] = (),
     ) -> Round:
@@ -138,94 +138,24 @@ class History:
 
         `gone` are subjects that are no longer in the inventory: they keep their history and leave the page.
         """
+        started, finished = round_.started_at.timestamp(), round_.finished_at.timestamp()
         with self.transaction() as db:
             cursor = db.execute(
                 "INSERT INTO rounds (started, finished, remotes, troubles) VALUES (?, ?, ?, ?)",
-                (
-                    round_.started_at.timestamp(),
-                    round_.finished_at.timestamp(),
-                    round_.remotes,
-                    json.dumps(round_.troubles),
-                ),
+                (started, finished, round_.remotes, json.dumps(round_.troubles)),
             )
             number = int(cursor.lastrowid or 0)
-            for verdict in verdicts:
-                self._record_verdict(db, number, verdict)
-            self._record_readings(db, readings)
-            self._record_days(db, days)
-            for kind, name in gone:
-                db.execute(
-                    "UPDATE subjects SET gone_since = ? WHERE kind = ? AND name = ? AND gone_since IS NULL",
-                    (write_time(round_.finished_at), kind, name),
-                )
+            for change in changes:
+                _record_change(db, number, change)
+            for result in results:
+                _record_check_result(db, result)
+            db.executemany(_ADD_TO_DAY, [(*subject, *_day_values(share)) for subject, share in days])
+            db.executemany(
+                "UPDATE subjects SET gone_since = ? WHERE kind = ? AND name = ? AND gone_since IS NULL",
+                [(write_time(round_.finished_at), *subject) for subject in gone],
+            )
             db.execute("DELETE FROM rounds WHERE id <= ?", (number - ROUNDS_KEPT,))
         return replace(round_, id=number)
-
-    def _record_verdict(self, db: sqlite3.Connection, number: int, verdict: StateChange) -> None:
-        state = verdict.state
-        (subject_id,) = db.execute(
-            "INSERT INTO subjects (kind, name, first_seen, state) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (kind, name) DO UPDATE SET state = excluded.state, gone_since = NULL RETURNING id",
-            (state.kind, state.name, write_time(state.seen_at), _STATE.dump_json(state)),
-        ).fetchone()
-        for stage, transition in (("seen", verdict.seen), ("confirmed", verdict.confirmed)):
-            if transition is None:
-                continue
-            trouble = transition.trouble
-            db.execute(
-                "INSERT INTO transitions (round_id, subject_id, stage, at, before, after, cause, message, hint, detail,"
-                " lasted_since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    number,
-                    subject_id,
-                    stage,
-                    write_time(transition.at),
-                    transition.before,
-                    transition.after,
-                    trouble.cause if trouble else None,
-                    trouble.message if trouble else None,
-                    trouble.hint if trouble else None,
-                    trouble.detail if trouble else None,
-                    write_time(transition.lasted_since) if transition.lasted_since else None,
-                ),
-            )
-
-    def _record_readings(self, db: sqlite3.Connection, readings: Iterable[CheckResult]) -> None:
-        for reading in readings:
-            row = db.execute(
-                "UPDATE subjects SET reading = ? WHERE kind = ? AND name = ? RETURNING id",
-                (_READING.dump_json(reading), Kind.REMOTE, reading.name),
-            ).fetchone()
-            if row is not None and reading.connect_ms is not None:
-                db.execute(
-                    "INSERT OR REPLACE INTO samples (subject_id, at, connect_ms) VALUES (?, ?, ?)",
-                    (row["id"], write_time(reading.at), reading.connect_ms),
-                )
-                db.execute(
-                    "DELETE FROM samples WHERE subject_id = ? AND at < (SELECT at FROM samples WHERE subject_id = ? "
-                    "ORDER BY at DESC LIMIT 1 OFFSET ?)",
-                    (row["id"], row["id"], SAMPLES_KEPT - 1),
-                )
-
-    def _record_days(self, db: sqlite3.Connection, days: Iterable[tuple[Subject, DayShare]]) -> None:
-        for (kind, name), share in days:
-            db.execute(
-                "INSERT INTO days (subject_id, day, up, degraded, down, unknown, maintenance) "
-                "SELECT id, ?, ?, ?, ?, ?, ? FROM subjects WHERE kind = ? AND name = ? "
-                "ON CONFLICT (subject_id, day) DO UPDATE SET up = up + excluded.up, "
-                "degraded = degraded + excluded.degraded, down = down + excluded.down, "
-                "unknown = unknown + excluded.unknown, maintenance = maintenance + excluded.maintenance",
-                (
-                    share.day.isoformat(),
-                    share.up,
-                    share.degraded,
-                    share.down,
-                    share.unknown,
-                    share.maintenance,
-                    kind,
-                    name,
-                ),
-            )
 
     def prune(self, now: datetime, retention: timedelta) -> None:
         """Forget days, transitions and departed subjects older than the retention; what is open stays."""
@@ -239,91 +169,44 @@ class History:
             )
             db.execute("DELETE FROM subjects WHERE gone_since < ?", (limit,))
 
-    # -- what the next round and the page read ----------------------------------------------------------------------
+    # -- what the next round reads ---------------------------------------------------------------------------------
 
     def states(self) -> dict[Subject, State]:
         """The last State of every subject of the inventory; one that can't be read back counts as never seen."""
-        found: dict[Subject, State] = {}
-        for row in self.connection.execute("SELECT kind, name, state FROM subjects WHERE gone_since IS NULL"):
-            try:
-                found[Kind(row["kind"]), row["name"]] = _STATE.validate_json(row["state"])
-            except ValidationError:
-                continue
-        return found
+        rows = self.connection.execute("SELECT kind, name, state FROM subjects WHERE gone_since IS NULL")
+        return dict(readable(rows, lambda row: (subject_of(row), _STATE.validate_json(row["state"]))))
 
-    def readings(self) -> dict[str, CheckResult]:
+    def check_results(self) -> dict[str, CheckResult]:
         """The last CheckResult of every remote of the inventory, by name."""
-        found: dict[str, CheckResult] = {}
-        for row in self.connection.execute(
+        rows = self.connection.execute(
             "SELECT name, reading FROM subjects WHERE gone_since IS NULL AND reading IS NOT NULL"
-        ):
-            try:
-                found[row["name"]] = _READING.validate_json(row["reading"])
-            except ValidationError:
-                continue
-        return found
-
-    def first_seen(self) -> dict[Subject, datetime]:
-        """When each subject of the inventory was first seen."""
-        rows = self.connection.execute("SELECT kind, name, first_seen FROM subjects WHERE gone_since IS NULL")
-        return {(Kind(row["kind"]), row["name"]): read_time(row["first_seen"]) for row in rows}
-
-    def transitions(self, since: datetime, stage: str = "seen", subject: Subject | None = None) -> list[Transition]:
-        """Transitions since a moment, oldest first, of subjects that are (still) in the inventory."""
-        where = "t.stage = ? AND t.at >= ? AND s.gone_since IS NULL"
-        values: list[Any] = [stage, write_time(since)]
-        if subject:
-            where += " AND s.kind = ? AND s.name = ?"
-            values += subject
-        rows = self.connection.execute(
-            f"SELECT t.*, s.kind, s.name FROM transitions t JOIN subjects s ON s.id = t.subject_id "  # noqa: S608
-            f"WHERE {where} ORDER BY t.id",
-            values,
         )
-        return [_transition(row) for row in rows]
-
-    def days(self, since: date) -> dict[Subject, list[DayShare]]:
-        """The shares of each day since a day, per subject, oldest first."""
-        found: dict[Subject, list[DayShare]] = {}
-        rows = self.connection.execute(
-            "SELECT d.*, s.kind, s.name FROM days d JOIN subjects s ON s.id = d.subject_id "
-            "WHERE d.day >= ? AND s.gone_since IS NULL ORDER BY d.day",
-            (since.isoformat(),),
-        )
-        for row in rows:
-            found.setdefault((Kind(row["kind"]), row["name"]), []).append(
-                DayShare(
-                    date.fromisoformat(row["day"]),
-                    row["up"],
-                    row["degraded"],
-                    row["down"],
-                    row["unknown"],
-                    row["maintenance"],
-                )
-            )
-        return found
-
-    def samples(self) -> dict[str, list[Sample]]:
-        """The last connect times of each remote, oldest first."""
-        found: dict[str, list[Sample]] = {}
-        rows = self.connection.execute(
-            "SELECT s.name, x.at, x.connect_ms FROM samples x JOIN subjects s ON s.id = x.subject_id "
-            "WHERE s.gone_since IS NULL ORDER BY x.subject_id, x.at"
-        )
-        for row in rows:
-            found.setdefault(row["name"], []).append(Sample(read_time(row["at"]), row["connect_ms"]))
-        return found
+        return dict(readable(rows, lambda row: (row["name"], _CHECK_RESULT.validate_json(row["reading"]))))
 
     def last_round(self) -> Round | None:
         """The newest round, or None before the first."""
-        row = self.connection.execute("SELECT * FROM rounds ORDER BY id DESC LIMIT 1").fetchone()
-        return _round(row) if row else None
+        return next(iter(self.rounds(1)), None)
 
     def rounds(self, limit: int = ROUNDS_KEPT) -> list[Round]:
         """The newest rounds, newest first."""
-        return [
-            _round(row) for row in self.connection.execute("SELECT * FROM rounds ORDER BY id DESC LIMIT ?", (limit,))
-        ]
+        return list(
+            readable(self.connection.execute("SELECT * FROM rounds ORDER BY id DESC LIMIT ?", (limit,)), _round)
+        )
+
+
+def readable(rows: Iterable[sqlite3.Row], read: Callable[[sqlite3.Row], T]) -> Iterator[T]:
+    """What can be read of the rows: a damaged one is left out and costs no more than itself."""
+    for row in rows:
+        try:
+            found = read(row)
+        except (ValueError, TypeError, OverflowError, OSError):
+            continue
+        yield found
+
+
+def subject_of(row: sqlite3.Row) -> Subject:
+    """The remote or proxy that a row is about."""
+    return Kind(row["kind"]), row["name"]
 
 
 def _round(row: sqlite3.Row) -> Round:
@@ -336,19 +219,58 @@ def _round(row: sqlite3.Row) -> Round:
     )
 
 
-def _transition(row: Mapping[str, Any]) -> Transition:
-    trouble = None
-    if row["cause"]:
-        trouble = Trouble(Cause(row["cause"]), row["message"] or "", row["hint"] or "", row["detail"] or "")
-    return Transition(
-        kind=Kind(row["kind"]),
-        name=row["name"],
-        at=read_time(row["at"]),
-        before=Status(row["before"]) if row["before"] else None,
-        after=Status(row["after"]),
-        trouble=trouble,
-        lasted_since=read_time(row["lasted_since"]) if row["lasted_since"] else None,
+def _record_change(db: sqlite3.Connection, number: int, change: StateChange) -> None:
+    state = change.state
+    (subject_id,) = db.execute(
+        "INSERT INTO subjects (kind, name, first_seen, state) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (kind, name) DO UPDATE SET state = excluded.state, gone_since = NULL RETURNING id",
+        (state.kind, state.name, write_time(state.seen_at), _STATE.dump_json(state)),
+    ).fetchone()
+    for stage, transition in (("seen", change.seen), ("confirmed", change.confirmed)):
+        if transition is None:
+            continue
+        trouble = transition.trouble
+        lasted_since = write_time(transition.lasted_since) if transition.lasted_since else None
+        db.execute(
+            "INSERT INTO transitions (round_id, subject_id, stage, at, before, after, lasted_since, cause, message, "
+            "hint, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(number, subject_id, stage, write_time(transition.at)),
+                *(transition.before, transition.after, lasted_since),
+                *((trouble.cause, trouble.message, trouble.hint, trouble.detail) if trouble else (None,) * 4),
+            ),
+        )
+
+
+def _record_check_result(db: sqlite3.Connection, result: CheckResult) -> None:
+    row = db.execute(
+        "UPDATE subjects SET reading = ? WHERE kind = ? AND name = ? RETURNING id",
+        (_CHECK_RESULT.dump_json(result), Kind.REMOTE, result.name),
+    ).fetchone()
+    if row is None or result.connect_ms is None:
+        return
+    db.execute(
+        "INSERT OR REPLACE INTO samples (subject_id, at, connect_ms) VALUES (?, ?, ?)",
+        (row["id"], write_time(result.at), result.connect_ms),
     )
+    db.execute(
+        "DELETE FROM samples WHERE subject_id = ? AND at < (SELECT at FROM samples WHERE subject_id = ? "
+        "ORDER BY at DESC LIMIT 1 OFFSET ?)",
+        (row["id"], row["id"], SAMPLES_KEPT - 1),
+    )
+
+
+_ADD_TO_DAY = """
+    INSERT INTO days (subject_id, day, up, degraded, down, unknown, maintenance)
+    SELECT id, ?3, ?4, ?5, ?6, ?7, ?8 FROM subjects WHERE kind = ?1 AND name = ?2
+    ON CONFLICT (subject_id, day) DO UPDATE SET
+        up = up + excluded.up, degraded = degraded + excluded.degraded, down = down + excluded.down,
+        unknown = unknown + excluded.unknown, maintenance = maintenance + excluded.maintenance
+"""
+
+
+def _day_values(share: DayShare) -> tuple[str, float, float, float, float, float]:
+    return share.day.isoformat(), share.up, share.degraded, share.down, share.unknown, share.maintenance
 
 
 def _unusable(path: Path, error: Exception) -> str:

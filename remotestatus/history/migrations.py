@@ -23,8 +23,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             name TEXT NOT NULL,
             first_seen TEXT NOT NULL,        -- RFC 3339, UTC, as every time below
             gone_since TEXT,                 -- no longer in the inventory
-            state TEXT NOT NULL,             -- JSON: judge.State
-            reading TEXT,                    -- JSON: reading.CheckResult, of the last round only
+            state TEXT NOT NULL,             -- JSON: State
+            reading TEXT,                    -- JSON: CheckResult, of the last round only
             UNIQUE (kind, name)
         )
         """,
@@ -33,7 +33,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id INTEGER PRIMARY KEY,
             round_id INTEGER NOT NULL,
             subject_id INTEGER NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,
-            stage TEXT NOT NULL,             -- seen, or confirmed (may be told)
+            stage TEXT NOT NULL,             -- seen, or confirmed (people may be notified)
             at TEXT NOT NULL,
             before TEXT,
             after TEXT NOT NULL,
@@ -71,7 +71,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             next_attempt TEXT,
             error TEXT,                      -- without secrets
             permanent INTEGER NOT NULL,      -- it looks as if trying again will not help
-            others_told_at TEXT              -- when the other destinations heard that it fails
+            others_told_at TEXT              -- when the others were notified that it fails
         ) WITHOUT ROWID
         """,
         """
@@ -104,7 +104,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             destination TEXT NOT NULL,
             kind TEXT NOT NULL,
             name TEXT NOT NULL,
-            told TEXT NOT NULL,              -- JSON: notice.NotificationState
+            told TEXT NOT NULL,              -- JSON: NotificationState
             PRIMARY KEY (destination, kind, name)
         ) WITHOUT ROWID
         """,

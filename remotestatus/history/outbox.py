@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from remotestatus.history.database import History
+from remotestatus.history.database import History, readable, subject_of
 from remotestatus.model.notification import (
     Acknowledgement,
     Decision,
@@ -264,6 +264,20 @@ def messages_about(history: History, subject: Subject, limit: int = 20) -> list[
         (*subject, limit),
     )
     return [_sent(row) for row in rows]
+
+
+def newest_messages(history: History, limit: int) -> dict[Subject, list[SentMessage]]:
+    """The newest messages about every remote and proxy, newest first."""
+    rows = history.connection.execute(
+        "SELECT * FROM (SELECT m.at, m.destination_name, m.subject, m.sent_at, m.dropped, x.kind, x.name, x.what, "
+        "row_number() OVER (PARTITION BY x.kind, x.name ORDER BY m.id DESC) AS place "
+        "FROM mentions x JOIN messages m ON m.id = x.message_id) WHERE place <= ? ORDER BY place",
+        (limit,),
+    )
+    found: dict[Subject, list[SentMessage]] = {}
+    for subject, message in readable(rows, lambda row: (subject_of(row), _sent(row))):
+        found.setdefault(subject, []).append(message)
+    return found
 
 
 def decisions_about(history: History, subject: Subject, limit: int = DECISIONS_KEPT) -> list[KeptDecision]:

@@ -1,7 +1,5 @@
 """
-Everything that a page is made of: what one round and the history hand over to the report.
-
-Nothing is computed here.
+Everything that a report is made of: what one round found, and what the history knows of the time before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,15 +19,16 @@ class ReportInput:
     """
     What `build_report` takes.
 
-    `transitions` are those seen, oldest first, of 90 days or more; `days` likewise. `maintenance` maps the remotes that
-    are now in maintenance to the words for their window. `before` holds the readings of the round before, if there
-    was one; with it the page can tell that a process was restarted.
+    `transitions` are those seen in the last 90 days or more, oldest first; `days` likewise. `check_results` and
+    `samples` are by a remote's name. `maintenance` has the remotes that are in maintenance now, with a description of
+    the window. `before` holds the check results of the round before: with them the page says that a process was
+    restarted.
     """
 
     fleet: Fleet
     round: Round
     states: Mapping[Subject, State]
-    readings: Mapping[str, CheckResult]
+    check_results: Mapping[str, CheckResult]
     transitions: Sequence[Transition] = ()
     days: Mapping[Subject, Sequence[DayShare]] = field(default_factory=dict)
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)

@@ -5,18 +5,21 @@ Everything that the pages and the machine formats show, and the site they are wr
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.incidents import Incident
 from remotestatus.report.pages import page_templates
+from remotestatus.report.process_view import ProcessView, SeenProcess
+from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.publish import publish
-from remotestatus.report.remote_view import ProcessView, RemoteView, SeenProcess, say_size
-from remotestatus.report.root_causes import Problem, ProxyView
+from remotestatus.report.remote_view import RemoteView
+from remotestatus.report.root_causes import RootCause
+from remotestatus.report.shown_facts import say_size
 from remotestatus.report.site import examine_site
 
 __all__ = [
     "Incident",
-    "Problem",
     "ProcessView",
     "ProxyView",
     "RemoteView",
     "Report",
+    "RootCause",
     "SeenProcess",
     "build_report",
     "examine_site",

@@ -1,8 +1,8 @@
 """
 Makes the Report: all that the pages and the machine formats of one round say, as plain data.
 
-ReportInput comes in, a Report goes out; templates and formats only lay it out. In public mode the ReportInput is veiled
-before anything is made of it. No clock: `now` is the moment that all durations on the page are reckoned to.
+ReportInput comes in, a Report goes out; templates and formats only lay it out. A public report is made of a redacted
+ReportInput. No clock: all durations on the page end at `now`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,17 +10,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remotestatus import __version__
-from remotestatus.model.fleet import Fleet, Proxy
+from remotestatus.model.fleet import Fleet
 from remotestatus.model.notification import FailingDestination
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, Subject
 from remotestatus.model.statuses import APPEARANCES, Status
+from remotestatus.model.text import count
 from remotestatus.report.charts import shares
-from remotestatus.report.incidents import Incident, build_incidents
+from remotestatus.report.clean_text import clean
+from remotestatus.report.incidents import Incident, build_incidents, in_order
+from remotestatus.report.proxy_view import ProxyView, view_proxy
 from remotestatus.report.redact import redact
-from remotestatus.report.remote_view import RemoteView, clean, clean_trouble, newest_first, say_unconfirmed, view_remote
-from remotestatus.report.root_causes import Problem, ProxyView, find_problems
+from remotestatus.report.remote_view import RemoteView, view_remote
+from remotestatus.report.root_causes import RootCause, find_root_causes
 from remotestatus.report.slugs import make_slugs
 
 WORDS = tuple(APPEARANCES)
@@ -39,7 +42,7 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Report:
     """
-    All that the pages of one round say.
+    Everything that the pages and machine formats of one round say.
 
     A page made at `generated_at` is followed by the next around `next_expected_at`; seen after `overdue_at`, it is out
     of date. `summary` counts remotes by the words of WORDS; what is in maintenance is counted only there.
@@ -49,7 +52,6 @@ class Report:
     accent: str | None
     url: str | None
     public: bool
-    version: str
     generated_at: datetime
     next_expected_at: datetime
     overdue_at: datetime
@@ -60,7 +62,7 @@ class Report:
     verdict: str
     aside: str
     worst: str
-    problems: tuple[Problem, ...]
+    problems: tuple[RootCause, ...]
     proxies: tuple[ProxyView, ...]
     remotes: tuple[RemoteView, ...]
     groups: tuple[Group, ...]
@@ -69,6 +71,7 @@ class Report:
     titles: Mapping[str, str]
     first_seen: datetime
     failing: tuple[FailingDestination, ...] = ()
+    version: str = __version__
 
 
 def build_report(report_input: ReportInput, now: datetime, *, public: bool | None = None) -> Report:
@@ -77,104 +80,105 @@ def build_report(report_input: ReportInput, now: datetime, *, public: bool | Non
 
     A `public` one is without what strangers must not see; None means what the inventory says.
     """
-    settings = report_input.fleet.settings
-    if public is not None and public is not settings.public:
-        settings = settings.model_copy(update={"public": public})
-        report_input = replace(report_input, fleet=replace(report_input.fleet, settings=settings))
-    if settings.public:
-        report_input = redact(report_input)
-    fleet = report_input.fleet
+    report_input = _for_readers(report_input, public)
+    fleet, settings, round_ = report_input.fleet, report_input.fleet.settings, report_input.round
     slugs = make_slugs(remote.name for remote in fleet.remotes)
-    incidents: list[Incident] = []
-    by_subject: dict[Subject, list[Incident]] = {}
-    for found in build_incidents(report_input.transitions, report_input.states, report_input.acknowledgements):
-        incident = _clean_incident(found)
-        incidents.append(incident)
-        by_subject.setdefault((found.kind, found.name), []).append(incident)
-    homes = _homes(fleet)
-    remotes = tuple(
-        view_remote(
-            remote,
-            slugs[remote.name],
-            homes[remote.name],
-            report_input,
-            tuple(by_subject.get((Kind.REMOTE, remote.name), ())),
-            newest_first(report_input.messages.get((Kind.REMOTE, remote.name), ())),
-            now,
-        )
-        for remote in fleet.remotes
-        if (Kind.REMOTE, remote.name) in report_input.states
-    )
-    proxies = tuple(
-        _proxy(proxy, fleet, report_input, by_subject.get((Kind.PROXY, proxy.name), ()))
-        for proxy in fleet.proxies
-        if (Kind.PROXY, proxy.name) in report_input.states
-    )
-    problems = find_problems(remotes, proxies)
+    incidents = build_incidents(report_input.transitions, report_input.states, report_input.acknowledgements)
+    remotes, proxies = _view_remotes(report_input, slugs, incidents, now), _view_proxies(report_input, incidents)
+    root_causes = find_root_causes(remotes, proxies)
     summary = _count(remotes)
-    verdict, aside = say_verdict(remotes, problems)
-    finished = report_input.round.finished_at
+    verdict, aside = say_verdict(remotes, root_causes)
     return Report(
         title=clean(settings.title) or "remotestatus",
         accent=settings.accent,
         url=settings.url.rstrip("/") + "/" if settings.url else None,
         public=settings.public,
-        version=__version__,
         generated_at=now,
-        next_expected_at=finished + settings.every,
-        overdue_at=finished + settings.every * 1.5 + timedelta(minutes=1),
+        next_expected_at=round_.finished_at + settings.every,
+        overdue_at=round_.finished_at + settings.every * 1.5 + timedelta(minutes=1),
         every=settings.every,
-        round=replace(
-            report_input.round, troubles=tuple(clean(trouble, 600) for trouble in report_input.round.troubles)
-        ),
+        round=replace(round_, troubles=tuple(clean(trouble, 600) for trouble in round_.troubles)),
         summary=summary,
         shares=shares(summary),
         verdict=verdict,
         aside=aside,
         worst=_worst(remotes, proxies),
-        problems=problems,
+        problems=root_causes,
         proxies=proxies,
         remotes=remotes,
         groups=_groups(remotes),
-        incidents=tuple(incident for incident in incidents if not incident.folded or incident.kind is Kind.PROXY),
+        incidents=in_order(one for found in incidents.values() for one in found if _stands_alone(one)),
         slugs={clean(name): slug for name, slug in slugs.items()},
         titles={clean(remote.name): clean(remote.title) for remote in fleet.remotes},
         first_seen=min(report_input.first_seen.values(), default=now),
-        failing=tuple(
-            replace(failing, name=clean(failing.name), error=clean(failing.error)) for failing in report_input.failing
-        ),
+        failing=tuple(replace(one, name=clean(one.name), error=clean(one.error)) for one in report_input.failing),
     )
 
 
-def say_verdict(remotes: tuple[RemoteView, ...], problems: tuple[Problem, ...]) -> tuple[str, str]:
-    """The page's first sentence, and what is to be said beside it."""
+def _for_readers(report_input: ReportInput, public: bool | None) -> ReportInput:
+    """Say whether the report is public, and leave out what must not be in it then."""
+    fleet = report_input.fleet
+    if public is not None and public is not fleet.settings.public:
+        fleet = replace(fleet, settings=fleet.settings.model_copy(update={"public": public}))
+        report_input = replace(report_input, fleet=fleet)
+    return redact(report_input) if fleet.settings.public else report_input
+
+
+def _view_remotes(
+    report_input: ReportInput,
+    slugs: Mapping[str, str],
+    incidents: Mapping[Subject, tuple[Incident, ...]],
+    now: datetime,
+) -> tuple[RemoteView, ...]:
+    groups = _smallest_groups(report_input.fleet)
+    return tuple(
+        view_remote(remote, slugs[remote.name], groups[remote.name], report_input, incidents[subject], now)
+        for remote in report_input.fleet.remotes
+        if (subject := (Kind.REMOTE, remote.name)) in report_input.states
+    )
+
+
+def _view_proxies(
+    report_input: ReportInput, incidents: Mapping[Subject, tuple[Incident, ...]]
+) -> tuple[ProxyView, ...]:
+    return tuple(
+        view_proxy(proxy, report_input, incidents[subject])
+        for proxy in report_input.fleet.proxies
+        if (subject := (Kind.PROXY, proxy.name)) in report_input.states
+    )
+
+
+def _stands_alone(incident: Incident) -> bool:
+    return not incident.folded or incident.kind is Kind.PROXY
+
+
+def say_verdict(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, ...]) -> tuple[str, str]:
+    """The page's first sentence, and what stands beside it."""
     total = len(remotes)
     if not total:
         return "No remotes to check", "The inventory names none yet."
     wrong = sum(remote.needs_attention for remote in remotes)
     resting = sum(remote.maintenance is not None for remote in remotes)
     aside = f"{resting} in maintenance" if resting else ""
-    dead = [problem for problem in problems if problem.kind == "proxy"]
+    dead = [one for one in root_causes if one.kind == "proxy"]
     if dead:
-        hidden = sum(len(problem.affected) for problem in dead)
+        hidden = sum(len(one.affected) for one in dead)
         who = f"{dead[0].subject} does not answer" if len(dead) == 1 else f"{len(dead)} proxies do not answer"
-        verdict = f"{who}: {hidden} of {_remotes(total)} cannot be checked" if hidden else who
+        verdict = f"{who}: {hidden} of {count(total, 'remote')} cannot be checked" if hidden else who
         rest = wrong - hidden
-        more = f"{_remotes(rest)} besides {'needs' if rest == 1 else 'need'} attention" if rest else ""
+        more = f"{count(rest, 'remote')} besides {'needs' if rest == 1 else 'need'} attention" if rest else ""
         return verdict, ", ".join(filter(None, (more, aside)))
     if wrong:
-        return f"{wrong} of {_remotes(total)} {'needs' if wrong == 1 else 'need'} attention", aside
+        return f"{wrong} of {count(total, 'remote')} {'needs' if wrong == 1 else 'need'} attention", aside
     if resting == total:
         return ("The remote is" if total == 1 else f"All {total} remotes are") + " in maintenance", ""
     fine = total - resting
-    return ("The remote is up" if total == 1 else f"All {_remotes(fine)} {'is' if fine == 1 else 'are'} up"), aside
+    return (
+        "The remote is up" if total == 1 else f"All {count(fine, 'remote')} {'is' if fine == 1 else 'are'} up"
+    ), aside
 
 
-def _remotes(number: int) -> str:
-    return f"{number} remote" if number == 1 else f"{number:,} remotes".replace(",", "\u202f")
-
-
-def _homes(fleet: Fleet) -> dict[str, str]:
+def _smallest_groups(fleet: Fleet) -> dict[str, str]:
     """The group that each remote is shown in: the smallest of its groups."""
     sizes: dict[str, int] = {}
     for remote in fleet.remotes:
@@ -200,38 +204,3 @@ def _count(remotes: Iterable[RemoteView]) -> dict[str, int]:
 def _worst(remotes: tuple[RemoteView, ...], proxies: tuple[ProxyView, ...]) -> str:
     seen = [remote.status for remote in remotes if remote.maintenance is None] + [proxy.status for proxy in proxies]
     return max(seen, key=lambda status: status.severity, default=Status.UNKNOWN).value
-
-
-def _proxy(proxy: Proxy, fleet: Fleet, report_input: ReportInput, incidents: Iterable[Incident]) -> ProxyView:
-    state = report_input.states[(Kind.PROXY, proxy.name)]
-    reading = report_input.readings.get(proxy.name)
-    address = f"{proxy.user}@{proxy.address}" if proxy.user else proxy.address
-    if proxy.port not in (None, 22):
-        address += f":{proxy.port}"
-    return ProxyView(
-        name=clean(proxy.name),
-        slug=make_slugs([proxy.name])[proxy.name],
-        address=clean(address),
-        path=tuple(clean(other) for other in proxy.path),
-        status=state.status,
-        since=state.since,
-        troubles=tuple(clean_trouble(trouble) for trouble in state.troubles),
-        unconfirmed=say_unconfirmed(state, 1, 1),
-        behind=len(fleet.behind(proxy.name)),
-        connect_ms=reading.connect_ms if reading else None,
-        acknowledged=next(
-            (incident.notes[-1] for incident in incidents if incident.ended_at is None and incident.notes), None
-        ),
-    )
-
-
-def _clean_incident(incident: Incident) -> Incident:
-    return replace(
-        incident,
-        name=clean(incident.name),
-        phases=tuple(
-            replace(phase, trouble=clean_trouble(phase.trouble)) if phase.trouble else phase
-            for phase in incident.phases
-        ),
-        notes=tuple(replace(said, note=clean(said.note, 1000)) for said in incident.notes),
-    )

@@ -1,21 +1,36 @@
 """
-Turns numbers into the shapes of small SVG drawings: the bar of days, the share of statuses, the chart of times.
+Turns numbers into the shapes of small SVG charts: the bar of days, the share of statuses, the chart of log-in times.
 
-Days, counts and samples come in; path data and coordinates go out, without any colour or text, which the templates
-and the style sheet give. Trouble stands tall and quiet days stay low, so that a bar is read without its colours.
+Days, counts and samples come in; path data and coordinates go out. Colours and text are the templates' part. A day's
+height tells its status, so that a bar can be read without its colours.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from statistics import median
 
+from remotestatus.model.days import DayShare
 from remotestatus.model.rounds import Sample
 from remotestatus.model.statuses import APPEARANCES
 
 HEIGHTS = {"none": 1, **{word: appearance.bar for word, appearance in APPEARANCES.items()}}
-"""How tall a day stands, of 16."""
+"""The height of a day with this status, of 16."""
+
+DAYS = 90
+"""Days in the bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayCell:
+    """One UTC day of the bar: a word of HEIGHTS, and how long the remote was down, degraded and observed."""
+
+    day: date
+    word: str
+    down: timedelta = timedelta()
+    degraded: timedelta = timedelta()
+    observed: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +39,7 @@ class Slot:
 
     started_at: datetime
     looks: int
+    """How often it was measured."""
     fastest: int
     median: int
     slowest: int
@@ -32,9 +48,9 @@ class Slot:
 @dataclass(frozen=True, slots=True)
 class Chart:
     """
-    Connect times over time, in a drawing `WIDTH` by `HEIGHT` large: a band from fastest to slowest, and the median.
+    Connect times over time, in a chart `WIDTH` by `HEIGHT` large: a band from fastest to slowest, and the median.
 
-    `top_ms` is what the drawing's upper edge stands for. Where nothing was measured, line and band are interrupted.
+    `top_ms` is the time at the chart's upper edge. Where nothing was measured, line and band are interrupted.
     """
 
     slots: tuple[Slot, ...]
@@ -53,7 +69,7 @@ SLOTS = 40
 
 
 def day_paths(days: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Paths of a bar of days, oldest first, each day one unit wide: pairs of a day's word and its path."""
+    """Paths of a bar of days, oldest first, each day one unit wide: pairs of a word and the path of its days."""
     paths: dict[str, list[str]] = {}
     left = 0
     for word, run in groupby(days):
@@ -62,6 +78,30 @@ def day_paths(days: Sequence[str]) -> tuple[tuple[str, str], ...]:
         paths.setdefault(word, []).append(f"M{left} 16v-{height}h{width}v{height}z")
         left += width
     return tuple((word, "".join(parts)) for word, parts in paths.items())
+
+
+def day_cells(shares: Iterable[DayShare], now: datetime, days: int = DAYS) -> tuple[DayCell, ...]:
+    """The last days up to today, oldest first; days without any observation too."""
+    by_day = {share.day: share for share in shares}
+    today = now.astimezone(UTC).date()
+    return tuple(_day_cell(today - timedelta(days=back), by_day) for back in range(days - 1, -1, -1))
+
+
+def _day_cell(day: date, by_day: Mapping[date, DayShare]) -> DayCell:
+    share = by_day.get(day)
+    if share is None:
+        return DayCell(day, "none")
+    worst = share.worst
+    word = worst.value if worst and share.counted else "maintenance" if share.maintenance else "unknown"
+    if worst is None and not share.maintenance:
+        word = "none"
+    return DayCell(
+        day,
+        word,
+        timedelta(seconds=round(share.down)),
+        timedelta(seconds=round(share.degraded)),
+        timedelta(seconds=round(share.counted)),
+    )
 
 
 def shares(counts: Mapping[str, int], width: int = 1000) -> tuple[tuple[str, float, float], ...]:
@@ -90,17 +130,16 @@ def draw_chart(samples: Sequence[Sample]) -> Chart | None:
     top = _round_up(slowest)
     first, last = samples[0].at, samples[-1].at
     seconds = max(1.0, (last - first).total_seconds())
-    line: list[str] = []
-    band: list[str] = []
+    line, band = [], []
     for stretch in _unbroken(slots, timedelta(seconds=seconds / SLOTS)):
-        places = [(WIDTH * (slot.started_at - first).total_seconds() / seconds, slot) for slot in stretch]
-        if len(places) == 1:
+        points = [(WIDTH * (slot.started_at - first).total_seconds() / seconds, slot) for slot in stretch]
+        if len(points) == 1:
             # One slot alone is drawn as a short dash.
-            left, slot = places[0]
-            places = [(max(0.0, left - 2), slot), (min(float(WIDTH), left + 2), slot)]
-        line.append("M" + "L".join(f"{x:.0f} {_y(slot.median, top)}" for x, slot in places))
-        upper = "L".join(f"{x:.0f} {_y(slot.slowest, top)}" for x, slot in places)
-        lower = "L".join(f"{x:.0f} {_y(slot.fastest, top)}" for x, slot in reversed(places))
+            left, slot = points[0]
+            points = [(max(0.0, left - 2), slot), (min(float(WIDTH), left + 2), slot)]
+        line.append("M" + "L".join(f"{x:.0f} {_y(slot.median, top)}" for x, slot in points))
+        upper = "L".join(f"{x:.0f} {_y(slot.slowest, top)}" for x, slot in points)
+        lower = "L".join(f"{x:.0f} {_y(slot.fastest, top)}" for x, slot in reversed(points))
         band.append(f"M{upper}L{lower}z")
     return Chart(slots, "".join(line), "".join(band), top, first, last, min(times), round(median(times)), slowest)
 

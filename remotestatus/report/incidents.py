@@ -1,8 +1,8 @@
 """
 Makes incidents of transitions: the stretches of time in which a remote or proxy was not up.
 
-Transitions and the present states come in, Incidents go out, newest first. A stretch in which a remote could only
-not be looked at because its proxy was down is `folded`: it belongs to the proxy's incident and is none of its own.
+Transitions and the present states come in, Incidents go out. When a remote could not be checked only because its proxy
+was down, that is part of the proxy's incident: the remote's own is `folded`, and the pages leave it out.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,6 +15,7 @@ from remotestatus.model.check_result import Trouble
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import Kind, State, Subject, Transition
 from remotestatus.model.statuses import APPEARANCES, Status
+from remotestatus.report.clean_text import clean, clean_note, clean_trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Incident:
 
     @property
     def worst(self) -> Phase:
-        """The phase that tells the most: what was down before what was degraded before what could not be seen."""
+        """The phase that tells the most: down, then degraded, then unknown."""
         return min(self.phases, key=lambda phase: _WORST_FIRST.index(phase.status))
 
     @property
@@ -62,7 +63,7 @@ class Incident:
 
     @property
     def folded(self) -> bool:
-        """Whether it was nothing but its proxy's outage."""
+        """Whether it was only its proxy's outage."""
         return all(phase.trouble and phase.trouble.cause is Cause.PROXY_UNREACHABLE for phase in self.phases)
 
     def lasted(self, now: datetime) -> timedelta:
@@ -76,23 +77,30 @@ _WORST_FIRST = tuple(APPEARANCES)
 def build_incidents(
     transitions: Iterable[Transition],
     states: Mapping[Subject, State],
-    acknowledgements: Mapping[Subject, Acknowledgement] | None = None,
-) -> tuple[Incident, ...]:
-    """Make all incidents: open ones first, then newest first. `transitions` are those seen, oldest first."""
+    acknowledgements: Mapping[Subject, Acknowledgement],
+) -> dict[Subject, tuple[Incident, ...]]:
+    """The incidents of each subject that has a state, newest first. `transitions` are those seen, oldest first."""
     by_subject: dict[Subject, list[Transition]] = {subject: [] for subject in states}
     for transition in transitions:
-        subject = (transition.kind, transition.name)
-        if subject in by_subject:
-            by_subject[subject].append(transition)
-    notes = acknowledgements or {}
-    found = [
-        _with_note(incident, notes.get(subject))
+        if (transition.kind, transition.name) in by_subject:
+            by_subject[transition.kind, transition.name].append(transition)
+    return {
+        subject: tuple(
+            _with_note(incident, acknowledgements.get(subject))
+            for incident in reversed(_of_subject(history, states[subject]))
+        )
         for subject, history in by_subject.items()
-        if history or states[subject].status is not Status.UP
-        for incident in _of_subject(history, states[subject])
-    ]
-    found.sort(key=lambda incident: (incident.ended_at is None, incident.started_at), reverse=True)
-    return tuple(found)
+    }
+
+
+def in_order(incidents: Iterable[Incident]) -> tuple[Incident, ...]:
+    """Open ones first, then newest first."""
+    return tuple(sorted(incidents, key=lambda one: (one.ended_at is None, one.started_at), reverse=True))
+
+
+def open_note(incidents: Iterable[Incident]) -> Acknowledgement | None:
+    """The acknowledgement of the incident that lasts, if it has one."""
+    return next((incident.notes[-1] for incident in incidents if incident.ended_at is None and incident.notes), None)
 
 
 def _of_subject(history: list[Transition], state: State) -> list[Incident]:
@@ -107,16 +115,16 @@ def _of_subject(history: list[Transition], state: State) -> list[Incident]:
                 found.append(_incident(state, phases, transition.at, began_earlier=began_earlier))
             phases, began_earlier = [], False
         else:
-            phases.append(Phase(transition.after, transition.trouble, transition.at))
+            phases.append(Phase(transition.after, _clean(transition.trouble), transition.at))
     if state.status is not Status.UP:
         if not phases:
             began_earlier = not history and state.problem_since is not None and state.problem_since < state.since
-            phases.append(Phase(state.status, state.trouble, state.problem_since or state.since))
+            phases.append(Phase(state.status, _clean(state.trouble), state.problem_since or state.since))
         elif began_earlier and state.problem_since and state.problem_since < phases[0].started_at:
             phases[0] = replace(phases[0], started_at=state.problem_since)
             began_earlier = False
         # A cause can change while the status stays: then the last phase is about what is wrong now.
-        phases[-1] = replace(phases[-1], trouble=state.trouble or phases[-1].trouble)
+        phases[-1] = replace(phases[-1], trouble=_clean(state.trouble) or phases[-1].trouble)
         found.append(_incident(state, phases, None, began_earlier=began_earlier))
     return found
 
@@ -124,10 +132,16 @@ def _of_subject(history: list[Transition], state: State) -> list[Incident]:
 def _incident(state: State, phases: list[Phase], ended_at: datetime | None, *, began_earlier: bool) -> Incident:
     ended = [replace(phase, ended_at=after.started_at) for phase, after in pairwise(phases)]
     last = replace(phases[-1], ended_at=ended_at)
-    return Incident(state.kind, state.name, phases[0].started_at, ended_at, (*ended, last), began_earlier=began_earlier)
+    return Incident(
+        state.kind, clean(state.name), phases[0].started_at, ended_at, (*ended, last), began_earlier=began_earlier
+    )
 
 
 def _with_note(incident: Incident, note: Acknowledgement | None) -> Incident:
     if note is None or note.at < incident.started_at or (incident.ended_at is not None and note.at > incident.ended_at):
         return incident
-    return replace(incident, notes=(note,))
+    return replace(incident, notes=(clean_note(note),))
+
+
+def _clean(trouble: Trouble | None) -> Trouble | None:
+    return clean_trouble(trouble) if trouble else None

@@ -7,11 +7,10 @@ template is an error, and an error names the template and the line.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -19,9 +18,9 @@ from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RoundError
 from remotestatus.model.statuses import APPEARANCES, Status
 from remotestatus.report.build import Report
-from remotestatus.report.charts import day_paths
+from remotestatus.report.charts import DayCell, day_paths
 from remotestatus.report.incidents import Incident
-from remotestatus.report.remote_view import DayCell, say_size
+from remotestatus.report.shown_facts import say_size
 from remotestatus.report.slugs import make_slugs
 from remotestatus.templates import TemplateProblem, Templates
 
@@ -35,60 +34,42 @@ def page_templates(folder: Path | None = None) -> Templates:
     return Templates(folder, _FILTERS)
 
 
+def render_template(templates: Templates, name: str, values: Mapping[str, object]) -> bytes:
+    """Render one file of the site. Raises RoundError, with the cure, for a broken template."""
+    try:
+        return templates.render(name, values).encode("utf-8", "replace")
+    except TemplateProblem as problem:
+        raise RoundError(f"the page was not made: {problem}") from problem
+
+
 def render_pages(
-    report: Report, templates: Templates | None = None, logo: Path | None = None
+    report: Report, templates: Templates, logo: Path | None = None
 ) -> tuple[dict[str, bytes], tuple[str, ...]]:
     """Render all pages; also return sentences about what had to be left out. RoundError for a broken template."""
-    templates = templates or page_templates()
-    folders = templates.folders
     if templates.folder and not templates.folder.is_dir():
         raise RoundError(
             f"the templates' folder {templates.folder} does not exist; correct --templates or leave it out"
         )
-    files = _assets(folders)
-    notes: list[str] = []
-    shown_logo = None
-    if logo:
-        try:
-            shown_logo = _take_logo(logo, files)
-        except (OSError, ValueError) as error:
-            notes.append(f"the logo {logo} was left out: {error}")
-
-    def page(name: str, values: dict[str, Any]) -> bytes:
-        try:
-            return templates.render(name, values).encode("utf-8", "replace")
-        except TemplateProblem as problem:
-            raise RoundError(f"the page was not made: {problem}") from problem
-
-    shared: dict[str, Any] = {"report": report, "logo": shown_logo, "icon": report.worst}
+    files = _assets(templates.folders)
+    logo_path, notes = _take_logo(logo, files)
+    values: dict[str, object] = {"report": report, "logo": logo_path, "icon": report.worst, "root": ""}
     if report.accent:
-        files["assets/accent.css"] = page("accent.css.j2", shared)
-    versions = {
-        name: hashlib.sha256(content).hexdigest()[:10] for name, content in files.items() if name.startswith("assets/")
-    }
-    shared["asset"] = lambda name: f"assets/{name}?v={versions[f'assets/{name}']}"
-    files["index.html"] = page("index.html.j2", {**shared, "root": "", "here": "index"})
-    files["incidents.html"] = page("incidents.html.j2", {**shared, "root": "", "here": "incidents"})
+        files["assets/accent.css"] = render_template(templates, "accent.css.j2", values)
+    versions = {path: hashlib.sha256(content).hexdigest()[:10] for path, content in files.items()}
+    values["asset"] = lambda name: f"assets/{name}?v={versions[f'assets/{name}']}"
+    for here in ("index", "incidents"):
+        files[f"{here}.html"] = render_template(templates, f"{here}.html.j2", {**values, "here": here})
+    values |= {"root": "../", "here": "remote"}
     for remote in report.remotes:
-        icon = remote.status.value
-        files[f"remotes/{remote.slug}.html"] = page(
-            "remote.html.j2", {**shared, "root": "../", "here": "remote", "remote": remote, "icon": icon}
-        )
-    return files, tuple(notes)
+        of_remote = {**values, "remote": remote, "icon": remote.status.value}
+        files[f"remotes/{remote.slug}.html"] = render_template(templates, "remote.html.j2", of_remote)
+    return files, notes
 
 
 def _utc(moment: datetime, year: bool = False) -> str:
     moment = moment.astimezone(UTC)
     shown = f"{moment.day} {moment:%b}{f' {moment.year}' if year else ''}"
     return f"{shown}, {moment:%H:%M} UTC"
-
-
-def _utc_clock(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%H:%M} UTC"
-
-
-def _utc_exact(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _seconds(seconds: float) -> str:
@@ -145,20 +126,26 @@ def _assets(folders: Iterable[Path]) -> dict[str, bytes]:
     return files
 
 
-def _take_logo(logo: Path, files: dict[str, bytes]) -> str:
-    if logo.suffix.lower() not in _LOGOS:
-        raise ValueError(f"it is no image of a kind that browsers show ({', '.join(sorted(_LOGOS))})")
-    if logo.stat().st_size > _LOGO_LIMIT:
-        raise ValueError("it is larger than 2 MB")
-    name = f"assets/logo{logo.suffix.lower()}"
-    files[name] = logo.read_bytes()
-    return name
+def _take_logo(logo: Path | None, files: dict[str, bytes]) -> tuple[str | None, tuple[str, ...]]:
+    """Add the logo to the files; returns its path in the site, or a sentence that says why it was left out."""
+    if logo is None:
+        return None, ()
+    suffix = logo.suffix.lower()
+    try:
+        if suffix not in _LOGOS:
+            raise ValueError(f"it is no image of a kind that browsers show ({', '.join(sorted(_LOGOS))})")
+        if logo.stat().st_size > _LOGO_LIMIT:
+            raise ValueError("it is larger than 2 MB")
+        files[f"assets/logo{suffix}"] = logo.read_bytes()
+    except (OSError, ValueError) as error:
+        return None, (f"the logo {logo} was left out: {error}",)
+    return f"assets/logo{suffix}", ()
 
 
-_FILTERS: dict[str, Callable[..., Any]] = {
+_FILTERS: dict[str, Callable[..., object]] = {
     "utc": _utc,
-    "utc_clock": _utc_clock,
-    "utc_exact": _utc_exact,
+    "utc_clock": lambda moment: f"{moment.astimezone(UTC):%H:%M} UTC",
+    "utc_exact": lambda moment: f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
     "seconds": _seconds,
     "percent": _percent,
     "size": say_size,

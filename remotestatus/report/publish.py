@@ -1,27 +1,20 @@
 """
-Writes the site: renders a Report with the templates and puts it in the old one's place, whole.
+Writes the site: renders a Report with the templates and brings the site's folder up to date.
 
-A Report and the folder of the site come in; files are what goes out. The new site is written beside the old one, files
-that did not change are taken over as hard links, and then the two are exchanged in one system call, so a reader sees
-the old site or the new one and nothing between. Where the folder itself can't be exchanged (a mount point), files are
-replaced one by one, `index.html` last. Raises RoundError, and leaves the old site as it was, when any of it fails.
+A Report and the folder of the site come in; files are what goes out. Raises RoundError, and leaves the old site as it
+was, when a template is broken or the files cannot be written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
+from remotestatus.report import formats
 from remotestatus.report.build import Report
-from remotestatus.report.formats import (
-    write_feed,
-    write_fleet_badge,
-    write_fleet_endpoint,
-    write_metrics,
-    write_remote_badge,
-    write_remote_endpoint,
-    write_status,
-)
-from remotestatus.report.pages import render_pages
-from remotestatus.report.site import swap_site
+from remotestatus.report.machine_format import MachineFormat
+from remotestatus.report.pages import page_templates, render_pages, render_template
+from remotestatus.report.site import write_site
 from remotestatus.templates import Templates
 
 
@@ -34,20 +27,20 @@ def publish(
     Returns sentences about what had to be left out (a logo that can't be read). Raises RoundError, with the cure, for
     a broken template, a full disk, a folder that can't be written or that is not ours.
     """
+    templates = templates or page_templates()
     files, notes = render_pages(report, templates, logo)
-    swap_site(site, {**_machine_files(report), **files})
+    write_site(site, {**dict(machine_files(report, templates)), **files})
     return notes
 
 
-def _machine_files(report: Report) -> Mapping[str, bytes]:
-    files = {
-        "status.json": write_status(report),
-        "feed.xml": write_feed(report),
-        "metrics.prom": write_metrics(report),
-        "badge.svg": write_fleet_badge(report),
-        "badge.json": write_fleet_endpoint(report),
-    }
-    for remote in report.remotes:
-        files[f"badges/{remote.slug}.svg"] = write_remote_badge(remote)
-        files[f"badges/{remote.slug}.json"] = write_remote_endpoint(remote)
-    return {path: text.encode("utf-8", "replace") for path, text in files.items()}
+def machine_files(report: Report, templates: Templates) -> Iterator[tuple[str, bytes]]:
+    """The files of all machine formats, by their path in the site."""
+    for found in iter_modules(formats.__path__):
+        written: MachineFormat = import_module(f"{formats.__name__}.{found.name}").FORMAT
+        for path, write in written.files.items():
+            yield path, write(report).encode("utf-8", "replace")
+        for path, values in written.templates.items():
+            yield path, render_template(templates, f"{path}.j2", values(report))
+        for path, write_remote in written.remote_files.items():
+            for remote in report.remotes:
+                yield path.format(slug=remote.slug), write_remote(remote).encode("utf-8", "replace")

@@ -1,9 +1,10 @@
 """
-Leaves out of a page's report_input what strangers must not see: addresses, ports, users, arguments, raw errors.
+Leaves out what strangers must not see: addresses, ports, users, arguments, raw errors.
 
-ReportInput comes in and veiled ReportInput goes out, before anything is built of it, so that no template and no machine
-format can leak what is not there. What an administrator wrote for people stays: nicknames, descriptions, locations,
-names that were given to processes, and the notes of acknowledgements, but not who wrote them.
+ReportInput comes in and redacted ReportInput goes out, before anything is built of it, so that no template and no
+machine format can show what is not there. What an administrator wrote for people stays: nicknames, descriptions,
+locations, names that were given to processes, and the notes of acknowledgements. Which facts stay is decided beside
+them, in shown_facts.py.
 """
 
 import ipaddress
@@ -13,12 +14,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from remotestatus.model.check_result import CheckResult, Finding, Trouble
-from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import CheckSpec, Limits, ProcessSpec
-from remotestatus.model.states import Kind, Subject
+from remotestatus.model.states import Kind, Subject, Transition
+from remotestatus.report.shown_facts import public_facts
 
 T = TypeVar("T")
 
@@ -27,38 +28,27 @@ _ROUND_TROUBLE = "A part of this round failed; its administrators know more."
 
 def redact(report_input: ReportInput) -> ReportInput:
     """Leave out what strangers must not see."""
-    names = _Names.of(report_input.fleet)
-    fleet = Fleet(
-        tuple(_remote(remote, names) for remote in report_input.fleet.remotes),
-        tuple(_proxy(proxy, names) for proxy in report_input.fleet.proxies),
-        report_input.fleet.settings,
-    )
+    fleet, round_ = report_input.fleet, report_input.round
+    names = _Names.of(fleet)
     return replace(
         report_input,
-        fleet=fleet,
-        round=replace(report_input.round, troubles=_troubles(report_input)),
+        fleet=Fleet(
+            tuple(_remote(remote, names) for remote in fleet.remotes),
+            tuple(_proxy(proxy, names) for proxy in fleet.proxies),
+            fleet.settings,
+        ),
+        round=replace(round_, troubles=(_ROUND_TROUBLE,) if round_.troubles else ()),
         states={
-            (kind, names(kind, name)): replace(
-                state,
-                name=names(kind, name),
-                troubles=tuple(_trouble(trouble) for trouble in state.troubles),
-            )
+            (kind, names(kind, name)): replace(state, name=names(kind, name), troubles=_troubles(state.troubles))
             for (kind, name), state in report_input.states.items()
         },
-        readings=_readings(report_input.readings, report_input.fleet, names),
-        before=_readings(report_input.before, report_input.fleet, names),
-        transitions=[
-            replace(
-                transition,
-                name=names(transition.kind, transition.name),
-                trouble=_trouble(transition.trouble) if transition.trouble else None,
-            )
-            for transition in report_input.transitions
-        ],
+        check_results=_check_results(report_input.check_results, fleet, names),
+        before=_check_results(report_input.before, fleet, names),
+        transitions=[_transition(transition, names) for transition in report_input.transitions],
         days=_renamed(report_input.days, names),
         first_seen=_renamed(report_input.first_seen, names),
-        samples={names.remotes.get(name, name): samples for name, samples in report_input.samples.items()},
-        maintenance={names.remotes.get(name, name): "" for name in report_input.maintenance},
+        samples={names(Kind.REMOTE, name): samples for name, samples in report_input.samples.items()},
+        maintenance={names(Kind.REMOTE, name): "" for name in report_input.maintenance},
         acknowledgements=_renamed(report_input.acknowledgements, names),
         messages={},
         failing=(),
@@ -67,7 +57,7 @@ def redact(report_input: ReportInput) -> ReportInput:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """The names under which strangers see what would else be called by its address."""
+    """The names that strangers see; a name that is an address is replaced."""
 
     remotes: Mapping[str, str]
     proxies: Mapping[str, str]
@@ -122,7 +112,7 @@ def _renamed(found: Mapping[Subject, T], names: _Names) -> dict[Subject, T]:
 
 def _remote(remote: Remote, names: _Names) -> Remote:
     settings = remote.settings
-    veiled = settings.model_copy(
+    redacted = settings.model_copy(
         update={
             "forwarded_port": None,
             "processes": tuple(
@@ -136,7 +126,7 @@ def _remote(remote: Remote, names: _Names) -> Remote:
     return Remote(
         name=names.remotes[remote.name],
         groups=remote.groups,
-        settings=veiled,
+        settings=redacted,
         connection=remote.connection,
         path=tuple(names.proxies.get(proxy, proxy) for proxy in remote.path),
     )
@@ -152,28 +142,28 @@ def _process_names(specs: Iterable[ProcessSpec]) -> list[str]:
     return [spec.name or f"process {number}" for number, spec in enumerate(specs, start=1)]
 
 
-def _readings(readings: Mapping[str, CheckResult], fleet: Fleet, names: _Names) -> dict[str, CheckResult]:
+def _check_results(results: Mapping[str, CheckResult], fleet: Fleet, names: _Names) -> dict[str, CheckResult]:
     specs = {remote.name: remote.settings.processes for remote in fleet.remotes}
-    return {
-        names.remotes.get(name, name): _reading(reading, names.remotes.get(name, name), specs.get(name, ()))
-        for name, reading in readings.items()
-    }
+    redacted = (
+        _check_result(result, names(Kind.REMOTE, name), specs.get(name, ())) for name, result in results.items()
+    )
+    return {result.name: result for result in redacted}
 
 
-def _reading(reading: CheckResult, name: str, specs: tuple[ProcessSpec, ...]) -> CheckResult:
+def _check_result(result: CheckResult, name: str, specs: tuple[ProcessSpec, ...]) -> CheckResult:
     shown = {spec.title: title for spec, title in zip(specs, _process_names(specs), strict=True)}
     return CheckResult(
         name=name,
-        at=reading.at,
-        troubles=tuple(_trouble(trouble) for trouble in reading.troubles),
-        connect_ms=reading.connect_ms,
+        at=result.at,
+        troubles=_troubles(result.troubles),
+        connect_ms=result.connect_ms,
         processes=tuple(
-            _process(result, shown.get(result.name) or f"process {number}")
-            for number, result in enumerate(reading.processes, start=1)
+            _process(process, shown.get(process.name) or f"process {number}")
+            for number, process in enumerate(result.processes, start=1)
         ),
-        findings=tuple(_finding(finding) for finding in reading.findings),
-        facts=Facts(uptime_seconds=reading.facts.uptime_seconds),
-        attempts=reading.attempts,
+        findings=tuple(_finding(finding) for finding in result.findings),
+        facts=public_facts(result.facts),
+        attempts=result.attempts,
     )
 
 
@@ -187,9 +177,10 @@ def _finding(finding: Finding) -> Finding:
     return Finding(finding.kind, finding.name, finding.ok, "passed" if finding.ok else "failed")
 
 
-def _trouble(trouble: Trouble) -> Trouble:
-    return Trouble(trouble.cause, trouble.cause.declaration.public)
+def _transition(transition: Transition, names: _Names) -> Transition:
+    (trouble,) = _troubles((transition.trouble,)) if transition.trouble else (None,)
+    return replace(transition, name=names(transition.kind, transition.name), trouble=trouble)
 
 
-def _troubles(report_input: ReportInput) -> tuple[str, ...]:
-    return (_ROUND_TROUBLE,) if report_input.round.troubles else ()
+def _troubles(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
+    return tuple(Trouble(trouble.cause, trouble.cause.declaration.public) for trouble in troubles)

@@ -1,8 +1,8 @@
 """
 Sorts what is wrong by root cause, so that one fault is one entry.
 
-Portraits of remotes and proxies come in, Problems go out, the worst first. A dead proxy is one entry with everything
-behind it folded in; remotes behind one proxy that failed in the same way in the same round are one entry too.
+RemoteViews and ProxyViews come in, RootCauses go out, the worst first. A proxy that does not answer is one entry with
+all remotes behind it; remotes behind one proxy that failed in the same way in the same round are one entry too.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,54 +13,33 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.statuses import Status
+from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
 
 TOGETHER = 3
-"""So many remotes that fail alike at the same time are one problem."""
+"""So many remotes that fail in the same way at the same time have one root cause."""
 
 _SAME_TIME = timedelta(seconds=90)
 
 
 @dataclass(frozen=True, slots=True)
-class ProxyView:
-    """What the pages show of one proxy. `behind` counts the remotes that are reached through it."""
-
-    name: str
-    slug: str
-    address: str
-    path: tuple[str, ...]
-    status: Status
-    since: datetime
-    troubles: tuple[Trouble, ...]
-    unconfirmed: str
-    behind: int
-    connect_ms: int | None = None
-    acknowledged: Acknowledgement | None = None
-
-    @property
-    def trouble(self) -> Trouble | None:
-        """The most telling thing that is wrong, or None."""
-        return self.troubles[0] if self.troubles else None
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
+class RootCause:
     """
-    One fault: what it is about, since when, why, what to try, and whom it affects.
+    One thing that is wrong: what it is about, since when, why, what to try, and which remotes it affects.
 
     `subject` says what is wrong ("tunnel-proxy", "12 remotes behind tunnel-proxy"), `slug` is the page of the one
-    remote that it is about, else empty; `affected` are the remotes that are folded in.
+    remote that it is about, else empty; `affected` are the remotes that are part of it.
     """
 
     status: Status
     kind: str
     subject: str
-    name: str
-    slug: str
-    location: str
     since: datetime
     troubles: tuple[Trouble, ...]
     unconfirmed: str = ""
+    name: str = ""
+    slug: str = ""
+    location: str = ""
     affected: tuple[RemoteView, ...] = ()
     acknowledged: Acknowledgement | None = None
 
@@ -70,8 +49,8 @@ class Problem:
         return self.troubles[0] if self.troubles else None
 
 
-def find_problems(remotes: Sequence[RemoteView], proxies: Sequence[ProxyView]) -> tuple[Problem, ...]:
-    """All problems, the worst first: by status, then by how many remotes are affected, then the newest first."""
+def find_root_causes(remotes: Sequence[RemoteView], proxies: Sequence[ProxyView]) -> tuple[RootCause, ...]:
+    """All root causes, the worst first: by status, then by how many remotes are affected, then the newest first."""
     dead = {proxy.name: proxy for proxy in proxies if proxy.status is not Status.UP}
     roots = {name: proxy for name, proxy in dead.items() if _root(proxy.path, dead) is None}
     behind: dict[str, list[RemoteView]] = {name: [] for name in roots}
@@ -86,8 +65,8 @@ def find_problems(remotes: Sequence[RemoteView], proxies: Sequence[ProxyView]) -
             others.append(remote)
     found = [_of_proxy(proxy, behind[name]) for name, proxy in roots.items()]
     found += _of_remotes(others)
-    found.sort(key=lambda problem: problem.since, reverse=True)
-    found.sort(key=lambda problem: (problem.acknowledged is not None, -problem.status.severity, -len(problem.affected)))
+    found.sort(key=lambda one: one.since, reverse=True)
+    found.sort(key=lambda one: (one.acknowledged is not None, -one.status.severity, -len(one.affected)))
     return tuple(found)
 
 
@@ -95,14 +74,12 @@ def _root(path: Iterable[str], dead: dict[str, ProxyView]) -> str | None:
     return next((name for name in path if name in dead), None)
 
 
-def _of_proxy(proxy: ProxyView, behind: Sequence[RemoteView]) -> Problem:
-    return Problem(
+def _of_proxy(proxy: ProxyView, behind: Sequence[RemoteView]) -> RootCause:
+    return RootCause(
         status=proxy.status,
         kind="proxy",
         subject=f"Proxy {proxy.name}",
         name=proxy.name,
-        slug="",
-        location="",
         since=proxy.since,
         troubles=proxy.troubles,
         unconfirmed=proxy.unconfirmed,
@@ -111,7 +88,7 @@ def _of_proxy(proxy: ProxyView, behind: Sequence[RemoteView]) -> Problem:
     )
 
 
-def _of_remotes(remotes: Iterable[RemoteView]) -> Iterator[Problem]:
+def _of_remotes(remotes: Iterable[RemoteView]) -> Iterator[RootCause]:
     alike: dict[tuple[str | None, Cause | None], list[RemoteView]] = {}
     for remote in remotes:
         alike.setdefault((remote.proxy, remote.trouble.cause if remote.trouble else None), []).append(remote)
@@ -134,33 +111,25 @@ def _at_the_same_time(remotes: Iterable[RemoteView]) -> Iterator[list[RemoteView
         yield group
 
 
-def _of_group(proxy: str | None, cause: Cause, group: Sequence[RemoteView]) -> Problem:
-    place = f"behind {proxy}" if proxy else "without a proxy"
-    shared = f"the proxy {proxy}, its network, or the last change" if proxy else "the network, or the last change"
-    said = {remote.acknowledged for remote in group}
-    return Problem(
+def _of_group(proxy: str | None, cause: Cause, group: Sequence[RemoteView]) -> RootCause:
+    where = f"behind {proxy}" if proxy else "without a proxy"
+    shared = f"the proxy {proxy}, its network" if proxy else "the network"
+    hint = f"It happened to all of them at once: look first at what they share, {shared}, or the last change."
+    notes = {remote.acknowledged for remote in group}
+    return RootCause(
         status=cause.status,
         kind="group",
-        subject=f"{len(group)} remotes {place}",
-        name="",
-        slug="",
-        location="",
+        subject=f"{len(group)} remotes {where}",
         since=group[0].since,
-        troubles=(
-            Trouble(
-                cause,
-                cause.declaration.public,
-                f"It happened to all of them at once: look first at what they share, {shared}.",
-            ),
-        ),
+        troubles=(Trouble(cause, cause.declaration.public, hint),),
         unconfirmed=group[0].unconfirmed if len({remote.unconfirmed for remote in group}) == 1 else "",
         affected=tuple(group),
-        acknowledged=group[0].acknowledged if None not in said else None,
+        acknowledged=group[0].acknowledged if None not in notes else None,
     )
 
 
-def _of_remote(remote: RemoteView) -> Problem:
-    return Problem(
+def _of_remote(remote: RemoteView) -> RootCause:
+    return RootCause(
         status=remote.status,
         kind="remote",
         subject=remote.title,

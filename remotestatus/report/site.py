@@ -1,9 +1,11 @@
 """
-Puts a folder of files in the place of an older one, whole, without ever touching what is not ours.
+Brings the site's folder up to date, file by file, and never touches what is not ours.
 
-The folder and its new files come in. A marker file in it, with the list of what we wrote, says that it is ours: a
-folder without it that holds anything is refused, and what others added to ours is carried along. Leftovers of runs
-that were killed are removed by the next one.
+The folder and its files come in. All new files are written to a folder of their own inside the site first; then each
+is renamed into its place: assets first, pages and machine formats next, `index.html` last. A reader finds each file
+whole, the old one or the new one. The folder itself always stays the same one, so a container's mount of it, a web
+server that holds it open and a `cp -R` go on working. A marker file with the list of what we wrote says that the
+folder is ours; a folder without it that holds anything is refused.
 """
 
 import ctypes
@@ -11,8 +13,6 @@ import errno
 import json
 import os
 import shutil
-import stat
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,25 +20,22 @@ from pathlib import Path
 from remotestatus.model.errors import RoundError
 
 MARKER = ".remotestatus-site"
+_NEW = ".remotestatus-new"
 _ABOUT = "Written by remotestatus. The files listed here are replaced and removed by it; others are left alone."
-_RENAME_EXCHANGE = 2
-_AT_FDCWD = -100
-_NOT_SWAPPABLE = {errno.EBUSY, errno.EXDEV}
-_NOT_EXCHANGEABLE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
 
-def swap_site(site: Path, files: Mapping[str, bytes]) -> None:
-    """Make `site` hold `files`, by their relative path. Raises RoundError, with the cure; the old site then stays."""
-    site = site.resolve()
+def write_site(site: Path, files: Mapping[str, bytes]) -> None:
+    """
+    Make `site` hold `files`, by their relative path.
+
+    Raises RoundError, with the cure, when that is not possible. A full disk, a folder that cannot be written and one
+    that is not ours are noticed before anything is replaced.
+    """
+    site = Path(os.path.realpath(site))
     try:
-        ours = examine_site(site)
-        site.parent.mkdir(parents=True, exist_ok=True)
-        files = {**files, MARKER: _marker(files)}
-        if os.path.ismount(site) or not _swap_whole(site, files, ours):
-            _replace_each(site, files, ours)
+        _update(site, files, examine_site(site))
     except OSError as error:
         raise RoundError(_unwritable(site, error)) from error
-    _remove_leftovers(site)
 
 
 def examine_site(site: Path) -> frozenset[str]:
@@ -48,8 +45,7 @@ def examine_site(site: Path) -> frozenset[str]:
     if not site.is_dir():
         raise RoundError(f"the site {site} is a file; set remotestatus_site to a folder of its own")
     try:
-        written = json.loads((site / MARKER).read_text("utf-8"))
-        return frozenset(str(path) for path in written["files"]) | {MARKER}
+        return frozenset(str(path) for path in json.loads((site / MARKER).read_text("utf-8"))["files"])
     except FileNotFoundError:
         if any(site.iterdir()):
             raise RoundError(
@@ -57,199 +53,88 @@ def examine_site(site: Path) -> frozenset[str]:
                 "set remotestatus_site to an empty or new folder"
             ) from None
         return frozenset()
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         # A damaged marker is still a marker: nothing is known to be ours, so nothing is removed.
-        return frozenset({MARKER})
+        return frozenset()
 
 
-def _marker(files: Mapping[str, bytes]) -> bytes:
-    return (json.dumps({"about": _ABOUT, "files": sorted(files)}, indent=0) + "\n").encode()
-
-
-def _swap_whole(site: Path, files: Mapping[str, bytes], ours: frozenset[str]) -> bool:
-    """Write a new folder beside the old one and exchange them; False when that is not possible here."""
+def _update(site: Path, files: Mapping[str, bytes], ours: frozenset[str]) -> None:
+    gone = sorted(path for path in ours - files.keys() if _is_inside(site, path))
+    # The marker is replaced first and names what is old and what is new, so that a round that is killed leaves nothing
+    # that the next one does not know to be ours.
+    moves = {MARKER: _marker([*files, *gone]), **{path: files[path] for path in sorted(files, key=_order)}}
+    moves = {path: content for path, content in moves.items() if not _holds(site / path, content)}
+    if not moves:
+        return
+    _make_folder(site)
+    new = site / _NEW
+    shutil.rmtree(new, ignore_errors=True)  # of a round that was killed
     try:
-        new = Path(tempfile.mkdtemp(prefix=f".{site.name}.new-", dir=site.parent))
-    except PermissionError:
-        if site.is_dir():
-            return False
-        raise
-    try:
-        _write(new / MARKER, files[MARKER])
-        _fill(new, site, files, ours)
-        _take_mode(new, site)
+        for path, content in moves.items():
+            _write(new / path, content)
         _sync(new)
-        return _exchange(new, site)
+        for folder in {(site / path).parent for path in moves}:
+            _make_folder(folder)
+        for path in moves:
+            (new / path).replace(site / path)
+        for path in gone:
+            with suppress(OSError, ValueError):
+                (site / path).unlink(missing_ok=True)
+        if gone:
+            _write(new / MARKER, _marker(files))
+            (new / MARKER).replace(site / MARKER)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _fill(new: Path, old: Path, files: Mapping[str, bytes], ours: frozenset[str]) -> None:
-    for folder in {Path(path).parent for path in files}:
-        (new / folder).mkdir(parents=True, exist_ok=True)
-        (new / folder).chmod(0o755)
-    for path, content in files.items():
-        if path != MARKER and not _link_same(old / path, new / path, content):
-            _write(new / path, content)
-    for other in _others(old, files, ours):
-        target = new / other
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(old / other, target, follow_symlinks=False)
-        except OSError:
-            shutil.copy2(old / other, target, follow_symlinks=False)
-
-
-def _link_same(old: Path, new: Path, content: bytes) -> bool:
-    """Take an old file over if it holds the same; False when it has to be written."""
+def _is_inside(site: Path, path: str) -> bool:
+    """Whether a path of the marker, which anybody may have edited, leads to a file in the site."""
     try:
-        found = os.lstat(old)
-        if not stat.S_ISREG(found.st_mode) or found.st_size != len(content) or not found.st_mode & stat.S_IROTH:
-            return False
-        if old.read_bytes() != content:
-            return False
-        os.link(old, new)
+        return Path(os.path.realpath((site / path).parent)).is_relative_to(site)
+    except ValueError:
+        return False
+
+
+def _marker(files: Iterable[str]) -> bytes:
+    return (json.dumps({"about": _ABOUT, "files": sorted(files)}, indent=0) + "\n").encode()
+
+
+def _order(path: str) -> tuple[bool, bool]:
+    return path == "index.html", not path.startswith("assets/")
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether a file has this content. Raises IsADirectoryError where a folder is in its place."""
+    try:
+        return path.read_bytes() == content
+    except IsADirectoryError:
+        raise
     except OSError:
         return False
-    return True
 
 
-def _others(old: Path, files: Mapping[str, bytes], ours: frozenset[str]) -> Iterable[Path]:
-    """Files in our folder that somebody else put there."""
-    if not old.is_dir():
-        return
-    for folder, _, names in os.walk(old):
-        for name in names:
-            path = Path(folder, name).relative_to(old)
-            if str(path) not in ours and str(path) not in files:
-                yield path
+def _make_folder(folder: Path) -> None:
+    """Make a folder that everyone may read; one that is there keeps the mode that its administrator chose."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)
 
 
 def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         file.write(content)
         os.fchmod(file.fileno(), 0o644)
 
 
-def _take_mode(new: Path, old: Path) -> None:
-    """Give the new folder the old one's mode and group, which an administrator may have chosen; else all may read."""
-    try:
-        found = old.stat()
-    except FileNotFoundError:
-        new.chmod(0o755)
-        return
-    if found.st_gid != new.stat().st_gid:
-        with suppress(OSError):
-            os.chown(new, -1, found.st_gid)
-    new.chmod(stat.S_IMODE(found.st_mode))
-
-
 def _sync(folder: Path) -> None:
-    """Bring everything to the disk at once: cheaper than each of thousands of files by itself."""
+    """Bring the new files to the disk at once, which is cheaper than each by itself: a power cut leaves none empty."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        syncfs = getattr(_libc(), "syncfs", None)
-        if syncfs is None or syncfs(descriptor) != 0:
-            os.sync()
+        with suppress(OSError, AttributeError):  # a system without it writes them in its own time
+            ctypes.CDLL(None).syncfs(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _exchange(new: Path, site: Path) -> bool:
-    if not site.exists():
-        new.rename(site)
-        _sync_folder(site.parent)
-        return True
-    code = _rename_exchange(new, site)
-    if code in _NOT_EXCHANGEABLE:
-        code = _rename_pair(new, site)
-    if code in _NOT_SWAPPABLE:
-        return False
-    if code:
-        raise OSError(code, os.strerror(code), str(site))
-    _sync_folder(site.parent)
-    return True
-
-
-def _rename_exchange(one: Path, other: Path) -> int:
-    """Exchange two folders in one step (renameat2(2)); returns an errno, 0 for success."""
-    renameat2 = getattr(_libc(), "renameat2", None)
-    if renameat2 is None:
-        return errno.ENOSYS
-    failed = renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
-    return ctypes.get_errno() if failed else 0
-
-
-def _rename_pair(new: Path, site: Path) -> int:
-    """Two renames: where exchanging is not known, the site is away for an instant."""
-    aside = new.with_name(new.name.replace(".new-", ".old-"))
-    try:
-        site.rename(aside)
-    except OSError as error:
-        return error.errno or errno.EIO
-    try:
-        new.rename(site)
-    except OSError as error:
-        aside.rename(site)
-        return error.errno or errno.EIO
-    shutil.rmtree(aside, ignore_errors=True)
-    return 0
-
-
-def _libc() -> ctypes.CDLL | None:
-    try:
-        return ctypes.CDLL(None, use_errno=True)
-    except OSError:
-        return None
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _replace_each(site: Path, files: Mapping[str, bytes], ours: frozenset[str]) -> None:
-    """Replace file by file: assets first, pages later, the summary last, and then what is no longer wanted goes."""
-    site.mkdir(exist_ok=True)
-    for folder in {Path(path).parent for path in files}:
-        (site / folder).mkdir(parents=True, exist_ok=True)
-    changed = [path for path, content in files.items() if not _same(site / path, content)]
-    changed.sort(key=lambda path: (path == "index.html", path == MARKER, not path.startswith("assets/")))
-    waiting: list[tuple[Path, Path]] = []
-    try:
-        # All is written before anything is replaced, so that a full disk changes nothing.
-        for path in changed:
-            target = site / path
-            beside = target.with_name(f".{target.name[:200]}.new")
-            waiting.append((beside, target))
-            _write(beside, files[path])
-        _sync(site)
-        for beside, target in waiting:
-            beside.replace(target)
-    finally:
-        for beside, _ in waiting:
-            beside.unlink(missing_ok=True)
-    for path in ours - files.keys():
-        with suppress(OSError):
-            (site / path).unlink(missing_ok=True)
-
-
-def _same(path: Path, content: bytes) -> bool:
-    try:
-        return path.stat().st_size == len(content) and path.read_bytes() == content
-    except OSError:
-        return False
-
-
-def _remove_leftovers(site: Path) -> None:
-    for kind in ("new", "old"):
-        for folder in site.parent.glob(f".{site.name}.{kind}-*"):
-            if (folder / MARKER).is_file() and not folder.is_symlink():
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unwritable(site: Path, error: OSError) -> str:
@@ -258,9 +143,11 @@ def _unwritable(site: Path, error: OSError) -> str:
         case errno.ENOSPC | errno.EDQUOT:
             cure = "make room on that disk"
         case errno.EACCES | errno.EPERM:
-            cure = f"let the user that runs remotestatus write to {site.parent}, or set remotestatus_site"
+            cure = f"let the user that runs remotestatus write to {site}, or set remotestatus_site"
         case errno.EROFS:
             cure = "it is on a read-only file system; set remotestatus_site to another folder"
+        case errno.EISDIR:
+            cure = "a folder is in the place of a file: move it away"
         case _:
             cure = "check the folder, or set remotestatus_site to another one"
     return f"the page was not written, the old one stays: {where}: {error.strerror}; {cure}"

@@ -1,5 +1,5 @@
-// What the page does beyond standing there: the reader's own times, the warning when it is out of date, and the
-// table's filter, order and folds. Everything can be read without it. It asks nobody but its own address.
+// Shows times in the reader's zone, warns when the page is out of date, and filters, sorts and folds the table. The page
+// can be read without it. It requests nothing but the page itself.
 "use strict";
 
 const body = document.body;
@@ -39,7 +39,7 @@ for (const time of document.querySelectorAll("time:not([data-ago])")) {
 const banner = document.getElementById("stale");
 const age = document.getElementById("age");
 
-function look() {
+function showAge() {
   const now = Date.now();
   if (age) age.textContent = now > made + 1000 ? `, ${span(Math.floor((now - made) / 60000) * 60 || (now - made) / 1000)} ago` : "";
   const stale = now > overdue;
@@ -51,11 +51,11 @@ function look() {
   body.classList.toggle("is-stale", stale);
 }
 
-look();
-setInterval(look, 15000);
-document.addEventListener("visibilitychange", look);
+showAge();
+setInterval(showAge, 15000);
+document.addEventListener("visibilitychange", showAge);
 
-// A page that hangs on a wall shows the next round by itself, but never trades itself for an error message.
+// An open page loads the next round by itself. It asks first, so that a server that is away leaves it as it is.
 async function renew() {
   if (Date.now() < next + 10000 || !getSelection().isCollapsed) return;
   if (location.protocol === "file:") {
@@ -72,13 +72,13 @@ async function renew() {
 
 setInterval(renew, 20000);
 
-// -- folds that are long ----------------------------------------------------------------------------------------------
+// -- long lists are folded ----------------------------------------------------------------------------------------------
 
 for (const details of document.querySelectorAll("details.affected")) {
   if (details.querySelectorAll("li").length > 12) details.open = false;
 }
 
-// On paper nothing can be unfolded.
+// On paper everything is unfolded.
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details.affected")) details.open = true;
 });
@@ -106,9 +106,9 @@ for (const box of document.querySelectorAll(".command")) {
 // -- the table --------------------------------------------------------------------------------------------------------
 
 const fleet = document.getElementById("fleet");
-if (fleet) workTable(fleet);
+if (fleet) setUpTable(fleet);
 
-function workTable(table) {
+function setUpTable(table) {
   const filter = document.getElementById("filter");
   const status = document.getElementById("status");
   const fold = document.getElementById("fold");
@@ -192,7 +192,7 @@ function workTable(table) {
     apply();
   });
 
-  // Order: once up, twice down, three times back to the inventory's groups.
+  // A click on a heading sorts upwards, the second downwards, the third brings the inventory's groups back.
   const severity = ["up", "maintenance", "unknown", "degraded", "down"];
   const keys = {
     text: (cell) => cell.textContent.trim().toLowerCase(),

@@ -1,7 +1,7 @@
 """
 Writes badges: a small SVG picture of one status, and the same for shields.io's endpoint badge.
 
-A label and a word come in, text goes out. Nothing is fetched: widths are reckoned from the letters.
+A label and a word come in, text goes out. Nothing is fetched: widths are estimated from the letters.
 """
 
 import json
@@ -9,53 +9,44 @@ from html import escape
 
 from remotestatus.model.statuses import APPEARANCES
 from remotestatus.report.build import Report
+from remotestatus.report.machine_format import MachineFormat
 from remotestatus.report.remote_view import RemoteView
+
+Badge = tuple[str, str, str]
+"""The label on the left, the message on the right, and the status that gives the colour."""
 
 _NARROW, _WIDE = frozenset("ijlIt.,:;'!|()[]1 -fr"), frozenset("mwMW@%&")
 
 
-def write_remote_badge(remote: RemoteView) -> str:
-    """The SVG badge of one remote."""
-    return _svg(remote.title, APPEARANCES[remote.word].label, APPEARANCES[remote.word].colour)
+def remote_badge(remote: RemoteView) -> Badge:
+    """What the badge of one remote says."""
+    return remote.title, APPEARANCES[remote.word].label, remote.word
 
 
-def write_remote_endpoint(remote: RemoteView) -> str:
-    """The JSON that shields.io makes a badge of (schemaVersion 1, https://shields.io/badges/endpoint-badge)."""
-    return _endpoint(remote.title, APPEARANCES[remote.word].label, remote.word)
-
-
-def write_fleet_badge(report: Report) -> str:
-    """The SVG badge of the whole fleet."""
-    word, message = _fleet(report)
-    return _svg(report.title, message, APPEARANCES[word].colour)
-
-
-def write_fleet_endpoint(report: Report) -> str:
-    """The shields.io endpoint of the whole fleet."""
-    word, message = _fleet(report)
-    return _endpoint(report.title, message, word)
-
-
-def _fleet(report: Report) -> tuple[str, str]:
+def fleet_badge(report: Report) -> Badge:
+    """What the badge of the whole fleet says."""
     summary = report.summary
     wrong = summary["down"] + summary["degraded"] + summary["unknown"]
-    if not wrong:
-        return report.worst, f"{summary['up']} up"
-    return report.worst, f"{wrong} of {len(report.remotes)} not up"
+    message = f"{wrong} of {len(report.remotes)} not up" if wrong else f"{summary['up']} up"
+    return report.title, message, report.worst
 
 
-def _endpoint(label: str, message: str, word: str) -> str:
-    badge = {
+def write_endpoint(badge: Badge) -> str:
+    """The JSON that shields.io makes a badge of (schemaVersion 1, https://shields.io/badges/endpoint-badge)."""
+    label, message, word = badge
+    values = {
         "schemaVersion": 1,
         "label": label,
         "message": message,
         "color": APPEARANCES[word].colour.removeprefix("#"),
         "isError": word in ("down", "unknown"),
     }
-    return json.dumps(badge, ensure_ascii=False) + "\n"
+    return json.dumps(values, ensure_ascii=False) + "\n"
 
 
-def _svg(label: str, message: str, colour: str) -> str:
+def write_svg(badge: Badge) -> str:
+    """The SVG picture of a badge."""
+    label, message, word = badge
     left, right = _width(label), _width(message)
     width = left + right
     label, message = escape(label), escape(message)
@@ -64,7 +55,7 @@ def _svg(label: str, message: str, colour: str) -> str:
         f'role="img"><title>{label}: {message}</title>'
         f'<clipPath id="r"><rect width="{width}" height="20" rx="3"/></clipPath><g clip-path="url(#r)">'
         f'<rect width="{left}" height="20" fill="#3d4248"/>'
-        f'<rect x="{left}" width="{right}" height="20" fill="{colour}"/></g>'
+        f'<rect x="{left}" width="{right}" height="20" fill="{APPEARANCES[word].colour}"/></g>'
         f'<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">'
         f'<text x="{left / 2:g}" y="14" textLength="{left - 12}">{label}</text>'
         f'<text x="{left + right / 2:g}" y="14" textLength="{right - 12}">{message}</text></g></svg>\n'
@@ -74,3 +65,15 @@ def _svg(label: str, message: str, colour: str) -> str:
 def _width(text: str) -> int:
     letters = sum(4.2 if letter in _NARROW else 10.0 if letter in _WIDE else 7.0 for letter in text)
     return round(letters) + 12
+
+
+FORMAT = MachineFormat(
+    {
+        "badge.svg": lambda report: write_svg(fleet_badge(report)),
+        "badge.json": lambda report: write_endpoint(fleet_badge(report)),
+    },
+    {
+        "badges/{slug}.svg": lambda remote: write_svg(remote_badge(remote)),
+        "badges/{slug}.json": lambda remote: write_endpoint(remote_badge(remote)),
+    },
+)

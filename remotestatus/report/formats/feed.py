@@ -1,28 +1,30 @@
 """
-Writes `feed.xml`: an Atom feed (RFC 4287) with one entry when an incident begins and one when it is over.
+Makes the entries of `feed.xml`, an Atom feed (RFC 4287): one when an incident begins and one when it is over.
 
-A Report comes in, XML text goes out. An entry's id is made of the subject and of when its incident began, so it stays
-the same in every round; what was only its proxy's outage has no entry of its own.
+A Report comes in, the values for `feed.xml.j2` go out. An entry's id is made of the subject and of when its incident
+began, so it stays the same in every round; what was only its proxy's outage has no entry of its own.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from xml.sax.saxutils import escape, quoteattr
 
 from remotestatus.model.durations import say_duration
 from remotestatus.model.states import Kind
 from remotestatus.model.times import write_time
 from remotestatus.report.build import Report
 from remotestatus.report.incidents import Incident
+from remotestatus.report.machine_format import MachineFormat
 
 ENTRIES = 100
 _SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "remotestatus:feed")
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
+    """One entry of the feed; `link` is a page of the site."""
+
     id: str
     at: datetime
     title: str
@@ -30,39 +32,18 @@ class _Entry:
     link: str
 
 
-def write_feed(report: Report) -> str:
-    """The text of `feed.xml`, newest entry first."""
+def feed_values(report: Report) -> Mapping[str, object]:
+    """What `feed.xml.j2` is given: the newest entries, newest first."""
     entries = sorted(_entries(report), key=lambda entry: (entry.at, entry.id), reverse=True)[:ENTRIES]
-    updated = max((entry.at for entry in entries), default=report.first_seen)
-    lines = [
-        '<?xml version="1.0" encoding="utf-8"?>',
-        '<feed xmlns="http://www.w3.org/2005/Atom">',
-        f" <title>{escape(report.title)}</title>",
-        f" <id>urn:uuid:{uuid.uuid5(_SPACE, report.url or report.title)}</id>",
-        f" <updated>{write_time(updated)}</updated>",
-        f" <author><name>{escape(report.title)}</name></author>",
-        f' <generator version="{report.version}">remotestatus</generator>',
-    ]
-    if report.url:
-        lines.append(f' <link rel="self" type="application/atom+xml" href={quoteattr(report.url + "feed.xml")}/>')
-        lines.append(f' <link rel="alternate" type="text/html" href={quoteattr(report.url)}/>')
-    for entry in entries:
-        lines += [
-            " <entry>",
-            f"  <title>{escape(entry.title)}</title>",
-            f"  <id>{entry.id}</id>",
-            f"  <updated>{write_time(entry.at)}</updated>",
-            f"  <published>{write_time(entry.at)}</published>",
-            f'  <content type="text">{escape(entry.text)}</content>',
-        ]
-        if report.url:
-            lines.append(f'  <link rel="alternate" type="text/html" href={quoteattr(report.url + entry.link)}/>')
-        lines.append(" </entry>")
-    lines.append("</feed>")
-    return "\n".join(lines) + "\n"
+    return {
+        "report": report,
+        "id": f"urn:uuid:{uuid.uuid5(_SPACE, report.url or report.title)}",
+        "updated": entries[0].at if entries else report.first_seen,
+        "entries": entries,
+    }
 
 
-def _entries(report: Report) -> Iterator[_Entry]:
+def _entries(report: Report) -> Iterator[Entry]:
     for incident in report.incidents:
         slug = report.slugs.get(incident.name)
         link = f"remotes/{slug}.html" if incident.kind is Kind.REMOTE and slug else "incidents.html"
@@ -70,15 +51,18 @@ def _entries(report: Report) -> Iterator[_Entry]:
         if incident.kind is Kind.PROXY:
             name = f"Proxy {incident.name}"
         first = incident.phases[0]
-        said = first.trouble
-        text = f"{said.message} {said.hint}".strip() if said else ""
-        yield _Entry(_id(incident, "began"), incident.started_at, f"{name} is {first.status.label}", text, link)
+        trouble = first.trouble
+        text = f"{trouble.message} {trouble.hint}".strip() if trouble else ""
+        yield Entry(_id(incident, "began"), incident.started_at, f"{name} is {first.status.label}", text, link)
         if incident.ended_at:
             lasted = say_duration(incident.lasted(incident.ended_at))
-            text = f"It was not up for {lasted}." + (f" {said.message}" if said else "")
-            yield _Entry(_id(incident, "ended"), incident.ended_at, f"{name} is up again after {lasted}", text, link)
+            text = f"It was not up for {lasted}." + (f" {trouble.message}" if trouble else "")
+            yield Entry(_id(incident, "ended"), incident.ended_at, f"{name} is up again after {lasted}", text, link)
 
 
 def _id(incident: Incident, what: str) -> str:
     key = f"{incident.kind.value}\n{incident.name}\n{write_time(incident.started_at)}\n{what}"
     return f"urn:uuid:{uuid.uuid5(_SPACE, key)}"
+
+
+FORMAT = MachineFormat(templates={"feed.xml": feed_values})

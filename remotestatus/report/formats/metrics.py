@@ -6,142 +6,130 @@ that holds and 0 for the others, so that an alert never depends on a series that
 run is a 0 and never a gap, and one that nobody could look at has no value at all.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from remotestatus.model.statuses import Status
 from remotestatus.report.build import WORDS, Report
+from remotestatus.report.machine_format import MachineFormat
 
-Labels = dict[str, str]
-Sample = tuple[Labels, float]
+Sample = tuple[dict[str, str], float]
+"""The labels of a series, and its value."""
 
 
 def write_metrics(report: Report) -> str:
     """The text of `metrics.prom`."""
     lines: list[str] = []
-    for name, unit, about, samples in _families(report):
+    for name, about, samples in _FAMILIES:
         lines.append(f"# TYPE {name} gauge")
-        if unit:
+        unit = name.rpartition("_")[2]
+        if unit in ("seconds", "ratio"):
             lines.append(f"# UNIT {name} {unit}")
         lines.append(f"# HELP {name} {_escape(about)}")
-        lines += [f"{name}{_labels(labels)} {_number(value)}" for labels, value in samples]
+        lines += [f"{name}{_labels(labels)} {_number(value)}" for labels, value in samples(report)]
     lines.append("# EOF")
     return "\n".join(lines) + "\n"
 
 
-def _families(report: Report) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
-    remotes = report.remotes
-    yield (
+def _infos(report: Report) -> Iterator[Sample]:
+    for remote in report.remotes:
+        labels = {"remote": remote.name, "nickname": remote.nickname, "location": remote.location}
+        yield {**labels, "group": remote.group, "proxy": remote.proxy or ""}, 1
+
+
+_FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
+    (
         "remotestatus_last_round_timestamp_seconds",
-        "seconds",
         "When the last round was finished.",
-        [({}, report.round.finished_at.timestamp())],
-    )
-    yield "remotestatus_round_seconds", "seconds", "How long it took.", [({}, round(report.round.seconds, 3))]
-    yield (
+        lambda report: [({}, report.round.finished_at.timestamp())],
+    ),
+    ("remotestatus_round_seconds", "How long it took.", lambda report: [({}, round(report.round.seconds, 3))]),
+    (
         "remotestatus_round_interval_seconds",
-        "seconds",
         "How often a round is due.",
-        [({}, report.every.total_seconds())],
-    )
-    yield (
+        lambda report: [({}, report.every.total_seconds())],
+    ),
+    (
         "remotestatus_round_troubles",
-        "",
         "What went wrong with the round itself.",
-        [({}, len(report.round.troubles))],
-    )
-    yield (
+        lambda report: [({}, len(report.round.troubles))],
+    ),
+    (
         "remotestatus_remotes",
-        "",
         "How many remotes have a status; those in maintenance are counted only there.",
-        [({"status": word}, report.summary[word]) for word in WORDS],
-    )
-    yield (
+        lambda report: [({"status": word}, report.summary[word]) for word in WORDS],
+    ),
+    (
         "remotestatus_proxy_status",
-        "",
         "1 for the status that a proxy has, 0 for the others.",
-        [
+        lambda report: [
             ({"proxy": proxy.name, "status": status.value}, proxy.status is status)
             for proxy in report.proxies
             for status in Status
         ],
-    )
-    yield (
+    ),
+    (
         "remotestatus_remote_status",
-        "",
         "1 for the status that a remote has, 0 for the others.",
-        [
+        lambda report: [
             ({"remote": remote.name, "status": status.value}, remote.status is status)
-            for remote in remotes
+            for remote in report.remotes
             for status in Status
         ],
-    )
-    yield (
+    ),
+    (
         "remotestatus_remote_since_timestamp_seconds",
-        "seconds",
         "Since when a remote has its status.",
-        [({"remote": remote.name}, remote.since.timestamp()) for remote in remotes],
-    )
-    yield (
+        lambda report: [({"remote": remote.name}, remote.since.timestamp()) for remote in report.remotes],
+    ),
+    (
         "remotestatus_remote_maintenance",
-        "",
         "Whether a remote is in maintenance.",
-        [({"remote": remote.name}, remote.maintenance is not None) for remote in remotes],
-    )
-    yield (
-        "remotestatus_remote_info",
-        "",
-        "What a remote is called, where it stands, and what it is reached through.",
-        [
-            (
-                {
-                    "remote": remote.name,
-                    "nickname": remote.nickname,
-                    "location": remote.location,
-                    "group": remote.group,
-                    "proxy": remote.proxy or "",
-                },
-                1,
-            )
-            for remote in remotes
-        ],
-    )
-    yield (
+        lambda report: [({"remote": remote.name}, remote.maintenance is not None) for remote in report.remotes],
+    ),
+    ("remotestatus_remote_info", "What a remote is called, where it stands, and what it is reached through.", _infos),
+    (
         "remotestatus_remote_connect_seconds",
-        "seconds",
         "From the start of the connection to a finished log-in.",
-        [({"remote": remote.name}, remote.connect_ms / 1000) for remote in remotes if remote.connect_ms is not None],
-    )
-    processes = [(remote.name, process) for remote in remotes for process in remote.processes]
-    yield (
+        lambda report: [
+            ({"remote": remote.name}, remote.connect_ms / 1000)
+            for remote in report.remotes
+            if remote.connect_ms is not None
+        ],
+    ),
+    (
         "remotestatus_process_count",
-        "",
         "How many processes match; 0 when it is absent, no series when nobody could look.",
-        [
-            ({"remote": name, "process": process.name}, process.count)
-            for name, process in processes
+        lambda report: [
+            ({"remote": remote.name, "process": process.name}, process.count)
+            for remote in report.remotes
+            for process in remote.processes
             if process.count is not None
         ],
-    )
-    yield (
+    ),
+    (
         "remotestatus_process_wanted",
-        "",
         "How many processes have to run at least.",
-        [({"remote": name, "process": process.name}, process.min) for name, process in processes],
-    )
-    yield (
+        lambda report: [
+            ({"remote": remote.name, "process": process.name}, process.min)
+            for remote in report.remotes
+            for process in remote.processes
+        ],
+    ),
+    (
         "remotestatus_remote_uptime_ratio",
-        "ratio",
         "Share of the observed time in which a remote was reachable.",
-        [
+        lambda report: [
             ({"remote": remote.name, "span": span}, round(uptime.percent / 100, 5))
-            for remote in remotes
+            for remote in report.remotes
             for span, uptime in remote.uptime.items()
             if uptime.percent is not None
         ],
-    )
+    ),
+)
+"""Each family: its name, which ends in its unit if it has one, what it means, and its series."""
 
 
-def _labels(labels: Labels) -> str:
+def _labels(labels: dict[str, str]) -> str:
     if not labels:
         return ""
     return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items()) + "}"
@@ -154,3 +142,6 @@ def _escape(text: str) -> str:
 
 def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(float(value))
+
+
+FORMAT = MachineFormat({"metrics.prom": write_metrics})

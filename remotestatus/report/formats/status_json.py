@@ -6,47 +6,41 @@ UTC, and what is not known is null.
 """
 
 import json
-from typing import Any
 
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.times import write_time
 from remotestatus.report.build import WORDS, Report
 from remotestatus.report.incidents import Incident
+from remotestatus.report.machine_format import MachineFormat
+from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
-from remotestatus.report.root_causes import ProxyView
 
 SCHEMA = 1
 
 
 def write_status(report: Report) -> str:
     """The text of `status.json`."""
-    return (
-        json.dumps(
-            {
-                "schema": SCHEMA,
-                "title": report.title,
-                "generated_at": write_time(report.generated_at),
-                "next_expected_at": write_time(report.next_expected_at),
-                "round": {
-                    "id": report.round.id,
-                    "started_at": write_time(report.round.started_at),
-                    "finished_at": write_time(report.round.finished_at),
-                    "seconds": round(report.round.seconds, 3),
-                    "troubles": list(report.round.troubles),
-                },
-                "summary": {word: report.summary[word] for word in ("up", *(word for word in WORDS if word != "up"))},
-                "proxies": [_proxy(proxy) for proxy in report.proxies],
-                "remotes": [_remote(remote) for remote in report.remotes],
-                "incidents": [_incident(incident) for incident in report.incidents],
-            },
-            ensure_ascii=False,
-            indent=1,
-        )
-        + "\n"
-    )
+    document = {
+        "schema": SCHEMA,
+        "title": report.title,
+        "generated_at": write_time(report.generated_at),
+        "next_expected_at": write_time(report.next_expected_at),
+        "round": {
+            "id": report.round.id,
+            "started_at": write_time(report.round.started_at),
+            "finished_at": write_time(report.round.finished_at),
+            "seconds": round(report.round.seconds, 3),
+            "troubles": list(report.round.troubles),
+        },
+        "summary": {word: report.summary[word] for word in ("up", *(word for word in WORDS if word != "up"))},
+        "proxies": [_proxy(proxy) for proxy in report.proxies],
+        "remotes": [_remote(remote) for remote in report.remotes],
+        "incidents": [_incident(incident) for incident in report.incidents],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 
-def _proxy(proxy: ProxyView) -> dict[str, Any]:
+def _proxy(proxy: ProxyView) -> dict[str, object]:
     return {
         "name": proxy.name,
         "status": proxy.status.value,
@@ -55,7 +49,7 @@ def _proxy(proxy: ProxyView) -> dict[str, Any]:
     }
 
 
-def _remote(remote: RemoteView) -> dict[str, Any]:
+def _remote(remote: RemoteView) -> dict[str, object]:
     return {
         "name": remote.name,
         "nickname": remote.nickname,
@@ -89,7 +83,7 @@ def _cause(trouble: Trouble | None) -> dict[str, str] | None:
     }
 
 
-def _incident(incident: Incident) -> dict[str, Any]:
+def _incident(incident: Incident) -> dict[str, object]:
     return {
         "subject": incident.name,
         "status": incident.status.value,
@@ -97,3 +91,6 @@ def _incident(incident: Incident) -> dict[str, Any]:
         "started_at": write_time(incident.started_at),
         "ended_at": write_time(incident.ended_at) if incident.ended_at else None,
     }
+
+
+FORMAT = MachineFormat({"status.json": write_status})

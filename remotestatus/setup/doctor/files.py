@@ -35,8 +35,8 @@ def check_site(inventory: Inventory) -> Iterator[Result]:
     except RoundError as error:
         yield wrong(str(error))
         return
-    problem = _unwritable(site.parent)
-    if problem and (not site.is_dir() or _unwritable(site)):
+    problem = _unwritable(site if site.is_dir() else site.parent)
+    if problem:
         yield wrong(f"the page cannot be written to {site}: {problem}", f"correct owner and mode, or {variable}")
         return
     yield from _check_space(site, "the page")

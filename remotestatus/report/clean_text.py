@@ -1,0 +1,41 @@
+"""
+Cleans text that came from elsewhere, once, before it is shown: the one place that does.
+
+What the remotes, the inventory and ssh said comes in; single lines that HTML, XML and UTF-8 can carry go out. Escaping
+is the templates' part.
+"""
+
+import re
+from dataclasses import replace
+
+from remotestatus.model.check_result import Finding, Trouble
+from remotestatus.model.notification import Acknowledgement
+from remotestatus.model.text import one_line
+
+_UNPRINTABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
+
+def clean(text: str, limit: int = 300) -> str:
+    """Fold text to one line that HTML, XML and UTF-8 can carry."""
+    return _UNPRINTABLE.sub("\ufffd", one_line(text, limit))
+
+
+def clean_trouble(trouble: Trouble) -> Trouble:
+    """The same trouble in clean text."""
+    return Trouble(trouble.cause, clean(trouble.message, 800), clean(trouble.hint, 800), clean(trouble.detail))
+
+
+def clean_finding(finding: Finding) -> Finding:
+    """The same finding in clean text."""
+    return replace(
+        finding,
+        name=clean(finding.name),
+        value=clean(finding.value, 500),
+        wanted=clean(finding.wanted),
+        perfdata=clean(finding.perfdata, 1000),
+    )
+
+
+def clean_note(acknowledgement: Acknowledgement) -> Acknowledgement:
+    """The same acknowledgement in clean text."""
+    return replace(acknowledgement, note=clean(acknowledgement.note, 1000))

@@ -1,0 +1,105 @@
+"""
+Makes what the pages show of the processes of a remote: how many run, which ones, and what nearly matched.
+
+The check results of this round and of the one before come in, ProcessViews go out.
+"""
+
+import shlex
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from remotestatus.model.check_result import CheckResult
+from remotestatus.model.processes import Process, ProcessResult
+from remotestatus.report.clean_text import clean
+
+_SHOWN = 20
+"""How many processes of one kind are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenProcess:
+    """One process that matched, or nearly did. `reason` says why it does not count."""
+
+    pid: int
+    user: str
+    command: str
+    started_at: datetime | None
+    rss_kb: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessView:
+    """One process that has to run, and what was found of it. `restarted` is None when that cannot be known."""
+
+    name: str
+    running: bool | None
+    count: int | None
+    min: int
+    max: int | None
+    restarted: bool
+    matched: tuple[SeenProcess, ...] = ()
+    near: tuple[SeenProcess, ...] = ()
+    more: int = 0
+
+    @property
+    def wanted(self) -> str:
+        """How many are wanted, in words."""
+        if self.max is None:
+            return f"at least {self.min}"
+        return f"exactly {self.min}" if self.max == self.min else f"{self.min} to {self.max}"
+
+    @property
+    def ok(self) -> bool | None:
+        """Whether as many run as are wanted; None when nobody knows."""
+        if self.running is None or self.count is None:
+            return None
+        return self.count >= self.min and (self.max is None or self.count <= self.max)
+
+
+def view_processes(result: CheckResult, before: CheckResult | None) -> tuple[ProcessView, ...]:
+    """The processes of one check result; `before` is the check result of the round before."""
+    earlier = {process.name: process for process in before.processes} if before else {}
+    return tuple(_view_process(process, earlier.get(process.name)) for process in result.processes)
+
+
+def _view_process(result: ProcessResult, earlier: ProcessResult | None) -> ProcessView:
+    return ProcessView(
+        name=clean(result.name),
+        running=result.running,
+        count=result.count,
+        min=result.min,
+        max=result.max,
+        restarted=_restarted(result, earlier),
+        matched=tuple(_seen(process) for process in result.matched[:_SHOWN]),
+        near=tuple(_seen(miss.process, miss.reason) for miss in result.near[:_SHOWN]) if not result.running else (),
+        more=max(0, len(result.matched) - _SHOWN),
+    )
+
+
+def _restarted(result: ProcessResult, earlier: ProcessResult | None) -> bool:
+    """Whether it runs, ran in the round before, and none of the processes is the same one."""
+    if earlier is None or not result.matched or not earlier.matched:
+        return False
+    ran = {process.pid: process.started for process in earlier.matched}
+    # A start time is computed from the remote's uptime and may differ by a second from one round to the next.
+    return not any(
+        process.pid in ran and abs((process.started or 0) - (ran[process.pid] or 0)) <= 2 for process in result.matched
+    )
+
+
+def _seen(process: Process, reason: str = "") -> SeenProcess:
+    return SeenProcess(
+        pid=process.pid,
+        user=clean(process.user),
+        command=clean(shlex.join(process.argv) if process.exact else " ".join(process.argv)),
+        started_at=_time_of(process.started),
+        rss_kb=process.rss_kb,
+        reason=clean(reason),
+    )
+
+
+def _time_of(seconds: int | None) -> datetime | None:
+    if seconds is None or not 0 < seconds < 32503680000:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
