@@ -18,17 +18,12 @@ from remotestatus.setup.inventory_writer import (
     REMOTES_FILE,
     VARIABLES_FILE,
     VAULT_FILE,
-    Answers,
-    NewProxy,
-    NewRemote,
     PasswordStore,
-    fleet_from_ssh,
-    list_ssh_hosts,
-    name_host,
-    read_target,
     write_inventory,
-    write_scalar,
+    write_value,
 )
+from remotestatus.setup.new_fleet import Answers, NewProxy, NewRemote, name_host, read_target
+from remotestatus.setup.ssh_hosts import fleet_from_ssh, list_ssh_hosts
 from tests.lab import Command
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -72,7 +67,7 @@ def _load(text: str) -> Any:
 @given(st.text())
 def test_any_text_comes_back_from_yaml(text: str) -> None:
     """Whatever is typed, one line of YAML holds it, and reading gives the same text, never a number or a date."""
-    line = write_scalar(text)
+    line = write_value(text)
     assert "\n" not in line
     assert _load(f"a: {line}")["a"] == text
 
@@ -84,13 +79,13 @@ def test_any_text_comes_back_from_yaml(text: str) -> None:
 )  # fmt: skip
 def test_texts_that_yaml_takes_for_something_else_are_quoted(text: str) -> None:
     """The well-known traps of YAML 1.1."""
-    assert _load(f"a: {write_scalar(text)}") == {"a": text}
+    assert _load(f"a: {write_value(text)}") == {"a": text}
 
 
 @pytest.mark.parametrize("text", ["{{ 1 }}", "{% if %}", "{# x #}", 'a "{{ lookup("pipe", "id") }}"'])
 def test_what_looks_like_a_template_is_marked(text: str) -> None:
     """Ansible would run a template in a nickname; `!unsafe` makes it text."""
-    assert write_scalar(text).startswith("!unsafe ")
+    assert write_value(text).startswith("!unsafe ")
 
 
 @given(st.lists(st.text(max_size=30), max_size=8))

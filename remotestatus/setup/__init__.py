@@ -5,19 +5,12 @@ What a person does before the first round: a first inventory, host keys, the doc
 from remotestatus.setup.inventory_writer import (
     KNOWN_HOSTS_FILE,
     VAULT_FILE,
-    Answers,
-    NewProxy,
-    NewRemote,
     PasswordStore,
-    Target,
-    fleet_from_ssh,
-    list_ssh_hosts,
-    name_host,
-    read_ssh_answer,
-    read_target,
     write_inventory,
 )
 from remotestatus.setup.key_scan import without_debugging
+from remotestatus.setup.new_fleet import Answers, NewProxy, NewRemote, Target, name_host, read_target
+from remotestatus.setup.ssh_hosts import fleet_from_ssh, list_ssh_hosts, read_ssh_answer
 from remotestatus.setup.timer_units import (
     MARK,
     Schedule,
