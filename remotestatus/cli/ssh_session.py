@@ -19,7 +19,7 @@ from remotestatus.cli.options import choose
 from remotestatus.model.errors import ConfigurationError, RoundError
 from remotestatus.model.fleet import Inventory, Proxy, Remote
 from remotestatus.probe import AnsibleSource
-from remotestatus.setup import key_scan, known_hosts
+from remotestatus.setup import find_untrusted
 
 
 def find(inventory: Inventory, name: str) -> Remote | Proxy:
@@ -103,10 +103,9 @@ def ssh_config_text(inventory: Inventory, names: Iterable[str] | None = None) ->
 
 def say_before_ssh(inventory: Inventory, subject: Remote | Proxy) -> None:
     """Say on standard error what a person had better know before `ssh` takes over."""
-    text = key_scan.read_file(inventory.known_hosts)
     names = [inventory.ways.key_names.get(name, name) for name in (*subject.path, subject.name)]
     hosts = [name for name in names if name in inventory.ways.hosts]
-    unknown = [name for name in hosts if not known_hosts.is_known(text, name)]
+    unknown = find_untrusted(inventory.known_hosts, hosts)
     if unknown:
         note(
             f"no host key is trusted yet for {', '.join(unknown)}; `remotestatus trust {' '.join(unknown)}` collects "

@@ -9,6 +9,7 @@ from remotestatus.setup.inventory_writer import (
     write_inventory,
 )
 from remotestatus.setup.key_scan import without_debugging
+from remotestatus.setup.known_hosts import find_untrusted
 from remotestatus.setup.new_fleet import Answers, NewProxy, NewRemote, Target, name_host, read_target
 from remotestatus.setup.ssh_hosts import fleet_from_ssh, list_ssh_hosts, read_ssh_answer
 from remotestatus.setup.timer_units import (
@@ -37,6 +38,7 @@ __all__ = [
     "Target",
     "add_cron_line",
     "cron_line",
+    "find_untrusted",
     "fleet_from_ssh",
     "list_ssh_hosts",
     "name_host",

@@ -151,7 +151,7 @@ def _answers(hop: Proxy, opened: Mapping[str, Mapping[str, Any]]) -> bool:
 
 def _ask_all(playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[_Target]) -> dict[str, Offer]:
     own_file = inventory.known_hosts
-    text = key_scan.read_file(own_file)
+    text = known_hosts.read_file(own_file)
     owners = _owners(text)
 
     def ask(target: _Target) -> Offer:
@@ -208,9 +208,8 @@ def _revoked(name: str, file: Path) -> Trouble:
 
 def _owners(text: str) -> dict[str, list[str]]:
     owners: dict[str, list[str]] = {}
-    for line in known_hosts.lines_of(text):
-        if not line.marker:
-            owners.setdefault(line.key.fingerprint, []).extend(line.plain_names)
+    for key, names in known_hosts.list_keys(text):
+        owners.setdefault(key.fingerprint, []).extend(names)
     return owners
 
 
@@ -256,7 +255,7 @@ def _store(inventory: Inventory, offers: Sequence[Offer]) -> None:
             text = write(text, offer.looked_up_as, offer.key)
         return text
 
-    key_scan.change_file(inventory.known_hosts, change)
+    known_hosts.change_file(inventory.known_hosts, change)
 
 
 def _settled(offer: Offer, accepted: Collection[str]) -> Offer:

@@ -19,7 +19,7 @@ from remotestatus.model.text import one_line
 from remotestatus.setup.doctor.machine import run
 from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wrong
 from remotestatus.setup.doctor.subject import Examined
-from remotestatus.setup.known_hosts import is_known, read_line
+from remotestatus.setup.known_hosts import is_known, list_keys
 
 _LONGEST_SOCKET = 104
 """Bytes of a socket's path that every system takes; ssh appends 17 while it makes one, and %C has 40."""
@@ -185,7 +185,7 @@ def check_host_keys(patient: Examined) -> Iterator[Result]:
             yield warning(f"{path} cannot be written, so `remotestatus trust` cannot add to it", f"chmod u+w {path}")
     for other in _GLOBAL_KNOWN_HOSTS:
         text += "\n" + _text_of(other)
-    plain = {name for line in text.splitlines() if (read := read_line(line)) for name in read.plain_names}
+    plain = {name for _, names in list_keys(text) for name in names}
     unknown = [name for name in patient.by_ssh if name.lower() not in plain and not is_known(text, name)]
     if unknown:
         listed = " ".join(unknown[:_NAMED]) if len(unknown) <= _NAMED else ""
