@@ -212,16 +212,21 @@ def test_a_chain_of_jumps_becomes_a_chain_of_proxies() -> None:
 
 
 def test_flags_are_enough_without_a_terminal(remotestatus: Command, tmp_path: Path) -> None:
-    """From one command line to an inventory that every other command takes; the next three commands are named."""
+    """From one command line to an inventory that every other command takes; what the doctor finds says what is next."""
     done = remotestatus(
         "init", "fleet", "--proxy", "tunnels@proxy.example.com:2222", "--title", "Halls: A & B", "--every", "5m",
         "--remote", "North Camera=camera@8001", "--remote", "direct=me@10.0.0.7:22", folder=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "It is a valid inventory with 2 remotes." in done.stdout
-    assert [word in done.stdout for word in ("remotestatus trust", "remotestatus run", "remotestatus schedule")] == [
-        True
-    ] * 3
+    steps = done.stdout.partition("Next, as `remotestatus doctor` finds it:\n")[2].splitlines()
+    assert steps[0] == "  cd fleet"
+    cures = [line.strip().removeprefix("-> ") for line in steps if line.strip().startswith("-> remotestatus ")]
+    assert cures == [
+        "remotestatus trust",
+        "remotestatus run",
+        "remotestatus schedule --install, or let `remotestatus watch` run",
+    ]
     hosts = list_inventory(tmp_path / "fleet")
     camera = hosts["north-camera"]
     assert camera["ansible_ssh_common_args"] == "-o ProxyJump=tunnel-proxy"
@@ -275,6 +280,41 @@ def test_wrong_usage_answers_with_its_cure(
     assert not (tmp_path / "fleet").exists()
 
 
+def test_all_that_is_wrong_with_the_options_is_said_at_once(remotestatus: Command, tmp_path: Path) -> None:
+    """A key that is not there, one remote port for two remotes and a wrong frequency each have their line and cure."""
+    done = remotestatus(
+        "init", "fleet", "--proxy", "t@p.example.com", "--proxy-key", "no-proxy-key", "--key", "~/no-key",
+        "--every", "x", "--remote", "a=camera@8001", "--remote", "b=other@8001", "--remote", "c=10.0.0.7:8001",
+        folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert [line.split(":")[0] for line in done.stderr.splitlines()[1:]] == [
+        "  --every",
+        "  --key",
+        "  --proxy-key",
+        "  --remote",
+    ]
+    assert "ssh-keygen -t ed25519 -f ~/no-key" in done.stderr
+    assert "'b=other@8001' leads to port 8001 as a does; give each remote a remote port of its own" in done.stderr
+    assert not (tmp_path / "fleet").exists()
+
+
+def test_keys_are_found_from_the_inventorys_folder_too(remotestatus: Command, tmp_path: Path) -> None:
+    """A path below the inventory's folder stays as typed; one below the current folder is written whole."""
+    (tmp_path / "fleet" / "keys").mkdir(parents=True)
+    for path in ("fleet/keys/remotes", "gate"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / path], check=True)
+    done = remotestatus(
+        "init", "fleet", "--proxy", "t@p.example.com", "--proxy-key", "gate", "--key", "keys/remotes",
+        "--remote", "a=camera@8001", folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    hosts = list_inventory(tmp_path / "fleet")
+    assert hosts["a"]["ansible_ssh_private_key_file"] == "keys/remotes"
+    assert hosts["tunnel-proxy"]["ansible_ssh_private_key_file"] == str(tmp_path / "gate")
+    assert "private key" not in done.stdout, "the doctor has nothing to say about keys that can be used"
+
+
 def test_a_missing_password_is_a_marked_gap(remotestatus: Command, tmp_path: Path) -> None:
     """Without a way to encrypt, no password is asked for or written; the place for it says how."""
     done = remotestatus("init", "--remote", "a=me@8001", "--password-login", folder=tmp_path)
@@ -322,10 +362,12 @@ def test_questions_in_a_terminal(remotestatus: Command, tmp_path: Path) -> None:
         ("How often", "ten"),
         ("write for example 10m", "15m"),
         ("Proxy, as user@host:port", "tunnels@proxy.example.com"),
-        ("private key", ""),
+        ("private key", "no-such-key"),
+        ("there is no file no-such-key", ""),
         ("Remote", "camera 8001"),
         ("write NAME=USER@PORT", "north=camera@8001"),
-        ("Remote", ""),
+        ("Remote", "south=camera@8001"),
+        ("as north does", ""),
         ("want passwords", "y"),
         ("Vault password file", "nowhere"),
         ("there is no file nowhere", str(vault)),
