@@ -92,7 +92,7 @@ def _write(folder: Path, name: str, text: str) -> Path:
 
 
 def ssh_config_text(inventory: Inventory, names: Iterable[str] | None = None) -> str:
-    """The blocks of these remotes and proxies and of what lies on the way to them; all of them without names."""
+    """The blocks of these remotes and proxies and of the proxies before them; without names, all blocks."""
     blocks = inventory.ways.blocks
     wanted: dict[str, None] = dict.fromkeys(blocks if names is None else ())
     for name in names or ():
@@ -102,7 +102,7 @@ def ssh_config_text(inventory: Inventory, names: Iterable[str] | None = None) ->
 
 
 def say_before_ssh(inventory: Inventory, subject: Remote | Proxy) -> None:
-    """Say on standard error what a person had better know before `ssh` takes over."""
+    """Say on standard error which host keys are missing and which passwords `ssh` will ask for."""
     names = [inventory.ways.key_names.get(name, name) for name in (*subject.path, subject.name)]
     hosts = [name for name in names if name in inventory.ways.hosts]
     unknown = find_untrusted(inventory.known_hosts, hosts)
@@ -117,5 +117,5 @@ def say_before_ssh(inventory: Inventory, subject: Remote | Proxy) -> None:
 
 
 def note(sentence: str) -> None:
-    """Say something that is no result."""
+    """Print a sentence on standard error, where it does not mix with results."""
     click.echo(f"remotestatus: {sentence}", err=True)
