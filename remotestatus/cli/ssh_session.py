@@ -1,8 +1,8 @@
 """
-What the commands share that reach remotes by hand: whom a name means, and the configuration that `ssh` gets.
+What `ssh`, `tunnel` and `ssh-config` share: which remote or proxy a name means, and the configuration for `ssh`.
 
-The configuration itself is written by the playbook, which alone knows how SSH paths are written. It goes into the
-user's cache folder and not into a temporary one, because `ssh` reads it again for each jump, and takes our place.
+The playbook's own code writes the blocks of the configuration. The file lies in the user's cache folder and not in a
+temporary one, because `ssh` reads it again for each jump, and this process is replaced by `ssh`.
 """
 
 import hashlib

@@ -1,9 +1,9 @@
 """
 Asks servers for their host keys with the `ssh` client.
 
-Takes the arguments that lead `ssh` to a server; returns which key it presented and what `ssh` thought of it. Nobody
-logs in: the key comes before that, and the connection ends there. Whether a key is trusted is for `ssh` to say, with
-the same files that a round uses, so certificate authorities and every key type mean what they mean there.
+Arguments for `ssh` come in; the key that the server presented, and whether `ssh` trusts it, goes out. No log-in takes
+place: the connection ends when the key has been seen. `ssh` decides whether a key is trusted, with the files that a
+round uses, so certificate authorities and every key type mean what they mean there.
 """
 
 import os
@@ -20,7 +20,7 @@ from remotestatus.model.errors import RoundError
 from remotestatus.setup.known_hosts import HostKey, kind_of, read_line
 
 SECONDS = 30
-"""What one question may cost: ssh's own limit does not cover a server that falls silent after its banner."""
+"""The most that one question takes: ssh's own limit does not cover a server that is silent after its banner."""
 
 CONNECT_SECONDS = 12
 
@@ -32,7 +32,7 @@ _REVOKED = re.compile(r"revoked host key|is marked as revoked", re.IGNORECASE)
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    What came of one question.
+    What one server answered.
 
     `key` is there unless it is trusted already, or `revoked`; then only `type` and `fingerprint` are. `name` is what
     `ssh` looks the key up by. `text` is what `ssh` printed, for the diagnosis, when there was no key at all.

@@ -1,5 +1,5 @@
 """
-Examines the places that a round writes to: the page's folder and the history.
+Examines the files that a round writes: the page's folder and the history.
 
 The inventory comes in, Results go out.
 """

@@ -1,5 +1,5 @@
 """
-Examines whether rounds come, and come on time.
+Examines whether rounds are run, and on time.
 
 The inventory and the time come in, Results go out.
 """
@@ -58,7 +58,7 @@ def is_on_time(last: Round, every: timedelta, now: datetime) -> bool:
 
 
 def check_timer(inventory: Inventory) -> Iterator[Result]:
-    """Something runs rounds by itself: a systemd timer, a line in the crontab, or somebody we do not know."""
+    """Rounds are run by a systemd timer or a line in the crontab; others can't be seen from here."""
     base = str(inventory.base)
     every = write_duration(inventory.fleet.settings.every)
     found = False
@@ -118,4 +118,4 @@ def _last_round(inventory: Inventory) -> Round | None:
         with History.open(inventory.database, read_only=True) as history:
             return history.last_round()
     except RoundError:
-        return None  # Said where the history is examined.
+        return None  # Found where the history is examined.
