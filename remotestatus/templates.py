@@ -71,9 +71,11 @@ class Templates:
         self.environment.filters.update(self.filters)
 
     def load(self) -> None:
-        """Compile them all, where there is time for it; what is wrong with one is said when it is rendered."""
+        """Compile all that a round needs, where there is time for it; an error is said when one is rendered."""
         with suppress(TemplateError, OSError, UnicodeDecodeError):
-            for name in self.environment.list_templates(extensions=["j2"]):
+            for name in self.environment.list_templates(
+                filter_func=lambda name: name.endswith(".j2") and not name.startswith("setup/")
+            ):
                 self.environment.get_template(name)
 
     def render(self, name: str, values: Mapping[str, object]) -> str:

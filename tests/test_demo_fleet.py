@@ -28,6 +28,7 @@ import yaml
 from remotestatus.demo.demo_fleet import Fleet, FleetError
 from remotestatus.demo.members import MEMBERS, PROXY, Fault
 from remotestatus.demo.message_receiver import Message
+from tests.lab import Command
 
 pytestmark = pytest.mark.xdist_group("demo")
 """One demo fleet at a time: its programs are this machine's, and another fleet's would be counted too."""
@@ -411,8 +412,8 @@ def test_a_kept_fleet_is_found_broken_and_mended_from_elsewhere(tmp_path: Path) 
     """A kept fleet outlives its caller; other processes give it orders, and stop it."""
 
     def order(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "remotestatus.demo", words[0], str(tmp_path), *words[1:]]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30)
+        command = [sys.executable, "-m", "remotestatus", "demo", words[0], str(tmp_path), *words[1:]]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, cwd="/")
 
     code = (
         "import sys, pathlib; from remotestatus.demo.demo_fleet import Fleet;"
@@ -436,6 +437,38 @@ def test_a_kept_fleet_is_found_broken_and_mended_from_elsewhere(tmp_path: Path) 
     assert eventually(lambda: all(map(is_gone, everything)))
     with pytest.raises(FleetError, match="no demo fleet runs"):
         Fleet.find(tmp_path)
+
+
+def test_a_kept_demo_prints_commands_that_work_from_anywhere(remotestatus: Command, tmp_path: Path) -> None:
+    """Each line that `demo --keep` shows, run by a shell in another folder, does what it says; the last one ends it."""
+    place = tmp_path / "my fleet"
+    done = remotestatus("demo", place.name, "--keep", folder=tmp_path)
+    try:
+        assert done.returncode == 0, done.stdout + done.stderr
+        shown = done.stdout.partition("Now try:")[2].splitlines()
+        lines = [line.strip() for line in shown if line.strip() and not line.strip().startswith("#")]
+        assert [line.split("demo ")[-1].split()[0] for line in lines if " demo " in line] == [
+            "break",
+            "break",
+            "mend",
+            "stop",
+        ]
+        for line in lines:
+            ran = subprocess.run(
+                ["/bin/sh", "-c", line],
+                cwd="/",
+                env=remotestatus.environment,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            # `status` speaks the codes of Nagios plugins: there is something to say.
+            assert ran.returncode == (2 if " status " in line else 0), (line, ran.stdout, ran.stderr)
+        with pytest.raises(FleetError, match="no demo fleet runs"):
+            Fleet.find(place)
+    finally:
+        if (place / "fleet.json").exists():
+            Fleet.find(place).stop()
 
 
 def test_a_directory_with_other_files_is_left_alone(tmp_path: Path) -> None:

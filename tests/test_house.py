@@ -55,7 +55,7 @@ SPEAKERS = {
     "jinja2": {"templates"},
     "sqlite3": {"history", "setup"},
     "rich": {"cli"},
-    "click": {"cli", "demo"},
+    "click": {"cli"},
 }
 """The folders that speak to the outer world through these libraries; the doctor examines the history's file itself."""
 

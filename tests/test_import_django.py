@@ -16,7 +16,8 @@ from remotestatus.model.durations import write_duration
 from remotestatus.setup.django import OldFleet, read_project, rename_host_keys
 from remotestatus.setup.django.expressions import Unknown
 from remotestatus.setup.django.project import Gap, Project
-from remotestatus.setup.inventory_writer import REMOTES_FILE, VAULT_FILE, NewRemote
+from remotestatus.setup.inventory_writer import REMOTES_FILE, VAULT_FILE
+from remotestatus.setup.new_fleet import NewRemote
 from tests.lab import Command
 from tests.test_init import list_inventory
 

@@ -18,17 +18,12 @@ from remotestatus.setup.inventory_writer import (
     REMOTES_FILE,
     VARIABLES_FILE,
     VAULT_FILE,
-    Answers,
-    NewProxy,
-    NewRemote,
     PasswordStore,
-    fleet_from_ssh,
-    list_ssh_hosts,
-    name_host,
-    read_target,
     write_inventory,
-    write_scalar,
+    write_value,
 )
+from remotestatus.setup.new_fleet import Answers, NewProxy, NewRemote, name_host, read_target
+from remotestatus.setup.ssh_hosts import fleet_from_ssh, list_ssh_hosts
 from tests.lab import Command
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -72,7 +67,7 @@ def _load(text: str) -> Any:
 @given(st.text())
 def test_any_text_comes_back_from_yaml(text: str) -> None:
     """Whatever is typed, one line of YAML holds it, and reading gives the same text, never a number or a date."""
-    line = write_scalar(text)
+    line = write_value(text)
     assert "\n" not in line
     assert _load(f"a: {line}")["a"] == text
 
@@ -84,13 +79,13 @@ def test_any_text_comes_back_from_yaml(text: str) -> None:
 )  # fmt: skip
 def test_texts_that_yaml_takes_for_something_else_are_quoted(text: str) -> None:
     """The well-known traps of YAML 1.1."""
-    assert _load(f"a: {write_scalar(text)}") == {"a": text}
+    assert _load(f"a: {write_value(text)}") == {"a": text}
 
 
 @pytest.mark.parametrize("text", ["{{ 1 }}", "{% if %}", "{# x #}", 'a "{{ lookup("pipe", "id") }}"'])
 def test_what_looks_like_a_template_is_marked(text: str) -> None:
     """Ansible would run a template in a nickname; `!unsafe` makes it text."""
-    assert write_scalar(text).startswith("!unsafe ")
+    assert write_value(text).startswith("!unsafe ")
 
 
 @given(st.lists(st.text(max_size=30), max_size=8))
@@ -217,16 +212,21 @@ def test_a_chain_of_jumps_becomes_a_chain_of_proxies() -> None:
 
 
 def test_flags_are_enough_without_a_terminal(remotestatus: Command, tmp_path: Path) -> None:
-    """From one command line to an inventory that every other command takes; the next three commands are named."""
+    """From one command line to an inventory that every other command takes; what the doctor finds says what is next."""
     done = remotestatus(
         "init", "fleet", "--proxy", "tunnels@proxy.example.com:2222", "--title", "Halls: A & B", "--every", "5m",
         "--remote", "North Camera=camera@8001", "--remote", "direct=me@10.0.0.7:22", folder=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "It is a valid inventory with 2 remotes." in done.stdout
-    assert [word in done.stdout for word in ("remotestatus trust", "remotestatus run", "remotestatus schedule")] == [
-        True
-    ] * 3
+    steps = done.stdout.partition("Next, as `remotestatus doctor` finds it:\n")[2].splitlines()
+    assert steps[0] == "  cd fleet"
+    cures = [line.strip().removeprefix("-> ") for line in steps if line.strip().startswith("-> remotestatus ")]
+    assert cures == [
+        "remotestatus trust",
+        "remotestatus run",
+        "remotestatus schedule --install, or let `remotestatus watch` run",
+    ]
     hosts = list_inventory(tmp_path / "fleet")
     camera = hosts["north-camera"]
     assert camera["ansible_ssh_common_args"] == "-o ProxyJump=tunnel-proxy"
@@ -280,6 +280,41 @@ def test_wrong_usage_answers_with_its_cure(
     assert not (tmp_path / "fleet").exists()
 
 
+def test_all_that_is_wrong_with_the_options_is_said_at_once(remotestatus: Command, tmp_path: Path) -> None:
+    """A key that is not there, one remote port for two remotes and a wrong frequency each have their line and cure."""
+    done = remotestatus(
+        "init", "fleet", "--proxy", "t@p.example.com", "--proxy-key", "no-proxy-key", "--key", "~/no-key",
+        "--every", "x", "--remote", "a=camera@8001", "--remote", "b=other@8001", "--remote", "c=10.0.0.7:8001",
+        folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert [line.split(":")[0] for line in done.stderr.splitlines()[1:]] == [
+        "  --every",
+        "  --key",
+        "  --proxy-key",
+        "  --remote",
+    ]
+    assert "ssh-keygen -t ed25519 -f ~/no-key" in done.stderr
+    assert "'b=other@8001' leads to port 8001 as a does; give each remote a remote port of its own" in done.stderr
+    assert not (tmp_path / "fleet").exists()
+
+
+def test_keys_are_found_from_the_inventorys_folder_too(remotestatus: Command, tmp_path: Path) -> None:
+    """A path below the inventory's folder stays as typed; one below the current folder is written whole."""
+    (tmp_path / "fleet" / "keys").mkdir(parents=True)
+    for path in ("fleet/keys/remotes", "gate"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / path], check=True)
+    done = remotestatus(
+        "init", "fleet", "--proxy", "t@p.example.com", "--proxy-key", "gate", "--key", "keys/remotes",
+        "--remote", "a=camera@8001", folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    hosts = list_inventory(tmp_path / "fleet")
+    assert hosts["a"]["ansible_ssh_private_key_file"] == "keys/remotes"
+    assert hosts["tunnel-proxy"]["ansible_ssh_private_key_file"] == str(tmp_path / "gate")
+    assert "private key" not in done.stdout, "the doctor has nothing to say about keys that can be used"
+
+
 def test_a_missing_password_is_a_marked_gap(remotestatus: Command, tmp_path: Path) -> None:
     """Without a way to encrypt, no password is asked for or written; the place for it says how."""
     done = remotestatus("init", "--remote", "a=me@8001", "--password-login", folder=tmp_path)
@@ -327,10 +362,12 @@ def test_questions_in_a_terminal(remotestatus: Command, tmp_path: Path) -> None:
         ("How often", "ten"),
         ("write for example 10m", "15m"),
         ("Proxy, as user@host:port", "tunnels@proxy.example.com"),
-        ("private key", ""),
+        ("private key", "no-such-key"),
+        ("there is no file no-such-key", ""),
         ("Remote", "camera 8001"),
         ("write NAME=USER@PORT", "north=camera@8001"),
-        ("Remote", ""),
+        ("Remote", "south=camera@8001"),
+        ("as north does", ""),
         ("want passwords", "y"),
         ("Vault password file", "nowhere"),
         ("there is no file nowhere", str(vault)),

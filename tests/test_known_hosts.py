@@ -2,11 +2,12 @@
 The text of known_hosts files: read as OpenSSH reads them, and changed without losing what somebody else wrote there.
 """
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remotestatus.setup import known_hosts
@@ -25,7 +26,7 @@ def test_a_fingerprint_is_the_one_that_ssh_keygen_shows(tmp_path: Path, key_type
     shown = subprocess.run(["ssh-keygen", "-lf", tmp_path / "key"], check=True, capture_output=True, text=True).stdout
     (key,) = known_hosts.keys_of(text, "box")
     assert [key.fingerprint, f"({key.kind})"] == [shown.split()[1], shown.split()[-1]]
-    assert known_hosts.fingerprints(text) == {key.fingerprint: "box"}
+    assert list(known_hosts.list_keys(text)) == [(key, ("box",))]
 
 
 def test_a_hashed_name_is_found(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_a_hashed_name_is_found(tmp_path: Path) -> None:
     assert "capture-1" not in text
     assert known_hosts.keys_of(text, "capture-1")
     assert not known_hosts.keys_of(text, "capture-2")
-    assert known_hosts.fingerprints(text) == {}
+    assert [names for _, names in known_hosts.list_keys(text)] == [()]
     assert known_hosts.keys_of(known_hosts.replace(text, "capture-1", OTHER), "capture-1") == (OTHER,)
 
 
@@ -69,7 +70,7 @@ def test_names_are_patterns_as_in_openssh(names: str) -> None:
 def test_what_trusts_no_key_is_no_key(line: str) -> None:
     """Comments, half lines, keys that are not of their type and revoked ones trust nobody, and are kept."""
     assert known_hosts.keys_of(line, "box") == ()
-    assert known_hosts.fingerprints(line) == {}
+    assert list(known_hosts.list_keys(line)) == []
     assert known_hosts.add(line, "box", ONE).startswith(line)
     assert known_hosts.replace(line, "box", ONE).startswith(line)
 
@@ -105,6 +106,7 @@ def test_a_certificate_authority_lets_a_host_be_known() -> None:
     assert known_hosts.keys_of(text, "a.example.com") == ()
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.one_of(st.text(max_size=60), st.sampled_from([f"box {ONE}", f"a,box {ONE} x", "|1|x|y z z"]))))
 def test_any_text_can_be_read_and_changed(lines: list[str]) -> None:
     """Whatever the file holds: nothing fails, the new key is the host's, and every line about others is kept."""
@@ -113,3 +115,27 @@ def test_any_text_can_be_read_and_changed(lines: list[str]) -> None:
     assert OTHER in known_hosts.keys_of(changed, "box")
     kept = [line for line in text.split("\n") if line and "box" not in line]
     assert [line for line in changed.split("\n") if line and "box" not in line and "a ssh" not in line] == kept
+
+
+def test_the_file_keeps_its_owner_and_its_symbolic_link(tmp_path: Path) -> None:
+    """A changed file is a new one, which belongs to whom the old one did; a link goes on to lead to it."""
+    path, link = tmp_path / "shared", tmp_path / "known_hosts"
+    path.write_text(f"box {ONE}\n")
+    if os.geteuid() == 0:
+        os.chown(path, 1234, 2345)
+    before = path.stat()
+    link.symlink_to(path)
+    known_hosts.change_file(link, lambda text: known_hosts.replace(text, "box", OTHER))
+    assert link.is_symlink()
+    assert path.read_text() == f"box {OTHER}\n"
+    assert (path.stat().st_uid, path.stat().st_gid) == (before.st_uid, before.st_gid)
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert sorted(tmp_path.iterdir()) == [link, path]
+
+
+def test_untrusted_names_are_those_without_a_key(tmp_path: Path) -> None:
+    """A revoked key trusts nobody, and a file that is not there trusts nobody either."""
+    path = tmp_path / "known_hosts"
+    assert known_hosts.find_untrusted(path, ["box"]) == ["box"]
+    path.write_text(f"box {ONE}\n@revoked gate {ONE}\n@cert-authority cam-* {ONE}\n")
+    assert known_hosts.find_untrusted(path, ["box", "gate", "cam-1", "web"]) == ["gate", "web"]

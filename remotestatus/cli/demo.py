@@ -1,11 +1,13 @@
 """`remotestatus demo`: a small real fleet on loopback, checked like any other; shows what came of it and stops it."""
 
-import os
 import shlex
 import shutil
 import sys
+import sysconfig
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -15,12 +17,58 @@ from rich.text import Text
 from remotestatus.cli.options import now
 from remotestatus.cli.progress import run_with_progress
 from remotestatus.cli.table import print_summary
-from remotestatus.demo import Fleet, Message
+from remotestatus.demo import Fault, Fleet, Message
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.round import RoundOptions
 
+_DIRECTORY = click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+_FAULTS = click.Choice([fault.value for fault in Fault])
+
 
 @click.command()
+@_DIRECTORY
+@click.argument("name")
+@click.argument("fault", type=_FAULTS)
+def break_down(directory: Path, name: str, fault: str) -> None:
+    """
+    Break something of the remote or proxy NAME of the fleet that runs in DIRECTORY.
+
+    Of a remote: its tunnel, a process, its sshd, or its tunnel so that it leads nowhere (stale). Of the proxy: proxy.
+    """
+    Fleet.find(directory).break_down(name, Fault(fault))
+
+
+@click.command()
+@_DIRECTORY
+@click.argument("name")
+@click.argument("fault", type=_FAULTS, required=False)
+def mend(directory: Path, name: str, fault: str | None) -> None:
+    """Mend one FAULT of the remote or proxy NAME of the fleet that runs in DIRECTORY, or all."""
+    Fleet.find(directory).mend(name, Fault(fault) if fault else None)
+
+
+@click.command()
+@_DIRECTORY
+def stop(directory: Path) -> None:
+    """Stop the fleet that runs in DIRECTORY."""
+    Fleet.find(directory).stop()
+
+
+class _Demo(click.Command):
+    """`demo [DIRECTORY]` starts a fleet; with one of these words first, it is an order to a fleet that runs."""
+
+    orders: Mapping[str, click.Command] = {"break": break_down, "mend": mend, "stop": stop}
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        order = self.orders.get(args[0]) if args else None
+        if order is None:
+            return super().make_context(info_name, args, parent, **extra)
+        return order.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+
+
+@click.command(cls=_Demo)
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--keep", is_flag=True, help="Leave the fleet running, and say how to run further rounds and break things."
@@ -31,7 +79,12 @@ def command(directory: Path | None, keep: bool) -> None:
 
     One proxy and five remotes that each keep a reverse tunnel to it: one lacks a process, one has lost its tunnel.
     Needs no privileges, only the `ssh` client and the `demo` extra. Everything stays in DIRECTORY (default: a new
-    temporary one).
+    temporary one). A fleet that was left running takes orders:
+
+    \b
+      remotestatus demo break DIRECTORY NAME FAULT    # tunnel, process, sshd, stale, proxy
+      remotestatus demo mend DIRECTORY NAME [FAULT]
+      remotestatus demo stop DIRECTORY
     """
     console = Console()
     place = directory or Path(tempfile.mkdtemp(prefix="remotestatus-demo-"))
@@ -66,16 +119,25 @@ def _panel(message: Message) -> Panel:
 
 
 def _say_what_next(fleet: Fleet, console: Console) -> None:
-    program = "remotestatus" if shutil.which("remotestatus") else shlex.join([sys.executable, "-m", "remotestatus"])
-    python = shlex.quote(os.path.relpath(sys.executable) if sys.prefix.startswith(str(Path.cwd())) else sys.executable)
+    """Commands that work in any folder: the program as it was started, and absolute paths."""
+    program = _program()
     place, inventory = shlex.quote(str(fleet.directory)), shlex.quote(str(fleet.inventory))
     console.print("The fleet keeps running. Now try:", style="bold")
     for line, meaning in (
-        (f"{python} -m remotestatus.demo break {place} capture-1 tunnel", "or: process, sshd, stale"),
-        (f"{python} -m remotestatus.demo break {place} tunnel-proxy proxy", "the proxy goes down"),
+        (f"{program} demo break {place} capture-1 tunnel", "or: process, sshd, stale"),
+        (f"{program} demo break {place} tunnel-proxy proxy", "the proxy goes down"),
         (f"{program} run -i {inventory}", "the next round"),
         (f"{program} status -i {inventory}", "what it found"),
-        (f"{python} -m remotestatus.demo mend {place} capture-1", "mend it again"),
-        (f"{python} -m remotestatus.demo stop {place}", "stop the fleet"),
+        (f"{program} demo mend {place} capture-1", "mend it again"),
+        (f"{program} demo stop {place}", "stop the fleet"),
     ):
         console.print(Text(f"  {line}"), Text(f"    # {meaning}", style="dim"), sep="\n", soft_wrap=True)
+
+
+def _program() -> str:
+    """How to start this very program in any folder: by its name if the shell finds it, or by its whole path."""
+    script = Path(sysconfig.get_path("scripts")) / "remotestatus"
+    if not script.is_file():
+        return shlex.join([sys.executable, "-m", "remotestatus"])
+    found = shutil.which("remotestatus")
+    return "remotestatus" if found and script.samefile(found) else shlex.quote(str(script))

@@ -1,4 +1,4 @@
-"""`remotestatus doctor`: examines everything that a round needs, and names the cure of what is wrong."""
+"""`remotestatus doctor`: examines everything that a round needs, and names the remedy for what is wrong."""
 
 import json
 import sys
@@ -21,10 +21,12 @@ NEEDS_MENDING = 2
 @click.command("doctor")
 @with_inventory
 @click.option("--offline", is_flag=True, help="Connect to nobody; otherwise each proxy is logged in to once.")
-@click.option("--json", "as_json", is_flag=True, help="JSON: a list of what was examined, each with its mark and cure.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="JSON: a list of what was examined, each with its mark and remedy."
+)
 def command(source: AnsibleSource, offline: bool, as_json: bool) -> None:
     """
-    Examine everything that a round needs, from top to bottom, with a tick or the cure for each.
+    Examine everything that a round needs, from top to bottom, with a tick or a remedy for each.
 
     Finds all that is wrong, not only the first. Changes nothing, sends nothing, and logs in to proxies only.
 
@@ -39,7 +41,7 @@ def command(source: AnsibleSource, offline: bool, as_json: bool) -> None:
     findings = examine(source, now(), offline=offline)
     if as_json:
         results = [
-            {"section": section, "mark": result.mark.value, "said": result.said, "cure": result.cure}
+            {"section": section, "mark": result.mark.value, "said": result.finding, "cure": result.remedy}
             for section, result in findings
         ]
         click.echo(json.dumps(results, ensure_ascii=False, indent=1))
@@ -50,24 +52,25 @@ def command(source: AnsibleSource, offline: bool, as_json: bool) -> None:
         print_lines(console, [text_of((section, "bold"))])
         for _, result in members:
             counts[result.mark] += 1
-            _print(result)
+            print_result(result)
     print_lines(console, [Text()])
     _say_sum(counts)
     sys.exit(NEEDS_MENDING if counts[Mark.WRONG] else 0)
 
 
-def _print(result: Result) -> None:
+def print_result(result: Result) -> None:
+    """Print one finding with its sign, and what to do about it on the line below."""
     console = make_console()
     sign = (f"{_SIGNS[result.mark]} ", _STYLES[result.mark])
-    print_lines(console, [paragraph(sign, result.said, indent=2, hang=4)])
-    if result.cure:
-        print_lines(console, [paragraph(("-> ", "bold"), result.cure, indent=4, hang=7)])
+    print_lines(console, [paragraph(sign, result.finding, indent=2, hang=4)])
+    if result.remedy:
+        print_lines(console, [paragraph(("-> ", "bold"), result.remedy, indent=4, hang=7)])
 
 
 def _say_sum(counts: dict[Mark, int]) -> None:
     console = make_console()
     wrong, warnings = counts[Mark.WRONG], counts[Mark.WARNING]
-    said = "Nothing needs mending" if not wrong else f"{wrong} thing{'s need' if wrong > 1 else ' needs'} mending"
+    total = "Nothing needs mending" if not wrong else f"{wrong} thing{'s need' if wrong > 1 else ' needs'} mending"
     style = "red" if wrong else "green"
     more = f", {warnings} may be meant so" if warnings else ""
-    print_lines(console, [paragraph((f"{said}{more}.", f"bold {style}"))])
+    print_lines(console, [paragraph((f"{total}{more}.", f"bold {style}"))])

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from remotestatus.cli.init import check_inventory, save_inventory, show_next, write_file
+from remotestatus.cli.init import save_inventory, show_next
 from remotestatus.model.errors import ConfigurationError, Problem
-from remotestatus.setup import KNOWN_HOSTS_FILE, Answers, PasswordStore
+from remotestatus.setup import KNOWN_HOSTS_FILE, Answers, PasswordStore, write_file
 from remotestatus.setup.django import Gap, OldFleet, read_project, rename_host_keys
 
 
@@ -73,8 +73,7 @@ def command(
         click.echo(f"wrote {known_hosts}")
     _say_found(old)
     _say_gaps((*old.gaps, *gaps, *_missing_keys(old), _HISTORY))
-    check_inventory(directory, vault_password_file)
-    show_next(directory, answers)
+    show_next(directory, answers, vault_password_file)
 
 
 _HISTORY = Gap(

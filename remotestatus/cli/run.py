@@ -1,5 +1,6 @@
 """`remotestatus run`: runs one round and prints what needs attention."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from remotestatus.model.errors import RoundGivenUp
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 
 
-@click.command()
+@click.command(context_settings={"allow_extra_args": True})
 @with_inventory
 @click.option(
     "--templates",
@@ -27,6 +28,9 @@ def command(source: AnsibleSource, templates: Path | None, quiet: bool) -> None:
     nothing was connected to. 3: the round could not be done. A round that is stopped by a signal while it checks
     remotes records nothing and ends with 128 and the signal's number.
     """
+    if names := click.get_current_context().args:
+        limit = shlex.quote(",".join(names))
+        raise click.UsageError(f"a round takes no names; to check only some: remotestatus run --limit {limit}")
     with stop_on_signal() as stop, PlaybookRunner(source) as runner:
         runner.begin()
         # Ansible starts while the rest of the program is loaded, which takes as long.

@@ -1,8 +1,8 @@
 """
 `remotestatus schedule`: prints or installs what runs a round every so often.
 
-`timer` writes the texts; here they are put where systemd or cron finds them. Files and lines that are not ours are
-left alone.
+`timer_units` writes the texts; here they are put where systemd or cron finds them. Files and lines that are not ours
+are left alone.
 """
 
 import getpass
@@ -75,33 +75,34 @@ def command(
       remotestatus schedule --install           # installs and enables them
       remotestatus schedule --cron              # prints a line for crontab
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", name):
-        raise ConfigurationError(f"{name!r} is no name for a unit; write letters, digits, - and _")
-    if install and uninstall:
-        raise ConfigurationError("write either --install or --uninstall, not both")
     whole = system if system is not None else os.geteuid() == 0
-    if run_as is not None and not whole:
-        raise ConfigurationError("--run-as is for system units; write --system as well")
+    _check_options(name, run_as, both=install and uninstall, whole=whole)
     if uninstall:
         _uninstall_cron(name) if cron else _uninstall_units(name, whole=whole)
         return
     inventory = open_inventory(source)
     user = _owner(inventory.base, run_as) if whole and not cron else None
     schedule = _plan(name, source, inventory, user)
-    if cron:
-        if install:
-            _install_cron(schedule)
-        else:
-            click.echo(cron_line(schedule))
-    elif install:
-        _install_units(schedule, whole=whole)
+    if install:
+        _install_cron(schedule) if cron else _install_units(schedule, whole=whole)
+    elif cron:
+        click.echo(cron_line(schedule))
     elif write_to is not None:
         _write_units(schedule, write_to)
     else:
         for path, text in _units(schedule, _unit_folder(whole=whole)).items():
             click.echo(f"# {path}\n{text}")
     if not install or cron:
-        _say_next(schedule, installed=install)
+        _show_next_round(schedule, installed=install)
+
+
+def _check_options(name: str, run_as: str | None, *, both: bool, whole: bool) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", name):
+        raise ConfigurationError(f"{name!r} is no name for a unit; write letters, digits, - and _")
+    if both:
+        raise ConfigurationError("write either --install or --uninstall, not both")
+    if run_as is not None and not whole:
+        raise ConfigurationError("--run-as is for system units; write --system as well")
 
 
 def _plan(name: str, source: AnsibleSource, inventory: Inventory, user: str | None) -> Schedule:
@@ -205,9 +206,9 @@ def _systemctl(*arguments: str, whole: bool) -> str:
     scope = [] if whole else ["--user"]
     done = subprocess.run(["systemctl", *scope, *arguments], capture_output=True, text=True, check=False, timeout=90)
     if done.returncode != 0:
-        said = " ".join(done.stderr.split())[:300]
+        reason = " ".join(done.stderr.split())[:300]
         cure = "" if whole else " (no service manager of your own? log in anew, or: loginctl enable-linger)"
-        raise RemotestatusError(f"systemctl {' '.join(arguments)} failed: {said}{cure}")
+        raise RemotestatusError(f"systemctl {' '.join(arguments)} failed: {reason}{cure}")
     return done.stdout.strip()
 
 
@@ -286,7 +287,7 @@ def _uninstall_cron(name: str) -> None:
     click.echo(f"removed {name} from your crontab")
 
 
-def _say_next(schedule: Schedule, *, installed: bool) -> None:
+def _show_next_round(schedule: Schedule, *, installed: bool) -> None:
     moment = next_round(schedule.every, now())
     would = "is" if installed else "would be"
     if moment is not None:

@@ -1,8 +1,8 @@
 """
-What the commands share that reach remotes by hand: whom a name means, and the configuration that `ssh` gets.
+What `ssh`, `tunnel` and `ssh-config` share: which remote or proxy a name means, and the configuration for `ssh`.
 
-The configuration itself is written by the playbook, which alone knows how SSH paths are written. It goes into the
-user's cache folder and not into a temporary one, because `ssh` reads it again for each jump, and takes our place.
+The playbook's own code writes the blocks of the configuration. The file lies in the user's cache folder and not in a
+temporary one, because `ssh` reads it again for each jump, and this process is replaced by `ssh`.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from remotestatus.cli.options import choose
 from remotestatus.model.errors import ConfigurationError, RoundError
 from remotestatus.model.fleet import Inventory, Proxy, Remote
 from remotestatus.probe import AnsibleSource
-from remotestatus.setup import key_scan, known_hosts
+from remotestatus.setup import find_untrusted
 
 
 def find(inventory: Inventory, name: str) -> Remote | Proxy:
@@ -92,7 +92,7 @@ def _write(folder: Path, name: str, text: str) -> Path:
 
 
 def ssh_config_text(inventory: Inventory, names: Iterable[str] | None = None) -> str:
-    """The blocks of these remotes and proxies and of what lies on the way to them; all of them without names."""
+    """The blocks of these remotes and proxies and of the proxies before them; without names, all blocks."""
     blocks = inventory.ways.blocks
     wanted: dict[str, None] = dict.fromkeys(blocks if names is None else ())
     for name in names or ():
@@ -102,11 +102,10 @@ def ssh_config_text(inventory: Inventory, names: Iterable[str] | None = None) ->
 
 
 def say_before_ssh(inventory: Inventory, subject: Remote | Proxy) -> None:
-    """Say on standard error what a person had better know before `ssh` takes over."""
-    text = key_scan.read_file(inventory.known_hosts)
+    """Say on standard error which host keys are missing and which passwords `ssh` will ask for."""
     names = [inventory.ways.key_names.get(name, name) for name in (*subject.path, subject.name)]
     hosts = [name for name in names if name in inventory.ways.hosts]
-    unknown = [name for name in hosts if not known_hosts.is_known(text, name)]
+    unknown = find_untrusted(inventory.known_hosts, hosts)
     if unknown:
         note(
             f"no host key is trusted yet for {', '.join(unknown)}; `remotestatus trust {' '.join(unknown)}` collects "
@@ -118,5 +117,5 @@ def say_before_ssh(inventory: Inventory, subject: Remote | Proxy) -> None:
 
 
 def note(sentence: str) -> None:
-    """Say something that is no result."""
+    """Print a sentence on standard error, where it does not mix with results."""
     click.echo(f"remotestatus: {sentence}", err=True)

@@ -102,7 +102,7 @@ def _everything(inventory: Inventory, *, limited: bool) -> list[str]:
 
 @dataclass
 class _Asker:
-    """Shows the offers of one stage and asks about them: this is the `consent` of trusting.trust."""
+    """Shows the offers of one stage and asks about them: this is the `consent` of `trust`."""
 
     console: Console
     yes: bool

@@ -127,8 +127,8 @@ def _must_be_free(port: int, remote: Remote) -> None:
 
 
 def _keep(arguments: list[str], mapping: Mapping, inventory: Inventory) -> int:
-    """Run `ssh` until it ends or is ended; say what is mapped as soon as it is, and why it ended."""
-    said: list[str] = []
+    """Run `ssh` until it ends or is stopped; print what is mapped as soon as it is, and why `ssh` ended."""
+    errors: list[str] = []
     ready = False
     try:
         process = subprocess.Popen(
@@ -149,20 +149,20 @@ def _keep(arguments: list[str], mapping: Mapping, inventory: Inventory) -> int:
                     ready = True
                     _say_mapped(mapping, inventory)
                 elif not _DEBUGGING.match(line):
-                    said.append(line)
+                    errors.append(line)
                     if ready and not line.startswith(("Killed by signal", "Connection to ")):
                         note(one_line(line))
             process.wait()
         except KeyboardInterrupt:
             click.echo(f"\nPort {mapping.port} is no longer mapped.")
             return 0
-    _say_ended(mapping, inventory.fleet, without_debugging("".join(said)), ready=ready)
+    _say_ended(mapping, inventory.fleet, without_debugging("".join(errors)), ready=ready)
     return 3
 
 
 @contextmanager
 def _ended_with_us(process: "subprocess.Popen[str]") -> Iterator[None]:
-    """Whatever ends us ends `ssh`; SIGTERM is taken for Ctrl-C."""
+    """End `ssh` when this process ends; SIGTERM counts as Ctrl-C."""
 
     def stop(number: int, frame: object) -> None:
         del number, frame
@@ -220,7 +220,7 @@ _REFUSED = re.compile(r"permission denied|host key verification failed|too many 
 
 
 def _who_failed(fleet: Fleet, subject: Remote | Proxy, text: str) -> Remote | Proxy:
-    """Whom the text is about: with a jump, `ssh` also passes on what the ssh of the jump said."""
+    """The remote or proxy that the text is about: `ssh` also prints what the `ssh` of a jump prints."""
     hops = fleet.hops(subject.path)
     if not hops or "kex_exchange_identification" not in text:
         return subject  # no jump ended before the far end's first word

@@ -7,6 +7,7 @@ and no sshd, only the `demo` extra. Callers use `Fleet` only; the fleet runs in 
 """
 
 from remotestatus.demo.demo_fleet import Fleet
+from remotestatus.demo.members import Fault
 from remotestatus.demo.message_receiver import Message
 
-__all__ = ["Fleet", "Message"]
+__all__ = ["Fault", "Fleet", "Message"]

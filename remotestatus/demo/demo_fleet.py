@@ -60,7 +60,7 @@ class Fleet:
         _check_startable(layout)
         layout.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         layout.marker.write_text(_MARKER, encoding="utf-8")
-        command = [sys.executable, "-m", "remotestatus.demo", "serve", str(layout.directory)]
+        command = [sys.executable, "-m", "remotestatus.demo", str(layout.directory)]
         with layout.log.open("w", encoding="utf-8") as log:
             process = subprocess.Popen(
                 [*command, "--keep"] if keep else command,

@@ -2,22 +2,22 @@
 What a person does before the first round: a first inventory, host keys, the doctor, a timer.
 """
 
+from remotestatus.setup.inventory_files import (
+    CONFIGURATION_FILE,
+    refuse_existing,
+    save_files,
+    vault_setting,
+    write_file,
+)
 from remotestatus.setup.inventory_writer import (
     KNOWN_HOSTS_FILE,
-    VAULT_FILE,
-    Answers,
-    NewProxy,
-    NewRemote,
     PasswordStore,
-    Target,
-    fleet_from_ssh,
-    list_ssh_hosts,
-    name_host,
-    read_ssh_answer,
-    read_target,
     write_inventory,
 )
 from remotestatus.setup.key_scan import without_debugging
+from remotestatus.setup.known_hosts import find_untrusted
+from remotestatus.setup.new_fleet import Answers, NewProxy, NewRemote, name_host, read_target
+from remotestatus.setup.ssh_hosts import read_ssh_configuration
 from remotestatus.setup.timer_units import (
     MARK,
     Schedule,
@@ -31,9 +31,9 @@ from remotestatus.setup.timer_units import (
 from remotestatus.setup.trust_keys import Offer, Standing, trust
 
 __all__ = [
+    "CONFIGURATION_FILE",
     "KNOWN_HOSTS_FILE",
     "MARK",
-    "VAULT_FILE",
     "Answers",
     "NewProxy",
     "NewRemote",
@@ -41,19 +41,21 @@ __all__ = [
     "PasswordStore",
     "Schedule",
     "Standing",
-    "Target",
     "add_cron_line",
     "cron_line",
-    "fleet_from_ssh",
-    "list_ssh_hosts",
+    "find_untrusted",
     "name_host",
     "next_round",
-    "read_ssh_answer",
+    "read_ssh_configuration",
     "read_target",
+    "refuse_existing",
     "remove_cron_line",
+    "save_files",
     "service_text",
     "timer_text",
     "trust",
+    "vault_setting",
     "without_debugging",
+    "write_file",
     "write_inventory",
 ]

@@ -1,9 +1,9 @@
 """
-Asks servers for their host keys with the `ssh` client, and keeps the file of those that are trusted.
+Asks servers for their host keys with the `ssh` client.
 
-Takes the arguments that lead `ssh` to a server; returns which key it presented and what `ssh` thought of it. Nobody
-logs in: the key comes before that, and the connection ends there. Whether a key is trusted is for `ssh` to say, with
-the same files that a round uses, so certificate authorities and every key type mean what they mean there.
+Arguments for `ssh` come in; the key that the server presented, and whether `ssh` trusts it, goes out. No log-in takes
+place: the connection ends when the key has been seen. `ssh` decides whether a key is trusted, with the files that a
+round uses, so certificate authorities and every key type mean what they mean there.
 """
 
 import os
@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from remotestatus.model.errors import RoundError
 from remotestatus.setup.known_hosts import HostKey, kind_of, read_line
 
 SECONDS = 30
-"""What one question may cost: ssh's own limit does not cover a server that falls silent after its banner."""
+"""The most that one question takes: ssh's own limit does not cover a server that is silent after its banner."""
 
 CONNECT_SECONDS = 12
 
@@ -32,7 +32,7 @@ _REVOKED = re.compile(r"revoked host key|is marked as revoked", re.IGNORECASE)
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    What came of one question.
+    What one server answered.
 
     `key` is there unless it is trusted already, or `revoked`; then only `type` and `fingerprint` are. `name` is what
     `ssh` looks the key up by. `text` is what `ssh` printed, for the diagnosis, when there was no key at all.
@@ -71,13 +71,8 @@ def ask(config: Path, arguments: Sequence[str], trusted: Sequence[str], environm
             _run_ssh(config, [*_KNOW_NOTHING, *arguments], [f'"{offered}"'], environment)
         line = read_line(offered.read_text()) if offered.exists() else None
         if line is not None:
-            return Answer(
-                key=line.key,
-                name=line.names.split(",")[0],
-                type=line.key.type,
-                fingerprint=line.key.fingerprint,
-                text=text,
-            )
+            names, key = line
+            return Answer(key=key, name=names.split(",")[0], type=key.type, fingerprint=key.fingerprint, text=text)
         revoked = _REVOKED.search(text) is not None
         trusted_already = not revoked and not _CHANGED.search(text)
         return Answer(trusted=trusted_already, revoked=revoked, type=seen[1], fingerprint=seen[2], text=text)
@@ -135,41 +130,3 @@ def _run_ssh(
 def without_debugging(text: str) -> str:
     """What `ssh` would have printed without LogLevel=DEBUG1."""
     return "\n".join(line for line in text.splitlines() if not line.startswith("debug1: "))
-
-
-def read_file(path: Path) -> str:
-    """The text of a known_hosts file; empty when there is none. Raises RoundError when it can't be read."""
-    try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise RoundError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def change_file(path: Path, change: Callable[[str], str]) -> None:
-    """
-    Change a known_hosts file as a whole: whoever reads it meanwhile sees the old one or the new one.
-
-    It is left with mode 0644, since host keys are no secret. Raises RoundError, with the cure, when that fails.
-    """
-    target = path.resolve()
-    text = change(read_file(target))
-    unfinished = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, unfinished = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-            os.fchmod(descriptor, 0o644)
-        Path(unfinished).rename(target)
-    except OSError as error:
-        if unfinished is not None:
-            Path(unfinished).unlink(missing_ok=True)
-        raise RoundError(
-            f"{path} cannot be written: {error.strerror}; make its folder writable, or name another file in "
-            "remotestatus_known_hosts"
-        ) from error

@@ -1,20 +1,27 @@
 """
-Reads and changes the text of a known_hosts file, as sshd(8) describes it under SSH_KNOWN_HOSTS FILE FORMAT.
+The file of trusted host keys: what it holds for a name, and changes that keep all that somebody else wrote there.
 
-Text comes in and goes out; no files. A line that is not understood is kept as it is, and so are comments, the lines of
-other hosts, certificate authorities and revoked keys. Names are looked up as OpenSSH does: in lower case, with `*`,
-`?`, `!` and hashed names understood.
+`ssh-keygen -F` looks a name up, so hashed names, patterns and markers mean what they mean to `ssh`. Its `-R` is not
+used: it removes a whole line, also the line's other names and a pattern by which more hosts are trusted, leaves a copy
+of the file behind, and puts a file in the place of a symbolic link. A line that holds no key trusts nobody, and stays.
 """
 
 import base64
 import binascii
 import hashlib
-import hmac
+import os
 import re
-from collections.abc import Iterator
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+
+from remotestatus.model.errors import RoundError
 
 _KINDS = {"ssh-ed25519": "ED25519", "ssh-rsa": "RSA", "ssh-dss": "DSA"}
+_FOUND = re.compile(r"^# Host .* found: line (\d+) ?(CA|REVOKED)?\n([^\n]*)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,7 @@ class HostKey:
     @property
     def fingerprint(self) -> str:
         """What `ssh` and `ssh-keygen -l` show of it: `SHA256:` and 43 letters."""
-        return fingerprint_of(base64.b64decode(self.blob))
+        return "SHA256:" + base64.b64encode(hashlib.sha256(base64.b64decode(self.blob)).digest()).decode().rstrip("=")
 
     @property
     def kind(self) -> str:
@@ -38,94 +45,46 @@ class HostKey:
         return f"{self.type} {self.blob}"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line that trusts a key, or revokes it, or trusts an authority: `marker` is empty, or begins with @."""
-
-    marker: str
-    names: str
-    key: HostKey
-    comment: str = ""
-
-    def speaks_of(self, name: str) -> bool:
-        """Whether this line is about the host of this name."""
-        found = False
-        for pattern in self.names.split(","):
-            refused = pattern.startswith("!")
-            if _fits(pattern.removeprefix("!"), name.lower()):
-                if refused:
-                    return False
-                found = True
-        return found
-
-    @property
-    def plain_names(self) -> tuple[str, ...]:
-        """The names that can be read: neither hashed nor patterns."""
-        return tuple(name for name in self.names.split(",") if not re.search(r"[*?!|]", name))
-
-    def without(self, name: str) -> str | None:
-        """
-        This line without the host of this name; None when nothing of it is left.
-
-        A pattern goes on to speak of the other hosts that it fits, and so does not go.
-        """
-        kept = [
-            pattern
-            for pattern in self.names.split(",")
-            if re.search(r"[*?!]", pattern) or not _fits(pattern, name.lower())
-        ]
-        if not kept:
-            return None
-        return " ".join(filter(None, (self.marker, ",".join(kept), str(self.key), self.comment)))
-
-
 def kind_of(key_type: str) -> str:
     """How people call a key type: `ED25519` for `ssh-ed25519`."""
     return _KINDS.get(key_type, "ECDSA" if key_type.startswith("ecdsa-") else key_type)
 
 
-def fingerprint_of(key: bytes) -> str:
-    """The SHA256 fingerprint of a public key's bytes, as OpenSSH writes it."""
-    return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
-
-
-def read_line(text: str) -> Line | None:
-    """Read one line; None for comments, empty lines and what is no key."""
+def read_line(text: str) -> tuple[str, HostKey] | None:
+    """The names and the key of one line without a marker; None for all that trusts no key."""
     words = re.findall(r"[^ \t\r\n]+", text)
-    if not words or words[0].startswith("#"):
+    if len(words) < 3 or words[0].startswith(("#", "@")):
         return None
-    marker = words.pop(0) if words[0].startswith("@") else ""
-    if len(words) < 3:
-        return None
-    names, key_type, blob, *comment = words
+    names, key_type, blob = words[:3]
     try:
         key = base64.b64decode(blob, validate=True)
     except (binascii.Error, ValueError):
         return None
     # The key's own first field is its type (RFC 4253, 6.6).
-    if key[4 : 4 + int.from_bytes(key[:4])] != key_type.encode():
-        return None
-    return Line(marker, names, HostKey(key_type, blob), " ".join(comment))
+    return (names, HostKey(key_type, blob)) if key[4 : 4 + int.from_bytes(key[:4])] == key_type.encode() else None
 
 
-def fingerprints(text: str) -> dict[str, str]:
-    """Each trusted key's fingerprint (`SHA256:…`) with the first name it is trusted for; hashed names are left out."""
-    found: dict[str, str] = {}
-    for line in lines_of(text):
-        if not line.marker and line.plain_names:
-            found.setdefault(line.key.fingerprint, line.plain_names[0])
-    return found
+def list_keys(text: str) -> Iterator[tuple[HostKey, tuple[str, ...]]]:
+    """Each trusted key with the names that can be read: those that are neither hashed nor patterns."""
+    for line in text.split("\n"):
+        if read := read_line(line):
+            yield read[1], tuple(name for name in read[0].split(",") if not re.search(r"[*?!|]", name))
 
 
 def keys_of(text: str, name: str) -> tuple[HostKey, ...]:
     """The keys that are trusted for the host of this name."""
-    found = (line.key for line in lines_of(text) if not line.marker and line.speaks_of(name))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(key for _, marker, key in _look_up(text, name) if not marker))
 
 
 def is_known(text: str, name: str) -> bool:
     """Whether anything here lets this host be trusted: a key of its own, or a certificate authority."""
-    return any(line.speaks_of(name) for line in lines_of(text) if line.marker in ("", "@cert-authority"))
+    return any(marker != "REVOKED" for _, marker, _ in _look_up(text, name))
+
+
+def find_untrusted(file: Path, names: Iterable[str]) -> list[str]:
+    """Those of these names that the file lets nobody trust. Raises RoundError when it can't be read."""
+    text = read_file(file)
+    return [name for name in names if not is_known(text, name)]
 
 
 def add(text: str, name: str, key: HostKey) -> str:
@@ -138,29 +97,82 @@ def add(text: str, name: str, key: HostKey) -> str:
 
 def replace(text: str, name: str, key: HostKey) -> str:
     """Trust this key for the host, and none of those that had been trusted for it by its own name."""
-    kept = []
-    for written in re.findall(r"[^\n]*\n|[^\n]+", text):
-        line = read_line(written)
-        if line is None or line.marker or not line.speaks_of(name):
-            kept.append(written)
-        elif rest := line.without(name):
-            kept.append(written if rest.split() == written.split() else rest + "\n")
-    return add("".join(kept), name, key)
+    own = {number for number, marker, _ in _look_up(text, name) if not marker}
+    lines = enumerate(text.split("\n"), start=1)
+    kept = (_without(line, name) if number in own else line for number, line in lines)
+    return add("\n".join(line for line in kept if line is not None), name, key)
 
 
-def lines_of(text: str) -> Iterator[Line]:
-    """The lines that are understood, in their order."""
-    return (line for written in text.split("\n") if (line := read_line(written)))
+def _without(line: str, name: str) -> str | None:
+    """A line without this name; None when nothing is left of it. A pattern stays, for the other hosts that it fits."""
+    names = line.split()[0]
+    kept = [
+        one
+        for one in names.split(",")
+        if re.search(r"[*?!]", one) or not (one.startswith("|1|") or one.lower() == name.lower())
+    ]
+    return line.replace(names, ",".join(kept), 1) if kept else None
 
 
-def _fits(pattern: str, name: str) -> bool:
-    """Whether a name in lower case is the one that a pattern, or a hashed name, means."""
-    if pattern.startswith("|1|"):
-        try:
-            salt, hashed = (base64.b64decode(part, validate=True) for part in pattern[3:].split("|"))
-        except (binascii.Error, ValueError):
-            return False
-        # HashKnownHosts of ssh_config(5) hashes with HMAC-SHA1.
-        return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), hashed)
-    glob = "".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in pattern.lower())
-    return re.fullmatch(glob, name) is not None
+def _look_up(text: str, name: str) -> list[tuple[int, str, HostKey]]:
+    """The lines about the host of this name: number, marker (`CA`, `REVOKED` or none) and key."""
+    try:
+        done = subprocess.run(
+            ["ssh-keygen", "-F", name, "-f", "/dev/stdin"],
+            input=text.encode("utf-8", "surrogateescape"),
+            capture_output=True,
+            check=False,
+        )
+    except OSError as error:
+        raise RoundError(f"ssh-keygen could not be started: {error.strerror}; install openssh-client") from error
+    shown = done.stdout.decode("utf-8", "surrogateescape")
+    return [
+        (int(number), marker, read[1])
+        for number, marker, line in _FOUND.findall(shown)
+        if (read := read_line(re.sub(r"^@\S+[ \t]+", "", line)))
+    ]
+
+
+# -- the file
+
+
+def read_file(path: Path) -> str:
+    """The text of a known_hosts file; empty when there is none. Raises RoundError when it can't be read."""
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise RoundError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def change_file(path: Path, change: Callable[[str], str]) -> None:
+    """
+    Change a known_hosts file as a whole: whoever reads it meanwhile sees the old one or the new one.
+
+    It keeps its owner, as far as we may say so, and is left with mode 0644, since host keys are no secret. Raises
+    RoundError, with the cure, when that fails.
+    """
+    target = path.resolve()
+    text = change(read_file(target))
+    unfinished = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, unfinished = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+            os.fchmod(descriptor, 0o644)
+            with suppress(FileNotFoundError, PermissionError):
+                before = target.stat()
+                os.fchown(descriptor, before.st_uid, before.st_gid)
+        Path(unfinished).rename(target)
+    except OSError as error:
+        if unfinished is not None:
+            Path(unfinished).unlink(missing_ok=True)
+        raise RoundError(
+            f"{path} cannot be written: {error.strerror}; make its folder writable, or name another file in "
+            "remotestatus_known_hosts"
+        ) from error

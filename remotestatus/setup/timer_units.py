@@ -1,17 +1,18 @@
 """
 Writes what runs a round every so often: a hardened systemd service with its timer, or a line for cron.
 
-A Schedule comes in, texts go out; nothing is installed here. Paths may hold anything but control characters: each
-place they stand in (a unit's word, a unit's plain path, a crontab) has quoting of its own.
+A Schedule comes in, texts go out; nothing is installed here. The units are templates in `report_templates/setup/`.
+Paths may hold anything but control characters: each place they stand in has a filter that quotes for it.
 """
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 
 from remotestatus.model.durations import write_duration
 from remotestatus.model.errors import ConfigurationError, Problem
+from remotestatus.templates import Templates
 
 _MINUTE, _HOUR, _DAY, _WEEK = 60, 3600, 86400, 604800
 _TEMPORARY = ("/tmp/", "/var/tmp/")  # noqa: S108
@@ -66,124 +67,28 @@ class Schedule:
 
 def service_text(schedule: Schedule) -> str:
     """The service: one round, hardened as far as ssh and Ansible still work in it; see systemd.exec(5)."""
-    system = schedule.user is not None
-    lines = [
-        schedule.marker,
-        "[Unit]",
-        f"Description=One round of remotestatus in {_specifier(schedule.folder)}",
-    ]
-    if system:
-        lines += ["Wants=network-online.target", "After=network-online.target"]
-    program, *arguments = schedule.command
-    lines += [
-        "",
-        "[Service]",
-        "Type=oneshot",
-        f"ExecStart={_word(program)} {' '.join(_word(argument, command=True) for argument in arguments)}".rstrip(),
-        f"WorkingDirectory={_specifier(schedule.folder)}",
-        *(f"Environment={_word(f'{name}={value}')}" for name, value in schedule.environment.items()),
-        "# A round ends itself long before this; if it hangs all the same, the next one still comes.",
-        f"TimeoutStartSec={min(7200, max(1800, 2 * _seconds(schedule.every)))}s",
-        "TimeoutStopSec=30s",
-    ]
-    if schedule.keeps_connections:
-        lines += [
-            "# remotestatus_keep_connections: the SSH connections outlive the round.",
-            "KillMode=process",
-        ]
-        if system:
-            # Their sockets would be gone with PrivateTmp; this folder stays from round to round.
-            lines += [
-                f"RuntimeDirectory={schedule.name}",
-                "RuntimeDirectoryMode=0700",
-                "RuntimeDirectoryPreserve=yes",
-                f"Environment=XDG_RUNTIME_DIR=%t/{schedule.name}",
-            ]
-    else:
-        lines += ["# Whatever a round leaves running ends with it.", "KillMode=control-group"]
-    lines += ["UMask=0022", "Nice=5", ""]
-    lines += _sandbox(schedule) if system else _USER_SANDBOX
-    return "\n".join(lines) + "\n"
-
-
-_USER_SANDBOX = [
-    "# A user's own service manager can't make file systems read-only without a user namespace, in which ssh refuses",
-    "# its own configuration (owner nobody). This is what works without; `--system` confines more.",
-    "NoNewPrivileges=yes",
-    "LockPersonality=yes",
-    "RestrictRealtime=yes",
-    "RestrictSUIDSGID=yes",
-    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
-    "SystemCallArchitectures=native",
-]
-
-
-def _sandbox(schedule: Schedule) -> list[str]:
     paths = (*schedule.command, schedule.folder, *schedule.writable, *schedule.environment.values())
-    temporary = [path for path in paths if path.startswith(_TEMPORARY)]
-    # Root without capabilities can't write to another user's folder, which may be where the inventory lies.
-    kept = "CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_CHOWN CAP_FOWNER" if schedule.user == "root" else ""
-    return [
-        f"User={schedule.user}",
-        "# Keys in ~/.ssh stay readable; of everything else only these folders can be written to.",
-        "ProtectSystem=strict",
-        "ProtectHome=read-only",
-        *(f"ReadWritePaths={_word(f'-{path}')}" for path in schedule.writable),
-        *(
-            [f"# PrivateTmp would hide {_specifier(temporary[0])}", "ReadWritePaths=/tmp /var/tmp"]
-            if temporary
-            else ["PrivateTmp=yes"]
-        ),
-        "PrivateDevices=yes",
-        "NoNewPrivileges=yes",
-        f"CapabilityBoundingSet={kept}",
-        "LockPersonality=yes",
-        "ProtectClock=yes",
-        "ProtectControlGroups=yes",
-        "ProtectHostname=yes",
-        "ProtectKernelLogs=yes",
-        "ProtectKernelModules=yes",
-        "ProtectKernelTunables=yes",
-        "RemoveIPC=yes" if schedule.user != "root" else "RemoveIPC=no",
-        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
-        "RestrictNamespaces=yes",
-        "RestrictRealtime=yes",
-        "RestrictSUIDSGID=yes",
-        "SystemCallArchitectures=native",
-        "SystemCallFilter=~@clock @cpu-emulation @module @mount @obsolete @raw-io @reboot @swap",
-    ]
+    values = {
+        "longest": min(7200, max(1800, 2 * _seconds(schedule.every))),
+        "temporary": [path for path in paths if path.startswith(_TEMPORARY)],
+    }
+    return _render("service.service.j2", schedule, values)
 
 
 def timer_text(schedule: Schedule) -> str:
     """The timer: by the clock where the frequency divides an hour, a day or a week, else from round to round."""
-    seconds = _seconds(schedule.every)
-    calendar = on_calendar(schedule.every)
-    lines = [
-        schedule.marker,
-        "[Unit]",
-        f"Description=A round of remotestatus every {write_duration(schedule.every)}",
-        "",
-        "[Timer]",
-    ]
-    if calendar:
-        lines += [
-            f"OnCalendar={calendar}",
-            "# A round that was missed while the machine was off is made up for.",
-            "Persistent=true",
-        ]
-    else:
-        lines += ["OnActiveSec=5s", f"OnUnitActiveSec={seconds}s"]
-    lines += [
-        "# Not all machines of the world at the same second, but this one always at the same.",
-        f"RandomizedDelaySec={min(60, seconds // 10)}s",
-        "FixedRandomDelay=true",
-        "AccuracySec=1s",
-        f"Unit={schedule.name}.service",
-        "",
-        "[Install]",
-        "WantedBy=timers.target",
-    ]
-    return "\n".join(lines) + "\n"
+    values = {
+        "calendar": on_calendar(schedule.every),
+        "seconds": _seconds(schedule.every),
+        "every": write_duration(schedule.every),
+    }
+    return _render("timer.timer.j2", schedule, values)
+
+
+def _render(name: str, schedule: Schedule, values: Mapping[str, object]) -> str:
+    own: dict[str, object] = {one.name: getattr(schedule, one.name) for one in fields(schedule)}
+    templates = Templates(filters={"word": _quote_word, "argument": _quote_argument, "literal": _escape_specifiers})
+    return templates.render(f"setup/{name}", {**own, "marker": schedule.marker, **values}).rstrip("\n") + "\n"
 
 
 def on_calendar(every: timedelta) -> str | None:
@@ -211,15 +116,18 @@ def next_round(every: timedelta, now: datetime) -> datetime | None:
     return start + ((now - start) // every + 1) * every
 
 
-def _word(text: str, *, command: bool = False) -> str:
-    """One word of a unit file's line: quoted, with specifiers (and in a command, variables) taken literally."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    if command:
-        escaped = escaped.replace("$", "$$")
-    return f'"{escaped}"'
+def _quote_word(text: str) -> str:
+    """One word of a unit file's line: quoted, with specifiers taken literally."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{_escape_specifiers(escaped)}"'
 
 
-def _specifier(text: str) -> str:
+def _quote_argument(text: str) -> str:
+    """One argument of a command in a unit file, where variables would be replaced too."""
+    return _quote_word(text).replace("$", "$$")
+
+
+def _escape_specifiers(text: str) -> str:
     """A path that stands alone on its line, where nothing is unquoted and only % means something."""
     return text.replace("%", "%%")
 

@@ -1,8 +1,8 @@
 """
-Collects the host keys of proxies and remotes and keeps those that somebody vouches for, from the checker outwards.
+Collects the host keys of proxies and remotes, from the checker outwards, and stores those that a person confirms.
 
-Takes the inventory, names, and who is asked; returns what became of each. The order is the rule: a proxy's key has to
-be trusted before a connection through it is opened, and that one connection then serves everything behind it.
+The inventory and names come in, and a function that asks a person; what became of each goes out. A proxy's key has to
+be trusted before a connection through it is opened. That one connection then serves everything behind it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -76,7 +76,7 @@ class _Target:
 
 def trust(playbooks: PlaybookRunner, inventory: Inventory, names: Iterable[str], consent: Consent) -> list[Offer]:
     """
-    Ask these remotes and proxies, and the proxies on the way to them, for their keys; keep those that `consent` names.
+    Ask these remotes and proxies, and the proxies before them, for their keys; store those that `consent` names.
 
     Raises RoundError when the known_hosts file can't be written, or Ansible did not run.
     """
@@ -85,7 +85,7 @@ def trust(playbooks: PlaybookRunner, inventory: Inventory, names: Iterable[str],
     for depth in sorted({len(target.hops) for target in targets}):
         stage = [target for target in targets if len(target.hops) == depth]
         trusted = [target for target in stage if all(_is_trusted(hop, offers) for hop in target.hops)]
-        opened = _open_the_way(playbooks, inventory, trusted) if depth else {}
+        opened = _open_connections(playbooks, inventory, trusted) if depth else {}
         reachable = [target for target in trusted if all(_answers(hop, opened) for hop in target.hops)]
         found = _ask_all(playbooks, inventory, reachable)
         found |= {target.name: _not_asked(target, offers, opened) for target in stage if target not in reachable}
@@ -98,7 +98,7 @@ def trust(playbooks: PlaybookRunner, inventory: Inventory, names: Iterable[str],
 
 
 def _targets(inventory: Inventory, names: Iterable[str]) -> list[_Target]:
-    """What is asked, each name once: the proxies on the way first, because their way is the one that counts."""
+    """What is asked, each name once: the proxies before a remote come first, by the path that leads to that remote."""
     fleet, ways = inventory.fleet, inventory.ways
     remotes = {remote.name: remote for remote in fleet.remotes if remote.connection == "ssh"}
     found: dict[str, _Target] = {}
@@ -125,10 +125,10 @@ def _is_trusted(hop: Proxy, offers: Mapping[str, Offer]) -> bool:
     return offers[hop.name].standing is Standing.TRUSTED
 
 
-def _open_the_way(
+def _open_connections(
     playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[_Target]
 ) -> Mapping[str, ProxyAnswer]:
-    """Open one connection to each proxy on the way to these; what is open already stays so. Answers by alias."""
+    """Open one connection to each proxy before these, unless it is open. Returns the answers by alias."""
     listed = inventory.ways.hosts.keys() - {remote.name for remote in inventory.fleet.remotes}
     names: set[str] = set()
     for target in targets:
@@ -152,7 +152,7 @@ def _answers(hop: Proxy, opened: Mapping[str, ProxyAnswer]) -> bool:
 
 def _ask_all(playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[_Target]) -> dict[str, Offer]:
     own_file = inventory.known_hosts
-    text = key_scan.read_file(own_file)
+    text = known_hosts.read_file(own_file)
     owners = _owners(text)
 
     def ask(target: _Target) -> Offer:
@@ -169,22 +169,7 @@ def _ask_all(playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[
             outcome = Outcome.TIMED_OUT if answer.timed_out else Outcome.SSH_FAILED
             trouble = diagnose(subject, Answer(outcome, stderr=key_scan.without_debugging(answer.text)))
             return Offer(target.name, is_proxy, Standing.UNREACHABLE, trouble=trouble)
-        own_name = inventory.ways.key_names.get(target.name, target.name) if is_proxy else target.name
-        looked_up_as = answer.name if outsider and answer.name else own_name
-        known = known_hosts.keys_of(text, looked_up_as)
-        standing = Standing.TRUSTED if answer.trusted else Standing.CHANGED if known or not answer.key else Standing.NEW
-        return Offer(
-            name=target.name,
-            is_proxy=is_proxy,
-            standing=standing,
-            kind=answer.kind,
-            fingerprint=answer.fingerprint,
-            key=answer.key,
-            known=known,
-            same_as=tuple(name for name in owners.get(answer.fingerprint, ()) if name != looked_up_as),
-            trouble=_revoked(target.name, own_file) if answer.revoked else None,
-            looked_up_as=looked_up_as,
-        )
+        return _compare(target, answer, inventory, text, owners)
 
     if not targets:
         return {}
@@ -194,6 +179,31 @@ def _ask_all(playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[
     finally:
         # After Ctrl-C nobody waits for the rest: what they started ends with the round's directory.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _compare(
+    target: _Target, answer: key_scan.Answer, inventory: Inventory, text: str, owners: Mapping[str, Sequence[str]]
+) -> Offer:
+    """How the key that was presented stands to the known_hosts file (`text`)."""
+    subject = target.subject
+    name = target.name
+    if isinstance(subject, Proxy):
+        own_name = inventory.ways.key_names.get(name, name)
+        name = answer.name if not subject.in_inventory and answer.name else own_name
+    known = known_hosts.keys_of(text, name)
+    standing = Standing.TRUSTED if answer.trusted else Standing.CHANGED if known or not answer.key else Standing.NEW
+    return Offer(
+        name=target.name,
+        is_proxy=isinstance(subject, Proxy),
+        standing=standing,
+        kind=answer.kind,
+        fingerprint=answer.fingerprint,
+        key=answer.key,
+        known=known,
+        same_as=tuple(owner for owner in owners.get(answer.fingerprint, ()) if owner != name),
+        trouble=_revoked(target.name, inventory.known_hosts) if answer.revoked else None,
+        looked_up_as=name,
+    )
 
 
 def _revoked(name: str, file: Path) -> Trouble:
@@ -207,14 +217,13 @@ def _revoked(name: str, file: Path) -> Trouble:
 
 def _owners(text: str) -> dict[str, list[str]]:
     owners: dict[str, list[str]] = {}
-    for line in known_hosts.lines_of(text):
-        if not line.marker:
-            owners.setdefault(line.key.fingerprint, []).extend(line.plain_names)
+    for key, names in known_hosts.list_keys(text):
+        owners.setdefault(key.fingerprint, []).extend(names)
     return owners
 
 
 def _not_asked(target: _Target, offers: Mapping[str, Offer], opened: Mapping[str, ProxyAnswer]) -> Offer:
-    """What stands for a host whose way was not open: the first proxy on it that does not let us through."""
+    """The offer of a host that could not be asked: its trouble is the first proxy that does not let us through."""
     untrusted = next((hop.name for hop in target.hops if not _is_trusted(hop, offers)), None)
     if untrusted is not None and offers[untrusted].standing is not Standing.UNREACHABLE:
         trouble = Trouble(
@@ -253,7 +262,7 @@ def _store(inventory: Inventory, offers: Sequence[Offer]) -> None:
             text = write(text, offer.looked_up_as, offer.key)
         return text
 
-    key_scan.change_file(inventory.known_hosts, change)
+    known_hosts.change_file(inventory.known_hosts, change)
 
 
 def _settled(offer: Offer, accepted: Collection[str]) -> Offer:

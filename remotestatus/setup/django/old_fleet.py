@@ -17,7 +17,7 @@ from remotestatus.setup.django.expressions import Unknown, Value
 from remotestatus.setup.django.old_host_keys import list_old_names
 from remotestatus.setup.django.old_values import OldKey, Taken, take
 from remotestatus.setup.django.project import Gap, Project
-from remotestatus.setup.inventory_writer import Answers, NewProxy, NewRemote, name_host
+from remotestatus.setup.new_fleet import Answers, NewProxy, NewRemote, name_host
 
 _PROXY = {
     "address": OldKey(("RS_PROXY_HOSTNAME",), "text", "the proxy's ansible_host"),

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from remotestatus.setup.inventory_writer import Answers
+from remotestatus.setup.new_fleet import Answers
 
 
 def list_old_names(answers: Answers) -> dict[str, tuple[str, ...]]:

@@ -1,8 +1,8 @@
 """
-The doctor: examines everything that a round needs, from top to bottom, and names the cure of what is wrong.
+The doctor: examines everything that a round needs, from top to bottom, and names the remedy for what is wrong.
 
 Takes where the inventory is and the time; yields a section and a Result at a time. All is found, not only the first:
-a check that itself fails is a Result too, and what hangs on something broken is said to be skipped.
+a check that itself fails is a Result too, and what can't be examined because of something broken is said to be skipped.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,10 +12,13 @@ from remotestatus.model.errors import RemotestatusError, RoundError
 from remotestatus.model.text import one_line
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.setup.doctor import connections, files, history, machine, notifications
+from remotestatus.setup.doctor.examined import Examined, check_inventory
 from remotestatus.setup.doctor.result import Check, Mark, Result, skipped, warning
-from remotestatus.setup.doctor.subject import Examined, read_patient
 
-__all__ = ["Mark", "Result", "examine"]
+__all__ = ["INVENTORY", "Mark", "Result", "examine"]
+
+INVENTORY = "Inventory"
+"""The section about the inventory itself; everything after it can only be examined when it can be read."""
 
 Finding = tuple[str, Result]
 """The section that it belongs to, and what was found."""
@@ -27,28 +30,28 @@ def examine(source: AnsibleSource, now: datetime, *, offline: bool) -> Iterator[
     yield from _section("SSH", machine.check_ssh, machine.check_timeout)
     try:
         with PlaybookRunner(source) as playbooks:
-            patient = Examined(source, playbooks)
-            yield from _section("Inventory", lambda: read_patient(patient), lambda: connections.check_vault(patient))
-            if patient.inventory is None:
-                yield "Everything else", skipped("not examined: it hangs on the inventory")
+            examined = Examined(source, playbooks)
+            yield from _section(INVENTORY, lambda: check_inventory(examined), lambda: connections.check_vault(examined))
+            if examined.inventory is None:
+                yield "Everything else", skipped("not examined: the inventory has to be readable first")
             else:
-                yield from _of_inventory(patient, now, offline=offline)
+                yield from _of_inventory(examined, now, offline=offline)
     except RoundError as error:
-        yield "Inventory", Result(Mark.WRONG, str(error))
+        yield INVENTORY, Result(Mark.WRONG, str(error))
 
 
-def _of_inventory(patient: Examined, now: datetime, *, offline: bool) -> Iterator[Finding]:
-    assert patient.inventory is not None
-    inventory = patient.inventory
-    yield from _section("Keys and passwords", lambda: connections.check_keys(patient))
+def _of_inventory(examined: Examined, now: datetime, *, offline: bool) -> Iterator[Finding]:
+    assert examined.inventory is not None
+    inventory = examined.inventory
+    yield from _section("Keys and passwords", lambda: connections.check_keys(examined))
     yield from _section(
-        "Host keys", lambda: connections.check_host_keys(patient), lambda: connections.check_strictness(patient)
+        "Host keys", lambda: connections.check_host_keys(examined), lambda: connections.check_strictness(examined)
     )
     yield from _section(
         "The way to the remotes",
-        lambda: connections.check_configuration(patient),
+        lambda: connections.check_configuration(examined),
         lambda: connections.check_ports(inventory),
-        lambda: connections.check_proxies(patient, now, offline=offline),
+        lambda: connections.check_proxies(examined, now, offline=offline),
     )
     yield from _section("Files", lambda: files.check_site(inventory), lambda: files.check_database(inventory))
     yield from _section("Rounds", lambda: history.check_rounds(inventory, now), lambda: history.check_timer(inventory))

@@ -1,10 +1,9 @@
 """
-Examines the way to the remotes: secrets, keys, host keys, ports, and whether each proxy lets us in.
+Examines what connections need: secrets, keys, host keys, ports, and whether each proxy lets us in.
 
-The Examined comes in, Results go out. Only `check_proxies` connects to anybody, and only to proxies.
+What is examined comes in, Results go out. Only `check_proxies` connects to anybody, and only to proxies.
 """
 
-import base64
 import os
 import re
 import stat
@@ -16,11 +15,11 @@ from remotestatus_playbook.protocol import PROXIES, SOCKET_NAME, SOCKET_PATH, Or
 
 from remotestatus.evaluate import read_proxy
 from remotestatus.model.fleet import Inventory
-from remotestatus.model.text import one_line
+from remotestatus.model.text import count, one_line
+from remotestatus.setup.doctor.examined import Examined
 from remotestatus.setup.doctor.machine import run
 from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wrong
-from remotestatus.setup.doctor.subject import Examined
-from remotestatus.setup.known_hosts import is_known, read_line
+from remotestatus.setup.known_hosts import is_known, list_keys
 
 _LARGEST_FILE = 1_000_000
 _NAMED = 8
@@ -33,16 +32,16 @@ _CLEAR_PASSWORD = re.compile(
 # -- secrets -----------------------------------------------------------------------------------------------------------
 
 
-def check_vault(patient: Examined) -> Iterator[Result]:
+def check_vault(examined: Examined) -> Iterator[Result]:
     """Vaulted values can be read, and passwords do not lie about in clear."""
-    files = list(_inventory_files(patient))
+    files = list(_inventory_files(examined))
     texts = {path: _text_of(path) for path in files}
     vaulted = [path for path, text in texts.items() if "$ANSIBLE_VAULT;" in text]
-    if any("vault" in problem.lower() for problem in patient.problems):
-        return  # Said already, with its cure.
-    if vaulted and patient.inventory is not None:
-        yield fine(f"Vault: {_count(len(vaulted), 'file')} with vaulted values, and all of them can be read")
-    elif patient.inventory is not None:
+    if any("vault" in problem.lower() for problem in examined.problems):
+        return  # Found already, with its remedy.
+    if vaulted and examined.inventory is not None:
+        yield fine(f"Vault: {count(len(vaulted), 'file')} with vaulted values, and all of them can be read")
+    elif examined.inventory is not None:
         yield fine("Vault: nothing is vaulted")
     for path, text in texts.items():
         if _CLEAR_PASSWORD.search(text) and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
@@ -52,9 +51,9 @@ def check_vault(patient: Examined) -> Iterator[Result]:
             )
 
 
-def _inventory_files(patient: Examined) -> Iterator[Path]:
+def _inventory_files(examined: Examined) -> Iterator[Path]:
     """The files of the inventory that may hold variables."""
-    for source in patient.source.paths:
+    for source in examined.source.paths:
         folders = [source] if source.is_dir() else [source.parent / "group_vars", source.parent / "host_vars"]
         if source.is_file():
             yield source
@@ -71,23 +70,24 @@ def _text_of(path: Path) -> str:
         return ""
 
 
-def check_keys(patient: Examined) -> Iterator[Result]:
+def check_keys(examined: Examined) -> Iterator[Result]:
     """Every private key file is there, ours alone, and usable without anybody typing."""
     users: dict[str, list[str]] = {}
-    for name in patient.by_ssh:
-        key_file = patient.hosts[name].key_file
+    for name in examined.by_ssh:
+        key_file = examined.hosts[name].key_file
         if key_file:
             users.setdefault(key_file, []).append(name)
-    assert patient.inventory is not None
+    assert examined.inventory is not None
     good = 0
     for key_file, names in users.items():
-        path = patient.inventory.base / key_file
-        results = list(_check_key(path, names))
+        path = examined.inventory.base / key_file
+        results = list(check_key(path, names))
         good += not results
         yield from results
     if good:
-        yield fine(f"{_count(good, 'private key file')} can be used")
-    keyless = [name for name in patient.by_ssh if not patient.hosts[name].key_file and not patient.hosts[name].password]
+        yield fine(f"{count(good, 'private key file')} can be used")
+    hosts = ((name, examined.hosts[name]) for name in examined.by_ssh)
+    keyless = [name for name, host in hosts if not host.key_file and not host.password]
     defaults = sorted((Path.home() / ".ssh").glob("id_*[!b]"))
     if keyless and not defaults and not (Path.home() / ".ssh/config").exists():
         yield warning(
@@ -96,11 +96,12 @@ def check_keys(patient: Examined) -> Iterator[Result]:
         )
 
 
-def _check_key(path: Path, names: Sequence[str]) -> Iterator[Result]:
+def check_key(path: Path, names: Sequence[str]) -> Iterator[Result]:
+    """The private key of these hosts is there, ours alone, and usable without anybody typing; nothing if it is."""
     whose = f"the key {path} (for {_names(names)})"
     try:
         found = path.stat()
-        text = path.read_text("ascii", "replace")
+        path.open("rb").close()
     except FileNotFoundError:
         yield wrong(f"{whose} does not exist", f"make it: ssh-keygen -t ed25519 -f {path}, or correct the path")
         return
@@ -109,68 +110,49 @@ def _check_key(path: Path, names: Sequence[str]) -> Iterator[Result]:
             f"{whose} cannot be read: {error.strerror}", f"chown it to the user who runs rounds, and chmod 600 {path}"
         )
         return
-    loose = found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) & 0o077
-    if loose:
+    if found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) & 0o077:
         mode = f"{stat.S_IMODE(found.st_mode):04o}"
         yield wrong(f"{whose} has mode {mode}: others may read it, so ssh refuses it", f"chmod 600 {path}")
-    if is_encrypted(text):
-        if _in_agent(path):
-            yield warning(
-                f"{whose} has a passphrase; your ssh-agent holds it, but a timer has no agent",
-                "give rounds a key of their own without a passphrase",
-            )
-        else:
-            yield wrong(
-                f"{whose} has a passphrase, and nobody is there to type it",
-                f"give rounds a key of their own without one, or: ssh-add {path}",
-            )
-    elif not loose:
-        code, said = run("ssh-keygen", "-y", "-P", "", "-f", str(path))
-        if code != 0:
-            yield wrong(
-                f"{whose} is no usable private key: {one_line(said, 150)}", "name the private key, not the .pub"
-            )
-
-
-def is_encrypted(text: str) -> bool:
-    """Whether a private key file has a passphrase, by its own text (PROTOCOL.key of OpenSSH; RFC 1421; PKCS #8)."""
-    if "Proc-Type: 4,ENCRYPTED" in text or "BEGIN ENCRYPTED PRIVATE KEY" in text:
-        return True
-    found = re.search(r"-----BEGIN OPENSSH PRIVATE KEY-----(.*?)-----END", text, re.DOTALL)
-    if not found:
-        return False
-    try:
-        inside = base64.b64decode(found[1])
-    except ValueError:
-        return False
-    magic = b"openssh-key-v1\0"
-    cipher = inside[len(magic) + 4 :][: int.from_bytes(inside[len(magic) :][:4])]
-    return inside.startswith(magic) and cipher != b"none"
+        return
+    code, output = run("ssh-keygen", "-y", "-P", "", "-f", str(path))
+    if code == 0:
+        return
+    if "incorrect passphrase" not in output:
+        yield wrong(f"{whose} is no usable private key: {one_line(output, 150)}", "name the private key, not the .pub")
+    elif _in_agent(path):
+        yield warning(
+            f"{whose} has a passphrase; your ssh-agent holds it, but a timer has no agent",
+            "give rounds a key of their own without a passphrase",
+        )
+    else:
+        yield wrong(
+            f"{whose} has a passphrase, and nobody is there to type it",
+            f"give rounds a key of their own without a passphrase, or: ssh-add {path}",
+        )
 
 
 def _in_agent(path: Path) -> bool:
     if not os.environ.get("SSH_AUTH_SOCK"):
         return False
     _, held = run("ssh-add", "-l")
-    code, said = run("ssh-keygen", "-l", "-f", str(path))
-    words = said.split()
+    code, output = run("ssh-keygen", "-l", "-f", str(path))
+    words = output.split()
     return code == 0 and len(words) > 1 and words[1] in held.split()
 
 
 # -- host keys ---------------------------------------------------------------------------------------------------------
 
 
-def check_host_keys(patient: Examined) -> Iterator[Result]:
+def check_host_keys(examined: Examined) -> Iterator[Result]:
     """Every remote and proxy has a host key that is trusted."""
-    assert patient.inventory is not None
-    path = patient.inventory.known_hosts
-    if not patient.by_ssh:
+    assert examined.inventory is not None
+    path = examined.inventory.known_hosts
+    if not examined.by_ssh:
         return
     try:
         text = path.read_text("utf-8", "replace")
     except FileNotFoundError:
         text = ""
-        yield wrong(f"there is no file of trusted host keys {path}", "remotestatus trust")
     except OSError as error:
         yield wrong(f"the file of trusted host keys {path} cannot be read: {error.strerror}", f"chmod 644 {path}")
         return
@@ -179,26 +161,27 @@ def check_host_keys(patient: Examined) -> Iterator[Result]:
             yield warning(f"{path} cannot be written, so `remotestatus trust` cannot add to it", f"chmod u+w {path}")
     for other in _GLOBAL_KNOWN_HOSTS:
         text += "\n" + _text_of(other)
-    plain = {name for line in text.splitlines() if (read := read_line(line)) for name in read.plain_names}
-    unknown = [name for name in patient.by_ssh if name.lower() not in plain and not is_known(text, name)]
+    plain = {name for _, names in list_keys(text) for name in names}
+    unknown = [name for name in examined.by_ssh if name.lower() not in plain and not is_known(text, name)]
     if unknown:
-        listed = " ".join(unknown[:_NAMED]) if len(unknown) <= _NAMED else ""
+        few = len(unknown) <= _NAMED and path.exists()
+        missing = "" if path.exists() else f" (there is no file {path} yet)"
         yield wrong(
-            f"the host key of {_names(unknown)} is not known: a round will not log in there",
-            f"remotestatus trust {listed}".rstrip(),
+            f"the host key of {_names(unknown)} is not known{missing}: a round will not log in there",
+            " ".join(["remotestatus trust", *(unknown if few else ())]),
         )
     else:
-        yield fine(f"the host keys of all {len(patient.by_ssh)} hosts are known")
+        yield fine(f"the host keys of all {len(examined.by_ssh)} hosts are known")
 
 
-def check_strictness(patient: Examined) -> Iterator[Result]:
+def check_strictness(examined: Examined) -> Iterator[Result]:
     """No host is logged in to whatever its key."""
     loose = [
         name
-        for name in patient.by_ssh
+        for name in examined.by_ssh
         if any(
             re.match(r"StrictHostKeyChecking\s*[= ]\s*(no|off|accept-new)$", option, re.IGNORECASE)
-            for option in patient.hosts[name].ssh_options
+            for option in examined.hosts[name].ssh_options
         )
     ]
     if loose:
@@ -208,23 +191,23 @@ def check_strictness(patient: Examined) -> Iterator[Result]:
         )
 
 
-# -- the way -----------------------------------------------------------------------------------------------------------
+# -- connections -----------------------------------------------------------------------------------------------------
 
 
-def check_configuration(patient: Examined) -> Iterator[Result]:
+def check_configuration(examined: Examined) -> Iterator[Result]:
     """Sockets have room for their names, and ssh takes the configuration that a round writes, with the user's own."""
-    assert patient.inventory is not None
-    length = len(os.fsencode(patient.playbooks.workdir)) + len("/") + SOCKET_NAME
+    assert examined.inventory is not None
+    length = len(os.fsencode(examined.playbooks.workdir)) + len("/") + SOCKET_NAME
     if length > SOCKET_PATH:
         yield wrong(
             f"paths of shared connections would have {length} bytes, and {SOCKET_PATH} is the most",
             "export TMPDIR=/tmp",
         )
-    host = next(iter(proxy.alias for proxy in patient.inventory.fleet.proxies), "host.invalid")
-    code, said = run("ssh", "-F", str(patient.playbooks.ssh_config), "-G", host)
+    host = next(iter(proxy.alias for proxy in examined.inventory.fleet.proxies), "host.invalid")
+    code, output = run("ssh", "-F", str(examined.playbooks.ssh_config), "-G", host)
     if code != 0:
         yield wrong(
-            f"ssh does not take its configuration: {one_line(said, 250)}",
+            f"ssh does not take its configuration: {one_line(output, 250)}",
             "correct ~/.ssh/config or /etc/ssh/ssh_config, which are read too, or the SSH arguments in the inventory",
         )
     else:
@@ -255,12 +238,12 @@ def check_ports(inventory: Inventory) -> Iterator[Result]:
             )
 
 
-def check_proxies(patient: Examined, now: datetime, *, offline: bool) -> Iterator[Result]:
+def check_proxies(examined: Examined, now: datetime, *, offline: bool) -> Iterator[Result]:
     """Every proxy lets us in, really."""
-    assert patient.inventory is not None
-    fleet = patient.inventory.fleet
-    wanted = {proxy for remote in fleet.remotes if remote.name in patient.inventory.limited_to for proxy in remote.path}
-    wanted |= {name for name in patient.inventory.limited_to if PROXIES in patient.hosts[name].groups}
+    assert examined.inventory is not None
+    fleet, limited_to = examined.inventory.fleet, examined.inventory.limited_to
+    wanted = {proxy for remote in fleet.remotes if remote.name in limited_to for proxy in remote.path}
+    wanted |= {name for name in limited_to if PROXIES in examined.hosts[name].groups}
     proxies = [proxy for proxy in fleet.proxies if proxy.name in wanted]
     if not proxies:
         yield fine("no remote is behind a proxy")
@@ -268,18 +251,17 @@ def check_proxies(patient: Examined, now: datetime, *, offline: bool) -> Iterato
     if offline:
         yield skipped(f"{_names([proxy.name for proxy in proxies])}: not connected to (--offline)")
         return
-    order = Order(names=tuple(sorted(patient.inventory.limited_to)), proxies_only=True)
-    answers = patient.playbooks.probe(order)
+    answers = examined.playbooks.probe(Order(names=tuple(sorted(limited_to)), proxies_only=True))
     if answers.trouble:
         yield wrong(answers.trouble)
     for proxy in proxies:
-        reading = read_proxy(proxy, answers.proxies.get(proxy.alias), now)
-        if reading.trouble is None:
-            took = f" ({reading.connect_ms} ms)" if reading.connect_ms is not None else ""
+        result = read_proxy(proxy, answers.proxies.get(proxy.alias), now)
+        if result.trouble is None:
+            took = f" ({result.connect_ms} ms)" if result.connect_ms is not None else ""
             yield fine(f"the proxy {proxy.name} lets us in{took}")
         else:
-            seen = f" ({reading.trouble.detail})" if reading.trouble.detail else ""
-            yield wrong(f"the proxy {proxy.name}: {reading.trouble.message}{seen}", reading.trouble.hint)
+            seen = f" ({result.trouble.detail})" if result.trouble.detail else ""
+            yield wrong(f"the proxy {proxy.name}: {result.trouble.message}{seen}", result.trouble.hint)
     yield fine(
         "a round opens one connection to each proxy and sends everything through it, so a stock sshd's MaxStartups and "
         "MaxSessions are enough; forwarding has to be allowed there (AllowTcpForwarding)"
@@ -290,7 +272,3 @@ def _names(names: Sequence[str]) -> str:
     if len(names) <= _NAMED:
         return ", ".join(names)
     return f"{', '.join(names[: _NAMED - 1])} and {len(names) - _NAMED + 1} more"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

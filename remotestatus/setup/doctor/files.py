@@ -1,5 +1,5 @@
 """
-Examines the places that a round writes to: the page's folder and the history.
+Examines the files that a round writes: the page's folder and the history.
 
 The inventory comes in, Results go out.
 """
@@ -64,15 +64,15 @@ def check_database(inventory: Inventory) -> Iterator[Result]:
         return
     try:
         with History.open(path, read_only=True) as history:
-            said = [row[0] for row in history.connection.execute("PRAGMA quick_check(3)")]
+            found = [row[0] for row in history.connection.execute("PRAGMA quick_check(3)")]
     except RoundError as error:
         yield wrong(str(error))
         return
     except sqlite3.Error as error:
-        said = [str(error)]
-    if said != ["ok"]:
+        found = [str(error)]
+    if found != ["ok"]:
         yield wrong(
-            f"the history {path} is damaged: {one_line('; '.join(said), 200)}",
+            f"the history {path} is damaged: {one_line('; '.join(found), 200)}",
             "move it aside (history starts anew), or restore a copy",
         )
     elif not problem:

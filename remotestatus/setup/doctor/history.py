@@ -1,5 +1,5 @@
 """
-Examines whether rounds come, and come on time.
+Examines whether rounds are run, and on time.
 
 The inventory and the time come in, Results go out.
 """
@@ -15,12 +15,12 @@ from remotestatus.model.durations import say_duration, write_duration
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.rounds import Round
-from remotestatus.setup.doctor.machine import run
+from remotestatus.setup.doctor.machine import SET_CLOCK, run
 from remotestatus.setup.doctor.result import Result, fine, warning, wrong
 from remotestatus.setup.timer_units import CRON_MARK, MARK
 
 _AHEAD = timedelta(minutes=2)
-_CURE = "remotestatus schedule --install, or let `remotestatus watch` run"
+_INSTALL_TIMER = "remotestatus schedule --install, or let `remotestatus watch` run"
 
 
 def check_rounds(inventory: Inventory, now: datetime) -> Iterator[Result]:
@@ -34,12 +34,14 @@ def check_rounds(inventory: Inventory, now: datetime) -> Iterator[Result]:
     if age < -_AHEAD:
         yield wrong(
             f"the last round ended {say_duration(-age)} in the future: the clock was set back",
-            "correct the clock: timedatectl set-ntp true",
+            SET_CLOCK,
         )
     elif is_on_time(last, every, now):
         yield fine(f"the last round ended {say_duration(age)} ago; one is due every {say_duration(every)}")
     else:
-        yield wrong(f"the last round ended {say_duration(age)} ago, and one is due every {say_duration(every)}", _CURE)
+        yield wrong(
+            f"the last round ended {say_duration(age)} ago, and one is due every {say_duration(every)}", _INSTALL_TIMER
+        )
     for trouble in last.troubles:
         yield warning(f"the last round: {trouble}")
     if last.finished_at - last.started_at > every:
@@ -56,7 +58,7 @@ def is_on_time(last: Round, every: timedelta, now: datetime) -> bool:
 
 
 def check_timer(inventory: Inventory) -> Iterator[Result]:
-    """Something runs rounds by itself: a systemd timer, a line in the crontab, or somebody we do not know."""
+    """Rounds are run by a systemd timer or a line in the crontab; others can't be seen from here."""
     base = str(inventory.base)
     every = write_duration(inventory.fleet.settings.every)
     found = False
@@ -79,11 +81,11 @@ def check_timer(inventory: Inventory) -> Iterator[Result]:
             yield fine("your crontab runs rounds")
     if found:
         return
-    said = "no timer of `remotestatus schedule` runs rounds of this inventory"
+    finding = "no timer of `remotestatus schedule` runs rounds of this inventory"
     if _last_round(inventory):
-        yield warning(f"{said}; if something else does (watch, cron, CI), that is fine", _CURE)
+        yield warning(f"{finding}; if something else does (watch, cron, CI), that is fine", _INSTALL_TIMER)
     else:
-        yield warning(said, _CURE)
+        yield warning(finding, _INSTALL_TIMER)
 
 
 def _examine_timer(path: Path, scope: str, text: str, every: str) -> Result:
@@ -116,4 +118,4 @@ def _last_round(inventory: Inventory) -> Round | None:
         with History.open(inventory.database, read_only=True) as history:
             return history.last_round()
     except RoundError:
-        return None  # Said where the history is examined.
+        return None  # Found where the history is examined.

@@ -31,6 +31,10 @@ NEWEST_ANSIBLE = Version("2.21")
 _BUILT = datetime(2026, 1, 1, tzinfo=UTC)
 _SECONDS = 20
 
+SET_CLOCK = "set the clock by the network: timedatectl set-ntp true"
+_INSTALL_SSH = "install the OpenSSH client: apt-get install openssh-client"
+_UPDATE_SSH = "update OpenSSH, or put another ssh first on PATH"
+
 
 def run(*command: str) -> tuple[int, str]:
     """Run a program; returns its exit code (127: there is none, 124: it hangs) and what it printed."""
@@ -65,14 +69,14 @@ def check_versions() -> Iterator[Result]:
     for requirement in needed:
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
-        cure = f"{sys.executable} -m pip install '{requirement.name}{requirement.specifier}'"
+        remedy = f"{sys.executable} -m pip install '{requirement.name}{requirement.specifier}'"
         try:
             version = Version(metadata.version(requirement.name))
         except metadata.PackageNotFoundError:
-            yield wrong(f"the package {requirement.name} is not installed", cure)
+            yield wrong(f"the package {requirement.name} is not installed", remedy)
             continue
         if not requirement.specifier.contains(version, prereleases=True):
-            yield wrong(f"{requirement.name} is {version}, and {requirement.specifier} is needed", cure)
+            yield wrong(f"{requirement.name} is {version}, and {requirement.specifier} is needed", remedy)
             continue
         if requirement.name == "ansible-core" and version.release[:2] > NEWEST_ANSIBLE.release:
             yield warning(
@@ -103,44 +107,24 @@ def check_locale() -> Iterator[Result]:
 
 
 def check_ssh() -> Iterator[Result]:
-    """The OpenSSH client, its version, and that it can do what rounds ask of it."""
+    """The OpenSSH client is there, in a version that can do what rounds ask of it."""
     path = shutil.which("ssh")
     if path is None:
-        yield wrong("there is no program `ssh`", "install the OpenSSH client: apt-get install openssh-client")
+        yield wrong("there is no program `ssh`", _INSTALL_SSH)
         return
     _, text = run("ssh", "-V")
     found = re.search(r"OpenSSH_(?:for_Windows_)?(\d+)\.(\d+)", text)
     if not found:
-        yield wrong(f"{path} is no OpenSSH: {one_line(text, 80)}", "put OpenSSH's ssh first on PATH")
+        yield wrong(f"{path} is no OpenSSH: {one_line(text, 80)}", _UPDATE_SSH)
         return
     if (int(found[1]), int(found[2])) < OLDEST_SSH:
         oldest = ".".join(map(str, OLDEST_SSH))
-        yield wrong(f"{path} is OpenSSH {found[1]}.{found[2]}, and {oldest} is needed", "update OpenSSH")
+        yield wrong(f"{path} is OpenSSH {found[1]}.{found[2]}, and {oldest} is needed", _UPDATE_SSH)
     else:
         yield fine(f"{path} is OpenSSH {found[1]}.{found[2]}")
-    options = ("ControlMaster=auto", "ControlPath=/nowhere/%C", "StrictHostKeyChecking=yes", "HostKeyAlias=x")
-    words = [word for option in options for word in ("-o", option)]
-    code, text = run("ssh", "-F", "none", "-G", "-J", "jump.invalid", *words, "host.invalid")
-    seen = text.lower()
-    lacking = [
-        name
-        for name, sign in (
-            ("ProxyJump", "proxyjump jump.invalid"),
-            ("ControlPath with %C", "controlpath /nowhere/"),
-            ("HostKeyAlias", "hostkeyalias x"),
-        )
-        if sign not in seen
-    ]
-    if code != 0 or lacking:
-        said = f"ssh cannot do {', '.join(lacking)}" if lacking else f"`ssh -G` fails: {one_line(text, 200)}"
-        yield wrong(said, "update OpenSSH, or put another ssh first on PATH")
-    else:
-        yield fine("ssh knows ProxyJump, shared connections and strict host key checking")
     missing = [name for name in ("ssh-keygen", "ssh-keyscan") if shutil.which(name) is None]
     if missing:
-        yield wrong(
-            f"there is no program {' or '.join(missing)}", "it comes with the OpenSSH client; install all of it"
-        )
+        yield wrong(f"there is no program {' or '.join(missing)}", _INSTALL_SSH)
 
 
 def check_timeout() -> Iterator[Result]:
@@ -149,22 +133,25 @@ def check_timeout() -> Iterator[Result]:
     if code == 0:
         yield fine("the program `timeout` works")
     else:
-        yield wrong(f"the program `timeout` does not work: {one_line(text, 200) or code}", "apt-get install coreutils")
+        yield wrong(
+            f"the program `timeout` does not work: {one_line(text, 200) or code}",
+            "install coreutils: apt-get install coreutils",
+        )
 
 
 def check_clock(now: datetime) -> Iterator[Result]:
     """The clock is plausible and, as far as one can know, synchronized."""
     if now < _BUILT:
-        yield wrong(f"the clock says {now:%Y-%m-%d %H:%M} UTC, which is past", "set it: timedatectl set-ntp true")
+        yield wrong(f"the clock says {now:%Y-%m-%d %H:%M} UTC, which is past", SET_CLOCK)
         return
-    said = f"the clock says {now:%Y-%m-%d %H:%M:%S} UTC"
+    finding = f"the clock says {now:%Y-%m-%d %H:%M:%S} UTC"
     if shutil.which("timedatectl") is None or not Path("/run/systemd/system").is_dir():
-        yield skipped(f"{said}; nothing here knows whether it is synchronized")
+        yield skipped(f"{finding}; nothing here knows whether it is synchronized")
         return
     code, text = run("timedatectl", "show", "--property=NTPSynchronized", "--value")
     if code != 0:
-        yield skipped(f"{said}; timedatectl does not know whether it is synchronized")
+        yield skipped(f"{finding}; timedatectl does not know whether it is synchronized")
     elif text.strip() == "yes":
-        yield fine(f"{said}, and it is synchronized")
+        yield fine(f"{finding}, and it is synchronized")
     else:
-        yield warning(f"{said}, and it is not synchronized", "timedatectl set-ntp true")
+        yield warning(f"{finding}, and it is not synchronized", SET_CLOCK)

@@ -1,5 +1,5 @@
 """
-Examines whether people would be told: destinations, tags, what waits, and the heartbeat.
+Examines whether people would be notified: destinations, tags, the outbox, and the heartbeat.
 
 The inventory comes in, Results go out; nothing is sent.
 """
@@ -42,7 +42,7 @@ def check_outbox(inventory: Inventory, now: datetime) -> Iterator[Result]:
         with History.open(inventory.database, read_only=True) as history:
             failing, waiting = outbox.failing_destinations(history), outbox.count_waiting(history)
     except RoundError:
-        return  # Said where the history is examined.
+        return  # Found where the history is examined.
     for one in failing:
         yield wrong(
             f"{one.name} takes no messages since {say_duration(now - one.since)}: {one.error}",

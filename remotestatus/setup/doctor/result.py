@@ -1,7 +1,5 @@
 """
-What the doctor says of one thing: a tick, a warning, or what is wrong with its cure.
-
-Nothing comes in and nothing goes out; every check returns these.
+What a check of the doctor returns: how one thing is, what was found, and the remedy.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,31 +18,31 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One thing that was examined: what was found, and the cure when there is something to mend."""
+    """One thing that was examined: what was found, and what to do about it."""
 
     mark: Mark
-    said: str
-    cure: str = ""
+    finding: str
+    remedy: str = ""
 
 
-def fine(said: str) -> Result:
+def fine(finding: str) -> Result:
     """A tick."""
-    return Result(Mark.FINE, said)
+    return Result(Mark.FINE, finding)
 
 
-def warning(said: str, cure: str = "") -> Result:
+def warning(finding: str, remedy: str = "") -> Result:
     """Something that may be meant so."""
-    return Result(Mark.WARNING, said, cure)
+    return Result(Mark.WARNING, finding, remedy)
 
 
-def wrong(said: str, cure: str = "") -> Result:
+def wrong(finding: str, remedy: str = "") -> Result:
     """Something that needs mending."""
-    return Result(Mark.WRONG, said, cure)
+    return Result(Mark.WRONG, finding, remedy)
 
 
-def skipped(said: str) -> Result:
+def skipped(finding: str) -> Result:
     """Something that could not be examined, and why."""
-    return Result(Mark.SKIPPED, said)
+    return Result(Mark.SKIPPED, finding)
 
 
 Check = Callable[[], Iterable[Result]]

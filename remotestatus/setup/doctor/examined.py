@@ -13,6 +13,7 @@ from remotestatus_playbook.protocol import HostDescription
 from remotestatus.inventory import read_leniently
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Inventory
+from remotestatus.model.text import count
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.setup.doctor.result import Result, fine, wrong
 
@@ -36,22 +37,22 @@ class Examined:
         ]
 
 
-def read_patient(patient: Examined) -> Iterator[Result]:
-    """Read the inventory into the patient, and say everything that is wrong with it."""
+def check_inventory(examined: Examined) -> Iterator[Result]:
+    """Read the inventory, keep it in `examined`, and yield everything that is wrong with it."""
     try:
-        described = patient.playbooks.describe_inventory()
+        described = examined.playbooks.describe_inventory()
         inventory, problems = read_leniently(described)
     except ConfigurationError as error:
-        patient.problems += [str(problem) for problem in error.problems] or [error.summary]
-        for text in patient.problems:
+        examined.problems += [str(problem) for problem in error.problems] or [error.summary]
+        for text in examined.problems:
             yield wrong(text)
         return
-    patient.inventory = inventory
-    patient.hosts = described.hosts
-    patient.problems += [str(problem) for problem in problems]
-    for text in patient.problems:
+    examined.inventory = inventory
+    examined.hosts = described.hosts
+    examined.problems += [str(problem) for problem in problems]
+    for text in examined.problems:
         yield wrong(text)
-    remotes, proxies = len(inventory.fleet.remotes), len(inventory.fleet.proxies)
-    counted = f"{remotes} remote{'s' if remotes != 1 else ''}, {proxies} prox{'ies' if proxies != 1 else 'y'}"
     if not problems:
-        yield fine(f"the inventory {patient.source} is valid: {counted}")
+        proxies = len(inventory.fleet.proxies)
+        counted = f"{count(len(inventory.fleet.remotes), 'remote')}, {proxies} prox{'y' if proxies == 1 else 'ies'}"
+        yield fine(f"the inventory {examined.source} is valid: {counted}")

@@ -1,0 +1,92 @@
+"""
+Writes the files of a new inventory: nothing that exists is overwritten unasked, and no password is written in clear.
+
+Texts come from `inventory_writer`; the vault's text is encrypted by `ansible-vault` before it reaches the disk.
+"""
+
+import os
+import subprocess
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+
+from remotestatus.model.errors import ConfigurationError, Problem
+from remotestatus.setup.inventory_writer import VAULT_FILE, PasswordStore, write_inventory
+from remotestatus.setup.new_fleet import Answers
+
+CONFIGURATION_FILE = "ansible.cfg"
+
+
+def save_files(
+    directory: Path, answers: Answers, store: PasswordStore, vault: Path | None, *, force: bool
+) -> tuple[Path, ...]:
+    """
+    Write the inventory below a folder, encrypt its vault, and return the files that were written.
+
+    With a vault's password file, Ansible is told of it in ansible.cfg, unless there is one. Raises ConfigurationError,
+    before anything is written, for files that exist, and for a vault that can't be made.
+    """
+    files = write_inventory(answers, store)
+    refuse_existing(directory, files, force=force)
+    if vault is not None:
+        if VAULT_FILE in files:
+            files[VAULT_FILE] = _encrypt(files[VAULT_FILE], vault)
+        if not (directory / CONFIGURATION_FILE).exists():
+            head = "# Ansible's own settings for this folder; this one says where the Vault password is."
+            files[CONFIGURATION_FILE] = f"{head}\n[defaults]\n{vault_setting(vault)}\n"
+    for name, text in files.items():
+        write_file(directory / name, text, secret=name == VAULT_FILE)
+    return tuple(directory / name for name in files)
+
+
+def vault_setting(vault: Path) -> str:
+    """The line of ansible.cfg that names the file with the Vault password."""
+    return f"vault_password_file = {vault.absolute()}"
+
+
+def refuse_existing(directory: Path, files: Iterable[str], *, force: bool) -> None:
+    """Raises ConfigurationError for each file that exists (but for `force`), or that would not be read."""
+    problems = [
+        Problem(str(directory / name), "exists; --force overwrites it")
+        for name in files
+        if not force and (directory / name).exists()
+    ]
+    # Ansible takes group_vars/all/ and then no longer looks at a file all.yml beside it.
+    problems += [
+        Problem(str(path), "Ansible would ignore it beside the new folder all/; move it to all/more.yml first")
+        for path in sorted((directory / "inventory" / "group_vars").glob("all.*"))
+        if path.suffix in (".yml", ".yaml", ".json")
+    ]
+    if problems:
+        raise ConfigurationError("nothing was written", problems)
+
+
+def write_file(path: Path, text: str, *, secret: bool = False) -> None:
+    """Write a text file; a secret one is never readable for anybody else, not even for a moment."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if secret and path.exists():
+            path.chmod(0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(os.open(path, flags, 0o600 if secret else 0o666), "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be written ({error.strerror}); choose another folder") from None
+
+
+def _encrypt(text: str, vault: Path) -> str:
+    """Encrypt a file's text by Ansible's own program, so that the password may also come from a program."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_VAULT")}
+    program = Path(sysconfig.get_path("scripts")) / "ansible-vault"
+    done = subprocess.run(
+        [program, "encrypt", f"--vault-id=default@{vault.absolute()}", "--encrypt-vault-id=default", "--output=-", "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    if done.returncode != 0 or not done.stdout.startswith("$ANSIBLE_VAULT;"):
+        reason = " ".join(done.stderr.split())[-300:]
+        raise ConfigurationError(f"Ansible Vault could not encrypt with {vault}: {reason}")
+    return done.stdout

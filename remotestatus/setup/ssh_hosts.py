@@ -1,0 +1,203 @@
+"""
+Makes a new fleet of the hosts in an SSH configuration: a `Host` with a `ProxyJump` is a remote, its jumps are proxies.
+
+`ssh -G` says what an entry means; only the names are read here, from the file and from those that it includes.
+"""
+
+import glob
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from remotestatus.model.errors import ConfigurationError
+from remotestatus.setup.new_fleet import Answers, NewProxy, NewRemote, name_host, read_port, read_target
+
+
+def read_ssh_configuration(given: Path | None, only: tuple[str, ...]) -> tuple[Answers, tuple[str, ...]]:
+    """
+    The fleet in an SSH configuration (the user's own, unless given), and sentences on what was left out.
+
+    Raises ConfigurationError when it can't be read, or has no host that is wanted (`only`: patterns of names).
+    """
+    path = given or Path("~/.ssh/config").expanduser()
+    notes: list[str] = []
+
+    def read_included(argument: str) -> list[str]:
+        # Relative ones lie in ~/.ssh, see ssh_config(5).
+        pattern = Path("~/.ssh").expanduser() / Path(argument).expanduser()
+        texts = []
+        for name in sorted(glob.glob(str(pattern))):  # noqa: PTH207
+            try:
+                texts.append(Path(name).read_text(encoding="utf-8", errors="replace"))
+            except OSError as error:
+                notes.append(f"{name} can't be read ({error.strerror}); its hosts are left out")
+        return texts
+
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be read ({error.strerror}); name another with --ssh-config") from None
+    names = [name for name in list_ssh_hosts(text, read_included) if not name.startswith("-")]
+    entries: dict[str, Mapping[str, str]] = {name: _ask_ssh(path, name) for name in names}
+    for hop in {hop.strip() for entry in entries.values() for hop in entry.get("proxyjump", "").split(",")}:
+        if hop and hop not in entries and hop != "none" and "@" not in hop and ":" not in hop and hop[0] != "-":
+            entries[hop] = _ask_ssh(path, hop)
+    chosen = [name for name in names if any(fnmatchcase(name, one) for one in only)] if only else None
+    default = _ask_ssh(Path(os.devnull), "remotestatus.invalid").get("identityfile")
+    proxies, remotes, left_out = fleet_from_ssh(entries, default, chosen)
+    if not remotes:
+        what = "that matches --only" if only else "with a ProxyJump; choose others with --only 'PATTERN'"
+        raise ConfigurationError(f"{path} has no host {what}")
+    return Answers(proxies, remotes), (*notes, *left_out)
+
+
+def _ask_ssh(path: Path, name: str) -> dict[str, str]:
+    """What `ssh -G` says about one host: the first value of each keyword, in lower case."""
+    try:
+        done = subprocess.run(
+            ["ssh", "-G", "-F", str(path), "--", name],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=30,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        raise ConfigurationError("`ssh` could not be asked; install the OpenSSH client") from None
+    if done.returncode != 0:
+        raise ConfigurationError(f"ssh can't read its configuration for {name}: {done.stderr.strip()[:300]}")
+    found: dict[str, str] = {}
+    for line in done.stdout.splitlines():
+        keyword, _, value = line.partition(" ")
+        found.setdefault(keyword.lower(), value.strip())
+    return found
+
+
+def list_ssh_hosts(text: str, read_included: Callable[[str], Iterable[str]], depth: int = 0) -> tuple[str, ...]:
+    """
+    The names that an `ssh_config` text has `Host` entries for, in order, without patterns.
+
+    What an entry means is for `ssh -G` to say. `read_included` gives the texts that an `Include` argument stands for.
+    Includes are followed 16 deep, as ssh_config(5) has it.
+    """
+    names: list[str] = []
+    for line in text.splitlines():
+        words = re.findall(r'"([^"]*)"|([^\s="]+)', line.strip())
+        keyword, *arguments = [quoted or plain for quoted, plain in words] or [""]
+        if keyword.startswith("#"):
+            continue
+        if keyword.lower() == "host":
+            names += [name for name in arguments if not re.search(r"[*?!]", name)]
+        elif keyword.lower() == "include" and depth < 16:
+            for argument in arguments:
+                for included in read_included(argument):
+                    names += list_ssh_hosts(included, read_included, depth + 1)
+    return tuple(dict.fromkeys(names))
+
+
+def fleet_from_ssh(
+    entries: Mapping[str, Mapping[str, str]], default_key: str | None, chosen: Iterable[str] | None = None
+) -> tuple[tuple[NewProxy, ...], tuple[NewRemote, ...], tuple[str, ...]]:
+    """
+    Proxies and remotes from what `ssh -G` said about each name, and sentences on what was left out.
+
+    Without `chosen`, every entry with a ProxyJump that is no jump host of another becomes a remote. `default_key` is
+    the key file that ssh names for a host without any of its own.
+    """
+    jumps = {name: _hops(entry) for name, entry in entries.items()}
+    used = {hop for name, hops in jumps.items() for hop in hops}
+    wanted = tuple(chosen) if chosen is not None else tuple(n for n, hops in jumps.items() if hops and n not in used)
+    proxies = _Proxies(entries, default_key, wanted)
+    remotes: dict[str, NewRemote] = {}
+    notes: list[str] = []
+    for wish in wanted:
+        entry = entries[wish]
+        if entry.get("proxycommand", "none") != "none":
+            notes.append(f"{wish}: left out, it uses ProxyCommand; give it a ProxyJump instead")
+            continue
+        try:
+            via = tuple(proxies.add(hop, (wish,)) for hop in jumps[wish])
+        except ValueError as error:
+            notes.append(f"{wish}: left out, {error}")
+            continue
+        name = name_host(wish, [*proxies.found, *remotes], entry.get("user", ""))
+        remotes[name] = NewRemote(
+            name=name,
+            address=entry.get("hostname", wish),
+            port=_port_of(entry),
+            user=entry.get("user"),
+            key_file=_key_of(entry, default_key),
+            via=via,
+            nickname=wish if wish != name else "",
+        )
+    return (*_link_chains(proxies.found, remotes), tuple(notes))
+
+
+class _Proxies:
+    """The proxies that the hops of some hosts lead to, each once; `found` has them by their inventory name."""
+
+    def __init__(self, entries: Mapping[str, Mapping[str, str]], default_key: str | None, taken: Iterable[str]) -> None:
+        self.found: dict[str, NewProxy] = {}
+        self._entries = entries
+        self._default_key = default_key
+        self._taken = tuple(taken)
+        self._names: dict[str, str] = {}
+
+    def add(self, hop: str, seen: tuple[str, ...]) -> str:
+        """Add a hop, and those before it but the ones that were `seen`; returns its name. Raises ValueError."""
+        if hop in self._names:
+            return self._names[hop]
+        entry = self._entries.get(hop)
+        if entry is not None:
+            via = tuple(self.add(h, (*seen, hop)) for h in _hops(entry) if h not in seen and h != hop)
+            address, port, user = entry.get("hostname", hop), _port_of(entry), entry.get("user")
+            key = _key_of(entry, self._default_key)
+        else:
+            target = read_target(hop)
+            via, key = (), None
+            address, port, user = target.address or hop, target.port, target.user
+        name = name_host(hop if entry is not None else address, [*self.found, *self._taken], user or "")
+        self._names[hop] = name
+        self.found[name] = NewProxy(name, address, port, user, key, via)
+        return name
+
+
+def _link_chains(
+    proxies: dict[str, NewProxy], remotes: dict[str, NewRemote]
+) -> tuple[tuple[NewProxy, ...], tuple[NewRemote, ...]]:
+    """
+    Write `ProxyJump a,b` as b behind a, and the remote behind b: then b itself can be probed too.
+
+    If some proxy is reached by two paths, the chains stay as they are.
+    """
+    paths: dict[str, set[tuple[str, ...]]] = {}
+    chains = [proxy.via for proxy in proxies.values()] + [remote.via for remote in remotes.values()]
+    for chain in chains:
+        for position, name in enumerate(chain):
+            paths.setdefault(name, set()).add(chain[:position] or proxies[name].via)
+    if any(len(found) > 1 for found in paths.values()):
+        return tuple(proxies.values()), tuple(remotes.values())
+    before = {name: next(iter(found))[-1:] for name, found in paths.items()}
+    return (
+        tuple(replace(proxy, via=before.get(proxy.name, proxy.via)) for proxy in proxies.values()),
+        tuple(replace(remote, via=remote.via[-1:]) for remote in remotes.values()),
+    )
+
+
+def _hops(entry: Mapping[str, str]) -> tuple[str, ...]:
+    jump = entry.get("proxyjump", "none")
+    return () if jump == "none" else tuple(hop.strip() for hop in jump.split(","))
+
+
+def _port_of(entry: Mapping[str, str]) -> int | None:
+    return read_port(entry["port"]) if "port" in entry else None
+
+
+def _key_of(entry: Mapping[str, str], default_key: str | None) -> str | None:
+    key = entry.get("identityfile")
+    return None if key == default_key else key
