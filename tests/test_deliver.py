@@ -20,7 +20,7 @@ from remotestatus.model.states import Kind
 from remotestatus.notify.attempts import Destination
 from remotestatus.notify.deliver import Sending, send_test
 from remotestatus.notify.destinations import load_destinations, problems_of_tags
-from remotestatus.notify.heartbeat import ping_failure, ping_start, ping_success
+from remotestatus.notify.heartbeat import Signal, ping
 from remotestatus.round import send_due
 from tests.lab import HttpSink, SmtpSink
 from tests.stories import EVERY, START, TEMPLATES, make_fleet, record_round
@@ -416,9 +416,9 @@ def test_a_destination_that_failed_for_a_day_is_named_to_the_others_once(history
 
 def test_the_heartbeat_is_pinged_at_start_end_and_failure(http_sink: HttpSink) -> None:
     """The three signals go where Healthchecks expects them, with the note as body."""
-    assert ping_start(http_sink.url + "?create=1") == ""
-    assert ping_success(http_sink.url) == ""
-    assert ping_failure(http_sink.url, "the disk is full") == ""
+    assert ping(http_sink.url + "?create=1", Signal.START) == ""
+    assert ping(http_sink.url, Signal.SUCCESS) == ""
+    assert ping(http_sink.url, Signal.FAILURE, "the disk is full") == ""
     assert [request.path for request in http_sink.requests] == ["/hook/start?create=1", "/hook", "/hook/fail"]
     assert http_sink.requests[2].body == b"the disk is full"
 
@@ -426,6 +426,11 @@ def test_the_heartbeat_is_pinged_at_start_end_and_failure(http_sink: HttpSink) -
 def test_a_heartbeat_that_fails_says_why_without_its_url(http_sink: HttpSink) -> None:
     """An answer that is no success, and no answer, are sentences that hold nothing of the URL."""
     http_sink.status = 404
-    assert ping_success(f"{http_sink.url}/{SECRET}") == "the heartbeat could not be pinged: its server answers 404"
+    assert (
+        ping(f"{http_sink.url}/{SECRET}", Signal.SUCCESS) == "the heartbeat could not be pinged: its server answers 404"
+    )
     http_sink.stop()
-    assert ping_success(f"{http_sink.url}/{SECRET}") == "the heartbeat could not be pinged: the connection is refused"
+    assert (
+        ping(f"{http_sink.url}/{SECRET}", Signal.SUCCESS)
+        == "the heartbeat could not be pinged: the connection is refused"
+    )

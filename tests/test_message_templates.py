@@ -34,8 +34,8 @@ def message_by(templates: Templates, nickname: str = "") -> Message:
 
 def test_one_sentence_of_ones_own_changes_text_and_html(tmp_path: Path) -> None:
     """Plain text and HTML share their sentences; a value in a sentence of one's own is escaped in the HTML only."""
-    words = (SHIPPED / "sentences.j2").read_text().replace("The proxy {{ entry.name }}", "Proxy {{ entry.name }}")
-    words = words.replace("{{ entry.name }}{% if entry.labels", "*{{ entry.name }}*{% if entry.labels")
+    words = (SHIPPED / "sentences.j2").read_text().replace("You are told", "This is sent")
+    words = words.replace("{{ entry.line.state.name }}{% if labels", "*{{ entry.line.state.name }}*{% if labels")
     templates = Templates(folder_with(tmp_path, "sentences.j2", words))
     message = message_by(templates, "<b>")
     assert message.text.startswith("*r1* (<b>) is down.")

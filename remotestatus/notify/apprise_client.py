@@ -36,16 +36,20 @@ def make_destination(url: str, tags: Sequence[str], name: str | None) -> Destina
 def read_file(path: Path) -> tuple[list[Destination], list[str]]:
     """The destinations of an Apprise configuration file, and what is wrong with it."""
     _silence_apprise()
-    complaints = _Complaints()
-    _LOGGER.addHandler(complaints)
-    try:
+    with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as log:
         config = apprise.AppriseConfig(asset=_asset())
         config.add(str(path))
         services = list(config.services())
-    finally:
-        _LOGGER.removeHandler(complaints)
-    found = [_destination(service, sorted(map(str, service.tags)), None) for service in services]
-    return found, list(dict.fromkeys(complaints.found))
+        complaints = [said for line in log.getvalue().splitlines() if (said := _complaint(line))]
+    return [_destination(one, sorted(map(str, one.tags)), None) for one in services], list(dict.fromkeys(complaints))
+
+
+def _complaint(line: str) -> str:
+    """What Apprise complains about in a configuration file: where it is, and not the URL that the line quotes."""
+    if place := re.search(r"\b(?:line|entry) #?\d+", line):
+        return f"{place[0].replace('#', '')}: not an entry that Apprise can use"
+    schema = re.search(r"URL ([a-z0-9]{1,20})://", line, re.IGNORECASE)
+    return say_what_is_wrong(f"{schema[1]}://") if schema else ""
 
 
 def _destination(service: apprise.NotifyBase, tags: Sequence[str], name: str | None) -> Destination:
@@ -122,21 +126,6 @@ def _pieces(url: str) -> tuple[str, ...]:
     rest = url.partition("://")[2]
     words = {word for text in (rest, unquote(rest)) for word in re.split(r"[/:@?&=,;+\s]+", text) if len(word) > 2}
     return tuple(sorted(words, key=len, reverse=True))
-
-
-class _Complaints(logging.Handler):
-    """Gathers where a configuration file is wrong, and not what Apprise says of it, which quotes URLs."""
-
-    def __init__(self) -> None:
-        super().__init__(level=logging.WARNING)
-        self.found: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if place := re.search(r"\b(?:line|entry) #?\d+", text):
-            self.found.append(f"{place[0].replace('#', '')}: not an entry that Apprise can use")
-        elif schema := re.search(r"URL ([a-z0-9]{1,20})://", text, re.IGNORECASE):
-            self.found.append(say_what_is_wrong(f"{schema[1]}://"))
 
 
 def _silence_apprise() -> None:

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from remotestatus.model.check_result import Trouble
-from remotestatus.model.fleet import Fleet
+from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.notification import EventType, FailingDestination, Line, Message, Notification, NotificationType
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Status
@@ -33,35 +32,18 @@ class Entry:
     """
     One remote or proxy in a message, or several remotes behind one proxy with the same event and cause.
 
-    `names` are all of them; everything else is about `name`. `labels` are nickname and location, `before` is the
-    status that the receiver knew. `since` and `ended` are None where that was in the last minute, `lasted` where it is
-    not known. `after` is how long it was not up: once, or the shortest and the longest. `held` are the changes that
-    quiet hours held, and `changes` counts those of the last `results` check results.
+    `names` are all of them; everything else is about the one of `line`. `since` and `ended` are None where that was in
+    the last minute, `lasted` where it is not known. `after` is how long it was not up: the shortest and the longest.
     """
 
-    name: str
+    line: Line
     names: tuple[str, ...]
-    is_proxy: bool
-    proxy: str
-    labels: tuple[str, ...]
+    remote: Remote | None
     behind: tuple[str, ...]
-    event: EventType
-    before: Status
-    status: Status
-    troubles: tuple[Trouble, ...]
     since: datetime | None
     lasted: timedelta | None
     ended: datetime | None
     after: tuple[timedelta, ...]
-    escalated: bool
-    held: tuple[tuple[datetime, Status], ...]
-    changes: int
-    results: int
-
-    @property
-    def trouble(self) -> Trouble | None:
-        """The most telling thing that is wrong, or None."""
-        return self.troubles[0] if self.troubles else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,33 +167,20 @@ def _grouped(members: Sequence[Line], fleet: Fleet, at: datetime) -> list[Entry]
 
 
 def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
-    first = lines[0]
-    state, is_proxy = first.state, first.state.kind is Kind.PROXY
-    remote = None if is_proxy else fleet.remotes_by_name.get(state.name)
-    settings = remote.settings if remote else None
-    begun = state.problem_since or first.before.since
-    ended = _ended(first, at)
-    spans = sorted(_ended(line, at) - line.before.since for line in lines if line.before.since)
-    minute = timedelta(minutes=1)
+    line, minute = lines[0], timedelta(minutes=1)
+    since, ended = line.state.problem_since, _ended(line, at)
+    begun = since or line.before.since
+    spans = sorted(_ended(one, at) - one.before.since for one in lines if one.before.since)
+    is_proxy = line.state.kind is Kind.PROXY
     return Entry(
-        name=state.name,
+        line=line,
         names=_names(lines),
-        is_proxy=is_proxy,
-        proxy=_proxy(first, fleet),
-        labels=tuple(text for text in (settings.nickname, settings.location) if text) if settings else (),
-        behind=tuple(remote.name for remote in fleet.behind(state.name)) if is_proxy else (),
-        event=first.event_type,
-        before=first.before.status,
-        status=state.status if first.event_type is EventType.FLAPPING else first.now,
-        troubles=state.troubles,
-        since=state.problem_since if state.problem_since and at - state.problem_since >= minute else None,
+        remote=_remote(line, fleet),
+        behind=tuple(remote.name for remote in fleet.behind(line.state.name)) if is_proxy else (),
+        since=since if since and at - since >= minute else None,
         lasted=at - begun if begun else None,
         ended=ended if at - ended >= minute else None,
         after=(spans[0], spans[-1]) if spans else (),
-        escalated=first.escalated,
-        held=first.before.held,
-        changes=state.recent.count("1"),
-        results=len(state.recent),
     )
 
 
@@ -221,9 +190,14 @@ def _ended(line: Line, at: datetime) -> datetime:
     return ended if (line.before.since or ended) <= ended <= at else at
 
 
+def _remote(line: Line, fleet: Fleet) -> Remote | None:
+    """The remote that a line is about; None for a proxy."""
+    return fleet.remotes_by_name.get(line.state.name) if line.state.kind is Kind.REMOTE else None
+
+
 def _proxy(line: Line, fleet: Fleet) -> str:
     """The proxy that a remote is behind; empty for a proxy, and for a remote that is reached directly."""
-    remote = fleet.remotes_by_name.get(line.state.name) if line.state.kind is Kind.REMOTE else None
+    remote = _remote(line, fleet)
     return (remote.proxy or "") if remote else ""
 
 

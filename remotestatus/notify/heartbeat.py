@@ -1,5 +1,5 @@
 """
-Pings the heartbeat: a URL that hears when a round starts and how it ended, and raises an alarm when it hears nothing.
+Pings the heartbeat: a URL that is told when a round starts and how it ended, and raises an alarm when nothing comes.
 
 The rule: the URL is a secret. It appears in no error and no log.
 """
@@ -7,6 +7,7 @@ The rule: the URL is a secret. It appears in no error and no log.
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from enum import StrEnum
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
@@ -19,8 +20,16 @@ HEARTBEAT_TIMEOUT = 10.0
 """Seconds that a ping may take."""
 
 
+class Signal(StrEnum):
+    """What a ping says, as the end of the URL's path: the signals of Healthchecks."""
+
+    START = "/start"
+    SUCCESS = ""
+    FAILURE = "/fail"
+
+
 class Heartbeat:
-    """Tells the heartbeat's URL, if there is one, that a round starts, and how it ended, also when it could not."""
+    """Pings the heartbeat's URL, if there is one, when a round starts, and how it ended, also when it could not."""
 
     def __init__(self, url: str | None) -> None:
         self.url = url
@@ -28,45 +37,28 @@ class Heartbeat:
         """Why it could not be pinged."""
 
     def __enter__(self) -> Self:
-        if self.url:
-            self._note(ping_start(self.url))
+        self._send(Signal.START)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self.url and isinstance(error, RoundError) and not isinstance(error, RoundGivenUp):
-            ping_failure(self.url, str(error))
+        if isinstance(error, RoundError) and not isinstance(error, RoundGivenUp):
+            self._send(Signal.FAILURE, str(error))
 
     def finish(self, troubles: Sequence[str]) -> None:
         """The round was recorded; say so, or what of it failed."""
-        if self.url:
-            ping = ping_failure if troubles else ping_success
-            self._note(ping(self.url, "; ".join(troubles)))
+        self._send(Signal.FAILURE if troubles else Signal.SUCCESS, "; ".join(troubles))
 
-    def _note(self, why_not: str) -> None:
-        if why_not:
+    def _send(self, signal: Signal, note: str = "") -> None:
+        if self.url and (why_not := ping(self.url, signal, note)):
             self.failures.append(why_not)
 
 
-def ping_start(heartbeat: str) -> str:
-    """Tell the heartbeat that a round starts; returns why that failed, or nothing."""
-    return _ping(heartbeat, "/start", "")
-
-
-def ping_success(heartbeat: str, note: str = "") -> str:
-    """Tell the heartbeat that a round is done; returns why that failed, or nothing."""
-    return _ping(heartbeat, "", note)
-
-
-def ping_failure(heartbeat: str, note: str = "") -> str:
-    """Tell the heartbeat that a round could not be done; returns why that failed, or nothing."""
-    return _ping(heartbeat, "/fail", note)
-
-
-def _ping(heartbeat: str, suffix: str, note: str) -> str:
+def ping(heartbeat: str, signal: Signal, note: str = "") -> str:
+    """Ping the heartbeat; returns why that failed, or nothing."""
     parts = urlsplit(heartbeat)
-    url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + suffix))
+    url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + signal))
 
-    def ping() -> Attempt:
+    def post() -> Attempt:
         request = urllib.request.Request(url, data=note.encode()[:10_000], method="POST")  # noqa: S310 - http(s) only
         request.add_header("User-Agent", "remotestatus")
         try:
@@ -79,5 +71,5 @@ def _ping(heartbeat: str, suffix: str, note: str) -> str:
             why, _ = explain_failure([f"DEBUG {error}"], ())
             return Attempt("heartbeat", taken=False, error=why)
 
-    ((_, attempt),) = run_together(["heartbeat"], lambda _: [ping()], HEARTBEAT_TIMEOUT + 2)
+    ((_, attempt),) = run_together(["heartbeat"], lambda _: [post()], HEARTBEAT_TIMEOUT + 2)
     return "" if attempt.taken else f"the heartbeat could not be pinged: {attempt.error}"
