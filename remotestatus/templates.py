@@ -14,14 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jinja2 import (
-    Environment,
-    FileSystemLoader,
-    StrictUndefined,
-    TemplateError,
-    TemplateNotFound,
-    TemplateSyntaxError,
-)
+import jinja2
 
 from remotestatus.model.durations import say_duration
 from remotestatus.model.statuses import APPEARANCES
@@ -42,6 +35,8 @@ _FILTERS: Filters = {
 }
 """What every template has."""
 
+_CURE = "correct the template, or remove it to use the shipped one"
+
 
 class TemplateProblem(Exception):
     """A template could not be rendered; the text says where, why, and what to do."""
@@ -59,10 +54,10 @@ class Templates:
         self.filters = filters or {}
         self.folders = (*([folder] if folder else []), report_templates())
         self.problems: list[str] = []
-        self.environment = Environment(
+        self.environment = jinja2.Environment(
             loader=_Loader(self.folders),
             autoescape=_escapes,  # noqa: S701 - all but plain text, see there
-            undefined=StrictUndefined,
+            undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
@@ -72,7 +67,7 @@ class Templates:
 
     def load(self) -> None:
         """Compile all that a round needs, where there is time for it; an error is said when one is rendered."""
-        with suppress(TemplateError, OSError, UnicodeDecodeError):
+        with suppress(jinja2.TemplateError, OSError, UnicodeDecodeError):
             for name in self.environment.list_templates(
                 filter_func=lambda name: name.endswith(".j2") and not name.startswith("setup/")
             ):
@@ -83,10 +78,7 @@ class Templates:
         try:
             return self.environment.get_template(name).render(values)
         except Exception as error:
-            raise TemplateProblem(
-                f"{self._place(name, error)}: {error or type(error).__name__}; correct the template, or remove it to "
-                "use the shipped one"
-            ) from error
+            raise TemplateProblem(f"{self._place(name, error)}: {error or type(error).__name__}; {_CURE}") from error
 
     def render_or_shipped(self, name: str, values: Mapping[str, Any]) -> str:
         """
@@ -97,7 +89,7 @@ class Templates:
         try:
             written = self.render(name, values).strip()
             if not written:
-                raise TemplateProblem(f"{self.environment.get_template(name).filename}: it writes nothing")
+                raise TemplateProblem(f"{self.environment.get_template(name).filename}: it writes nothing; {_CURE}")
             return written
         except TemplateProblem as problem:
             if not self.folder:
@@ -111,21 +103,21 @@ class Templates:
         return Templates(filters=self.filters)
 
     def _place(self, name: str, error: Exception) -> str:
-        if isinstance(error, TemplateSyntaxError):
+        if isinstance(error, jinja2.TemplateSyntaxError):
             return f"{error.filename or error.name or name}, line {error.lineno}"
         for frame in reversed(traceback.extract_tb(error.__traceback__)):
             if frame.filename.startswith(tuple(str(folder) for folder in self.folders)):
                 return f"{frame.filename}, line {frame.lineno}"
-        return f"the template {error.message if isinstance(error, TemplateError) and not str(error) else name}"
+        return f"the template {error.message if isinstance(error, jinja2.TemplateError) and not str(error) else name}"
 
 
-class _Loader(FileSystemLoader):
+class _Loader(jinja2.FileSystemLoader):
     """Finds `x.j2` where neither `x.txt.j2` nor `x.html.j2` is a file."""
 
-    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+    def get_source(self, environment: jinja2.Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
         try:
             return super().get_source(environment, template)
-        except TemplateNotFound:
+        except jinja2.TemplateNotFound:
             shared = re.sub(r"\.(txt|html)\.j2$", ".j2", template)
             if shared not in self.list_templates():
                 raise

@@ -10,7 +10,7 @@ from remotestatus.evaluate import EVERYTHING, open_now, window_of_remote
 from remotestatus.history import History, outbox
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Fleet
-from remotestatus.model.text import did_you_mean, one_line
+from remotestatus.model.text import count, did_you_mean, one_line
 from remotestatus.model.windows import CommandWindow
 from remotestatus.probe import AnsibleSource
 
@@ -56,17 +56,13 @@ def command(
         if listing or not target:
             _list(inventory.fleet, outbox.command_windows(history, moment), moment)
         elif ending:
-            count = outbox.end_windows(history, target, moment)
-            click.echo(f"Ended: {target} is out of maintenance." if count else f"{target} has no window by command.")
+            ended = outbox.end_windows(history, target, moment)
+            click.echo(f"Ended: {target} is out of maintenance." if ended else f"{target} has no window by command.")
         else:
             assert end is not None
             outbox.open_window(history, target, start, end, one_line(note, 300))
             names = affected(inventory.fleet, target)
-            who = (
-                target
-                if names == (target,)
-                else f"{target} ({len(names)} {'remote' if len(names) == 1 else 'remotes'})"
-            )
+            who = target if names == (target,) else f"{target} ({count(len(names), 'remote')})"
             click.echo(f"In maintenance: {who}, from {say_local(start)} until {say_local(end)}.")
 
 
