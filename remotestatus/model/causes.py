@@ -264,12 +264,13 @@ class SpecialCase(Enum):
     )
 
 
-def causes_table() -> str:
-    """The Markdown table of all causes for the documents, with the hints that people are given."""
-    rows = ["| cause | status | what was seen | what to do |", "|---|---|---|---|"]
+def causes_table(*, hints: bool = True) -> str:
+    """The Markdown table of all causes for the documents; with the hints that people are given, if wanted."""
+    columns = ["cause", "status", "what was seen", *(["what to do"] if hints else [])]
+    rows = [columns, ["---"] * len(columns)]
+    words = {word: word.upper() for word in ("proxy", "port", "address", "login")}
     for cause in Cause:
         declared = cause.declaration
-        words = {word: word.upper() for word in ("proxy", "port", "address", "login")}
         hint = declared.hint.format_map({**words, "name": "REMOTE"})
-        rows.append(f"| `{cause}` | {declared.status} | {declared.seen or declared.public} | {hint} |")
-    return "\n".join(rows) + "\n"
+        rows.append([f"`{cause}`", declared.status, declared.seen or declared.public, *([hint] if hints else [])])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows).replace("| --- |", "|---|").replace(" --- |", "---|")

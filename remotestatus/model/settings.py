@@ -234,7 +234,7 @@ class RemoteSettings(_Model):
     description: Text = Field(default="", description="what the remote is for")
     location: Text = Field(default="", description="where it stands")
     forwarded_port: Port | None = Field(
-        default=None, description="the virtual port: the local port mapped to the remote"
+        default=None, description="the virtual port: a port on your machine that `remotestatus tunnel` maps to the remote"
     )
     processes: Annotated[OneOrMore[Annotated[ProcessSpec, _or_text("words")]], TEXTS_OR_MAPPINGS] = Field(
         default=(),
@@ -260,7 +260,7 @@ class RemoteSettings(_Model):
     escalate: OneOrMore[Escalation] = Field(
         default=(), description="`after` and `notify`: further tags when a problem lasts"
     )
-    remind_every: Duration | None = Field(default=None, description="tell open problems again so often")
+    remind_every: Duration | None = Field(default=None, description="how often a problem that lasts is told again")
     maintenance: OneOrMore[Window] = Field(
         default=(), description="windows in which nobody is told and uptime is not counted"
     )
@@ -326,7 +326,7 @@ class FleetSettings(_Model):
     retention: Duration = Field(default=timedelta(days=400), description="how long history is kept")
     public: bool = Field(default=False, description="leave addresses, ports, users and raw errors off the page")
     forks: Annotated[int, Field(ge=1, le=500)] | Literal["auto"] = Field(
-        default="auto", description="remotes asked at the same time; by itself from the fleet's size"
+        default="auto", description="how many remotes are checked at the same time; `auto`: by the fleet's size"
     )
     keep_connections: bool = Field(default=False, description="keep SSH connections to the remotes between rounds")
 
