@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from remotestatus.cli.init import save_inventory, show_next
-from remotestatus.model.errors import ConfigurationError, Problem
+from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.setup import KNOWN_HOSTS_FILE, Answers, PasswordStore, write_file
 from remotestatus.setup.django import Gap, OldFleet, read_project, rename_host_keys
 
@@ -65,7 +65,9 @@ def command(
     known_hosts = directory / KNOWN_HOSTS_FILE
     text, gaps = _convert_known_hosts(old)
     if text and known_hosts.exists() and not force:
-        raise ConfigurationError("nothing was written", [Problem(str(known_hosts), "exists; --force overwrites it")])
+        raise ConfigurationError(
+            "nothing was written", [ConfigurationProblem(str(known_hosts), "exists; --force overwrites it")]
+        )
     save_inventory(directory, answers, store, vault_password_file, force=force)
     _remove_clear_text(directory)
     if text:
@@ -89,7 +91,7 @@ def _read(settings: Path, remotes: tuple[Path, ...]) -> OldFleet:
     except OSError as error:
         raise ConfigurationError(f"{error.filename} can't be read ({error.strerror}); name the right file") from None
     if not old.answers.remotes:
-        listed = [Problem(gap.where, f"{gap.what}; {gap.cure}") for gap in old.gaps]
+        listed = [ConfigurationProblem(gap.where, f"{gap.what}; {gap.cure}") for gap in old.gaps]
         raise ConfigurationError("no remote was found; nothing was written; name the project's folder", listed)
     return old
 

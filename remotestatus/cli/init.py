@@ -17,7 +17,7 @@ import click
 from remotestatus.cli.doctor import print_result
 from remotestatus.cli.options import now
 from remotestatus.model.durations import parse_duration
-from remotestatus.model.errors import ConfigurationError, Problem
+from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.model.text import count
 from remotestatus.probe import AnsibleSource
 from remotestatus.setup import (
@@ -120,13 +120,13 @@ def command(**options: Any) -> None:
 
 def _read_flags(flags: Flags, *, from_ssh: bool) -> Answers:
     """All that the options say. Raises ConfigurationError with everything that is wrong with them."""
-    problems: list[Problem] = []
+    problems: list[ConfigurationProblem] = []
 
     def read(flag: str, text: str | None, reader: Callable[[str], T]) -> T | None:
         try:
             return reader(text) if text else None
         except ValueError as error:
-            problems.append(Problem(flag, str(error)))
+            problems.append(ConfigurationProblem(flag, str(error)))
             return None
 
     every = read("--every", flags.every, parse_duration)

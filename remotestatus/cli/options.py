@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from remotestatus.cli.completion import complete_names
-from remotestatus.model.errors import ConfigurationError, Problem
+from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.probe import AnsibleSource
 
 DEFAULT_INVENTORY = Path("inventory")
@@ -108,7 +108,7 @@ def choose(names: Iterable[str], known: Iterable[tuple[str, str]]) -> list[str]:
         else:
             near = get_close_matches(wanted, nicknames, n=1)
             guess = f"did you mean {near[0]}?" if near else f"there are: {_some(nicknames)}"
-            problems.append(Problem(wanted, f"not in the inventory; {guess}"))
+            problems.append(ConfigurationProblem(wanted, f"not in the inventory; {guess}"))
     if problems:
         what = "there is no such remote" if len(problems) == 1 else f"{len(problems)} names are no remotes"
         raise ConfigurationError(what, problems)

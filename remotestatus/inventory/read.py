@@ -18,7 +18,7 @@ from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, Inv
 from remotestatus.evaluate import problem_of
 from remotestatus.inventory.setting_errors import say_errors
 from remotestatus.inventory.settings_schema import nearest
-from remotestatus.model.errors import ConfigurationError, Problem, with_vault_cure
+from remotestatus.model.errors import ConfigurationError, ConfigurationProblem, with_vault_cure
 from remotestatus.model.fleet import Fleet, Inventory, Remote
 from remotestatus.model.settings import (
     FleetSettings,
@@ -45,7 +45,7 @@ def read_inventory(described: InventoryDescription) -> Inventory:
     return inventory
 
 
-def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Problem, ...]]:
+def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[ConfigurationProblem, ...]]:
     """
     Read the inventory and return it with its problems; the default stands in the place of a wrong value.
 
@@ -95,10 +95,10 @@ class _Problems:
     def add(self, host: str, variable: str, message: str) -> None:
         self.found[variable, message].append(host)
 
-    def __iter__(self) -> Iterator[Problem]:
+    def __iter__(self) -> Iterator[ConfigurationProblem]:
         for (variable, message), hosts in self.found.items():
             for where in self._owners(hosts):
-                yield Problem(where, f"{variable}: {message}")
+                yield ConfigurationProblem(where, f"{variable}: {message}")
 
     def _owners(self, hosts: Sequence[str]) -> list[str]:
         affected = set(hosts)

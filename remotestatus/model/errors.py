@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ConfigurationProblem:
     """One thing that is wrong: where (`all`, `recorders/capture-1`, a file), and what, with its cure."""
 
     where: str
@@ -39,7 +39,7 @@ class ConfigurationError(RemotestatusError):
 
     exit_code = 2
 
-    def __init__(self, summary: str, problems: Sequence[Problem] = ()) -> None:
+    def __init__(self, summary: str, problems: Sequence[ConfigurationProblem] = ()) -> None:
         self.summary = summary
         self.problems = tuple(problems)
         super().__init__("\n".join([summary, *(f"  {problem}" for problem in self.problems)]))

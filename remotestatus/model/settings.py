@@ -234,7 +234,8 @@ class RemoteSettings(_Model):
     description: Text = Field(default="", description="what the remote is for")
     location: Text = Field(default="", description="where it stands")
     forwarded_port: Port | None = Field(
-        default=None, description="the virtual port: a port on your machine that `remotestatus tunnel` maps to the remote"
+        default=None,
+        description="the virtual port: a port on your machine that `remotestatus tunnel` maps to the remote",
     )
     processes: Annotated[OneOrMore[Annotated[ProcessSpec, _or_text("words")]], TEXTS_OR_MAPPINGS] = Field(
         default=(),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from remotestatus.model.errors import ConfigurationError, Problem
+from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.model.fleet import Fleet, Inventory
 from remotestatus.model.settings import Destination as Entry
 from remotestatus.model.text import did_you_mean
@@ -36,33 +36,35 @@ def load_destinations(setting: str | Sequence[Entry], base_dir: Path) -> tuple[D
     return tuple(_with_distinct_names(found))
 
 
-def _make_each(entries: Sequence[Entry]) -> tuple[list[Destination], list[Problem]]:
+def _make_each(entries: Sequence[Entry]) -> tuple[list[Destination], list[ConfigurationProblem]]:
     from remotestatus.notify.apprise_client import make_destination, say_what_is_wrong
 
-    problems: list[Problem] = []
+    problems: list[ConfigurationProblem] = []
     found: dict[str, Destination] = {}
     for number, entry in enumerate(entries, start=1):
         where = f"{_SETTING}, entry {number}" + (f" ({entry.name})" if entry.name else "")
         destination = make_destination(entry.url, entry.tags, entry.name)
         if destination is None:
-            problems.append(Problem(where, say_what_is_wrong(entry.url)))
+            problems.append(ConfigurationProblem(where, say_what_is_wrong(entry.url)))
         elif twin := found.get(destination.key):
-            problems.append(Problem(where, f"the same destination as {twin.name}; give one entry all of its `tags`"))
+            problems.append(
+                ConfigurationProblem(where, f"the same destination as {twin.name}; give one entry all of its `tags`")
+            )
         else:
             found[destination.key] = destination
     return list(found.values()), problems
 
 
-def _read_file(path: Path) -> tuple[list[Destination], list[Problem]]:
+def _read_file(path: Path) -> tuple[list[Destination], list[ConfigurationProblem]]:
     where = f"{_SETTING} ({path.name})"
     if not path.is_file():
-        return [], [Problem(where, "no such file; write a path that starts at the inventory's folder")]
+        return [], [ConfigurationProblem(where, "no such file; write a path that starts at the inventory's folder")]
     from remotestatus.notify.apprise_client import read_file
 
     found, wrong = read_file(path)
     if not found and not wrong:
         wrong = ["there is no destination in it"]
-    return list({one.key: one for one in found}.values()), [Problem(where, what) for what in wrong]
+    return list({one.key: one for one in found}.values()), [ConfigurationProblem(where, what) for what in wrong]
 
 
 def read_destinations(inventory: Inventory) -> tuple[Destination, ...]:
@@ -74,7 +76,7 @@ def read_destinations(inventory: Inventory) -> tuple[Destination, ...]:
     return destinations
 
 
-def problems_of_tags(fleet: Fleet, destinations: Sequence[Destination]) -> list[Problem]:
+def problems_of_tags(fleet: Fleet, destinations: Sequence[Destination]) -> list[ConfigurationProblem]:
     """Tags that a remote names and no destination has, and tags of destinations that nothing names."""
     offered = {tag for destination in destinations for tag in destination.tags}
     users: dict[str, list[str]] = {}
@@ -92,11 +94,13 @@ def problems_of_tags(fleet: Fleet, destinations: Sequence[Destination]) -> list[
         if tag not in offered:
             where = places[0] + (f" (and {len(places) - 1} more)" if len(places) > 1 else "")
             problems.append(
-                Problem(where, f'no destination of {_SETTING} has the tag "{tag}"{did_you_mean(tag, offered)}')
+                ConfigurationProblem(
+                    where, f'no destination of {_SETTING} has the tag "{tag}"{did_you_mean(tag, offered)}'
+                )
             )
     for destination in destinations:
         problems += [
-            Problem(
+            ConfigurationProblem(
                 f"{_SETTING} ({destination.name})",
                 f'nothing names its tag "{tag}"; write it into a remotestatus_notify or remotestatus_escalate, or '
                 "remove it",

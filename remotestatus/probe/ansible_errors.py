@@ -1,15 +1,15 @@
 """
 Reads what Ansible prints of a wrong inventory.
 
-Takes Ansible's output; returns a Problem for each thing that is wrong. The rule: Ansible quotes the lines around a
-mistake, and a password may stand there, so only its sentence and the place are taken over.
+Takes Ansible's output; returns a ConfigurationProblem for each thing that is wrong. The rule: Ansible
+quotes the lines around a mistake, and a password may stand there, so only its sentence and the place are taken over.
 """
 
 import os
 import re
 from collections.abc import Sequence
 
-from remotestatus.model.errors import Problem, with_vault_cure
+from remotestatus.model.errors import ConfigurationProblem, with_vault_cure
 from remotestatus.model.text import one_line
 
 _FATAL_WARNINGS = re.compile(
@@ -19,13 +19,13 @@ _ONE_PLUGIN = re.compile(r"Failed to parse inventory with '(?P<plugin>\w+)' plug
 _WHOLE_SOURCE = re.compile(r"Completely failed to parse inventory source (?P<source>\S+)")
 
 
-def problems_in(output: str) -> list[Problem]:
+def find_ansible_errors(output: str) -> list[ConfigurationProblem]:
     """
-    What Ansible says is wrong, a Problem each.
+    What Ansible says is wrong, a ConfigurationProblem each.
 
     It tries several readers on each file and complains about each: the one that the file's name means is believed.
     """
-    problems: list[Problem] = []
+    problems: list[ConfigurationProblem] = []
     complaints: list[tuple[str, str, str]] = []
     for block in re.split(r"(?=\[(?:ERROR|WARNING)\]:|ERROR!|fatal: )", output):
         if not block.startswith(("[ERROR]", "[WARNING]", "ERROR!", "fatal: ")):
@@ -38,11 +38,11 @@ def problems_in(output: str) -> list[Problem]:
         elif whole := _WHOLE_SOURCE.search(sentence):
             problems.append(_best_complaint(whole["source"], complaints))
         elif block.startswith("[ERROR]") or _FATAL_WARNINGS.search(sentence) or block.startswith(("ERROR!", "fatal")):
-            problems.append(Problem(where, with_vault_cure(one_line(sentence, 400))))
+            problems.append(ConfigurationProblem(where, with_vault_cure(one_line(sentence, 400))))
     return list(dict.fromkeys(problem for problem in problems if problem.what))
 
 
-def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> Problem:
+def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> ConfigurationProblem:
     """Of what several readers said of one file, what the reader said that its name means."""
     about = [(plugin, where, why) for plugin, where, why in complaints if source in where]
     wanted: tuple[str, ...]
@@ -54,6 +54,6 @@ def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> 
         wanted = ("ini",)
     about.sort(key=lambda complaint: (complaint[0] not in wanted, not re.search(r":\d+(:\d+)?$", complaint[1])))
     if not about:
-        return Problem(source, "Ansible could not read it as an inventory")
+        return ConfigurationProblem(source, "Ansible could not read it as an inventory")
     _plugin, where, why = about[0]
-    return Problem(where if where.startswith(source) else source, with_vault_cure(why))
+    return ConfigurationProblem(where if where.startswith(source) else source, with_vault_cure(why))

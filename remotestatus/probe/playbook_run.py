@@ -32,10 +32,10 @@ from remotestatus_playbook.protocol import (
     RemoteAnswer,
 )
 
-from remotestatus.model.errors import ConfigurationError, Problem, RoundError, RoundGivenUp
+from remotestatus.model.errors import ConfigurationError, ConfigurationProblem, RoundError, RoundGivenUp
 from remotestatus.model.text import one_line
 from remotestatus.probe.ansible_environment import ansible_environment
-from remotestatus.probe.ansible_errors import problems_in
+from remotestatus.probe.ansible_errors import find_ansible_errors
 from remotestatus.probe.ansible_process import AnsibleRun
 from remotestatus.probe.ansible_source import AnsibleSource
 from remotestatus.probe.child_processes import ChildProcesses
@@ -125,7 +125,7 @@ class PlaybookRunner:
         assert self._run is not None
         run, found = self._run, self.workdir / INVENTORY
         self._await_inventory(run, found, cancel)
-        problems = problems_in(run.output)
+        problems = find_ansible_errors(run.output)
         if found.exists() and not problems:
             # Loads more than Ansible's start waits for.
             from remotestatus.probe.read_answers import read_description
@@ -138,7 +138,7 @@ class PlaybookRunner:
         if not problems and run.code == 0:
             raise ConfigurationError(f"the inventory {self.source} has no hosts; add remotes to it")
         listed = problems or [
-            Problem(str(self.source), f"Ansible could not read it: {one_line(run.output[-600:], 400)}")
+            ConfigurationProblem(str(self.source), f"Ansible could not read it: {one_line(run.output[-600:], 400)}")
         ]
         count = "1 problem" if len(listed) == 1 else f"{len(listed)} problems"
         raise ConfigurationError(f"the inventory {self.source} has {count}", listed)
@@ -205,7 +205,7 @@ class PlaybookRunner:
                 trouble = "The round was ended before every remote had answered."
             elif run.has_ended(_POLL_SECONDS) and not done.exists():
                 self._end_run()
-                problems = problems_in(run.output)
+                problems = find_ansible_errors(run.output)
                 trouble = f"Ansible did not finish: {problems[0].what if problems else f'exit code {run.code}'}"
         self._count(state, progress)
         return trouble

@@ -10,7 +10,7 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-from remotestatus.model.errors import ConfigurationError, Problem
+from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.setup.inventory_writer import VAULT_FILE, PasswordStore, write_inventory
 from remotestatus.setup.new_fleet import Answers
 
@@ -47,13 +47,15 @@ def vault_setting(vault: Path) -> str:
 def refuse_existing(directory: Path, files: Iterable[str], *, force: bool) -> None:
     """Raises ConfigurationError for each file that exists (but for `force`), or that would not be read."""
     problems = [
-        Problem(str(directory / name), "exists; --force overwrites it")
+        ConfigurationProblem(str(directory / name), "exists; --force overwrites it")
         for name in files
         if not force and (directory / name).exists()
     ]
     # Ansible takes group_vars/all/ and then no longer looks at a file all.yml beside it.
     problems += [
-        Problem(str(path), "Ansible would ignore it beside the new folder all/; move it to all/more.yml first")
+        ConfigurationProblem(
+            str(path), "Ansible would ignore it beside the new folder all/; move it to all/more.yml first"
+        )
         for path in sorted((directory / "inventory" / "group_vars").glob("all.*"))
         if path.suffix in (".yml", ".yaml", ".json")
     ]

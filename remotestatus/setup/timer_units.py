@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 
 from remotestatus.model.durations import write_duration
-from remotestatus.model.errors import ConfigurationError, Problem
+from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.templates import Templates
 
 _MINUTE, _HOUR, _DAY, _WEEK = 60, 3600, 86400, 604800
@@ -47,7 +47,7 @@ class Schedule:
             raise ConfigurationError(
                 "no timer can be written",
                 [
-                    Problem(
+                    ConfigurationProblem(
                         ascii(text),
                         "a control character, or a backslash or space at the end, has no place in a unit or crontab; "
                         "rename it",
