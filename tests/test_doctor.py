@@ -130,7 +130,7 @@ def test_everything_that_is_wrong_is_found_at_once(lab: Lab, remotestatus: Comma
         "did you mean remotestatus_processes?": "",
         '"ten" is not a duration; write for example 10m': "",
         "checker_key (for": f"chmod 600 {lab.directory / 'checker_key'}",
-        "locked_key (for two) has a passphrase": "without one, or: ssh-add",
+        "locked_key (for two) has a passphrase": "without a passphrase, or: ssh-add",
         "rubbish_key (for three) is no usable private key": "name the private key",
         "the host key of dead-proxy, one is not known": "remotestatus trust dead-proxy one",
         "four: the inventory switches host key checking off": "take StrictHostKeyChecking out",
