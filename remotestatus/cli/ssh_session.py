@@ -59,7 +59,7 @@ def ssh_target(inventory: Inventory, subject: Remote | Proxy) -> list[str]:
     """The arguments of `ssh` that mean this remote or proxy under the configuration of `write_config`."""
     if isinstance(subject, Remote):
         return [subject.name]
-    jumps = inventory.ways.jumps
+    jumps = inventory.ssh.jumps
     written = jumps[subject.name]
     if re.search(r"[@:]", written) and not written.startswith("ssh://"):
         written = f"ssh://{written}"  # user@host:port, as a ProxyJump may be written, is only understood as a URL here
@@ -68,7 +68,7 @@ def ssh_target(inventory: Inventory, subject: Remote | Proxy) -> list[str]:
 
 def write_config(source: AnsibleSource, inventory: Inventory) -> Path:
     """Write the configuration for `ssh -F`; the same inventory always has the same file."""
-    text = "\n".join([ssh_config_text(inventory), inventory.ways.end])
+    text = "\n".join([ssh_config_text(inventory), inventory.ssh.end])
     paths = "\0".join(str(path.absolute()) for path in source.paths)
     name = hashlib.sha256(paths.encode("utf-8", "surrogateescape")).hexdigest()[:16] + ".conf"
     given = os.environ.get("XDG_CACHE_HOME", "")
@@ -93,7 +93,7 @@ def _write(folder: Path, name: str, text: str) -> Path:
 
 def ssh_config_text(inventory: Inventory, names: Iterable[str] | None = None) -> str:
     """The blocks of these remotes and proxies and of the proxies before them; without names, all blocks."""
-    blocks = inventory.ways.blocks
+    blocks = inventory.ssh.blocks
     wanted: dict[str, None] = dict.fromkeys(blocks if names is None else ())
     for name in names or ():
         subject = find(inventory, name)
@@ -103,8 +103,8 @@ def ssh_config_text(inventory: Inventory, names: Iterable[str] | None = None) ->
 
 def say_before_ssh(inventory: Inventory, subject: Remote | Proxy) -> None:
     """Say on standard error which host keys are missing and which passwords `ssh` will ask for."""
-    names = [inventory.ways.key_names.get(name, name) for name in (*subject.path, subject.name)]
-    hosts = [name for name in names if name in inventory.ways.hosts]
+    names = [inventory.ssh.key_names.get(name, name) for name in (*subject.path, subject.name)]
+    hosts = [name for name in names if name in inventory.ssh.hosts]
     unknown = find_untrusted(inventory.known_hosts, hosts)
     if unknown:
         note(

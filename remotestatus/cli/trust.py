@@ -94,7 +94,7 @@ def command(
 def _everything(inventory: Inventory, *, limited: bool) -> list[str]:
     """All remotes that a limit leaves, and without one also the proxies that no remote is reached through yet."""
     remotes = [remote for remote in inventory.fleet.remotes if remote.name in inventory.limited_to]
-    key_names = inventory.ways.key_names
+    key_names = inventory.ssh.key_names
     used = {key_names.get(hop, hop) for remote in remotes for hop in remote.path}
     idle = [] if limited else [proxy.name for proxy in inventory.fleet.proxies]
     return [*(name for name in idle if key_names.get(name, name) not in used), *(remote.name for remote in remotes)]

@@ -185,7 +185,7 @@ def _say_mapped(mapping: Mapping, inventory: Inventory) -> None:
     remote = mapping.remote
     here = f"{_LOOPBACK}:{mapping.port}"
     if mapping.is_ssh:
-        options = shlex.join(inventory.ways.mapped[remote.name])
+        options = shlex.join(inventory.ssh.mapped[remote.name])
         click.echo(
             f"{here} is mapped to {remote.name} (port {remote.port or 22} on {mapping.through.name}). Use it with:"
         )

@@ -76,7 +76,7 @@ def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Co
         fleet=Fleet(tuple(remotes), described.proxies, fleet_settings),
         base=base,
         limited_to=frozenset(described.limited_to),
-        ways=described.ssh,
+        ssh=described.ssh,
         passwords=frozenset(name for name, host in hosts.items() if host.password),
     )
     return inventory, tuple(problems)

@@ -81,7 +81,7 @@ class Inventory:
     fleet: Fleet
     base: Path
     limited_to: frozenset[str]
-    ways: SshAccess = field(default_factory=SshAccess)
+    ssh: SshAccess = field(default_factory=SshAccess)
     passwords: frozenset[str] = frozenset()
     """The names of the hosts that have a password, never the passwords."""
 

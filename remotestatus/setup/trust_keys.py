@@ -99,13 +99,13 @@ def trust(playbooks: PlaybookRunner, inventory: Inventory, names: Iterable[str],
 
 def _targets(inventory: Inventory, names: Iterable[str]) -> list[_Target]:
     """What is asked, each name once: the proxies before a remote come first, by the path that leads to that remote."""
-    fleet, ways = inventory.fleet, inventory.ways
+    fleet, access = inventory.fleet, inventory.ssh
     remotes = {remote.name: remote for remote in fleet.remotes if remote.connection == "ssh"}
     found: dict[str, _Target] = {}
 
     def add_hops(hops: Sequence[Proxy]) -> None:
         for number, hop in enumerate(hops):
-            found.setdefault(hop.name, _Target(hop, ways.proxies[hop.alias], tuple(hops[:number])))
+            found.setdefault(hop.name, _Target(hop, access.proxies[hop.alias], tuple(hops[:number])))
 
     wanted = list(names)
     for name in wanted:
@@ -115,7 +115,7 @@ def _targets(inventory: Inventory, names: Iterable[str]) -> list[_Target]:
         proxy = next((proxy for proxy in fleet.proxies if proxy.name == name), None)
         if name in remotes:
             remote = remotes[name]
-            found.setdefault(name, _Target(remote, ways.hosts[name], fleet.hops(remote.path)))
+            found.setdefault(name, _Target(remote, access.hosts[name], fleet.hops(remote.path)))
         elif proxy is not None and name not in found:
             add_hops(fleet.hops((*proxy.path, proxy.name)))
     return list(found.values())
@@ -129,7 +129,7 @@ def _open_connections(
     playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[_Target]
 ) -> Mapping[str, ProxyAnswer]:
     """Open one connection to each proxy before these, unless it is open. Returns the answers by alias."""
-    listed = inventory.ways.hosts.keys() - {remote.name for remote in inventory.fleet.remotes}
+    listed = inventory.ssh.hosts.keys() - {remote.name for remote in inventory.fleet.remotes}
     names: set[str] = set()
     for target in targets:
         if isinstance(target.subject, Remote):
@@ -188,7 +188,7 @@ def _compare(
     subject = target.subject
     name = target.name
     if isinstance(subject, Proxy):
-        own_name = inventory.ways.key_names.get(name, name)
+        own_name = inventory.ssh.key_names.get(name, name)
         name = answer.name if not subject.in_inventory and answer.name else own_name
     known = known_hosts.keys_of(text, name)
     standing = Standing.TRUSTED if answer.trusted else Standing.CHANGED if known or not answer.key else Standing.NEW
