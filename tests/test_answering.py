@@ -83,7 +83,7 @@ def test_an_acknowledgement_stops_reminders_is_shown_and_ends_with_the_problem(f
     ("words", "sentence"),
     [
         (["ack"], "write which remote, or --list"),
-        (["ack", "her"], 'no remote or proxy "her" was looked at so far; did you mean here?'),
+        (["ack", "her"], 'no remote or proxy "her" was checked so far; did you mean here?'),
         (["ack", "here", "--until", "yesterday"], '"yesterday" is not a time; write for example 22:30'),
         (["ack", "here", "--until", "1h", "--for", "1h"], "write either --for or --until"),
         (["maintenance", "here"], "write how long: --for 2h, or --until 22:30"),

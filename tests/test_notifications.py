@@ -78,7 +78,7 @@ def test_a_proxy_that_recovers_says_nothing_about_remotes_that_are_fine() -> Non
     story.round({"jump": "x"})
     message = story.round()["ops"]
     assert message.subject == "proxy jump recovered"
-    assert "answers again after 10 min; the 40 remotes behind it can be looked at again" in message.text
+    assert "answers again after 10 min; the 40 remotes behind it can be checked again" in message.text
     assert len(message.about) == 1
 
 
@@ -414,10 +414,10 @@ def test_late_messages_say_when_it_happened() -> None:
     assert late.text.startswith("This message is late: it is about 12:00 UTC, 5 h ago.")
     prompt = assemble([first], START + timedelta(minutes=1), story.fleet.settings, TEMPLATES)
     assert prompt.subject == "1 down: r1"
-    assert prompt.text == f"{first.text}\n\n-- \nremotestatus · looked at 2026-03-02 12:00 UTC"
+    assert prompt.text == f"{first.text}\n\n-- \nremotestatus · checked 2026-03-02 12:00 UTC"
     both = assemble([first, second], START + timedelta(hours=5), story.fleet.settings, TEMPLATES)
     assert both.subject == "1 down: r1 → 1 down: r2"
-    assert both.text.count("looked at") == 1
+    assert both.text.count("checked 2026") == 1
     assert both.text.index("12:00 UTC, 5 h ago: 1 down: r1") < both.text.index("12:10 UTC, 4 h 50 min ago: 1 down: r2")
 
 

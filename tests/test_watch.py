@@ -223,7 +223,7 @@ def test_run_is_stopped_as_cleanly(lab: Lab, remotestatus: Command, tmp_path: Pa
     hanging.hang_shell()
     inventory = lab.write_inventory()
     with Terminal(remotestatus, "run", "-i", inventory) as terminal:
-        terminal.wait_for("Looking")
+        terminal.wait_for("Checking")
         deadline = time.monotonic() + TIMEOUT
         while not hanging.logins():
             assert time.monotonic() < deadline
@@ -262,7 +262,7 @@ def test_a_terminal_sees_the_fleet_and_the_countdown(lab: Lab, remotestatus: Com
     inventory = lab.write_inventory(remotestatus_title="Harbour")
     with Terminal(remotestatus, "watch", "-i", inventory, "--every", "10m", width=70, height=24) as terminal:
         terminal.wait_for("reading the inventory")
-        terminal.wait_for(r"looking: \d of 2")
+        terminal.wait_for(r"checking: \d of 2")
         shown = terminal.wait_for(r"next round in 9 min") + terminal.wait_for("fine-1")
         for words in ("Harbour", "1 of 2 remotes needs attention", "gone-1", "tunnel-down"):
             assert words in shown, words

@@ -127,7 +127,7 @@ def _entry(name: str, raw: Mapping[str, Any], base: Path, chosen: Mapping[str, A
     connection = str(variables.last_of(_CONNECTION) or "ssh")
     entry.connection = _SAME_CONNECTION.get(connection, connection)
     if entry.connection not in ("ssh", "local"):
-        sentence = f"remotestatus looks at remotes through ssh or local, and not through {connection!r}"
+        sentence = f"remotestatus checks remotes through ssh or local, and not through {connection!r}"
         entry.problems.append(("ansible_connection", sentence))
     entry.problems += [(one, f"not supported; {cure}") for one, cure in _NOT_SUPPORTED.items() if one in raw]
     entry.host = _host_of(variables, base)

@@ -67,7 +67,7 @@ def find(history: History, name: str) -> tuple[Subject, State]:
         if subject[1] == name:
             return subject, state
     guess = did_you_mean(name, [known for _, known in states])
-    raise ConfigurationError(f'no remote or proxy "{name}" was looked at so far{guess}')
+    raise ConfigurationError(f'no remote or proxy "{name}" was checked so far{guess}')
 
 
 def _list(history: History) -> None:

@@ -57,7 +57,7 @@ def _follow(bar: Progress, task: TaskID) -> Callable[[ProbeProgress], None]:
 
     def show(progress: ProbeProgress) -> None:
         nonlocal attempt
-        description = "Looking" if progress.attempt == 1 else "Looking again"
+        description = "Checking" if progress.attempt == 1 else "Retrying"
         if progress.attempt != attempt:
             attempt = progress.attempt
             bar.reset(task, total=progress.total, description=description)

@@ -122,7 +122,7 @@ def _where(remote: RemoteView) -> Iterator[RenderableType]:
         ("Remote port", str(remote.remote_port or "") if remote.path else ""),
         ("Virtual port", str(remote.virtual_port or "")),
         ("Log-in", f"took {remote.connect_ms} ms" if remote.connect_ms is not None else ""),
-        ("Looked at", f"{_say_time(remote.seen_at)}{f', {remote.attempts} tries' if remote.attempts > 1 else ''}"),
+        ("Checked", f"{_say_time(remote.seen_at)}{f', {remote.attempts} tries' if remote.attempts > 1 else ''}"),
     )
     yield from _pairs(pairs)
 
@@ -136,7 +136,7 @@ def _where_proxy(details: Details, proxy: ProxyView) -> Iterator[RenderableType]
         ("Way", " → ".join(proxy.path)),
         ("Behind it", f"{proxy.behind}: {', '.join(counts)}" if counts else str(proxy.behind)),
         ("Log-in", f"took {proxy.connect_ms} ms" if proxy.connect_ms is not None else ""),
-        ("Looked at", _say_time(details.state.seen_at)),
+        ("Checked", _say_time(details.state.seen_at)),
     )
     yield from _pairs(pairs)
     if behind:

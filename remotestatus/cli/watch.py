@@ -195,9 +195,9 @@ class ScreenOutput(Output):
         self._paint()
 
     def progress(self, progress: Progress) -> None:
-        again = "looking again" if progress.attempt > 1 else "looking"
+        doing = "retrying" if progress.attempt > 1 else "checking"
         failing = f", {progress.failing} failing" if progress.failing else ""
-        self._activity = f"{again}: {progress.done} of {progress.total}{failing}"
+        self._activity = f"{doing}: {progress.done} of {progress.total}{failing}"
         if progress.done in (0, progress.total) or time.monotonic() - self._painted_at >= _PAINTED_EVERY:
             self._paint()
 

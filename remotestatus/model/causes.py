@@ -207,13 +207,13 @@ class Cause(StrEnum):
         "not-checked",
         status=Status.UNKNOWN,
         message="No result came back for {name} in this round.",
-        hint="The round was ended before it was its turn; `remotestatus run --limit {name}` looks at it alone.",
+        hint="The round was ended before it was its turn; `remotestatus run --limit {name}` checks it alone.",
         public="No result came back in this round.",
     )
     CHECKER_ERROR = CauseDeclaration(
         "checker-error",
         status=Status.UNKNOWN,
-        message="The checker itself failed while it looked at {name}.",
+        message="The checker itself failed while it checked {name}.",
         hint="`remotestatus doctor` examines the checker; `remotestatus run --limit {name}` tries again.",
         public="The checker itself failed.",
     )

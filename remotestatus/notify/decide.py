@@ -212,7 +212,7 @@ class _Case:
         trouble = self.state.trouble
         if trouble and trouble.cause is Cause.PROXY_UNREACHABLE:
             return "its proxy does not answer, and that is told as one"
-        return trouble.message if trouble else "it could not be looked at"
+        return trouble.message if trouble else "it could not be checked"
 
     @cached_property
     def for_all(self) -> Decision | None:

@@ -3,7 +3,7 @@ Writes `metrics.prom` in the OpenMetrics text format 1.0.
 
 A Report comes in, text goes out, complete with `# EOF`. A status is one series for each status there is, 1 for the one
 that holds and 0 for the others, so that an alert never depends on a series that is not there; a process that does not
-run is a 0 and never a gap, and one that nobody could look at has no value at all.
+run is a 0 and never a gap, and one that could not be checked has no value at all.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -98,7 +98,7 @@ _FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
     ),
     (
         "remotestatus_process_count",
-        "How many processes match; 0 when it is absent, no series when nobody could look.",
+        "How many processes match; 0 when it is absent, no series when that is unknown.",
         lambda report: [
             ({"remote": remote.name, "process": process.name}, process.count)
             for remote in report.remotes
