@@ -1,5 +1,5 @@
 """
-One round, from lock to page: the only place where the stages meet.
+One round, from lock to page: the place where the stages meet.
 
 Takes a runner of the playbook over an inventory, and a clock; leaves the history, the page and the messages, and
 returns what it found. The order is the rule: check results are recorded before anything that may fail for reasons of

@@ -1,5 +1,5 @@
 """
-Finds the folders that are shipped beside the code: the playbook and the page's templates.
+Finds the folders that are shipped beside the code: the playbook and the templates.
 
 Nothing comes in; absolute paths go out. In a wheel they lie in `_shipped/` inside the package; in a checkout or an
 editable install, beside it. Once this module is imported, what the package and the playbook's plugins share can be
@@ -22,7 +22,7 @@ def playbooks() -> Path:
 
 
 def report_templates() -> Path:
-    """The folder of the page's templates. Raises RoundError when the installation is incomplete."""
+    """The folder of the templates. Raises RoundError when the installation is incomplete."""
     return _folder("report_templates")
 
 

@@ -17,10 +17,10 @@ from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind
-from remotestatus.notify.attempts import Destination
 from remotestatus.notify.deliver import Sending, send_test
 from remotestatus.notify.destinations import load_destinations, problems_of_tags
 from remotestatus.notify.heartbeat import Signal, ping
+from remotestatus.notify.sendings import Destination
 from remotestatus.round import send_due
 from tests.lab import HttpSink, SmtpSink
 from tests.stories import EVERY, START, TEMPLATES, make_fleet, record_round

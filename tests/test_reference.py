@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from remotestatus.inventory.settings_schema import json_schema, nearest, variables_table
+from remotestatus.inventory.json_schema import json_schema, nearest, variables_table
 from remotestatus.model.settings import FleetSettings, RemoteSettings, fleet_names, remote_names
 from tests.lab import Command
 

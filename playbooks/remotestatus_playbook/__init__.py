@@ -1,1 +1,1 @@
-"""What the playbooks' action plugins share. Standard library and ansible imports only."""
+"""What the playbooks' action plugins share. Standard library only; Ansible itself is imported by the plugins alone."""

@@ -2,7 +2,7 @@
 Parses what the probe prints.
 
 `parse` takes whatever bytes came back and never raises: what could not be read is None, with a note that says so. A new
-fact is a field of `Facts`, and is read in `_read_facts`.
+fact is a field of `Facts` in `protocol.py`, and is read in `_read_linux` or `_read_sysctl`.
 """
 
 import re

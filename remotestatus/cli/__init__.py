@@ -1,5 +1,5 @@
 """
-The command line: one file per command, which prints and exits; the only place that reads the clock.
+The command line: one file per command, and what they share. It prints and exits, and alone reads the clock.
 
 A command raises RemotestatusError for what a person can correct; here it becomes a sentence on standard error and an
 exit code: 2 for wrong configuration or usage, 3 for what could not be done.

@@ -31,15 +31,11 @@ from remotestatus.model.notification import (
     Waiting,
     WaitingMessage,
 )
+from remotestatus.model.resend import LONGEST_PAUSE, pause_after
 from remotestatus.model.states import Kind, Subject
 from remotestatus.model.text import one_line
 from remotestatus.model.times import read_time, write_time
 from remotestatus.model.windows import CommandWindow
-
-BACKOFF_FIRST = timedelta(minutes=1)
-BACKOFF_GROWTH = 1.5
-BACKOFF_LONGEST = timedelta(hours=1)
-"""A failing destination is tried again after one minute, and each time half as long again, but at least so often."""
 
 DECISIONS_KEPT = 50
 """Decisions kept per remote or proxy."""
@@ -183,7 +179,7 @@ def _is_due(next_attempt: str | None, now: datetime) -> bool:
         return True
     moment = read_time(next_attempt)
     # Further away than any backoff: the clock was set back since.
-    return moment <= now or moment > now + BACKOFF_LONGEST
+    return moment <= now or moment > now + LONGEST_PAUSE
 
 
 def mark_sent(history: History, waiting: Waiting, now: datetime) -> None:
@@ -198,7 +194,7 @@ def mark_sent(history: History, waiting: Waiting, now: datetime) -> None:
 def mark_failed(history: History, waiting: Waiting, error: str, now: datetime, *, permanent: bool) -> None:
     """Note that the service did not take them, and when to try again. `error` must hold no secrets."""
     attempts = waiting.attempts + 1
-    wait = min(BACKOFF_FIRST * BACKOFF_GROWTH ** min(attempts - 1, 20), BACKOFF_LONGEST)
+    wait = pause_after(attempts)
     with history.transaction() as db:
         _update(db, waiting, "attempts = attempts + 1")
         db.execute(

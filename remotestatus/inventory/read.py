@@ -1,5 +1,5 @@
 """
-Makes a Fleet of the inventory, and validates everything of ours in it.
+Makes a Fleet of the inventory, and validates all `remotestatus_` variables in it.
 
 Takes what the playbook says of every host; returns the Fleet, or raises one ConfigurationError that holds
 every problem. Connects to nothing. Ansible itself evaluated the variables, so groups, group_vars, Vault, dynamic
@@ -16,8 +16,8 @@ from pydantic import BaseModel, ValidationError
 from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, InventoryDescription
 
 from remotestatus.evaluate import problem_of
+from remotestatus.inventory.json_schema import nearest
 from remotestatus.inventory.setting_errors import say_errors
-from remotestatus.inventory.settings_schema import nearest
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem, with_vault_cure
 from remotestatus.model.fleet import Fleet, Inventory, Remote
 from remotestatus.model.settings import (

@@ -1,5 +1,5 @@
 """
-What a remote reports of its own resources; declared where the playbook, which reads it, knows it too.
+What a remote reports of its own resources. `remotestatus_playbook/protocol.py` declares it; the playbook fills it in.
 """
 
 from remotestatus_playbook.protocol import Disk, Facts

@@ -2,13 +2,13 @@
 Decides who is notified of what, composes messages and sends them.
 """
 
-from remotestatus.notify.attempts import Attempt, Delivery, Destination
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications
 from remotestatus.notify.deliver import Sending, send, send_test
 from remotestatus.notify.destinations import load_destinations, problems_of_tags, read_destinations
 from remotestatus.notify.failures import Failure
 from remotestatus.notify.heartbeat import Heartbeat
+from remotestatus.notify.sendings import Attempt, Delivery, Destination
 
 __all__ = [
     "Attempt",

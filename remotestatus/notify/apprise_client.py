@@ -17,8 +17,8 @@ from apprise.manager_plugins import NotificationManager
 
 from remotestatus.model.notification import Message
 from remotestatus.model.text import did_you_mean
-from remotestatus.notify.attempts import Attempt, Destination
 from remotestatus.notify.failures import explain_failure
+from remotestatus.notify.sendings import Attempt, Destination
 
 _LOGGER = logging.getLogger("apprise")
 

@@ -14,8 +14,8 @@ from itertools import chain
 from remotestatus.model.notification import Message, Waiting, WaitingMessage
 from remotestatus.model.settings import FleetSettings
 from remotestatus.notify.assemble import assemble, shorten, write_test
-from remotestatus.notify.attempts import Attempt, Delivery, Destination, run_together
 from remotestatus.notify.failures import Failure
+from remotestatus.notify.sendings import Attempt, Delivery, Destination, run_together
 from remotestatus.templates import Templates
 
 DEADLINE = 60.0

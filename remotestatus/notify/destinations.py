@@ -13,7 +13,7 @@ from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.model.fleet import Fleet, Inventory
 from remotestatus.model.settings import Destination as Entry
 from remotestatus.model.text import did_you_mean
-from remotestatus.notify.attempts import Destination
+from remotestatus.notify.sendings import Destination
 
 _SETTING = "remotestatus_apprise"
 

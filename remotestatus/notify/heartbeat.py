@@ -13,8 +13,8 @@ from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 from remotestatus.model.errors import RoundError, RoundGivenUp
-from remotestatus.notify.attempts import Attempt, run_together
 from remotestatus.notify.failures import explain_failure
+from remotestatus.notify.sendings import Attempt, run_together
 
 HEARTBEAT_TIMEOUT = 10.0
 """Seconds that a ping may take."""

@@ -1,5 +1,6 @@
 """
-Fleet -> answers: runs the playbook through ansible-runner. `attempts` is what a round makes of it.
+Fleet -> answers: runs the playbook through ansible-runner. `probe.attempts` calls it as often as a
+round needs.
 
 A round waits for Ansible's start, so this face loads nothing that is not needed for it.
 """

@@ -1,8 +1,8 @@
 """
 The facts that a remote's page lists: each with its label, how it is written, and whether strangers may see it.
 
-Facts come in; pairs of a label and its text go out, without what the remote did not tell. A new fact is one line in
-_SHOWN, and is kept from strangers unless its field stands in _PUBLIC too.
+Facts come in; pairs of a label and its text go out, without what the remote did not tell. A fact that the probe
+reads is shown by one line in _SHOWN, and is kept from strangers unless its field stands in _PUBLIC too.
 """
 
 from collections.abc import Callable, Iterator, Mapping

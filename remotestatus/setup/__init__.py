@@ -1,5 +1,5 @@
 """
-What a person does before the first round: a first inventory, host keys, the doctor, a timer.
+Setting up and examining: a first inventory, host keys, the doctor, a timer, the import from Django.
 """
 
 from remotestatus.setup.inventory_files import (

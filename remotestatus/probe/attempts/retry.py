@@ -1,7 +1,8 @@
 """
 Decides how a fleet is probed: how many remotes at the same time, and which of them again.
 
-Pure: takes check results and the last states; returns names and numbers.
+Pure: takes check results and the last states; returns names and numbers. How often a remote is tried is its setting
+`attempts`; a proxy is tried twice (`Opener.attempts` in the playbook).
 """
 
 from collections.abc import Collection, Mapping, Sequence

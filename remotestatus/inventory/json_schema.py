@@ -1,5 +1,5 @@
 """
-Describes every `remotestatus_` variable: as JSON Schema, as a Markdown table, and as the nearest name to a wrong one.
+Describes every `remotestatus_` variable: as JSON Schema, as a Markdown table, and finds the one meant by a wrong name.
 
 Made from the two models of `settings`, as the validator is. Where the validator accepts more than the type (one process
 for a list of one, a number as text), so does the schema.
