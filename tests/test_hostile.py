@@ -166,6 +166,18 @@ def test_a_page_that_cannot_be_made_keeps_no_message_back(lab: Lab, remotestatus
     assert "capture-1" in str(mail["Subject"])
 
 
+def test_a_long_name_costs_nobody_anything(lab: Lab, remotestatus: Command) -> None:
+    """Names whose quoted form is longer than a file's name may be: they and the others are checked and shown."""
+    names = ("\u00fc" * 43, "\u6f22" * 28, "plain")
+    for name in names:
+        lab.remote(name)
+
+    found = run_round(lab, remotestatus, lab.write_inventory(**SHORT))
+
+    assert found.causes == dict.fromkeys(names), found.printed
+    assert len(list((lab.directory / "site" / "remotes").glob("*.html"))) == 3
+
+
 def test_our_own_full_disk_is_no_remotes_fault(lab: Lab, remotestatus: Command) -> None:
     """A flood fills the checker's disk: nobody is called down for it, and the reason is said."""
     require_root("a small disk")

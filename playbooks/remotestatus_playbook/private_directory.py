@@ -6,12 +6,16 @@ all: whoever finds one can read it.
 """
 
 import errno
+import hashlib
 import os
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
 from remotestatus_playbook.protocol import SOCKET_NAME, SOCKET_PATH, to_json
+
+_LONGEST_NAME = 200
+"""Bytes of a file's name, without its ending: file systems take 255."""
 
 
 def make_private_directory() -> Path:
@@ -34,7 +38,15 @@ def short_parents(name_bytes: int) -> list[str]:
 
 def answer_file(workdir: Path, folder: str, name: str) -> Path:
     """Where the answer of a proxy or remote is written, in one of the folders of answers."""
-    return workdir / folder / f"{quote(name, safe='')}.json"
+    return workdir / folder / f"{file_name(name)}.json"
+
+
+def file_name(name: str) -> str:
+    """A host's name as a file's: quoted, and where that is longer than a file system takes, cut and made unique."""
+    quoted = quote(name, safe="")
+    if len(quoted) <= _LONGEST_NAME:
+        return quoted
+    return f"{quoted[: _LONGEST_NAME - 33]}-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def write_whole(path: Path, value: object) -> None:

@@ -9,9 +9,8 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
 
-from remotestatus_playbook.private_directory import answer_file, make_private_directory, write_whole
+from remotestatus_playbook.private_directory import answer_file, file_name, make_private_directory, write_whole
 from remotestatus_playbook.protocol import (
     COUNTED,
     DONE,
@@ -108,7 +107,7 @@ class Workdir:
         """Where the raw output of one host's probe goes while it runs (`.out` and `.err`)."""
         folder = self.path / "output"
         folder.mkdir(mode=0o700, exist_ok=True)
-        return folder / quote(name, safe="")
+        return folder / file_name(name)
 
     def tool(self, name: str) -> Path:
         """One of our shell scripts, executable: where it was installed, or a copy if that lost its mode."""
