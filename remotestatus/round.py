@@ -17,7 +17,7 @@ from remotestatus.inventory import read_inventory
 from remotestatus.model.days import DayShare
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Inventory
-from remotestatus.model.notification import NotificationMemory, Waiting
+from remotestatus.model.notification import Message, NotificationMemory, Plan, Waiting
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
@@ -30,6 +30,7 @@ from remotestatus.notify import (
     Heartbeat,
     Sending,
     compose_message,
+    compose_names,
     plan_notifications,
     read_destinations,
     send,
@@ -98,6 +99,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         states = _current_states(fleet, last, changes)
         memory = outbox.read_memory(history, now)
         plan = plan_notifications(fleet, states, [one.receiver for one in destinations], memory, now)
+        messages, message_troubles = compose_all(plan, fleet, templates)
         with history.transaction():
             round_ = history.record(
                 Round(0, started_at, now, len(results.remotes), results.troubles),
@@ -106,7 +108,6 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
                 _time_in_each_status(fleet, last, changes, memory, now),
                 gone=[subject for subject in last if subject not in states],
             )
-            messages = [compose_message(notification, fleet, templates) for notification in plan.notifications]
             outbox.add(history, plan, messages)
             history.prune(now, fleet.settings.retention)
             outbox.prune(history, now, fleet.settings.retention)
@@ -116,7 +117,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         )
         delivery = send_due(history, destinations, Sending(fleet.settings, templates, now))
         template_troubles = (f"the shipped template of messages was used: {one}" for one in templates.problems)
-        troubles = (*results.troubles, *page_troubles, *template_troubles)
+        troubles = (*results.troubles, *message_troubles, *page_troubles, *template_troubles)
         heartbeat.finish(troubles)
         return FinishedRound(inventory, round_, report, delivery, troubles, tuple(heartbeat.failures))
 
@@ -166,6 +167,20 @@ def _time_in_each_status(
         every, in_window = fleet.settings.every, window is not None
         for share in share_out(state.seen_at, now, state.status, maintenance=in_window, every=every):
             yield subject, share
+
+
+def compose_all(plan: Plan, fleet: Fleet, templates: Templates) -> tuple[Sequence[Message], Sequence[str]]:
+    """A message for each notification; one that cannot be composed says the names, and is a trouble of the round."""
+    messages, troubles = [], []
+    for notification in plan.notifications:
+        try:
+            messages.append(compose_message(notification, fleet, templates))
+        except Exception as error:
+            # The round has to be recorded all the same, and somebody has to hear of it.
+            messages.append(compose_names(notification))
+            what = one_line(f"{type(error).__name__}: {error}")
+            troubles.append(f"a message could not be composed: {what}; please report this")
+    return messages, troubles
 
 
 def _publish(

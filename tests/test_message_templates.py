@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from remotestatus.model.notification import Message
 from remotestatus.notify.assemble import assemble
 from remotestatus.notify.compose import compose_message
+from remotestatus.round import compose_all
 from remotestatus.shipped import report_templates
 from remotestatus.templates import TemplateProblem, Templates
 from tests.lab import Command, Lab, SmtpSink
@@ -101,3 +103,25 @@ def test_without_destinations_apprise_is_not_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_cannot_be_composed_is_sent_as_names() -> None:
+    """A value that no sentence can be made of costs its own message the words: names go out, the others are whole."""
+    story = Story(make_fleet(2))
+    story.round({"r1": "d"})
+    (notification,) = story.notifications()
+    (line,) = notification.lines
+    # A moment without a zone cannot be compared with one that has a zone.
+    broken = replace(line.state, problem_since=START.replace(tzinfo=None))
+    assert story.last is not None
+    plan = replace(
+        story.last,
+        notifications=(replace(notification, lines=(replace(line, state=broken),)), notification),
+    )
+
+    messages, troubles = compose_all(plan, story.fleet, Templates())
+
+    assert [message.headline for message in messages] == ["changed: r1", "1 down: r1"]
+    assert "could not be composed" in messages[0].text
+    (trouble,) = troubles
+    assert "TypeError" in trouble

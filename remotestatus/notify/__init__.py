@@ -2,7 +2,7 @@
 Decides who is notified of what, composes messages and sends them.
 """
 
-from remotestatus.notify.compose import compose_message
+from remotestatus.notify.compose import compose_message, compose_names
 from remotestatus.notify.decide import plan_notifications
 from remotestatus.notify.deliver import Sending, send, send_test
 from remotestatus.notify.destinations import load_destinations, problems_of_tags, read_destinations
@@ -18,6 +18,7 @@ __all__ = [
     "Heartbeat",
     "Sending",
     "compose_message",
+    "compose_names",
     "load_destinations",
     "plan_notifications",
     "problems_of_tags",

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from html import escape
 
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.notification import EventType, FailingDestination, Line, Message, Notification, NotificationType
@@ -86,6 +87,24 @@ def compose_message(notification: Notification, fleet: Fleet, templates: Templat
         if not receiver.room or len(sent.html) <= receiver.room:
             break
     return replace(message, text=templates.render_or_shipped("messages/notification.txt.j2", values))
+
+
+def compose_names(notification: Notification) -> Message:
+    """Write the names alone, for a notification that cannot be composed: nobody is left without a word."""
+    names = ", ".join(one_line(line.state.name, 80) for line in notification.lines) or "a destination"
+    headline = one_line(f"changed: {names}", SUBJECT)
+    text = f"Something changed: {one_line(names, 2000)}. This message could not be composed; see `remotestatus status`."
+    return Message(
+        destination=notification.receiver.key,
+        destination_name=notification.receiver.name,
+        at=notification.at,
+        type=NotificationType.WARNING,
+        headline=headline,
+        subject=headline,
+        text=text,
+        html=f"<p>{escape(text)}</p>",
+        about=tuple((line.subject, line.event_type) for line in notification.lines),
+    )
 
 
 def _type(notification: Notification) -> NotificationType:
