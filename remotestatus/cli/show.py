@@ -14,10 +14,11 @@ from rich.text import Text
 
 from remotestatus.cli.table import list_names, say_percent, trouble_lines
 from remotestatus.cli.terminal import paragraph, status_sign, status_text, text_of
-from remotestatus.model.check_result import Finding
+from remotestatus.model.check_result import Finding, summarize
 from remotestatus.model.durations import say_duration
 from remotestatus.model.notification import Acknowledgement, KeptDecision, SentMessage
 from remotestatus.model.states import State
+from remotestatus.model.statuses import Status
 from remotestatus.model.text import one_line
 from remotestatus.model.times import write_time
 from remotestatus.report import Incident, ProcessView, ProxyView, RemoteView, Report, SeenProcess
@@ -98,8 +99,9 @@ def _head(details: Details) -> Iterator[RenderableType]:
         yield paragraph(f"It changes too often to be told each time, since {_say_time(state.flapping_since)}")
     if state.problem_since and state.problem_since < state.since:
         yield paragraph(f"The problem began {_say_time(state.problem_since)}.")
-    for trouble in subject.troubles:
-        yield paragraph((f"Cause: {trouble.cause}", "bold"), indent=2)
+    for trouble in summarize(subject.troubles):
+        severity = "" if state.status is Status.DOWN else f" ({trouble.severity})"
+        yield paragraph((f"Cause: {trouble.cause}{severity}", "bold"), indent=2)
         yield from trouble_lines(trouble)
     if details.acknowledgement:
         yield paragraph(_say_acknowledgement(details.acknowledgement), indent=2, hang=4)
@@ -284,7 +286,8 @@ def details_values(details: Details) -> dict[str, object]:
 def _remote_values(remote: RemoteView) -> dict[str, object]:
     return {
         "troubles": [
-            {"code": trouble.cause, **fields_of(trouble, "message", "hint", "detail")} for trouble in remote.troubles
+            {"code": trouble.cause, **fields_of(trouble, "what", "severity", "message", "hint", "detail")}
+            for trouble in remote.troubles
         ],
         **fields_of(remote, "path", "address", "user"),
         "maintenance_window": remote.maintenance,

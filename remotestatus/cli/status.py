@@ -121,7 +121,7 @@ def exit_code(report: Report) -> NagiosState:
         behind = [remote for remote in report.remotes if proxy.name in remote.path]
         if not behind or any(remote.maintenance is None for remote in behind):
             statuses.add(proxy.status)
-    return max(statuses, key=lambda status: status.severity, default=Status.UP).appearance.nagios
+    return max(statuses, key=lambda status: status.rank, default=Status.UP).appearance.nagios
 
 
 def nagios_line(report: Report, code: NagiosState) -> str:

@@ -15,7 +15,7 @@ from remotestatus.evaluate.diagnosis import diagnose, explain
 from remotestatus.evaluate.limits import examine_checks, examine_limits
 from remotestatus.evaluate.process_matching import match
 from remotestatus.model.causes import Cause
-from remotestatus.model.check_result import CheckResult, Finding, Trouble
+from remotestatus.model.check_result import CheckResult, Finding, Trouble, most_severe_first
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.processes import ProcessResult
@@ -38,7 +38,7 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime) -> Ch
     return CheckResult(
         name=remote.name,
         at=at,
-        troubles=tuple(_find_troubles(remote, results, findings, answer.facts)),
+        troubles=most_severe_first(_find_troubles(remote, results, findings, answer.facts)),
         connect_ms=answer.connect_ms,
         processes=results,
         findings=findings,
@@ -60,17 +60,21 @@ def read_proxy(proxy: Proxy, answer: ProxyAnswer | None, at: datetime) -> CheckR
 def _find_troubles(
     remote: Remote, results: Sequence[ProcessResult], findings: Sequence[Finding], facts: Facts
 ) -> Iterator[Trouble]:
-    """What is wrong on a remote that was reached, the most telling first."""
+    """What is wrong on a remote that was reached: one trouble for each finding."""
     if any(result.running is None for result in results):
         note = one_line("; ".join(facts.notes) or "it has neither /proc nor a working ps")
-        yield explain(Cause.CHECK_FAILED, remote, names=["its processes could not all be listed"], detail=note)
-    wrong = {
-        Cause.PROCESS_MISSING: [_write_count(result) for result in results if result.missing],
-        Cause.PROCESS_EXCESS: [_write_count(result) for result in results if result.excess],
-        Cause.LIMIT_EXCEEDED: [finding.sentence for finding in findings if finding.kind == "limit" and not finding.ok],
-        Cause.CHECK_FAILED: [finding.sentence for finding in findings if finding.kind == "check" and not finding.ok],
-    }
-    yield from (explain(cause, remote, names=names) for cause, names in wrong.items() if names)
+        names = ["its processes could not all be listed"]
+        yield explain(Cause.CHECK_FAILED, remote, names=names, what="processes", detail=note)
+    for cause, wrong in (
+        (Cause.PROCESS_MISSING, [result for result in results if result.missing]),
+        (Cause.PROCESS_EXCESS, [result for result in results if result.excess]),
+    ):
+        for result in wrong:
+            yield explain(cause, remote, names=[_write_count(result)], what=result.name, severity=result.severity)
+    for kind, cause in (("limit", Cause.LIMIT_EXCEEDED), ("check", Cause.CHECK_FAILED)):
+        for one in findings:
+            if one.kind == kind and not one.ok:
+                yield explain(cause, remote, names=[one.sentence], what=one.name, severity=one.severity)
 
 
 def _write_count(result: ProcessResult) -> str:

@@ -15,6 +15,7 @@ from remotestatus_playbook.protocol import PROXY_LOST, Answer, Outcome
 from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
+from remotestatus.model.statuses import Severity
 from remotestatus.model.text import one_line
 
 
@@ -181,14 +182,17 @@ def explain(
     detail: str = "",
     proxy: str = "",
     names: Sequence[str] = (),
+    what: str = "",
+    severity: Severity | None = None,
     owners: Sequence[str] = (),
     key: str = "",
 ) -> Trouble:
     """
     The Trouble of a remote or proxy for this cause, in the words of its declaration.
 
-    `names` are the processes or findings that it is about, `proxy` the proxy that did not answer, `owners` the hosts
-    whose key was offered, `key` why a private key was not used.
+    `what` is the process, limit, check, file or unit that it is about, and `names` says it in a few words. Without a
+    `severity` it is as bad as its status. `proxy` is the proxy that did not answer, `owners` are the hosts whose key
+    was offered, `key` says why a private key was not used.
     """
     last_proxy = proxy or (subject.path[-1] if subject.path else "")
     words = {
@@ -207,4 +211,13 @@ def explain(
     message = special.message if special else declared.message
     own_hint = (isinstance(subject, Proxy) and declared.proxy_hint) or declared.hint
     hint = (special and special.hint) or own_hint
-    return Trouble(cause, message.format_map(words), hint.format_map(words), detail, proxy)
+    return Trouble(
+        cause,
+        message.format_map(words),
+        hint.format_map(words),
+        detail,
+        proxy,
+        what=what or ", ".join(names),
+        severity=severity or cause.status.severity,
+        phrase=str(words["names"]),
+    )

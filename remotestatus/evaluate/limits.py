@@ -14,7 +14,7 @@ from remotestatus_playbook.protocol import CheckOutput
 from remotestatus.model.check_result import Finding
 from remotestatus.model.facts import Facts
 from remotestatus.model.settings import CheckSpec, Limits
-from remotestatus.model.statuses import NagiosState
+from remotestatus.model.statuses import NagiosState, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ def examine_checks(specs: Sequence[CheckSpec], outputs: Sequence[CheckOutput]) -
     """
     Read each custom check's exit code and text.
 
-    Follows the Nagios plugin convention: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; text up to `|`, perfdata behind it.
+    Follows the Nagios plugin convention: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; text up to `|`, perfdata behind it. A
+    check that does not end in time is critical as in Nagios; any other exit code is a warning, as UNKNOWN is.
     """
     by_name = {output.name: output for output in outputs}
     return tuple(_examine_check(spec, by_name.get(spec.name)) for spec in specs)
@@ -96,11 +97,19 @@ def _examine_check(spec: CheckSpec, output: CheckOutput | None) -> Finding:
     if output is None:
         return Finding("check", spec.name, ok=False, value="gave no answer")
     if output.exit is None:
-        return Finding("check", spec.name, ok=False, value=f"did not end within {spec.timeout.total_seconds():g} s")
+        value = f"did not end within {spec.timeout.total_seconds():g} s"
+        return Finding("check", spec.name, ok=False, value=value, severity=Severity.CRITICAL)
     lines = output.output.strip().splitlines() or [""]
     text, _, perfdata = lines[0].partition("|")
     word = _NAGIOS_WORDS.get(output.exit, f"exit code {output.exit}")
     value = text.strip() or word
     if output.exit != 0 and not value.upper().startswith(word):
         value = f"{word}: {value}" if text.strip() else word
-    return Finding("check", spec.name, ok=output.exit == 0, value=value[:500], perfdata=perfdata.strip()[:1000])
+    return Finding(
+        "check",
+        spec.name,
+        ok=output.exit == 0,
+        value=value[:500],
+        perfdata=perfdata.strip()[:1000],
+        severity=Severity.CRITICAL if output.exit == NagiosState.CRITICAL else Severity.WARNING,
+    )

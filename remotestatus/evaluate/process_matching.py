@@ -51,7 +51,7 @@ def match(
 
 def _match_one(spec: ProcessSpec, processes: Sequence[Process] | None, complete: bool) -> ProcessResult:
     if processes is None:
-        return ProcessResult(spec.title, None, None, spec.min, spec.max, complete=False)
+        return ProcessResult(spec.title, None, None, spec.min, spec.max, complete=False, severity=spec.severity)
     matched: list[Process] = []
     near: list[NearMiss] = []
     for process in processes:
@@ -63,7 +63,9 @@ def _match_one(spec: ProcessSpec, processes: Sequence[Process] | None, complete:
     enough = len(matched) >= max(spec.min, 1)
     running = True if enough else False if complete else None
     return ProcessResult(
-        spec.title, running, len(matched), spec.min, spec.max, tuple(matched), tuple(near), complete=complete
+        *(spec.title, running, len(matched), spec.min, spec.max, tuple(matched), tuple(near)),
+        complete=complete,
+        severity=spec.severity,
     )
 
 

@@ -14,7 +14,7 @@ under a lower one, or after enough results in a row without a change.
 from dataclasses import replace
 from datetime import datetime
 
-from remotestatus.model.check_result import Trouble
+from remotestatus.model.check_result import Trouble, summarize
 from remotestatus.model.states import Kind, Policy, State, StateChange, Transition
 from remotestatus.model.statuses import Status
 
@@ -45,7 +45,7 @@ def next_state(
     What was never seen before counts as up until it is seen otherwise. The first round so tells what is wrong, and
     nothing about what is fine.
     """
-    trouble = troubles[0] if troubles else None
+    trouble = next(iter(summarize(troubles)), None)
     status = trouble.cause.status if trouble else Status.UP
     before = last.status if last else None
     base = last or State(kind=kind, name=name, status=status, since=now, seen_at=now)

@@ -72,6 +72,8 @@ def _property(schema: Schema, field: FieldInfo, scope: str) -> Schema:
 
 
 def _definition(name: str, schema: Schema) -> Schema:
+    if "properties" not in schema:
+        return schema
     properties = {
         key: {word: value[word] for word in ("description",) if word in value} | _any_way(value)
         for key, value in schema["properties"].items()

@@ -2,22 +2,31 @@
 The check result of one remote or proxy: what one round learned about it, and what is wrong with it.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from remotestatus.model.causes import Cause
 from remotestatus.model.facts import Facts
 from remotestatus.model.processes import ProcessResult
-from remotestatus.model.statuses import Status
+from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.text import join_names
+
+NAMED = 6
+"""Findings of one cause that a summary names; it counts the others."""
+
+Key = tuple[Cause, str]
+"""What one finding is about, and stays about from round to round: its cause, and the process, limit, file and so on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """
-    One thing that is wrong: its cause, a sentence for people, what to try, and one raw line of evidence.
+    One finding: what is wrong, its cause, a sentence for people, what to try, and one raw line of evidence.
 
-    `proxy` is the proxy that did not answer, where that is the cause. Histories keep troubles as JSON: a new field
-    needs a default.
+    `proxy` is the proxy that did not answer, where that is the cause. `what` names the process, limit, check, file or
+    unit that it is about; it is empty where a cause can be found only once. `phrase` says it in a few words, for a list
+    of several with one cause: `disk / 97 % (limit 90 %)`. Histories keep troubles as JSON: a new field needs a default.
     """
 
     cause: Cause
@@ -25,11 +34,49 @@ class Trouble:
     hint: str = ""
     detail: str = ""
     proxy: str = ""
+    what: str = ""
+    severity: Severity = Severity.CRITICAL
+    phrase: str = ""
+
+    @property
+    def key(self) -> Key:
+        """What it is about, whatever it says of it."""
+        return self.cause, self.what
+
+
+def most_severe_first(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
+    """Sort troubles by status and severity; what is equally bad stays in its order."""
+    return tuple(sorted(troubles, key=lambda one: (-one.cause.status.rank, -one.severity.rank)))
+
+
+def summarize(troubles: Iterable[Trouble], most: int = NAMED) -> tuple[Trouble, ...]:
+    """
+    Make one trouble of those that have one cause and severity, for people: `Not running: encoder, web and 9 more.`
+
+    The order stays, and so do troubles that cannot be listed, because they have no `phrase`.
+    """
+    alike: dict[object, list[Trouble]] = {}
+    for trouble in troubles:
+        kind = (trouble.cause, trouble.severity) if trouble.phrase else trouble
+        alike.setdefault(kind, []).append(trouble)
+    return tuple(_list_together(several, most) for several in alike.values())
+
+
+def _list_together(troubles: list[Trouble], most: int) -> Trouble:
+    first = troubles[0]
+    if len(troubles) == 1:
+        return first
+    names = join_names([trouble.phrase for trouble in troubles], most)
+    return replace(first, message=first.cause.declaration.message.format(names=names), what="", phrase=names)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one limit or custom check found. `perfdata` is what a plugin wrote behind its `|`, as it stands."""
+    """
+    What one limit or custom check found. `perfdata` is what a plugin wrote behind its `|`, as it stands.
+
+    `severity` counts where it is not `ok`.
+    """
 
     kind: str
     name: str
@@ -37,6 +84,7 @@ class Finding:
     value: str
     wanted: str = ""
     perfdata: str = ""
+    severity: Severity = Severity.WARNING
 
     @property
     def sentence(self) -> str:
@@ -49,8 +97,8 @@ class CheckResult:
     """
     What one round learned about one remote.
 
-    `troubles` holds everything that is wrong, the most telling first; empty means up. `connect_ms` is the time from
-    start to a finished log-in in milliseconds, None when there was none.
+    `troubles` holds everything that is wrong, one for each finding, most severe first; empty means up. `connect_ms` is
+    the time from start to a finished log-in in milliseconds, None when there was none.
     """
 
     name: str

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from remotestatus_playbook.protocol import Process
 
+from remotestatus.model.statuses import Severity
+
 __all__ = ["NearMiss", "Process", "ProcessResult"]
 
 
@@ -33,6 +35,8 @@ class ProcessResult:
     near: tuple[NearMiss, ...] = ()
     complete: bool = True
     """Whether all processes could be seen; if not, `count` is a lower bound."""
+    severity: Severity = Severity.CRITICAL
+    """How bad it is that it is missing, or that too many run."""
 
     @property
     def missing(self) -> bool:

@@ -28,6 +28,7 @@ from pydantic import (
 from remotestatus_playbook.protocol import CHECK_SECONDS, REMOTE_SECONDS
 
 from remotestatus.model.durations import parse_duration, write_duration
+from remotestatus.model.statuses import Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,9 @@ class ProcessSpec(_Model):
     user: Text | None = Field(default=None, description="only processes of this user count")
     min: Annotated[int, Field(ge=0, le=100000)] = Field(default=1, description="at least so many")
     max: Annotated[int, Field(ge=0, le=100000)] | None = Field(default=None, description="at most so many")
+    severity: Severity = Field(
+        default=Severity.CRITICAL, description="how bad it is that too few or too many run: `critical` or `warning`"
+    )
 
     @field_validator("regex")
     @classmethod

@@ -1,5 +1,5 @@
 """
-What a remote or proxy can be (Status), and every word, sign and colour that it is shown with.
+What a remote or proxy can be (Status), how bad a finding is (Severity), and every word, sign and colour they have.
 
 A status's identifier (`degraded`) never changes: it stands in status.json, metrics, the database, CSS classes
 (`s-degraded`) and file names. What people read is the `label` or the `spoken` word of its row in APPEARANCES.
@@ -63,6 +63,38 @@ APPEARANCES: Mapping[str, Appearance] = {
 """By identifier, in the order in which pages count and filter them; `maintenance` stands for a status there."""
 
 
+class Severity(StrEnum):
+    """How bad a finding is. They compare by that: `max` of several is the worst."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """How bad it is, for sorting: 0 warning, 1 critical."""
+        return _SEVERITIES.index(self.value)
+
+    @property
+    def nagios(self) -> NagiosState:
+        """The state that a Nagios plugin gives for it."""
+        return NagiosState.CRITICAL if self is Severity.CRITICAL else NagiosState.WARNING
+
+    def __lt__(self, other: str) -> bool:
+        return self.rank < Severity(other).rank
+
+    def __le__(self, other: str) -> bool:
+        return self.rank <= Severity(other).rank
+
+    def __gt__(self, other: str) -> bool:
+        return self.rank > Severity(other).rank
+
+    def __ge__(self, other: str) -> bool:
+        return self.rank >= Severity(other).rank
+
+
+_SEVERITIES = ("warning", "critical")
+
+
 class Status(StrEnum):
     """What one check of a remote or proxy found. The value is the identifier."""
 
@@ -72,9 +104,14 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
     @property
-    def severity(self) -> int:
+    def rank(self) -> int:
         """How bad it is, for sorting and for the worst of several: 0 up, 1 degraded, 2 unknown, 3 down."""
-        return _SEVERITY.index(self)
+        return _RANKS.index(self)
+
+    @property
+    def severity(self) -> Severity:
+        """How bad a finding with this status is, where nothing says more: what is degraded is a warning."""
+        return Severity.WARNING if self is Status.DEGRADED else Severity.CRITICAL
 
     @property
     def appearance(self) -> Appearance:
@@ -92,4 +129,4 @@ class Status(StrEnum):
         return self.appearance.spoken
 
 
-_SEVERITY = (Status.UP, Status.DEGRADED, Status.UNKNOWN, Status.DOWN)
+_RANKS = (Status.UP, Status.DEGRADED, Status.UNKNOWN, Status.DOWN)

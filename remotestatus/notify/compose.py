@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from html import escape
 
+from remotestatus.model.check_result import Trouble, summarize
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.notification import EventType, FailingDestination, Line, Message, Notification, NotificationType
 from remotestatus.model.states import Kind
@@ -33,18 +34,25 @@ class Entry:
     """
     One remote or proxy in a message, or several remotes behind one proxy with the same event and cause.
 
-    `names` are all of them; everything else is about the one of `line`. `since` and `ended` are None where that was in
-    the last minute, `lasted` where it is not known. `after` is how long it was not up: the shortest and the longest.
+    `names` are all of them; everything else is about the one of `line`. `troubles` are its findings, those of one cause
+    as one. `since` and `ended` are None where that was in the last minute, `lasted` where it is not known. `after` is
+    how long it was not up: the shortest and the longest.
     """
 
     line: Line
     names: tuple[str, ...]
     remote: Remote | None
+    troubles: tuple[Trouble, ...]
     behind: tuple[str, ...]
     since: datetime | None
     lasted: timedelta | None
     ended: datetime | None
     after: tuple[timedelta, ...]
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The most severe of its troubles, or None."""
+        return self.troubles[0] if self.troubles else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +203,7 @@ def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
         line=line,
         names=_names(lines),
         remote=_remote(line, fleet),
+        troubles=summarize(line.state.troubles),
         behind=tuple(remote.name for remote in fleet.behind(line.state.name)) if is_proxy else (),
         since=since if since and at - since >= minute else None,
         lasted=at - begun if begun else None,
@@ -233,4 +242,4 @@ def _rank(line: Line) -> tuple[int, int, tuple[tuple[int, str], ...]]:
     natural = tuple(
         (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", line.state.name) if part
     )
-    return 0 if line.state.kind is Kind.PROXY else 1, -line.now.severity, natural
+    return 0 if line.state.kind is Kind.PROXY else 1, -line.now.rank, natural

@@ -300,7 +300,7 @@ def _event_type(case: _Case, known: NotificationState) -> EventType | None:
         return EventType.RECOVERED
     if known.status in (Status.UP, Status.UNKNOWN):
         return EventType.PROBLEM
-    return EventType.WORSE if truth.severity > known.status.severity else EventType.BETTER
+    return EventType.WORSE if truth.rank > known.status.rank else EventType.BETTER
 
 
 def _remember(case: _Case, known: NotificationState, event_type: EventType) -> NotificationState:

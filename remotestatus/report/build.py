@@ -203,4 +203,4 @@ def _count(remotes: Iterable[RemoteView]) -> dict[str, int]:
 
 def _worst(remotes: tuple[RemoteView, ...], proxies: tuple[ProxyView, ...]) -> str:
     seen = [remote.status for remote in remotes if remote.maintenance is None] + [proxy.status for proxy in proxies]
-    return max(seen, key=lambda status: status.severity, default=Status.UNKNOWN).value
+    return max(seen, key=lambda status: status.rank, default=Status.UNKNOWN).value

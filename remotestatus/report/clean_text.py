@@ -22,7 +22,15 @@ def clean(text: str, limit: int = 300) -> str:
 
 def clean_trouble(trouble: Trouble) -> Trouble:
     """The same trouble in clean text."""
-    return Trouble(trouble.cause, clean(trouble.message, 800), clean(trouble.hint, 800), clean(trouble.detail))
+    return replace(
+        trouble,
+        message=clean(trouble.message, 800),
+        hint=clean(trouble.hint, 800),
+        detail=clean(trouble.detail),
+        proxy=clean(trouble.proxy),
+        what=clean(trouble.what),
+        phrase=clean(trouble.phrase, 800),
+    )
 
 
 def clean_finding(finding: Finding) -> Finding:

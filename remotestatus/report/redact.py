@@ -183,4 +183,6 @@ def _transition(transition: Transition, names: _Names) -> Transition:
 
 
 def _troubles(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
-    return tuple(Trouble(trouble.cause, trouble.cause.declaration.public) for trouble in troubles)
+    """Only their causes and severities, each once: how many there are of one kind is nobody's business."""
+    kinds = dict.fromkeys((trouble.cause, trouble.severity) for trouble in troubles)
+    return tuple(Trouble(cause, cause.declaration.public, severity=severity) for cause, severity in kinds)

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remotestatus.evaluate import Uptime, uptime
-from remotestatus.model.check_result import CheckResult, Finding, Trouble
+from remotestatus.model.check_result import CheckResult, Finding, Trouble, summarize
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.notification import Acknowledgement, SentMessage
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, State
-from remotestatus.model.statuses import Status
+from remotestatus.model.statuses import Severity, Status
 from remotestatus.report.charts import Chart, DayCell, day_cells, draw_chart
 from remotestatus.report.clean_text import clean, clean_finding, clean_trouble
 from remotestatus.report.incidents import Incident, open_note
@@ -82,6 +82,16 @@ class RemoteView:
     def trouble(self) -> Trouble | None:
         """The most telling thing that is wrong, or None."""
         return self.troubles[0] if self.troubles else None
+
+    @property
+    def summary(self) -> tuple[Trouble, ...]:
+        """What is wrong, with the findings of one cause as one: what people read."""
+        return summarize(self.troubles)
+
+    @property
+    def severity(self) -> Severity | None:
+        """How bad it is at its worst; None when it is up."""
+        return max((trouble.severity for trouble in self.troubles), default=None)
 
     @property
     def word(self) -> str:

@@ -66,7 +66,7 @@ def find_root_causes(remotes: Sequence[RemoteView], proxies: Sequence[ProxyView]
     found = [_of_proxy(proxy, behind[name]) for name, proxy in roots.items()]
     found += _of_remotes(others)
     found.sort(key=lambda one: one.since, reverse=True)
-    found.sort(key=lambda one: (one.acknowledged is not None, -one.status.severity, -len(one.affected)))
+    found.sort(key=lambda one: (one.acknowledged is not None, -one.status.rank, -len(one.affected)))
     return tuple(found)
 
 
@@ -137,7 +137,7 @@ def _of_remote(remote: RemoteView) -> RootCause:
         slug=remote.slug,
         location=remote.location,
         since=remote.since,
-        troubles=remote.troubles,
+        troubles=remote.summary,
         unconfirmed=remote.unconfirmed,
         acknowledged=remote.acknowledged,
     )

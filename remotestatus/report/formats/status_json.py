@@ -64,6 +64,8 @@ def _remote(remote: RemoteView) -> dict[str, object]:
         "maintenance": remote.maintenance is not None,
         "cause": _cause(remote.trouble),
         "connect_ms": remote.connect_ms,
+        "severity": remote.severity.value if remote.severity else None,
+        "troubles": [_trouble(trouble) for trouble in remote.troubles],
         "processes": [
             {"name": process.name, "running": process.running, "count": process.count} for process in remote.processes
         ],
@@ -77,6 +79,16 @@ def _cause(trouble: Trouble | None) -> dict[str, str] | None:
         return None
     return {
         "code": trouble.cause.value,
+        "message": trouble.message,
+        "hint": trouble.hint,
+        "detail": trouble.detail,
+    }
+
+
+def _trouble(trouble: Trouble) -> dict[str, str]:
+    return {
+        "code": trouble.cause.value,
+        "severity": trouble.severity.value,
         "message": trouble.message,
         "hint": trouble.hint,
         "detail": trouble.detail,
