@@ -7,21 +7,23 @@ its own (page, messages), and a failure of the page keeps no message back.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from remotestatus.evaluate import next_state, share_out, window_of_proxy, window_of_remote
+from remotestatus.evaluate import failed_trouble, next_state, share_out, window_of_proxy, window_of_remote
 from remotestatus.history import History, only_round, outbox, read_past
 from remotestatus.inventory import read_inventory
+from remotestatus.model.check_result import CheckResult
+from remotestatus.model.culprits import say_error
 from remotestatus.model.days import DayShare
 from remotestatus.model.errors import RoundError
-from remotestatus.model.fleet import Fleet, Inventory
+from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
 from remotestatus.model.notification import Message, NotificationMemory, Plan, Waiting
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
-from remotestatus.model.text import one_line
 from remotestatus.notify import (
     Attempt,
     Delivery,
@@ -31,13 +33,13 @@ from remotestatus.notify import (
     Sending,
     compose_message,
     compose_names,
-    plan_notifications,
+    plan_for_each,
     read_destinations,
     send,
 )
 from remotestatus.probe import PlaybookRunner, Progress
 from remotestatus.probe.attempts import FleetResults, check_fleet
-from remotestatus.report import Report, build_report, page_templates, publish
+from remotestatus.report import Report, build_report, make_site, page_templates, write_site
 from remotestatus.templates import Templates
 
 
@@ -98,11 +100,12 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         changes = _evaluate(fleet, last, results, now)
         states = _current_states(fleet, last, changes)
         memory = outbox.read_memory(history, now)
-        plan = plan_notifications(fleet, states, [one.receiver for one in destinations], memory, now)
+        plan, plan_troubles = plan_for_each(fleet, states, [one.receiver for one in destinations], memory, now)
         messages, message_troubles = compose_all(plan, fleet, templates)
+        troubles = (*results.troubles, *plan_troubles, *message_troubles)
         with history.transaction():
             round_ = history.record(
-                Round(0, started_at, now, len(results.remotes), results.troubles),
+                Round(0, started_at, now, len(results.remotes), troubles),
                 changes,
                 results.remotes.values(),
                 _time_in_each_status(fleet, last, changes, memory, now),
@@ -115,9 +118,9 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         report, page_troubles = _publish(
             lambda: read_past(history, fleet, round_, states, check_results, before, now), inventory, templates, now
         )
-        delivery = send_due(history, destinations, Sending(fleet.settings, templates, now))
+        delivery, send_troubles = _send(history, destinations, Sending(fleet.settings, templates, now))
         template_troubles = (f"the shipped template of messages was used: {one}" for one in templates.problems)
-        troubles = (*results.troubles, *message_troubles, *page_troubles, *template_troubles)
+        troubles = (*round_.troubles, *page_troubles, *send_troubles, *template_troubles)
         heartbeat.finish(troubles)
         return FinishedRound(inventory, round_, report, delivery, troubles, tuple(heartbeat.failures))
 
@@ -126,14 +129,32 @@ def _evaluate(
     fleet: Fleet, last: Mapping[Subject, State], results: FleetResults, now: datetime
 ) -> Sequence[StateChange]:
     """The new state of everything that was checked in this round."""
-    policies = {
-        remote.name: Policy(remote.settings.fail_after, remote.settings.recover_after) for remote in fleet.remotes
-    }
-    return [
-        next_state(kind, name, last.get((kind, name)), result.troubles, policies.get(name, Policy()), now)
-        for kind, found in ((Kind.PROXY, results.proxies), (Kind.REMOTE, results.remotes))
-        for name, result in found.items()
+    proxies = {proxy.name: proxy for proxy in fleet.proxies}
+    changes = [
+        _evaluate_one(Kind.PROXY, proxies[name], last, result, Policy(), now)
+        for name, result in results.proxies.items()
     ]
+    for name, result in results.remotes.items():
+        remote = fleet.remotes_by_name[name]
+        policy = Policy(remote.settings.fail_after, remote.settings.recover_after)
+        changes.append(_evaluate_one(Kind.REMOTE, remote, last, result, policy, now))
+    return changes
+
+
+def _evaluate_one(
+    kind: Kind,
+    subject: Remote | Proxy,
+    last: Mapping[Subject, State],
+    result: CheckResult,
+    policy: Policy,
+    now: datetime,
+) -> StateChange:
+    """The new state of one remote or proxy; if there is none, it is one of which that is all that is known."""
+    name = subject.name
+    try:
+        return next_state(kind, name, last.get((kind, name)), result.troubles, policy, now)
+    except Exception as error:
+        return next_state(kind, name, None, (failed_trouble(subject, error),), policy, now)
 
 
 def _current_states(
@@ -154,19 +175,21 @@ def _time_in_each_status(
     now: datetime,
 ) -> Iterator[tuple[Subject, DayShare]]:
     """What the time since the last round counts as, for everything that was checked."""
-    remotes = {remote.name: remote for remote in fleet.remotes}
     for change in changes:
-        kind, name = subject = (change.state.kind, change.state.name)
-        state = last.get(subject)
-        if state is None:
-            continue
-        if kind is Kind.REMOTE:
-            window = window_of_remote(remotes[name], memory.windows, now)
-        else:
-            window = window_of_proxy(name, fleet, memory.windows, now)
-        every, in_window = fleet.settings.every, window is not None
-        for share in share_out(state.seen_at, now, state.status, maintenance=in_window, every=every):
-            yield subject, share
+        subject = (change.state.kind, change.state.name)
+        if state := last.get(subject):
+            # What cannot be counted for one is not counted, and costs nobody else anything.
+            with suppress(ValueError, TypeError, ArithmeticError, LookupError):
+                yield from [(subject, share) for share in _share_out(fleet, state, memory, now)]
+
+
+def _share_out(fleet: Fleet, state: State, memory: NotificationMemory, now: datetime) -> Iterator[DayShare]:
+    if state.kind is Kind.REMOTE:
+        window = window_of_remote(fleet.remotes_by_name[state.name], memory.windows, now)
+    else:
+        window = window_of_proxy(state.name, fleet, memory.windows, now)
+    every = fleet.settings.every
+    yield from share_out(state.seen_at, now, state.status, maintenance=window is not None, every=every)
 
 
 def compose_all(plan: Plan, fleet: Fleet, templates: Templates) -> tuple[Sequence[Message], Sequence[str]]:
@@ -178,8 +201,7 @@ def compose_all(plan: Plan, fleet: Fleet, templates: Templates) -> tuple[Sequenc
         except Exception as error:
             # The round has to be recorded all the same, and somebody has to hear of it.
             messages.append(compose_names(notification))
-            what = one_line(f"{type(error).__name__}: {error}")
-            troubles.append(f"a message could not be composed: {what}; please report this")
+            troubles.append(f"a message could not be composed: {say_error(error)}; please report this")
     return messages, troubles
 
 
@@ -189,18 +211,40 @@ def _publish(
     """Make the report and the page; what goes wrong is a sentence, because the round was recorded all the same."""
     settings = inventory.fleet.settings
     logo = inventory.resolve(settings.logo) if settings.logo else None
-    report = None
+    report, troubles = None, list[str]()
     try:
         report_input = read_input()
-        report = build_report(report_input, now, public=False)
-        shown = build_report(report_input, now, public=True) if settings.public else report
-        return report, publish(shown, inventory.site, templates, logo)
-    except RoundError as error:
-        return report, (str(error),)
+        try:
+            made = make_site(report_input, templates, logo, now)
+        except Exception:
+            # The commands print what was found also without a page.
+            report = build_report(report_input, now, public=False)
+            raise
+        report = made.report
+        if names := ", ".join(name for _, name in made.culprits):
+            troubles.append(f"what is known of {names} could not be shown; please report this")
+        write_site(inventory.site, made.files)
+        troubles += made.notes
     except Exception as error:
-        # Whatever it is: people must still be told what this round found.
-        what = one_line(f"{type(error).__name__}: {error}")
-        return report, (f"the page could not be made: {what}; please report this",)
+        troubles.append(_say_page_failed(error))
+    return report, tuple(troubles)
+
+
+def _send(history: History, destinations: Sequence[Destination], sending: Sending) -> tuple[Delivery, tuple[str, ...]]:
+    """Send what is due; what goes wrong waits in the outbox for the next round."""
+    try:
+        return send_due(history, destinations, sending), ()
+    except RoundError as error:
+        return Delivery(), (f"messages could not be sent: {error}",)
+    except Exception as error:
+        return Delivery(), (f"messages could not be sent: {say_error(error)}; please report this",)
+
+
+def _say_page_failed(error: Exception) -> str:
+    # Whatever it is: people must still be told what this round found.
+    if isinstance(error, RoundError):
+        return str(error)
+    return f"the page could not be made: {say_error(error)}; please report this"
 
 
 def send_due(history: History, destinations: Sequence[Destination], sending: Sending) -> Delivery:

@@ -14,6 +14,9 @@ from remotestatus_playbook.protocol import LARGEST
 MAX_TEXT_BYTES = 4 * 1024 * 1024
 """What is read of a section."""
 
+MAX_LINES = 100_000
+"""Lines that are read of a section; the longest list of users has some thousands."""
+
 
 class Section(NamedTuple):
     words: list[str]
@@ -60,6 +63,15 @@ class Frame:
         """Return what the first finished section of that name holds, or nothing."""
         section = self.finished(name)
         return self.content(section) if section else b""
+
+    def lines(self, section: Section, most: int = MAX_LINES) -> list[bytes]:
+        """Return the first lines of a section."""
+        return self.content(section).split(b"\n", most)[:most]
+
+    def lines_of(self, name: str) -> list[bytes]:
+        """Return the first lines of the first finished section of that name, or nothing."""
+        section = self.finished(name)
+        return self.lines(section) if section else []
 
 
 def whole(token: bytes) -> int | None:

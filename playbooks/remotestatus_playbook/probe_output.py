@@ -8,6 +8,7 @@ fact is a field of `Facts` in `protocol.py`, and is read in `_read_linux` or `_r
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from mmap import mmap
 
 from remotestatus_playbook.probe_frame import Frame, number, text_of, whole
@@ -17,12 +18,22 @@ from remotestatus_playbook.protocol import LARGEST, CheckOutput, Disk, Facts
 MAX_CHECKS = 200
 MAX_CHECK_BYTES = 4096
 MAX_DISKS = 500
+MAX_DISK_BYTES = 256 * 1024
+MAX_DISK_TABLES = 4
+"""The probe asks df twice at most."""
+MAX_SYSCTL_LINES = 200
 
 NOTE_DISKS_HUNG = "disks are unknown: df did not answer in time"
 NOTE_DISKS_FAILED = "disks are unknown: df gave nothing that could be read"
 
 LATEST_CLOCK = 253402300799.0
 """The end of the year 9999, in seconds since the epoch: what a clock says beyond it no calendar can hold."""
+
+LONGEST_UPTIME = 100 * 366 * 86400
+"""A hundred years, in seconds."""
+
+FULLEST = 1000
+"""What a file system may say of itself, in percent: some are over 100 when they use what is kept for root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +93,12 @@ def _read_linux(frame: Frame, facts: Facts) -> Facts:
     """Read the lines that grep printed, each behind the path of its file and a colon."""
     memory: dict[bytes, int] = {}
     cpus = 0
-    for line in frame.text("linux").split(b"\n"):
+    for line in frame.lines_of("linux"):
         path, _, rest = line.partition(b":")
         words = rest.replace(b":", b" ").split(None, 3)
         match path.rpartition(b"/")[2]:
             case b"uptime" if words:
-                facts = replace(facts, uptime_seconds=number(words[0]))
+                facts = replace(facts, uptime_seconds=_uptime(number(words[0])))
             case b"loadavg" if len(words) > 3:
                 facts = replace(facts, load=_load(words[:3]))
             case b"meminfo" if len(words) > 1 and (size := whole(words[1])) is not None:
@@ -110,7 +121,7 @@ def _read_linux(frame: Frame, facts: Facts) -> Facts:
 
 def _read_sysctl(frame: Frame, clock: float | None, facts: Facts) -> Facts:
     """Read `name: value` (FreeBSD, macOS) or `name=value` (OpenBSD)."""
-    for line in frame.text("sysctl")[:65536].split(b"\n"):
+    for line in frame.text("sysctl")[:65536].split(b"\n", MAX_SYSCTL_LINES)[:MAX_SYSCTL_LINES]:
         name, _, value = line.replace(b"=", b":", 1).partition(b":")
         match name.strip():
             case b"vm.loadavg":
@@ -120,8 +131,13 @@ def _read_sysctl(frame: Frame, clock: float | None, facts: Facts) -> Facts:
             case b"kern.boottime":
                 booted = re.search(rb"sec\s{0,9}[=:]\s{0,9}(\d{1,12})", value[:200])
                 if booted and clock is not None:
-                    facts = replace(facts, uptime_seconds=clock - int(booted[1]))
+                    facts = replace(facts, uptime_seconds=_uptime(clock - int(booted[1])))
     return facts
+
+
+def _uptime(seconds: float | None) -> float | None:
+    """An uptime that can be true: what was started before there were computers, or later than now, was not."""
+    return seconds if seconds is not None and 0 <= seconds <= LONGEST_UPTIME else None
 
 
 def _load(tokens: list[bytes]) -> tuple[float, ...] | None:
@@ -129,9 +145,7 @@ def _load(tokens: list[bytes]) -> tuple[float, ...] | None:
     return tuple(numbers) if len(numbers) == 3 else None
 
 
-_DISK = re.compile(
-    rb"(.{1,1024}?)\s{1,100}(\d{1,18})\s{1,30}(-?\d{1,18})\s{1,30}-?\d{1,18}\s{1,30}(\d{1,9})%\s{1,30}(/.{0,1024})"
-)
+_WORD = re.compile(rb"\S+")
 _PSEUDO = re.compile(
     "auto_home|autofs|cgroup|dev|devfs|devpts|devtmpfs|efivarfs|fdescfs|fusectl|linprocfs|linsysfs|map|mqueue|none|"
     "proc|procfs|ramfs|rootfs|run|shm|squashfs|swap|sysfs|tmpfs|tracefs|udev|/dev/loop.*"
@@ -140,8 +154,8 @@ _PSEUDO = re.compile(
 
 def _read_disks(frame: Frame, facts: Facts) -> Facts:
     hung = False
-    for section in frame.sections("disks"):
-        text = frame.content(section, 1024 * 1024)
+    for section in islice(frame.sections("disks"), MAX_DISK_TABLES):
+        text = frame.content(section, MAX_DISK_BYTES)
         code = re.search(frame.marker + rb":exit (\d{1,3})\n", text)
         hung = hung or not section.finished or bool(code and code[1] == b"124")
         disks = [disk for line in text.split(b"\n")[: 10 * MAX_DISKS] if (disk := _disk(line))]
@@ -152,16 +166,31 @@ def _read_disks(frame: Frame, facts: Facts) -> Facts:
 
 def _disk(line: bytes) -> Disk | None:
     """Read one line of `df -Pk`, if it is a filesystem that can fill up: not memory, not a snap's read-only image."""
-    found = _DISK.fullmatch(line[:4096].strip())
-    if not found:
-        return None
-    filesystem, mount = text_of(found[1]), text_of(found[5])
+    line = line[:4096].strip()
+    # The filesystem and the mount point may hold spaces; between them are three numbers and a share.
+    words = list(_WORD.finditer(line))
+    texts = [word[0] for word in words]
+    for at in range(1, len(texts) - 4):
+        if not (texts[at + 3].endswith(b"%") and texts[at + 4].startswith(b"/")):
+            continue
+        size, used, percent = whole(texts[at]), _signed(texts[at + 1]), whole(texts[at + 3].removesuffix(b"%"))
+        if size is not None and used is not None and percent is not None and _signed(texts[at + 2]) is not None:
+            filesystem, mount = text_of(line[: words[at - 1].end()]), text_of(line[words[at + 4].start() :])
+            return _countable(filesystem, Disk(mount, size, used, percent=min(percent, FULLEST)))
+    return None
+
+
+def _countable(filesystem: str, disk: Disk) -> Disk | None:
+    """The disk, unless it is none that can fill up."""
     pseudo = _PSEUDO.fullmatch(filesystem.partition(" ")[0])
-    container = filesystem == "overlay" or mount in {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
-    size, used = int(found[2]), int(found[3])
-    if not 0 < size <= LARGEST or abs(used) > LARGEST or (mount != "/" and (pseudo or container)):
-        return None
-    return Disk(mount, size_kb=size, used_kb=used, percent=int(found[4]))
+    container = filesystem == "overlay" or disk.mount in {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+    return None if not disk.size_kb or (disk.mount != "/" and (pseudo or container)) else disk
+
+
+def _signed(token: bytes) -> int | None:
+    """A number that may be negative: what is free, where root's reserve is used."""
+    found = whole(token.removeprefix(b"-"))
+    return -found if found is not None and token.startswith(b"-") else found
 
 
 def _read_checks(frame: Frame) -> Iterator[CheckOutput]:

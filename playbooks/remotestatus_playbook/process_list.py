@@ -7,7 +7,7 @@ processes that the checker itself causes are marked as its own.
 
 import re
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from remotestatus_playbook.probe_frame import Frame, Section, text_of, whole
@@ -16,11 +16,17 @@ from remotestatus_playbook.protocol import Process
 MAX_PROCESSES = 20_000
 MAX_ARGV_BYTES = 32_768
 """A process's command line is cut here, by the probe and again by the parser."""
-MAX_ALL_ARGV_BYTES = 16 * 1024 * 1024
+MAX_ALL_ARGV_BYTES = 4 * 1024 * 1024
+MAX_ALL_ARGUMENTS = 200_000
+"""What all command lines of a remote may hold together; a machine with thousands of processes has a tenth of it."""
+MAX_OWNER_LINES = 3 * MAX_PROCESSES
+"""Lines that are read of who owns the processes: two for each process."""
+MAX_SECTIONS = 8
+"""Sections of a kind that are read where the probe itself prints one, or a few."""
 
 NOTE_NO_PROCESSES = "processes are unknown: there is neither a readable /proc nor a ps that could be used"
 NOTE_CUT_SHORT = "the list of processes was cut short: what is not in it may still be running"
-NOTE_TOO_MANY = f"there are too many processes to read them all: the list ends after {MAX_PROCESSES} or 16 MiB"
+NOTE_TOO_MANY = f"there are too many processes to read them all: the list ends after {MAX_PROCESSES} or 4 MiB"
 NOTE_HIDDEN = (
     "other users' processes are hidden from this account (/proc is mounted with hidepid): what is not in the list may "
     "still be running"
@@ -65,7 +71,7 @@ def read_processes(frame: Frame, clock: float | None) -> ProcessList:
             complete = section.finished and all_read and not hidden
             return ProcessList(_mark_own(frame, seen), complete, "proc", tuple(notes))
     else:
-        for section in frame.sections("ps"):
+        for section in islice(frame.sections("ps"), MAX_SECTIONS):
             seen, all_read = _processes_from_ps(frame, section, clock)
             if seen:
                 complete, notes = section.finished and all_read, _notes(section, all_read)
@@ -90,20 +96,21 @@ def _processes_from_proc(frame: Frame, section: Section) -> tuple[list[_Seen], b
     owners = _Owners.read(frame)
     separator = b"S=" + frame.marker + b":process\0"
     seen: list[_Seen] = []
-    left = MAX_ALL_ARGV_BYTES
+    left, arguments_left = MAX_ALL_ARGV_BYTES, MAX_ALL_ARGUMENTS
     at = frame.raw.find(separator, section.start, section.end)
     while at >= 0:
         start = at + len(separator)
         at = frame.raw.find(separator, start, section.end)
         if at < 0 and not section.finished:
             return seen, False  # the last one may be cut
-        if len(seen) >= MAX_PROCESSES or left <= 0:
+        if len(seen) >= MAX_PROCESSES or left <= 0 or arguments_left <= 0:
             return seen, False
         end = at if at >= 0 else section.end
         record = frame.raw[start : min(end, start + 2048 + MAX_ARGV_BYTES)]
         if stat := _STAT.match(record):  # else it has just ended
             command_line = record[stat.end() :][:MAX_ARGV_BYTES]
             left -= len(command_line)
+            arguments_left -= command_line.count(b"\0") + 1
             seen.append(_Seen(_process(stat, command_line, owners), session=int(stat[5])))
     return seen, True
 
@@ -154,19 +161,21 @@ class _Owners(NamedTuple):
         """Read the sections that come before the processes."""
         booted = re.search(rb"stat:btime (\d{1,12})\n", frame.text("linux"))
         owners = cls({}, {}, _user_names(frame), int(booted[1]) if booted else None)
-        for section in frame.sections("owners"):
-            for line in frame.content(section).split(b"\n"):
-                found = re.match(rb"[^:]{0,100}/(\d{1,10})/status:(Uid|VmRSS):\s{0,20}(\d{1,13})\s", line + b"\n")
-                if found:
-                    (owners.uids if found[2] == b"Uid" else owners.resident)[int(found[1])] = int(found[3])
+        lines = (line for section in frame.sections("owners") for line in frame.lines(section, MAX_OWNER_LINES))
+        for line in islice(lines, MAX_OWNER_LINES):
+            if found := _OWNER.match(line + b"\n"):
+                (owners.uids if found[2] == b"Uid" else owners.resident)[int(found[1])] = int(found[3])
         return owners
+
+
+_OWNER = re.compile(rb"[^:]{0,100}/(\d{1,10})/status:(Uid|VmRSS):\s{0,20}(\d{1,13})\s")
 
 
 def _user_names(frame: Frame) -> dict[int, str]:
     """Return names by uid: the first that /etc/passwd has for it, else what the name service said."""
     names: dict[int, str] = {}
-    own = [line.removeprefix(b"/etc/passwd:") for line in frame.text("linux").split(b"\n") if b"/passwd:" in line[:20]]
-    for line in own + frame.text("names").split(b"\n"):
+    own = [line.removeprefix(b"/etc/passwd:") for line in frame.lines_of("linux") if b"/passwd:" in line[:20]]
+    for line in own + frame.lines_of("names"):
         fields = line.split(b":", 3)
         if len(fields) > 3 and fields[0] and (uid := whole(fields[2])) is not None:
             names.setdefault(uid, text_of(fields[0]))
@@ -183,17 +192,19 @@ def _processes_from_ps(frame: Frame, section: Section, clock: float | None) -> t
     lines = frame.content(section, MAX_ALL_ARGV_BYTES).split(b"\n")
     if not all_read:
         lines.pop()
+    arguments_left = MAX_ALL_ARGUMENTS
     for line in lines:
         fields = line[: MAX_ARGV_BYTES + 512].split(None, len(columns) - 1)
         row = dict(zip(columns, fields, strict=False))
         pid = whole(row.get("pid", b""))
         if pid is None or "user" not in row:
             continue  # the header, or ps's exit code
-        if len(seen) >= MAX_PROCESSES:
+        if len(seen) >= MAX_PROCESSES or arguments_left <= 0:
             return seen, False
         ppid = whole(row.get("ppid", b""))
         age = _elapsed(row.get("etime", b""))
         args = row.get("args", b"").decode("utf-8", "backslashreplace")
+        arguments_left -= args.count(" ") + 1
         state = row.get("stat", row.get("s", b"?")).decode("ascii", "replace")[:1]
         process = Process(
             pid=pid,

@@ -4,6 +4,7 @@ Answers -> check results -> states. Pure: no files, network, clock, Ansible or S
 
 from remotestatus.evaluate.check_results import read_proxy, read_remote
 from remotestatus.evaluate.diagnosis import diagnose
+from remotestatus.evaluate.failed import failed_result, failed_trouble
 from remotestatus.evaluate.maintenance_windows import (
     EVERYTHING,
     open_now,
@@ -19,6 +20,8 @@ __all__ = [
     "EVERYTHING",
     "Uptime",
     "diagnose",
+    "failed_result",
+    "failed_trouble",
     "match",
     "next_state",
     "open_now",

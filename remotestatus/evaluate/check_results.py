@@ -18,7 +18,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Finding, Trouble, most_severe_first
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Proxy, Remote
-from remotestatus.model.processes import ProcessResult
+from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.model.text import one_line
 
 
@@ -30,7 +30,8 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime) -> Ch
     if answer.outcome is not Outcome.ANSWERED or answer.facts is None:
         return replace(blank, troubles=(diagnose(remote, answer),), attempts=answer.attempts)
     # Thousands of remotes have hundreds of processes each: they are matched one remote at a time, and not kept.
-    results = match(remote.settings.processes, answer.processes, complete=answer.processes_complete)
+    found = match(remote.settings.processes, answer.processes, complete=answer.processes_complete)
+    results = tuple(map(_shorten, found))
     findings = (
         *examine_limits(remote.settings.limits, answer.facts),
         *examine_checks(remote.settings.checks, answer.checks),
@@ -62,7 +63,8 @@ def _find_troubles(
 ) -> Iterator[Trouble]:
     """What is wrong on a remote that was reached: one trouble for each finding."""
     if any(result.running is None for result in results):
-        note = one_line("; ".join(facts.notes) or "it has neither /proc nor a working ps")
+        slow = [f"searching {one.name} in its command lines takes too long" for one in results if one.too_slow]
+        note = one_line("; ".join((*slow, *facts.notes)) or "it has neither /proc nor a working ps")
         names = ["its processes could not all be listed"]
         yield explain(Cause.CHECK_FAILED, remote, names=names, what="processes", detail=note)
     for cause, wrong in (
@@ -75,6 +77,31 @@ def _find_troubles(
         for one in findings:
             if one.kind == kind and not one.ok:
                 yield explain(cause, remote, names=[one.sentence], what=one.name, severity=one.severity)
+
+
+MATCHED_KEPT = 50
+"""Processes kept of those that a rule finds: the page shows fewer, and `count` knows them all."""
+
+ARGUMENTS_KEPT = 2000
+"""Characters kept of a process's command line, for the page and the history."""
+
+
+def _shorten(result: ProcessResult) -> ProcessResult:
+    """What is kept of a result: a remote chooses how long its command lines are, and the history holds them."""
+    matched = tuple(map(_cut_arguments, result.matched[:MATCHED_KEPT]))
+    near = tuple(replace(one, process=_cut_arguments(one.process)) for one in result.near)
+    return replace(result, matched=matched, near=near)
+
+
+def _cut_arguments(process: Process) -> Process:
+    left, argv = ARGUMENTS_KEPT, []
+    for argument in process.argv:
+        if left <= 0:
+            argv.append("…")
+            break
+        argv.append(argument if len(argument) <= left else argument[:left] + "…")
+        left -= len(argument) + 1
+    return process if len(argv) == len(process.argv) and left >= 0 else replace(process, argv=tuple(argv))
 
 
 def _write_count(result: ProcessResult) -> str:

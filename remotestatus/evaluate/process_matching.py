@@ -14,18 +14,20 @@ What counts as an argument:
 - Words match anywhere in the argv, so `ssh` also finds `vim ssh`. Who minds says `command: ssh`.
 """
 
-import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
+from remotestatus.evaluate.pattern_search import PatternSearch
 from remotestatus.model.processes import NearMiss, Process, ProcessResult
 from remotestatus.model.settings import ProcessSpec
 
 MAX_LINE = 16_384
-"""Characters of a command line that `regex` and `contains` search: Python's `re` can take time quadratic in it."""
+"""Characters of a command line that `regex` and `contains` search."""
 MAX_NEAR = 20
 """Near misses kept for each specification."""
+TOO_SLOW = "could not be searched in time"
+"""The reason for a process in which the regular expression takes too long."""
 
 
 @lru_cache(maxsize=4096)
@@ -44,36 +46,55 @@ def match(
     Return one result for each specification, in their order.
 
     `processes` is None when they are unknown; `complete` is False when some may be missing from them. Then a result
-    that finds enough is right all the same, and one that does not is unknown.
+    that finds enough is right all the same, and one that does not is unknown. So is one whose regular expression took
+    too long: `too_slow`.
     """
-    return tuple(_match_one(spec, processes, complete) for spec in specs)
+    search = PatternSearch()
+    return tuple(_match_one(spec, processes, complete, search) for spec in specs)
 
 
-def _match_one(spec: ProcessSpec, processes: Sequence[Process] | None, complete: bool) -> ProcessResult:
+def _match_one(
+    spec: ProcessSpec, processes: Sequence[Process] | None, complete: bool, search: PatternSearch
+) -> ProcessResult:
     if processes is None:
         return ProcessResult(spec.title, None, None, spec.min, spec.max, complete=False, severity=spec.severity)
     matched: list[Process] = []
     near: list[NearMiss] = []
+    skipped = 0
     for process in processes:
-        reason = why_not(spec, process)
+        reason = why_not(spec, process, search)
         if reason is None:
             matched.append(process)
+        elif reason is TOO_SLOW:
+            skipped += 1
         elif reason and len(near) < MAX_NEAR:
             near.append(NearMiss(process, reason))
+    complete = complete and not skipped
     enough = len(matched) >= max(spec.min, 1)
     running = True if enough else False if complete else None
     return ProcessResult(
-        *(spec.title, running, len(matched), spec.min, spec.max, tuple(matched), tuple(near)),
+        name=spec.title,
+        running=running,
+        count=len(matched),
+        min=spec.min,
+        max=spec.max,
+        matched=tuple(matched),
+        near=tuple(near),
         complete=complete,
         severity=spec.severity,
+        too_slow=skipped > 0,
     )
 
 
-def why_not(spec: ProcessSpec, process: Process) -> str | None:
-    """Return None if the process counts, a reason if it nearly does, and the empty string if it is something else."""
+def why_not(spec: ProcessSpec, process: Process, search: PatternSearch | None = None) -> str | None:
+    """
+    Return None if the process counts, a reason if it nearly does, and the empty string if it is something else.
+
+    TOO_SLOW means that nobody knows, because the time of `search` was up.
+    """
     if process.kernel or not process.argv:
         return ""
-    reason = _why_not_criterion(spec, process)
+    reason = _why_not_criterion(spec, process, search or PatternSearch())
     if reason is not None:
         return "" if process.own else reason
     if spec.user is not None and process.user != spec.user:
@@ -85,23 +106,24 @@ def why_not(spec: ProcessSpec, process: Process) -> str | None:
     return None
 
 
-def _why_not_criterion(spec: ProcessSpec, process: Process) -> str | None:
+def _why_not_criterion(spec: ProcessSpec, process: Process, search: PatternSearch) -> str | None:
     if spec.words:
         return _why_not_words(words_of(spec.words), process)
     if spec.command:
         return _why_not_command(spec.command, process)
     if spec.regex:
-        return _why_not_regex(spec.regex, process)
+        return _why_not_regex(spec.regex, process, search)
     return _why_not_contains(spec.contains or "", process)
 
 
 def _why_not_words(words: tuple[str, ...], process: Process) -> str | None:
+    # First what is cheap: of most processes no argument holds the words.
+    line = " ".join(process.argv).casefold()
+    if not all(word.casefold() in line for word in words):
+        return ""
     argvs = _possible_argvs(process.argv)
     if any(_find(words, arguments, _fits) is not None for arguments in argvs):
         return None
-    line = _line(process).casefold()
-    if not all(word.casefold() in line for word in words):
-        return ""
     for arguments in argvs:
         if _find(words, arguments, _fits_but_for_case) is not None:
             return "upper and lower case differ"
@@ -133,11 +155,14 @@ def _why_not_command(command: str, process: Process) -> str | None:
     return ""
 
 
-def _why_not_regex(regex: str, process: Process) -> str | None:
+def _why_not_regex(regex: str, process: Process, search: PatternSearch) -> str | None:
     line = _line(process)
-    if re.search(regex, line):
+    found = search.find(regex, line)
+    if found is None:
+        return TOO_SLOW
+    if found:
         return None
-    return "upper and lower case differ" if re.search(regex, line, re.IGNORECASE) else ""
+    return "upper and lower case differ" if search.find(regex, line, any_case=True) else ""
 
 
 def _why_not_contains(part: str, process: Process) -> str | None:

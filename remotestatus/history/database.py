@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from remotestatus.history.migrations import MIGRATIONS
 from remotestatus.model.check_result import CheckResult
+from remotestatus.model.culprits import say_error
 from remotestatus.model.days import DayShare
 from remotestatus.model.errors import RoundError
 from remotestatus.model.rounds import Round
@@ -136,9 +137,11 @@ class History:
         """
         Record one round and return it with its number. Call inside `transaction()` to record its messages with it.
 
-        `gone` are subjects that are no longer in the inventory: they keep their history and leave the page.
+        `gone` are subjects that are no longer in the inventory: they keep their history and leave the page. What of one
+        subject cannot be recorded is left out, and is a trouble of the round.
         """
         started, finished = round_.started_at.timestamp(), round_.finished_at.timestamp()
+        troubles = list(round_.troubles)
         with self.transaction() as db:
             cursor = db.execute(
                 "INSERT INTO rounds (started, finished, remotes, troubles) VALUES (?, ?, ?, ?)",
@@ -146,16 +149,20 @@ class History:
             )
             number = int(cursor.lastrowid or 0)
             for change in changes:
-                _record_change(db, number, change)
+                with _left_out(troubles, change.state.name):
+                    _record_change(db, number, change)
             for result in results:
-                _record_check_result(db, result)
+                with _left_out(troubles, result.name):
+                    _record_check_result(db, result)
             db.executemany(_ADD_TO_DAY, [(*subject, *_day_values(share)) for subject, share in days])
             db.executemany(
                 "UPDATE subjects SET gone_since = ? WHERE kind = ? AND name = ? AND gone_since IS NULL",
                 [(write_time(round_.finished_at), *subject) for subject in gone],
             )
             db.execute("DELETE FROM rounds WHERE id <= ?", (number - ROUNDS_KEPT,))
-        return replace(round_, id=number)
+            if len(troubles) > len(round_.troubles):
+                db.execute("UPDATE rounds SET troubles = ? WHERE id = ?", (json.dumps(troubles), number))
+        return replace(round_, id=number, troubles=tuple(troubles))
 
     def prune(self, now: datetime, retention: timedelta) -> None:
         """Forget days, transitions and departed subjects older than the retention; what is open stays."""
@@ -217,6 +224,15 @@ def _round(row: sqlite3.Row) -> Round:
         remotes=row["remotes"],
         troubles=tuple(json.loads(row["troubles"])),
     )
+
+
+@contextmanager
+def _left_out(troubles: list[str], name: str) -> Iterator[None]:
+    """What is no value that can be written costs the one that it is about."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        troubles.append(f"what was found of {name} could not be recorded: {say_error(error)}; please report this")
 
 
 def _record_change(db: sqlite3.Connection, number: int, change: StateChange) -> None:

@@ -37,6 +37,8 @@ class ProcessResult:
     """Whether all processes could be seen; if not, `count` is a lower bound."""
     severity: Severity = Severity.CRITICAL
     """How bad it is that it is missing, or that too many run."""
+    too_slow: bool = False
+    """Whether the regular expression took too long to search in all of them."""
 
     @property
     def missing(self) -> bool:

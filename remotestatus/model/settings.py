@@ -6,7 +6,6 @@ RemoteSettings (per remote, so also per group) and FleetSettings (one value for 
 without their prefix. The models say what a right value is; the inventory reader says where a wrong one was found.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Annotated, Literal, Self, TypeVar
@@ -123,9 +122,11 @@ class ProcessSpec(_Model):
     @classmethod
     def _compiles(cls, value: str | None) -> str | None:
         if value is not None:
+            import regex  # takes as long to load as much else
+
             try:
-                re.compile(value)
-            except (re.error, OverflowError, RecursionError) as error:
+                regex.compile(value)
+            except (regex.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"{value!r} is not a regular expression: {error}") from error
         return value
 

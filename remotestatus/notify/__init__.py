@@ -3,11 +3,11 @@ Decides who is notified of what, composes messages and sends them.
 """
 
 from remotestatus.notify.compose import compose_message, compose_names
-from remotestatus.notify.decide import plan_notifications
 from remotestatus.notify.deliver import Sending, send, send_test
 from remotestatus.notify.destinations import load_destinations, problems_of_tags, read_destinations
 from remotestatus.notify.failures import Failure
 from remotestatus.notify.heartbeat import Heartbeat
+from remotestatus.notify.plan_each import plan_for_each
 from remotestatus.notify.sendings import Attempt, Delivery, Destination
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
     "compose_message",
     "compose_names",
     "load_destinations",
-    "plan_notifications",
+    "plan_for_each",
     "problems_of_tags",
     "read_destinations",
     "send",

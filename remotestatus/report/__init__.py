@@ -7,11 +7,11 @@ from remotestatus.report.incidents import Incident
 from remotestatus.report.pages import page_templates
 from remotestatus.report.process_view import ProcessView, SeenProcess
 from remotestatus.report.proxy_view import ProxyView
-from remotestatus.report.publish import publish
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.root_causes import RootCause
 from remotestatus.report.shown_facts import say_size
-from remotestatus.report.site import examine_site
+from remotestatus.report.site import examine_site, write_site
+from remotestatus.report.site_of_round import make_site
 
 __all__ = [
     "Incident",
@@ -23,7 +23,8 @@ __all__ = [
     "SeenProcess",
     "build_report",
     "examine_site",
+    "make_site",
     "page_templates",
-    "publish",
     "say_size",
+    "write_site",
 ]

@@ -73,7 +73,7 @@ def _view_process(result: ProcessResult, earlier: ProcessResult | None) -> Proce
         restarted=_restarted(result, earlier),
         matched=tuple(_seen(process) for process in result.matched[:_SHOWN]),
         near=tuple(_seen(miss.process, miss.reason) for miss in result.near[:_SHOWN]) if not result.running else (),
-        more=max(0, len(result.matched) - _SHOWN),
+        more=max(0, (result.count or 0) - _SHOWN),
     )
 
 

@@ -27,10 +27,15 @@ def publish(
     Returns sentences about what had to be left out (a logo that can't be read). Raises RoundError, with the cure, for
     a broken template, a full disk, a folder that can't be written or that is not ours.
     """
-    templates = templates or page_templates()
-    files, notes = render_pages(report, templates, logo)
-    write_site(site, {**dict(machine_files(report, templates)), **files})
+    files, notes = render_site(report, templates or page_templates(), logo)
+    write_site(site, files)
     return notes
+
+
+def render_site(report: Report, templates: Templates, logo: Path | None) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """Render all files of the site; also return sentences about what had to be left out."""
+    files, notes = render_pages(report, templates, logo)
+    return {**dict(machine_files(report, templates)), **files}, notes
 
 
 def machine_files(report: Report, templates: Templates) -> Iterator[tuple[str, bytes]]:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from remotestatus_playbook.protocol import Order
+from remotestatus_playbook.protocol import Order, ProxyAnswer
 
-from remotestatus.evaluate import read_proxy, read_remote
+from remotestatus.evaluate import failed_result, read_proxy, read_remote
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.errors import RoundGivenUp
-from remotestatus.model.fleet import Fleet, Inventory, Remote
+from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
 from remotestatus.model.states import State, Subject
 from remotestatus.probe.attempts.retry import choose_forks, choose_retries, choose_retry_forks, suspect_ourselves
 from remotestatus.probe.playbook_run import Answers, PlaybookRunner, Progress
@@ -71,7 +71,7 @@ def check_fleet(
         now = clock()
         proxies |= _proxy_results(fleet, answers, proxies, now)
         tried = [remote for remote in remotes if order is first or remote.name in answers.remotes]
-        found |= {remote.name: read_remote(remote, answers.remotes.get(remote.name), now) for remote in tried}
+        found |= {remote.name: _remote_result(remote, answers, now) for remote in tried}
         names = choose_retries(remotes, found, order.attempt + 1)
         if answers.trouble or not names:
             return FleetResults(proxies, found, (answers.trouble,) if answers.trouble else ())
@@ -101,10 +101,25 @@ def _proxy_results(
 ) -> Mapping[str, CheckResult]:
     """The proxies' new results. A connection that an earlier attempt opened took the time that is known since then."""
     return {
-        proxy.name: read_proxy(proxy, answer, now)
+        proxy.name: _proxy_result(proxy, answer, now)
         for proxy in fleet.proxies
         if (answer := answers.proxies.get(proxy.alias)) and not (answer.kept and proxy.name in before)
     }
+
+
+def _remote_result(remote: Remote, answers: Answers, now: datetime) -> CheckResult:
+    """What one remote answered. Whatever is wrong with that, it is the check result of this one remote."""
+    try:
+        return read_remote(remote, answers.remotes.get(remote.name), now)
+    except Exception as error:
+        return failed_result(remote, error, now)
+
+
+def _proxy_result(proxy: Proxy, answer: ProxyAnswer, now: datetime) -> CheckResult:
+    try:
+        return read_proxy(proxy, answer, now)
+    except Exception as error:
+        return failed_result(proxy, error, now)
 
 
 def _pause(seconds: float, cancel: Callable[[], bool]) -> None:

@@ -1,0 +1,34 @@
+"""
+Finds the remotes and proxies that keep a stage of the round from being done, so that it can be done for all others.
+
+The subjects of a stage and a test of some of them come in, the subjects that fail go out. Costs nothing unless
+something has failed already.
+"""
+
+from collections.abc import Callable, Sequence
+
+from remotestatus.model.states import Subject
+from remotestatus.model.text import one_line
+
+
+def find_culprits(subjects: Sequence[Subject], works: Callable[[Sequence[Subject]], bool]) -> tuple[Subject, ...]:
+    """
+    The subjects for which something fails; `works` tells whether it does not, for some of them.
+
+    None, when it fails even without any: then it is nobody's fault.
+    """
+    return tuple(_search(subjects, works)) if works(()) else ()
+
+
+def _search(subjects: Sequence[Subject], works: Callable[[Sequence[Subject]], bool]) -> list[Subject]:
+    if not subjects or works(subjects):
+        return []
+    if len(subjects) == 1:
+        return list(subjects)
+    half = len(subjects) // 2
+    return [*_search(subjects[:half], works), *_search(subjects[half:], works)]
+
+
+def say_error(error: Exception) -> str:
+    """An error that nobody foresaw, for people."""
+    return one_line(f"{type(error).__name__}: {error}")

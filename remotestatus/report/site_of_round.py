@@ -1,0 +1,108 @@
+"""
+Makes the report and the site of one round, also when the data of one remote keeps them from being made.
+
+ReportInput comes in; the Report, and the files of the site go out. A remote or proxy with which the report or a page
+cannot be made is shown as `checker-error`, without its data, and all others as they are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from remotestatus.evaluate import failed_trouble
+from remotestatus.model.check_result import CheckResult
+from remotestatus.model.culprits import find_culprits
+from remotestatus.model.fleet import Proxy, Remote
+from remotestatus.model.report_input import ReportInput
+from remotestatus.model.states import Kind, Subject
+from remotestatus.model.statuses import Status
+from remotestatus.report.build import Report, build_report
+from remotestatus.report.publish import render_site
+from remotestatus.templates import Templates
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSite:
+    """
+    What is shown of a round: the whole report, and the files of the site by their path.
+
+    `notes` are sentences about what had to be left out, `culprits` the remotes and proxies that are shown without their
+    data.
+    """
+
+    report: Report
+    files: dict[str, bytes]
+    notes: tuple[str, ...] = ()
+    culprits: tuple[Subject, ...] = ()
+
+
+def make_site(report_input: ReportInput, templates: Templates, logo: Path | None, now: datetime) -> RoundSite:
+    """Make the report and the site. Raises what went wrong when it is no single remote's or proxy's fault."""
+    try:
+        return _make(report_input, templates, logo, now)
+    except Exception as error:
+        subjects = [subject for subject in report_input.states if _find(report_input, subject)]
+
+        def works(some: Sequence[Subject]) -> bool:
+            try:
+                _make(_only(report_input, some), templates, None, now)
+            except Exception:
+                return False
+            return True
+
+        culprits = find_culprits(subjects, works)
+        if not culprits:
+            raise
+        return replace(_make(_without_data(report_input, culprits, error), templates, logo, now), culprits=culprits)
+
+
+def _make(report_input: ReportInput, templates: Templates, logo: Path | None, now: datetime) -> RoundSite:
+    report = build_report(report_input, now, public=False)
+    shown = build_report(report_input, now, public=True) if report_input.fleet.settings.public else report
+    return RoundSite(report, *render_site(shown, templates, logo))
+
+
+def _only(report_input: ReportInput, some: Sequence[Subject]) -> ReportInput:
+    """The report's input for some remotes and proxies."""
+    fleet, wanted = report_input.fleet, set(some)
+    return replace(
+        report_input,
+        fleet=replace(
+            fleet,
+            remotes=tuple(one for one in fleet.remotes if (Kind.REMOTE, one.name) in wanted),
+            proxies=tuple(one for one in fleet.proxies if (Kind.PROXY, one.name) in wanted),
+        ),
+        states={subject: state for subject, state in report_input.states.items() if subject in wanted},
+        transitions=[one for one in report_input.transitions if (one.kind, one.name) in wanted],
+    )
+
+
+def _without_data(report_input: ReportInput, culprits: Sequence[Subject], error: Exception) -> ReportInput:
+    """The same, with nothing of these subjects but that they could not be shown."""
+    states, results = dict(report_input.states), dict(report_input.check_results)
+    gone = set(culprits)
+    names = {name for kind, name in gone if kind is Kind.REMOTE}
+    for kind, name in culprits:
+        subject = _find(report_input, (kind, name))
+        troubles = (failed_trouble(subject, error),) if subject else ()
+        old = states[kind, name]
+        states[kind, name] = replace(old, status=Status.UNKNOWN, troubles=troubles)
+        if kind is Kind.REMOTE:
+            results[name] = CheckResult(name, old.seen_at, troubles)
+    return replace(
+        report_input,
+        states=states,
+        check_results=results,
+        transitions=[one for one in report_input.transitions if (one.kind, one.name) not in gone],
+        days={subject: days for subject, days in report_input.days.items() if subject not in gone},
+        samples={name: found for name, found in report_input.samples.items() if name not in names},
+        before={name: result for name, result in report_input.before.items() if name not in names},
+        messages={subject: found for subject, found in report_input.messages.items() if subject not in gone},
+    )
+
+
+def _find(report_input: ReportInput, subject: Subject) -> Remote | Proxy | None:
+    kind, name = subject
+    listed = report_input.fleet.remotes if kind is Kind.REMOTE else report_input.fleet.proxies
+    return next((one for one in listed if one.name == name), None)
