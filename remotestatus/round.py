@@ -134,6 +134,10 @@ def _evaluate(
         _evaluate_one(Kind.PROXY, proxies[name], last, result, Policy(), now)
         for name, result in results.proxies.items()
     ]
+    changes += [
+        next_state(Kind.WORKER, name, last.get((Kind.WORKER, name)), result.troubles, Policy(), now)
+        for name, result in results.workers.items()
+    ]
     for name, result in results.remotes.items():
         remote = fleet.remotes_by_name[name]
         policy = Policy(remote.settings.fail_after, remote.settings.recover_after)
@@ -162,6 +166,7 @@ def _current_states(
 ) -> Mapping[Subject, State]:
     """The state of everything in the inventory after this round; a limited round leaves the others as they were."""
     listed = {(Kind.PROXY, proxy.name) for proxy in fleet.proxies}
+    listed |= {(Kind.WORKER, worker.name) for worker in fleet.workers}
     listed |= {(Kind.REMOTE, remote.name) for remote in fleet.remotes}
     changed = {(change.state.kind, change.state.name): change.state for change in changes}
     return {subject: state for subject, state in {**last, **changed}.items() if subject in listed}
@@ -186,8 +191,10 @@ def _time_in_each_status(
 def _share_out(fleet: Fleet, state: State, memory: NotificationMemory, now: datetime) -> Iterator[DayShare]:
     if state.kind is Kind.REMOTE:
         window = window_of_remote(fleet.remotes_by_name[state.name], memory.windows, now)
-    else:
+    elif state.kind is Kind.PROXY:
         window = window_of_proxy(state.name, fleet, memory.windows, now)
+    else:
+        window = None
     every = fleet.settings.every
     yield from share_out(state.seen_at, now, state.status, maintenance=window is not None, every=every)
 

@@ -6,15 +6,18 @@ one shared connection to each proxy on the way, and probes each remote behind th
 answers are files in a private directory, whose path is returned as `workdir`; `remotestatus_answer` reads them.
 
 For remotestatus it first leaves there what it knows of the inventory, and waits for the order: until then nothing is
-connected to. Arguments: `proxies_only`, to probe no remote; `state`, checked (default) or closed; `workdir`, of what is
-to be closed.
+connected to. On a worker the answers go among ansible-runner's artifacts, and nothing is left open. Arguments:
+`proxies_only`, to probe no remote; `state`, checked (default) or closed; `workdir`, of what is to be closed.
 """
 
 from __future__ import annotations
 
 import json
+import platform
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +26,16 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import connection_loader
+from ansible.release import __version__ as ansible_version
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from remotestatus_playbook import inventory
 from remotestatus_playbook.opening import KEEP_SECONDS, Opener, close_all
-from remotestatus_playbook.order import given_workdir, root, take_order
+from remotestatus_playbook.order import artifacts_on_worker, given_workdir, root, take_order
 from remotestatus_playbook.plan import plan_probe
 from remotestatus_playbook.probing import Prober
-from remotestatus_playbook.protocol import PROXIES, ProxyAnswer, to_json
+from remotestatus_playbook.protocol import PROXIES, ProxyAnswer, WorkerDescription, to_json
 from remotestatus_playbook.topology import Topology
 from remotestatus_playbook.workdir import Workdir
 
@@ -50,11 +54,17 @@ class ActionModule(ActionBase):
             return {"changed": False}
         given = given_workdir()
         workdir = Workdir(given) if given else Workdir.make()
+        artifacts = artifacts_on_worker()
         try:
             answers = self._check(task_vars or {}, workdir)
+            if artifacts is not None:
+                workdir.hand_over(artifacts, _describe_worker())
         except BaseException:
             _close(workdir)
             raise
+        if artifacts is not None:
+            _close(workdir)
+            return {"changed": False}
         return {"changed": False, "workdir": str(workdir.path), "proxies": json.loads(to_json(answers))}
 
     def _check(self, task_vars: Mapping[str, Any], workdir: Workdir) -> dict[str, ProxyAnswer]:
@@ -74,7 +84,7 @@ class ActionModule(ActionBase):
         if order.control:
             workdir = Workdir(workdir.path, Path(order.control))
             workdir.write_ssh(topology, known_hosts)
-        names = order.names or play_hosts
+        names = play_hosts if order.names is None else order.names
         passwords = inventory.passwords(hostvars, entries)
         opener = Opener(workdir, known_hosts, passwords, order.keep_seconds or KEEP_SECONDS, order.fresh)
         proxies = opener.open_all(topology, _aliases_on_the_way(names, entries, topology))
@@ -92,6 +102,14 @@ def _close(workdir: Workdir) -> None:
     if given_workdir() is None:
         close_all(workdir.path)
         workdir.remove()
+
+
+def _describe_worker() -> WorkerDescription:
+    try:
+        runner = version("ansible-runner")
+    except PackageNotFoundError:
+        runner = ""  # installed elsewhere than Ansible
+    return WorkerDescription(ansible_version, runner, platform.python_version(), time.time())
 
 
 def _aliases_on_the_way(

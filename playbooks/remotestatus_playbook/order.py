@@ -2,16 +2,18 @@
 Takes the order that the package gives the run that it has started.
 
 Waits until the file is there that the environment names: the package first reads what the playbook says of the
-inventory. Without one the playbook runs alone, and probes every host of the play once.
+inventory. On a worker the order came along with the playbook. Without one the playbook runs alone, and probes every
+host of the play once.
 """
 
 import os
 import time
 from pathlib import Path
 
-from remotestatus_playbook.protocol import ORDER, ROOT, WORKDIR, Order
+from remotestatus_playbook.protocol import ARTIFACTS, ORDER, ROOT, SENT_ORDER, WORKDIR, Order
 
 _POLL_SECONDS = 0.01
+_SENT_ORDER = Path(__file__).resolve().parent.parent / SENT_ORDER
 
 
 class OrderError(Exception):
@@ -23,10 +25,15 @@ def given_workdir() -> Path | None:
     return Path(os.environ[WORKDIR]) if ORDER in os.environ else None
 
 
+def artifacts_on_worker() -> Path | None:
+    """Where ansible-runner takes results from, when this run is a worker's; else None."""
+    return Path(os.environ[ARTIFACTS]) if ORDER not in os.environ and _SENT_ORDER.exists() else None
+
+
 def take_order() -> Order:
     """The order, as soon as there is one. Raises OrderError when whoever is to give it has ended."""
     if ORDER not in os.environ:
-        return Order()
+        return Order.from_json(_SENT_ORDER.read_text()) if _SENT_ORDER.exists() else Order()
     path = Path(os.environ[ORDER])
     while not path.exists():
         if not _is_alive(root()):

@@ -34,6 +34,9 @@ TMPDIR = "REMOTESTATUS_TMPDIR"
 OPENING = "REMOTESTATUS_OPENING"
 """Environment variable that is set while a shared connection is being opened."""
 
+ARTIFACTS = "AWX_ISOLATED_DATA_DIR"
+"""Environment variable of ansible-runner's: the folder whose content a worker sends back."""
+
 PREFIX = "remotestatus_"
 """How all variables of the inventory begin that are ours."""
 
@@ -49,6 +52,12 @@ COUNTED, REACHED, NOT_REACHED = "counted", "+", "-"
 
 DONE = "done"
 """The file that says that all answers are there: nobody has to wait for Ansible itself to end."""
+
+SENT_ORDER = "order.json"
+"""The file beside the playbook that holds the Order on a worker, which nobody gives one later."""
+
+HANDED_OVER, WORKER_DESCRIPTION = "remotestatus", "worker.json"
+"""The folder among a worker's artifacts with the folders of answers, and the file there with its WorkerDescription."""
 
 PROXY_LOST = "remotestatus: the shared connection to the proxy is gone"
 """What ssh prints on the way to a remote when there is no open connection to its proxy."""
@@ -333,6 +342,18 @@ class RemoteAnswer(Answer):
     processes: tuple[Process, ...] | None = None
     processes_complete: bool = True
     checks: tuple[CheckOutput, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDescription:
+    """What runs on a worker, and what its clock says (POSIX seconds) when it hands its answers over."""
+
+    __pydantic_config__: ClassVar[Mapping[str, bool]] = {"strict": True, "allow_inf_nan": False}
+
+    ansible: str
+    runner: str
+    python: str
+    clock: Number
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------------

@@ -14,16 +14,19 @@ from remotestatus_playbook.private_directory import answer_file, file_name, make
 from remotestatus_playbook.protocol import (
     COUNTED,
     DONE,
+    HANDED_OVER,
     INVENTORY,
     NOT_REACHED,
     PROXY_ANSWERS,
     REACHED,
     REMOTE_ANSWERS,
     SSH_CONFIG,
+    WORKER_DESCRIPTION,
     InventoryDescription,
     Outcome,
     ProxyAnswer,
     RemoteAnswer,
+    WorkerDescription,
 )
 from remotestatus_playbook.round_config import USER_CONFIGS, write_config
 from remotestatus_playbook.topology import Topology
@@ -95,6 +98,15 @@ class Workdir:
     def note_done(self) -> None:
         """Note that all answers of this attempt are there."""
         (self.path / DONE).touch()
+
+    def hand_over(self, artifacts: Path, description: WorkerDescription) -> None:
+        """Put all answers among a worker's artifacts, with what there is to say of the worker."""
+        folder = artifacts / HANDED_OVER
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for answers in (PROXY_ANSWERS, REMOTE_ANSWERS):
+            if (self.path / answers).is_dir():
+                shutil.copytree(self.path / answers, folder / answers)
+        write_whole(folder / WORKER_DESCRIPTION, description)
 
     def find_remote(self, name: str) -> dict[str, object] | None:
         """A remote's answer as plain values, or None."""

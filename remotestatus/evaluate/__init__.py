@@ -2,8 +2,8 @@
 Answers -> check results -> states. Pure: no files, network, clock, Ansible or SQLite.
 """
 
-from remotestatus.evaluate.check_results import read_proxy, read_remote
-from remotestatus.evaluate.diagnosis import diagnose
+from remotestatus.evaluate.check_results import read_proxy, read_remote, read_unlooked
+from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker
 from remotestatus.evaluate.failed import failed_result, failed_trouble
 from remotestatus.evaluate.maintenance_windows import (
     EVERYTHING,
@@ -12,6 +12,7 @@ from remotestatus.evaluate.maintenance_windows import (
     window_of_proxy,
     window_of_remote,
 )
+from remotestatus.evaluate.opinions import combine, is_worth_another_place
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.uptime import Uptime, share_out, uptime
@@ -19,15 +20,19 @@ from remotestatus.evaluate.uptime import Uptime, share_out, uptime
 __all__ = [
     "EVERYTHING",
     "Uptime",
+    "combine",
     "diagnose",
+    "diagnose_worker",
     "failed_result",
     "failed_trouble",
+    "is_worth_another_place",
     "match",
     "next_state",
     "open_now",
     "problem_of",
     "read_proxy",
     "read_remote",
+    "read_unlooked",
     "share_out",
     "uptime",
     "window_of_proxy",

@@ -48,6 +48,12 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime) -> Ch
     )
 
 
+def read_unlooked(remote: Remote, worker: str, at: datetime) -> CheckResult:
+    """Make the CheckResult of a remote that only workers look at, of which none answers."""
+    trouble = explain(Cause.WORKER_UNREACHABLE, remote, proxy=worker)
+    return CheckResult(remote.name, at, (trouble,), processes=match(remote.settings.processes, None), worker=worker)
+
+
 def read_proxy(proxy: Proxy, answer: ProxyAnswer | None, at: datetime) -> CheckResult:
     """Make the CheckResult of one proxy from the playbook's answer; `answer` is None when none came."""
     blank = CheckResult(name=proxy.name, at=at)

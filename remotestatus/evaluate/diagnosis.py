@@ -15,8 +15,9 @@ from remotestatus_playbook.protocol import PROXY_LOST, Answer, Outcome
 from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
-from remotestatus.model.statuses import Severity
+from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.text import one_line
+from remotestatus.model.worker_faults import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,23 @@ def _key_trouble(text: str) -> str:
     """Why our own ssh could not use the private key. A remote's banner may say the same, so no path is taken over."""
     found = _KEY_TROUBLE.search(text)
     return one_line(found[1], 80).rstrip(".") if found else ""
+
+
+_WORKER_FAULTS = {
+    Fault.SILENT: (Cause.PROBE_TIMEOUT, SpecialCase.WORKER_SILENT),
+    Fault.TOO_SLOW: (Cause.PROBE_TIMEOUT, SpecialCase.WORKER_TOO_SLOW),
+    Fault.GARBAGE: (Cause.PROBE_FAILED, SpecialCase.WORKER_SENDS_GARBAGE),
+    Fault.FAILED: (Cause.PROBE_FAILED, SpecialCase.WORKER_FAILED),
+}
+
+
+def diagnose_worker(worker: Proxy, fault: Fault, seen: str, stderr: str, *, by_ssh: bool) -> Trouble:
+    """Say why a worker did not bring its answers: what ssh says, when it led there, or what was seen of it."""
+    cause = cause_of_text(stderr, tunnelled=False) if by_ssh and fault not in (Fault.FAILED, Fault.TOO_SLOW) else None
+    if cause is not None and cause.status is Status.DOWN:
+        return explain(cause, worker, detail=evidence(stderr))
+    cause, special = _WORKER_FAULTS.get(fault, (Cause.CONNECTION_LOST, SpecialCase.WORKER_ENDED))
+    return explain(cause, worker, special, detail=one_line(seen) or evidence(stderr))
 
 
 def explain(

@@ -24,7 +24,7 @@ Schema = dict[str, Any]
 
 _TEMPLATE: Schema = {"type": "string", "pattern": r"\{\{|\{%", "title": "a template"}
 
-_ALSO_TEXT = frozenset({"ProcessSpec", "Destination"})
+_ALSO_TEXT = frozenset({"ProcessSpec", "Destination", "WorkerSpec"})
 """Models that a plain text may stand for."""
 
 _OTHER_WORDS = {

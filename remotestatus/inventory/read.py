@@ -16,18 +16,17 @@ from pydantic import BaseModel, ValidationError
 from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, InventoryDescription
 
 from remotestatus.evaluate import problem_of
+from remotestatus.inventory.host_pattern import match_hosts
 from remotestatus.inventory.json_schema import nearest
 from remotestatus.inventory.setting_errors import say_errors
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem, with_vault_cure
-from remotestatus.model.fleet import Fleet, Inventory, Remote
+from remotestatus.model.fleet import Fleet, Inventory, Remote, Worker
 from remotestatus.model.settings import (
     FleetSettings,
     RemoteSettings,
     fleet_names,
     remote_names,
 )
-
-NOT_YET = frozenset({"workers"})
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -67,13 +66,14 @@ def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Co
     fleet_settings = _fleet_settings(hosts, problems)
     base = Path(described.base)
     _check_files(hosts, base, problems)
+    workers = tuple(_workers(hosts, fleet_settings, problems))
     if not remotes and not problems:
         raise ConfigurationError(
             f"the inventory {described.source} has no remotes: every host of it is in the group `{PROXIES}`, or "
             "there is none; add a host outside that group"
         )
     inventory = Inventory(
-        fleet=Fleet(tuple(remotes), described.proxies, fleet_settings),
+        fleet=Fleet(tuple(remotes), described.proxies, fleet_settings, workers),
         base=base,
         limited_to=frozenset(described.limited_to),
         ssh=described.ssh,
@@ -125,10 +125,7 @@ def _check_names(name: str, host: HostDescription, problems: _Problems) -> None:
         problems.add(name, "name", "a host's name may hold no spaces, quotes, commas or * ? ! #, nor begin with -")
     known = {*remote_names(), *fleet_names()}
     for variable in host.variables:
-        short = variable.removeprefix(PREFIX)
-        if short in NOT_YET:
-            problems.add(name, variable, "is not supported yet; remove it")
-        elif short not in known:
+        if variable.removeprefix(PREFIX) not in known:
             guess = nearest(variable)
             problems.add(name, variable, f"no such variable{f'; did you mean {guess}?' if guess else ''}")
 
@@ -181,6 +178,25 @@ def _remote(name: str, host: HostDescription, settings: RemoteSettings) -> Remot
         user=host.user,
         path=host.path,
     )
+
+
+def _workers(hosts: Mapping[str, HostDescription], settings: FleetSettings, problems: _Problems) -> Iterator[Worker]:
+    """The workers, with the names that their patterns mean."""
+    remotes = {name: host.groups for name, host in hosts.items() if PROXIES not in host.groups}
+    for worker in settings.workers:
+        where = f"{PREFIX}workers"
+        if worker.command is None and worker.name not in hosts:
+            problems.add("", where, f"{worker.name!r} is no host of the inventory; add it, or say its `command`")
+        elif worker.command is None and hosts[worker.name].connection != "ssh":
+            problems.add("", where, f"{worker.name!r} is not reached by SSH; say its `command`")
+        try:
+            only = match_hosts(worker.only, remotes) if worker.only else frozenset()
+        except ValueError as error:
+            problems.add("", where, f"only of {worker.name!r}: {error}")
+            continue
+        if worker.only and not only:
+            problems.add("", where, f"only of {worker.name!r}: {worker.only!r} matches no remote")
+        yield Worker(worker.name, worker, only)
 
 
 def _check_files(hosts: Mapping[str, HostDescription], base: Path, problems: _Problems) -> None:

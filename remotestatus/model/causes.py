@@ -34,6 +34,8 @@ class CauseDeclaration:
     """Whether it is worth another attempt in the same round."""
     waits: bool = False
     """Whether an attempt that ends so has waited for its whole timeout."""
+    of_another: bool = False
+    """Whether a proxy or worker is to blame, whose incident it is a part of."""
     about_trust: bool = False
     """Whether one side refused the other by its key or log-in: trying again could only lock us out."""
 
@@ -57,6 +59,7 @@ class Cause(StrEnum):
         hint="Mend the proxy first: `remotestatus status {proxy}` says what is wrong with it.",
         public="Not checked: its proxy does not answer.",
         retried=False,
+        of_another=True,
     )
     TUNNEL_DOWN = CauseDeclaration(
         "tunnel-down",
@@ -203,6 +206,16 @@ class Cause(StrEnum):
         public="One of its checks failed.",
         seen="A check failed, or processes could not all be listed.",
     )
+    WORKER_UNREACHABLE = CauseDeclaration(
+        "worker-unreachable",
+        status=Status.UNKNOWN,
+        message="Not checked: the worker {proxy} that looks at it does not answer.",
+        hint="Mend the worker first: `remotestatus doctor` says what is wrong with it.",
+        public="Not checked: the worker that looks at it does not answer.",
+        seen="The worker that looks at it does not answer, and no other may.",
+        retried=False,
+        of_another=True,
+    )
     NOT_CHECKED = CauseDeclaration(
         "not-checked",
         status=Status.UNKNOWN,
@@ -258,6 +271,26 @@ class SpecialCase(Enum):
         "Update the older side, or allow the offered algorithm in ansible_ssh_common_args.",
     )
     ENDLESS_OUTPUT = ("Logged in to {name}, but its shell prints without end; it was cut off.",)
+    WORKER_SILENT = (
+        "The worker {name} was asked to look, and no longer says anything.",
+        "Log in to {name}: is it overloaded, or its line gone? `remotestatus doctor` tries the worker again.",
+    )
+    WORKER_ENDED = (
+        "The worker {name} ended before it had answered.",
+        "Is ansible-runner installed on {name}, and its `program` or `command` right? `remotestatus doctor` tries it.",
+    )
+    WORKER_TOO_SLOW = (
+        "The worker {name} did not finish in time.",
+        "Log in to {name}: is it overloaded? `remotestatus doctor` tries the worker again.",
+    )
+    WORKER_SENDS_GARBAGE = (
+        "What the worker {name} sends is not what ansible-runner sends.",
+        "Does a start-up file of the shell on {name} print something? `remotestatus doctor` tries the worker again.",
+    )
+    WORKER_FAILED = (
+        "Ansible on the worker {name} could not run the checks.",
+        "Compare its versions of Python and ansible-core with the checker's: `remotestatus doctor` shows both.",
+    )
     PROXY_CONNECTION_LOST = (
         "The connection to the proxy {proxy} broke before {name} had answered.",
         "If it happens again, look at sshd's log on {proxy}: it ended the connection that all remotes behind it share.",

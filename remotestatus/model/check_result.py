@@ -98,7 +98,9 @@ class CheckResult:
     What one round learned about one remote.
 
     `troubles` holds everything that is wrong, one for each finding, most severe first; empty means up. `connect_ms` is
-    the time from start to a finished log-in in milliseconds, None when there was none.
+    the time from start to a finished log-in in milliseconds, None when there was none. `worker` is the one that looked,
+    None for the checker itself; `not_from` are the places (CHECKER, or a worker's name) from which it could not be
+    reached although it is up.
     """
 
     name: str
@@ -109,6 +111,8 @@ class CheckResult:
     findings: tuple[Finding, ...] = ()
     facts: Facts = field(default_factory=Facts)
     attempts: int = 1
+    worker: str | None = None
+    not_from: tuple[str, ...] = ()
 
     @property
     def trouble(self) -> Trouble | None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from remotestatus_playbook.protocol import Proxy, SshAccess
 
-from remotestatus.model.settings import FleetSettings, RemoteSettings
+from remotestatus.model.settings import FleetSettings, RemoteSettings, WorkerSpec
 
-__all__ = ["Fleet", "Inventory", "Proxy", "Remote", "SshAccess"]
+__all__ = ["Fleet", "Inventory", "Proxy", "Remote", "SshAccess", "Worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,15 @@ class Remote:
         return self.settings.nickname or self.name
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Another machine that looks for the checker. `only` has the names of the remotes that it alone looks at."""
+
+    name: str
+    settings: WorkerSpec
+    only: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)  # without slots: cached_property needs a __dict__
 class Fleet:
     """All remotes and proxies of one inventory, with the settings that hold for all of them."""
@@ -48,6 +57,7 @@ class Fleet:
     remotes: tuple[Remote, ...]
     proxies: tuple[Proxy, ...]
     settings: FleetSettings
+    workers: tuple[Worker, ...] = ()
 
     @cached_property
     def remotes_by_name(self) -> Mapping[str, Remote]:
@@ -65,6 +75,11 @@ class Fleet:
     def behind(self, proxy: str) -> tuple[Remote, ...]:
         """The remotes that pass this proxy on their way."""
         return self._remotes_by_proxy.get(proxy, ())
+
+    def only_from(self, worker: str) -> tuple[Remote, ...]:
+        """The remotes that just this worker, and those like it, may look at."""
+        names = next((one.only for one in self.workers if one.name == worker), frozenset())
+        return tuple(remote for remote in self.remotes if remote.name in names)
 
     def hops(self, path: Sequence[str]) -> tuple[Proxy, ...]:
         """The proxies of a Remote's or Proxy's path; the same name may stand on several ways."""

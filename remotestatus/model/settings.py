@@ -99,6 +99,9 @@ Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9A-Fa-f]{6}$"), TypeNam
 TEXTS_OR_MAPPINGS = TypeName("list of texts or mappings")
 
 
+VariableValue = str | int | float | bool | None
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -308,6 +311,37 @@ class QuietHours(_Model):
         return value
 
 
+CHECKER = "checker"
+"""What the machine that runs the rounds is called among the places that remotes are looked at from."""
+
+
+class WorkerSpec(_Model):
+    """Another machine that looks for the checker, through ansible-runner's `transmit | worker | process`."""
+
+    name: Tag = Field(description="a host of the inventory, or any name where `command` is given")
+    only: Text | None = Field(
+        default=None, description="an Ansible pattern: it looks at these remotes, and nobody else"
+    )
+    program: Text = Field(default="ansible-runner", description="where ansible-runner is on that host")
+    command: Text | None = Field(
+        default=None, description="what turns a transmit stream into a process stream, in place of SSH to that host"
+    )
+    vars: dict[Text, VariableValue] = Field(
+        default_factory=dict, description="variables of what it looks at, as they are there"
+    )
+    secrets: bool = Field(default=False, description="whether passwords may be sent there")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.name == CHECKER:
+            raise ValueError(f'"{CHECKER}" means the machine that runs the rounds; take another name')
+        if self.command is not None and "program" in self.model_fields_set:
+            raise ValueError("write either program or command, not both")
+        if not self.secrets and any("pass" in name for name in self.vars):
+            raise ValueError("a password in `vars` needs `secrets: true`")
+        return self
+
+
 class FleetSettings(_Model):
     """What is set once for the whole inventory, in `group_vars/all`."""
 
@@ -335,9 +369,20 @@ class FleetSettings(_Model):
         default="auto", description="how many remotes are checked at the same time; `auto`: by the fleet's size"
     )
     keep_connections: bool = Field(default=False, description="keep SSH connections to the remotes between rounds")
+    workers: Annotated[OneOrMore[Annotated[WorkerSpec, _or_text("name")]], TEXTS_OR_MAPPINGS] = Field(
+        default=(), description="other machines that look too: `name`, `only`, `program`, `command`, `vars`, `secrets`"
+    )
+
+    @field_validator("workers")
+    @classmethod
+    def _distinct_workers(cls, value: tuple[WorkerSpec, ...]) -> tuple[WorkerSpec, ...]:
+        names = [worker.name for worker in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two workers have the same name {twice[0]!r}")
+        return value
 
 
-SECRET_SETTINGS = frozenset({"apprise", "checks", "heartbeat"})
+SECRET_SETTINGS = frozenset({"apprise", "checks", "heartbeat", "workers"})
 """Settings that may hold a password (in a URL, in a command): no error quotes their values."""
 
 

@@ -15,10 +15,11 @@ class Kind(StrEnum):
 
     REMOTE = "remote"
     PROXY = "proxy"
+    WORKER = "worker"
 
 
 Subject = tuple[Kind, str]
-"""What a State or Transition is about: a remote or proxy, by its name."""
+"""What a State or Transition is about: a remote, proxy or worker, by its name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,9 +131,11 @@ class _Case:
 
     @cached_property
     def remotes(self) -> tuple[Remote, ...]:
-        """The remote itself, or the remotes behind the proxy: whose settings count."""
+        """The remote itself, or the remotes behind the proxy or worker: whose settings count."""
         if self.state.kind is Kind.PROXY:
             return self.fleet.behind(self.state.name)
+        if self.state.kind is Kind.WORKER:
+            return self.fleet.only_from(self.state.name)
         return (self.fleet.remotes_by_name[self.state.name],)
 
     @cached_property
@@ -141,6 +143,8 @@ class _Case:
         """The maintenance window that it is in."""
         if self.state.kind is Kind.PROXY:
             return window_of_proxy(self.state.name, self.fleet, self.memory.windows, self.now)
+        if self.state.kind is Kind.WORKER:
+            return None
         return window_of_remote(self.remotes[0], self.memory.windows, self.now)
 
     @property
@@ -186,7 +190,7 @@ class _Case:
     def is_unchecked(self) -> bool:
         """Whether it could not be checked for some rounds, and no proxy is to blame: that is a problem too."""
         state = self.state
-        own_cause = state.trouble is not None and state.trouble.cause is not Cause.PROXY_UNREACHABLE
+        own_cause = state.trouble is not None and not state.trouble.cause.declaration.of_another
         lasting = self.now - state.since >= self.fleet.settings.every * UNCHECKED_ROUNDS
         return state.status is Status.UNKNOWN and own_cause and lasting
 
@@ -210,8 +214,9 @@ class _Case:
     @property
     def why_unknown(self) -> str:
         trouble = self.state.trouble
-        if trouble and trouble.cause is Cause.PROXY_UNREACHABLE:
-            return "its proxy does not answer, and that is told as one"
+        if trouble and trouble.cause.declaration.of_another:
+            whose = "proxy" if trouble.cause is Cause.PROXY_UNREACHABLE else "worker"
+            return f"its {whose} does not answer, and that is told as one"
         return trouble.message if trouble else "it could not be checked"
 
     @cached_property

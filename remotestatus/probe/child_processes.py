@@ -7,6 +7,9 @@ spared until the end.
 
 import ctypes
 import os
+import subprocess
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,13 +31,22 @@ class ChildProcesses:
         self.control: Path | None = None
         _adopt_orphans()
         self.not_ours = {process.pid for process in psutil.Process().children(recursive=True)}
+        self._starting = threading.Lock()
+
+    def start_apart(self, start: Callable[[], "subprocess.Popen[bytes]"]) -> "subprocess.Popen[bytes]":
+        """Start a process that is not Ansible's, from any thread: whoever starts it sees to its end."""
+        with self._starting:
+            process = start()
+            self.not_ours.add(process.pid)
+        return process
 
     def kill_all_but_connections(self) -> None:
         """Kill what Ansible started, except the shared connections, which outlive a single attempt."""
-        for process in self._descendants():
-            with suppress(psutil.Error):
-                if not self._is_shared_connection(process):
-                    process.kill()
+        with self._starting:
+            for process in self._descendants():
+                with suppress(psutil.Error):
+                    if not self._is_shared_connection(process):
+                        process.kill()
 
     def end(self) -> None:
         """End what is left, the shared connections."""

@@ -83,6 +83,8 @@ class PlaybookRunner:
         self.patience = patience
         self.runs = 0
         self._run: AnsibleRun | None = None
+        self.described: InventoryDescription | None = None
+        """What Ansible says of the inventory, once it was asked."""
         self.workdir = make_round_directory()
         self.child_processes = ChildProcesses(self.workdir)
 
@@ -131,7 +133,8 @@ class PlaybookRunner:
             from remotestatus.probe.read_answers import read_description
 
             described = read_description(found.read_text())
-            return replace(described, base=str(self.source.base), source=str(self.source))
+            self.described = replace(described, base=str(self.source.base), source=str(self.source))
+            return self.described
         self._end_run()
         if self.source.limit and "leaves us with no hosts to target" in run.output:
             raise ConfigurationError(f"the limit {self.source.limit!r} matches no host of {self.source}")

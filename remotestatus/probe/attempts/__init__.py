@@ -2,6 +2,7 @@
 All attempts of a round: probes the fleet, makes check results of the answers, and probes again what failed.
 """
 
-from remotestatus.probe.attempts.check_fleet import FleetResults, check_fleet
+from remotestatus.probe.attempts.check_fleet import check_fleet
+from remotestatus.probe.attempts.orders import FleetResults
 
 __all__ = ["FleetResults", "check_fleet"]

@@ -1,0 +1,73 @@
+"""
+Makes one check result of what several places found about one remote or proxy.
+
+Takes the result of each place that looked; returns the one that counts, and says from where it was tried. Up from
+anywhere is up. The first place that looked has the word when nobody reached it, and what a later one was refused by a
+key or a log-in says nothing about the remote.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from remotestatus.model.causes import Cause
+from remotestatus.model.check_result import CheckResult, Trouble
+from remotestatus.model.settings import CHECKER
+from remotestatus.model.statuses import Status
+
+_REACHED = (Status.UP, Status.DEGRADED)
+
+
+def combine(results: Mapping[str, CheckResult]) -> CheckResult:
+    """The check result that counts; `results` are by place, the first that looked first."""
+    reached = [place for place, result in results.items() if result.status in _REACHED]
+    place = reached[0] if reached else _most_telling(results)
+    chosen = results[place]
+    worker = None if place == CHECKER else place
+    if reached:
+        not_from = tuple(other for other, result in results.items() if result.status not in _REACHED)
+        return replace(chosen, worker=worker, not_from=not_from)
+    if len(results) == 1:
+        return replace(chosen, worker=worker)
+    return replace(chosen, worker=worker, troubles=tuple(_told(chosen.troubles, place, results)))
+
+
+def is_worth_another_place(result: CheckResult, proxies: Mapping[str, CheckResult], path: tuple[str, ...]) -> bool:
+    """
+    Whether another place may see more: it was not reached, and neither it nor a proxy on the way refused us.
+
+    `proxies` are the results of the same place.
+    """
+    trouble = result.trouble
+    if trouble is None or result.status in _REACHED or trouble.cause.declaration.about_trust:
+        return False
+    if trouble.cause is Cause.WORKER_UNREACHABLE:
+        return False
+    refused = (proxies[name].trouble for name in path if name in proxies)
+    return not any(one and one.cause.declaration.about_trust for one in refused)
+
+
+def _most_telling(results: Mapping[str, CheckResult]) -> str:
+    """The first place that came as far as the remote; else the first that looked."""
+    first = next(iter(results))
+    if results[first].status is Status.DOWN:
+        return first
+    for place, result in results.items():
+        trouble = result.trouble
+        if result.status is Status.DOWN and trouble and not trouble.cause.declaration.about_trust:
+            return place
+    return first
+
+
+def _told(troubles: tuple[Trouble, ...], place: str, results: Mapping[str, CheckResult]) -> list[Trouble]:
+    """The troubles, the first of which says from where it was tried, and what others saw if that is something else."""
+    first, *others = troubles
+    places = [_spoken(one) for one in results]
+    said = f"Tried from {', '.join(places[:-1])} and {places[-1]}."
+    for other, result in results.items():
+        if other != place and result.trouble and result.trouble.cause is not first.cause:
+            said += f" From {_spoken(other)}: {result.trouble.cause}."
+    return [replace(first, message=f"{first.message} {said}"), *others]
+
+
+def _spoken(place: str) -> str:
+    return "the checker" if place == CHECKER else place

@@ -1,0 +1,293 @@
+"""
+Checks the whole fleet once from several places: the checker itself, and its workers.
+
+Takes the playbook's runner and the inventory; returns one CheckResult for every remote and proxy, and one for every
+worker. In the first pass each remote is looked at from one place. What was not reached is looked at in the next pass
+from all other places that may, and from the same again while it has an attempt left.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+from threading import Lock
+
+from remotestatus_playbook.protocol import Order, RemoteAnswer
+
+from remotestatus.evaluate import (
+    combine,
+    diagnose_worker,
+    is_worth_another_place,
+    read_unlooked,
+)
+from remotestatus.model.check_result import CheckResult
+from remotestatus.model.errors import RoundGivenUp
+from remotestatus.model.fleet import Inventory, Remote, Worker
+from remotestatus.model.settings import CHECKER
+from remotestatus.model.states import State, Subject
+from remotestatus.model.statuses import Status
+from remotestatus.model.text import one_line
+from remotestatus.model.worker_faults import Fault
+from remotestatus.probe.attempts.orders import (
+    PAUSE_SECONDS,
+    SUSPICION_SECONDS,
+    FleetResults,
+    first_order,
+    pause,
+    proxy_result,
+    proxy_results,
+    remote_result,
+)
+from remotestatus.probe.attempts.retry import choose_forks, suspect_ourselves
+from remotestatus.probe.playbook_run import PlaybookRunner, Progress
+from remotestatus.probe.workers import (
+    Batch,
+    BatchQueue,
+    WorkerAnswers,
+    WorkerCaller,
+    WorkerFault,
+    places_of,
+    share_out,
+)
+
+_CLOCK_SECONDS = 5.0
+"""A worker's clock that is further off has been wrong for the clocks of its remotes, too."""
+
+_REACHED = (Status.UP, Status.DEGRADED)
+
+_NAMED = 5
+"""So many names of refused answers are told."""
+
+
+def check_with_workers(
+    runner: PlaybookRunner,
+    inventory: Inventory,
+    last: Mapping[Subject, State],
+    deadline: float,
+    clock: Callable[[], datetime],
+    cancel: Callable[[], bool],
+    progress: Callable[[Progress], None],
+) -> FleetResults:
+    """Probe every remote that the limit leaves, until `deadline` (monotonic). Raises RoundGivenUp when cancelled."""
+    remotes = [remote for remote in inventory.fleet.remotes if remote.name in inventory.limited_to]
+    places = places_of(inventory, remotes)
+    fleet_check = _FleetCheck(runner, inventory, remotes, deadline, clock, cancel, progress)
+    order = first_order(runner, inventory, remotes)
+    fleet_check.look(share_out(remotes, places), order)
+    while not fleet_check.must_end:
+        order = replace(order, attempt=order.attempt + 1, attempts=max(order.attempts, order.attempt + 1))
+        batches = fleet_check.choose_again(places, order.attempt)
+        if not batches:
+            break
+        names = {name for batch in batches for name in batch.names}
+        fresh = suspect_ourselves(inventory.fleet, fleet_check.combined(), last, names)
+        pause(SUSPICION_SECONDS if fresh else PAUSE_SECONDS, cancel)
+        fleet_check.look(batches, replace(order, fresh=fresh))
+    return fleet_check.finish()
+
+
+class _FleetCheck:
+    """What is known so far in one round, by name and place; filled by a thread for each place."""
+
+    def __init__(
+        self,
+        runner: PlaybookRunner,
+        inventory: Inventory,
+        remotes: Sequence[Remote],
+        deadline: float,
+        clock: Callable[[], datetime],
+        cancel: Callable[[], bool],
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self.runner, self.inventory, self.fleet = runner, inventory, inventory.fleet
+        self.remotes = {remote.name: remote for remote in remotes}
+        self.deadline, self.clock, self.cancel, self.progress = deadline, clock, cancel, progress
+        self.caller = WorkerCaller(runner, inventory)
+        self.found: dict[str, dict[str, CheckResult]] = {name: {} for name in self.remotes}
+        self.proxies: dict[str, dict[str, CheckResult]] = {}
+        self.workers: dict[str, CheckResult] = {}
+        self.troubles: list[str] = []
+        self._failed_here = False
+        self._lock = Lock()
+
+    @property
+    def must_end(self) -> bool:
+        """Whether the round's time is up, or Ansible itself failed here."""
+        return time.monotonic() > self.deadline or self._failed_here
+
+    def combined(self) -> dict[str, CheckResult]:
+        """The check result of each remote that was looked at."""
+        return {name: combine(results) for name, results in self.found.items() if results}
+
+    def look(self, batches: Iterable[Batch], order: Order) -> None:
+        """Let every place look at what it may, the next batch whoever is free. Raises RoundGivenUp."""
+        queue = BatchQueue(batches)
+        alive = [worker for worker in self.fleet.workers if self._is_alive(worker)]
+        with ThreadPoolExecutor(max_workers=max(1, len(alive)), thread_name_prefix="worker") as pool:
+            working = [pool.submit(self._work, worker, queue, order) for worker in alive]
+            self._work_here(queue, order)
+        for done in working:
+            done.result()
+        if self.cancel():
+            raise RoundGivenUp
+        if order.attempt == 1:
+            self._note_lost(queue.lost)
+
+    def choose_again(self, places: Mapping[str, frozenset[str]], attempt: int) -> Sequence[Batch]:
+        """What to look at in the next pass, a batch for each place; behind suspect proxies first."""
+        alive = {CHECKER, *(worker.name for worker in self.fleet.workers if self._is_alive(worker))}
+        wanted: dict[str, list[str]] = {}
+        for name, results in self.found.items():
+            first = next(iter(results), None)
+            if first is None or any(result.status in _REACHED for result in results.values()):
+                continue
+            here = {proxy: seen[first] for proxy, seen in self.proxies.items() if first in seen}
+            if not is_worth_another_place(results[first], here, self.remotes[name].path):
+                continue
+            for place in places[name] & alive:
+                if self._is_due(name, results.get(place), attempt):
+                    wanted.setdefault(place, []).append(name)
+        return [
+            Batch(tuple(sorted(names, key=lambda name: self.remotes[name].path == ())), frozenset({place}))
+            for place, names in wanted.items()
+        ]
+
+    def finish(self) -> FleetResults:
+        """What all passes brought."""
+        proxies = {name: combine(results) for name, results in self.proxies.items()}
+        return FleetResults(proxies, self.combined(), tuple(self.troubles), self.workers)
+
+    def _is_alive(self, worker: Worker) -> bool:
+        result = self.workers.get(worker.name)
+        return result is None or result.status is Status.UP
+
+    def _is_due(self, name: str, result: CheckResult | None, attempt: int) -> bool:
+        """Whether a place with this result of its own looks at a remote in the pass of this number."""
+        if result is None:
+            return attempt == 2
+        trouble = result.trouble
+        retried = trouble is not None and trouble.cause.declaration.retried
+        return retried and self.remotes[name].settings.attempts >= attempt
+
+    # -- here ----------------------------------------------------------------------------------------------------------
+
+    def _work_here(self, queue: BatchQueue, order: Order) -> None:
+        names = self._proxies_for_us(queue) if order.attempt == 1 else ()
+        while (batch := queue.take(CHECKER, self._given_up)) is not None:
+            answers = self.runner.probe(
+                replace(order, names=(*batch.names, *names), at_once=self._at_once(batch.names)),
+                cancel=self._given_up,
+                progress=self.progress,
+                total=len(batch.names),
+            )
+            names = ()
+            now = self.clock()
+            with self._lock:
+                before = {name: seen[CHECKER] for name, seen in self.proxies.items() if CHECKER in seen}
+                for name, result in proxy_results(self.fleet, answers, before, now).items():
+                    self.proxies.setdefault(name, {})[CHECKER] = result
+                self._note(CHECKER, batch.names, answers.remotes, now, order)
+                if answers.trouble:
+                    self.troubles.append(answers.trouble)
+                    self._failed_here = True
+            queue.finish(batch)
+
+    def _proxies_for_us(self, queue: BatchQueue) -> tuple[str, ...]:
+        """The proxies that are looked at for their own sake: nobody else passes them on the way to a remote."""
+        passed = {
+            self.inventory.ssh.key_names.get(hop, hop) for name in queue.names() for hop in self.remotes[name].path
+        }
+        return tuple(sorted(self.inventory.limited_to - self.remotes.keys() - passed))
+
+    # -- there ---------------------------------------------------------------------------------------------------------
+
+    def _work(self, worker: Worker, queue: BatchQueue, order: Order) -> None:
+        """Have a worker look until nothing is left for it; one that gets nothing is asked whether it could."""
+        idle = order.attempt == 1
+        while (batch := queue.take(worker.name, self._given_up)) is not None or idle:
+            idle = False
+            names = batch.names if batch else ()
+            asked = replace(order, names=names, at_once=self._at_once(names), keep_seconds=0, fresh=False)
+            try:
+                answers = self.caller.call(worker, asked, self.deadline, self._given_up)
+                self._take_over(worker, answers, names, order)
+            except Exception as error:
+                # Whatever it is, its batch is not lost, and nobody waits for it.
+                if batch is None or not queue.give_back(batch, worker.name):
+                    fault = WorkerFault(Fault.FAILED, f"{type(error).__name__}: {one_line(error)}")
+                    self._note_fault(worker, error if isinstance(error, WorkerFault) else fault)
+                    return
+                continue
+            if batch is not None:
+                queue.finish(batch)
+
+    def _take_over(self, worker: Worker, answers: WorkerAnswers, names: Sequence[str], order: Order) -> None:
+        now = self.clock()
+        off = answers.description.clock - now.timestamp()
+        with self._lock:
+            self.workers[worker.name] = CheckResult(worker.name, now)
+            aliases = {proxy.alias: proxy for proxy in self.fleet.proxies}
+            for alias, answer in answers.proxies.items():
+                result = proxy_result(aliases[alias], answer, now)
+                self.proxies.setdefault(aliases[alias].name, {})[worker.name] = result
+            self._note(worker.name, names, answers.remotes, now, order, off=off)
+            if answers.refused:
+                named = ", ".join(answers.refused[:_NAMED])
+                self.troubles.append(
+                    f"The worker {worker.name} answered for {named}, which it was not asked about; that was refused."
+                )
+
+    def _note_fault(self, worker: Worker, fault: WorkerFault) -> None:
+        if fault.fault is Fault.GIVEN_UP:
+            return
+        by_ssh = worker.settings.command is None
+        subject = self.caller.subject(worker)
+        trouble = diagnose_worker(subject, fault.fault, fault.seen, fault.stderr, by_ssh=by_ssh)
+        with self._lock:
+            self.workers[worker.name] = CheckResult(worker.name, self.clock(), (trouble,))
+
+    # -- both ----------------------------------------------------------------------------------------------------------
+
+    def _note(
+        self,
+        place: str,
+        names: Iterable[str],
+        answers: Mapping[str, RemoteAnswer],
+        now: datetime,
+        order: Order,
+        off: float = 0.0,
+    ) -> None:
+        """Note what a place found of these remotes; what brought nothing again stays as it was."""
+        for name in names:
+            if name not in self.remotes:
+                continue
+            answer = answers.get(name)
+            if answer is None and order.attempt > 1:
+                continue
+            if answer is not None and answer.facts is not None and abs(off) > _CLOCK_SECONDS:
+                answer = _by_our_clock(answer, off)
+            self.found[name][place] = remote_result(self.remotes[name], answer, now)
+
+    def _note_lost(self, lost: Iterable[Batch]) -> None:
+        now = self.clock()
+        for batch in lost:
+            for name in batch.names:
+                remote = self.remotes[name]
+                worker = next(one.name for one in self.fleet.workers if name in one.only)
+                self.found[name][worker] = read_unlooked(remote, worker, now)
+
+    def _at_once(self, names: Sequence[str]) -> int:
+        return choose_forks(self.fleet.settings.forks, len(names))
+
+    def _given_up(self) -> bool:
+        return self.cancel() or time.monotonic() > self.deadline
+
+
+def _by_our_clock(answer: RemoteAnswer, off: float) -> RemoteAnswer:
+    """The answer with the remote's clock compared with the checker's, and not with its worker's."""
+    assert answer.facts is not None
+    offset = answer.facts.clock_offset_seconds
+    if offset is None:
+        return answer
+    return replace(answer, facts=replace(answer.facts, clock_offset_seconds=offset + off))

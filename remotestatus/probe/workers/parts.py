@@ -1,0 +1,114 @@
+"""
+Decides which places may look at each remote, and cuts a fleet into the parts that each is given.
+
+Pure: takes the inventory; returns names of places (CHECKER, or a worker's) and Batches. All remotes behind one proxy
+stay together, so that a proxy sees one connection. What a small fleet has is one part, the checker's own: a worker
+costs more to start than few remotes to probe.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+
+from remotestatus.model.fleet import Inventory, Remote, Worker
+from remotestatus.model.settings import CHECKER
+
+SMALLEST_BATCH, LARGEST_BATCH = 50, 250
+"""So many remotes are sent to a worker at least, if there are so many, and no more unless one proxy has more."""
+
+_BATCHES_EACH = 4
+"""So many batches a worker gets in all, or more: then one that is lost costs little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Remotes that are looked at together, and the places that may. `failures` counts the places that failed."""
+
+    names: tuple[str, ...]
+    places: frozenset[str]
+    failures: int = 0
+
+
+def places_of(inventory: Inventory, remotes: Iterable[Remote]) -> Mapping[str, frozenset[str]]:
+    """The places that may look at each remote."""
+    return {remote.name: _places_of(remote, inventory) for remote in remotes}
+
+
+def _places_of(remote: Remote, inventory: Inventory) -> frozenset[str]:
+    workers = inventory.fleet.workers
+    if remote.connection != "ssh":
+        return frozenset({CHECKER})
+    claimed = frozenset(worker.name for worker in workers if remote.name in worker.only)
+    able = {worker.name for worker in workers if _may(worker, remote, inventory)}
+    if claimed:
+        return claimed & able
+    return frozenset({CHECKER, *(worker.name for worker in workers if not worker.only and worker.name in able)})
+
+
+def _may(worker: Worker, remote: Remote, inventory: Inventory) -> bool:
+    """Whether a worker could look at it: a password stays here unless it may be sent, and nobody looks at itself."""
+    on_the_way = (inventory.ssh.key_names.get(hop, hop) for hop in remote.path)
+    needs_password = any(name in inventory.passwords for name in (remote.name, *on_the_way))
+    return remote.name != worker.name and (worker.settings.secrets or not needs_password)
+
+
+@dataclass(slots=True)
+class _Group:
+    """Remotes that stay together, or direct ones, that may be cut anywhere."""
+
+    places: frozenset[str]
+    together: bool
+    names: list[str] = field(default_factory=list)
+
+
+def share_out(remotes: Sequence[Remote], places: Mapping[str, frozenset[str]]) -> tuple[Batch, ...]:
+    """The batches of a round's first look, the checker's own share first, then the larger ones."""
+    groups = sorted(_groups(remotes, places), key=lambda group: -len(group.names))
+    everywhere = {place for group in groups for place in group.places}
+    shared = [group for group in groups if CHECKER in group.places]
+    quota = max(SMALLEST_BATCH, ceil(sum(len(group.names) for group in shared) / max(1, len(everywhere))))
+    size = min(LARGEST_BATCH, max(SMALLEST_BATCH, len(remotes) // (_BATCHES_EACH * max(1, len(everywhere)))))
+    own = [name for group in shared if group.places == {CHECKER} for name in group.names]
+    left: list[_Group] = []
+    for group in groups:
+        room = quota - len(own) if CHECKER in group.places else 0
+        if group.places == {CHECKER}:
+            continue
+        if group.together:
+            takes = len(group.names) if room and (len(group.names) <= room or not own) else 0
+        else:
+            takes = max(0, min(room, len(group.names)))
+        own += group.names[:takes]
+        if takes < len(group.names):
+            left.append(_Group(group.places, group.together, group.names[takes:]))
+    batches = list(_pack(left, size))
+    first = [Batch(tuple(own), frozenset({CHECKER}))] if own else []
+    return (*first, *sorted(batches, key=lambda batch: -len(batch.names)))
+
+
+def _groups(remotes: Iterable[Remote], places: Mapping[str, frozenset[str]]) -> Iterable[_Group]:
+    groups: dict[tuple[str | None, frozenset[str]], _Group] = {}
+    for remote in remotes:
+        proxy, may = remote.path[0] if remote.path else None, places[remote.name]
+        groups.setdefault((proxy, may), _Group(may, together=proxy is not None)).names.append(remote.name)
+    return groups.values()
+
+
+def _pack(groups: Iterable[_Group], size: int) -> Iterable[Batch]:
+    """Small groups of the same places go into one batch; what need not stay together is cut."""
+    open_batches: dict[frozenset[str], list[str]] = {}
+    for group in groups:
+        pieces = (
+            [group.names]
+            if group.together
+            else [group.names[start : start + size] for start in range(0, len(group.names), size)]
+        )
+        for piece in pieces:
+            begun = open_batches.setdefault(group.places, [])
+            if begun and len(begun) + len(piece) > size:
+                yield Batch(tuple(begun), group.places)
+                begun = open_batches[group.places] = []
+            begun += piece
+    for places, names in open_batches.items():
+        if names:
+            yield Batch(tuple(names), places)

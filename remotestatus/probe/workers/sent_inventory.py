@@ -1,0 +1,130 @@
+"""
+What a worker is sent of the inventory: its part of it, evaluated.
+
+Pure: takes what the playbook said of the inventory and the names to look at; returns an inventory for Ansible, and
+lines of known_hosts. The rule: nothing travels that the probe does not need. There are no private keys, no Vault, no
+lookups and no text for people in it, and a password only by `Secrets`.
+"""
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+
+from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, InventoryDescription
+
+from remotestatus.model.settings import VariableValue
+
+TRAVELS = frozenset({"checks", "timeout"})
+"""The settings of a remote that its probe needs to know."""
+
+STAYS = frozenset(
+    {
+        *("nickname", "description", "location", "forwarded_port", "processes", "limits", "attempts", "fail_after"),
+        *("recover_after", "notify", "escalate", "remind_every", "maintenance"),
+    }
+)
+"""The settings of a remote that only the checker needs. Whoever adds a setting puts it here or there."""
+
+Value = VariableValue | list["Value"] | dict[str, "Value"]
+
+KNOWN_HOSTS = "project/known_hosts"
+"""Where the sent host keys are on the worker, seen from the folder that holds the inventory there."""
+
+_NOBODY = "remotestatus-nobody"
+
+
+def sent_inventory(
+    described: InventoryDescription, names: Iterable[str], own: Mapping[str, VariableValue], home: PurePath
+) -> dict[str, object]:
+    """
+    An inventory of these remotes and the proxies on their way, for Ansible to read as JSON.
+
+    `own` are the worker's variables, which win. The checker's `home` directory is written `~` in the path of a key.
+    """
+    remotes = {name: described.hosts[name] for name in names}
+    proxies = _proxies_of(described, remotes.values())
+    entries = {
+        name: _entry(described, host, own, home, settings=TRAVELS if name in remotes else frozenset())
+        for name, host in {**proxies, **remotes}.items()
+    }
+    if not entries:
+        # Without any host Ansible runs nothing.
+        entries[_NOBODY] = {"ansible_connection": "local"}
+    return {
+        "all": {
+            "hosts": entries,
+            "vars": {f"{PREFIX}known_hosts": KNOWN_HOSTS},
+            "children": {PROXIES: {"hosts": {name: {} for name in proxies}}},
+        }
+    }
+
+
+def sent_known_hosts(described: InventoryDescription, names: Iterable[str], lines: Iterable[str]) -> str:
+    """The lines of known_hosts for these remotes and the proxies on their way, and those that name nobody in clear."""
+    remotes = [described.hosts[name] for name in names]
+    wanted = {name.lower() for name in (*names, *_proxies_of(described, remotes))}
+    hops = {hop for host in remotes for hop in host.path}
+    for proxy in described.proxies:
+        if proxy.name in hops and not proxy.in_inventory:
+            wanted |= {proxy.address.lower(), f"[{proxy.address.lower()}]:{proxy.port or 22}"}
+    return "".join(f"{line.rstrip()}\n" for line in lines if _is_for(line, wanted))
+
+
+def _is_for(line: str, wanted: set[str]) -> bool:
+    words = line.split()
+    if not words or words[0].startswith("#"):
+        return False
+    # Hashed names, certificate authorities and revoked keys are for whoever they fit.
+    return words[0][0] in "|@" or any(name.lower() in wanted for name in words[0].split(","))
+
+
+def _proxies_of(described: InventoryDescription, hosts: Iterable[HostDescription]) -> dict[str, HostDescription]:
+    """The hosts of the inventory that are passed on the way to these hosts."""
+    hops = dict.fromkeys(hop for host in hosts for hop in host.path)
+    names = dict.fromkeys(described.ssh.key_names[hop] for hop in hops if hop in described.ssh.key_names)
+    return {name: described.hosts[name] for name in names if name in described.hosts}
+
+
+def _entry(
+    described: InventoryDescription,
+    host: HostDescription,
+    own: Mapping[str, VariableValue],
+    home: PurePath,
+    settings: frozenset[str],
+) -> dict[str, Value]:
+    entry: dict[str, Value] = {"ansible_connection": "ssh", "ansible_host": host.address}
+    if host.port is not None:
+        entry["ansible_port"] = host.port
+    if host.user is not None:
+        entry["ansible_user"] = host.user
+    if host.key_file is not None:
+        path = PurePath(host.key_file)
+        entry["ansible_ssh_private_key_file"] = (
+            f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+        )
+    options = list(host.ssh_options)
+    if host.path:
+        options += ["-o", f"ProxyJump={','.join(described.ssh.jumps.get(hop, hop) for hop in host.path)}"]
+    if options:
+        entry["ansible_ssh_common_args"] = shlex.join(options)
+    for setting in sorted(settings):
+        if f"{PREFIX}{setting}" in host.variables:
+            entry[f"{PREFIX}{setting}"] = host.variables[f"{PREFIX}{setting}"]  # type: ignore[assignment]
+    return {name: _not_a_template(value) for name, value in {**entry, **own}.items()}
+
+
+_TEMPLATE = re.compile(r"\{[{%#]")
+
+
+def _not_a_template(value: Value) -> Value:
+    """Mark every text that Ansible would evaluate again: it was evaluated once, on the checker."""
+    match value:
+        case str() if _TEMPLATE.search(value):
+            return {"__ansible_unsafe": value}
+        case list():
+            return [_not_a_template(one) for one in value]
+        case dict():
+            return {name: _not_a_template(one) for name, one in value.items()}
+        case _:
+            return value

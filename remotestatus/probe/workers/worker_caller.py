@@ -1,0 +1,85 @@
+"""
+Calls workers: sends each what it needs for a batch, and brings its answers.
+
+Takes the playbook's runner, whose directory and description of the inventory are used, and the inventory. Several
+threads may call at once.
+"""
+
+import itertools
+import json
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from remotestatus_playbook.protocol import InventoryDescription, Order
+
+from remotestatus.model.fleet import Inventory, Proxy, Worker
+from remotestatus.probe.playbook_run import PlaybookRunner
+from remotestatus.probe.workers.sent_inventory import sent_inventory, sent_known_hosts
+from remotestatus.probe.workers.worker_archive import WorkerAnswers
+from remotestatus.probe.workers.worker_command import worker_words
+from remotestatus.probe.workers.worker_run import Parcel, run_worker
+
+_START_SECONDS = 60
+"""For the connection, the transfer both ways, and Ansible's start."""
+
+_PROXY_SECONDS = 70
+"""For opening the connection to a proxy, twice."""
+
+
+class WorkerCaller:
+    """Calls the workers of one inventory."""
+
+    def __init__(self, runner: PlaybookRunner, inventory: Inventory) -> None:
+        assert runner.described is not None, "the inventory was not read yet"
+        self._described: InventoryDescription = runner.described
+        self._runner = runner
+        self._inventory = inventory
+        self._numbers = itertools.count()
+        self._ssh_config = runner.workdir / "workers_config"
+        blocks = dict.fromkeys(inventory.ssh.blocks.values())
+        self._ssh_config.write_text("\n".join([*blocks, inventory.ssh.end]))
+        try:
+            self._trusted = inventory.known_hosts.read_text("utf-8", "replace").splitlines()
+        except OSError:
+            self._trusted = []
+
+    def call(self, worker: Worker, order: Order, deadline: float, given_up: Callable[[], bool]) -> WorkerAnswers:
+        """Have a worker carry out an order, until `deadline` (monotonic) at most. Raises WorkerFault."""
+        names = tuple(order.names or ())
+        ends = min(deadline, time.monotonic() + self._seconds(order, names))
+        seconds = max(1, round(ends - time.monotonic()))
+        inventory = sent_inventory(self._described, names, worker.settings.vars, Path.home())
+        parcel = Parcel(
+            words=worker_words(worker, self._ssh_config, seconds),
+            folder=self._runner.workdir / f"worker-{next(self._numbers)}",
+            inventory=json.dumps(inventory),
+            known_hosts=sent_known_hosts(self._described, names, self._trusted),
+            order=order,
+            names=names,
+            aliases=[proxy.alias for proxy in self._proxies(names)],
+            environment={},
+        )
+        return run_worker(parcel, ends, given_up, self._runner.child_processes.start_apart)
+
+    def subject(self, worker: Worker) -> Proxy:
+        """The worker as something that is reached by SSH, for whoever says why it was not."""
+        host = self._described.hosts.get(worker.name) if worker.settings.command is None else None
+        if host is None:
+            command = worker.settings.command or ""
+            return Proxy(worker.name, worker.name, shlex.split(command)[0] if command else worker.name, None, None)
+        return Proxy(worker.name, worker.name, host.address, host.port, host.user, host.path)
+
+    def _proxies(self, names: Sequence[str]) -> list[Proxy]:
+        passed = {hop for name in names for hop in self._described.hosts[name].path}
+        return [proxy for proxy in self._inventory.fleet.proxies if proxy.name in passed]
+
+    def _seconds(self, order: Order, names: Sequence[str]) -> int:
+        """How long a worker may take: as long as if nothing answered."""
+        remotes = [self._inventory.fleet.remotes_by_name[name] for name in names]
+        slowest = max((remote.settings.timeout.total_seconds() for remote in remotes), default=0)
+        waves = -(-len(names) // (order.at_once or 1))
+        proxies = _PROXY_SECONDS * max((len(remote.path) for remote in remotes), default=0)
+        # The way to a slow proxy may take a remote as long again.
+        return round(_START_SECONDS + proxies + waves * 2 * slowest)

@@ -1,0 +1,182 @@
+"""
+Has one worker look at one batch: ansible-runner's `transmit`, the worker's command, and `process`.
+
+Takes what to send and what is asked; returns the worker's answers, or raises WorkerFault. The rule: each stage has a
+limit of its own, and whatever happens, the command's processes on this machine have ended afterwards.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import ansible_runner
+from remotestatus_playbook.protocol import SENT_ORDER, Order, to_json
+
+from remotestatus.model.text import one_line
+from remotestatus.model.worker_faults import Fault
+from remotestatus.probe.workers.worker_archive import WorkerAnswers, archive_bytes, read_archive
+from remotestatus.probe.workers.worker_stream import Bounds, WorkerFault, WorkerStream
+from remotestatus.shipped import playbooks as playbooks_folder
+
+_END_SECONDS = 10.0
+"""How long a command may take to end once its stream has, while it tidies up on the worker."""
+
+_SETTINGS = {
+    "ANSIBLE_STRATEGY": "linear",
+    "ANSIBLE_TASK_TIMEOUT": "0",
+    "ANSIBLE_RETRY_FILES_ENABLED": "False",
+    "ANSIBLE_DEPRECATION_WARNINGS": "False",
+    "ANSIBLE_HOST_KEY_CHECKING": "True",
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_VERBOSITY": "0",
+}
+
+Start = Callable[[Callable[[], "subprocess.Popen[bytes]"]], "subprocess.Popen[bytes]"]
+"""Starts a process so that nobody else ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """
+    What one worker is sent for one batch, and what may come back.
+
+    `words` are the command; `folder` is a private directory of this machine for the time. Answers are wanted about
+    `names` and the proxies with these `aliases`. Secrets go as environment variables, which are in no file here.
+    """
+
+    words: Sequence[str]
+    folder: Path
+    inventory: str
+    known_hosts: str
+    order: Order
+    names: Collection[str]
+    aliases: Collection[str]
+    environment: Mapping[str, str]
+
+
+def run_worker(parcel: Parcel, deadline: float, given_up: Callable[[], bool], start: Start) -> WorkerAnswers:
+    """Have a worker look, until `deadline` (monotonic) at most. Raises WorkerFault."""
+    try:
+        _pack(parcel)
+        process = start(lambda: _start(parcel.words))
+    except OSError as error:
+        raise WorkerFault(Fault.ENDED, f"its command could not be started: {error.strerror}") from error
+    assert process.stdout is not None
+    assert process.stderr is not None
+    bounds = Bounds(deadline, archive_bytes(len(parcel.names)), given_up)
+    stream = WorkerStream(process.stdout.fileno(), process.stderr.fileno(), bounds)
+    sender = threading.Thread(target=_transmit, args=(parcel, process), name="transmit", daemon=True)
+    sender.start()
+    try:
+        failure = _process(parcel, stream)
+        if not stream.archive:
+            seen = one_line(failure or stream.stderr.decode("utf-8", "replace"), 300)
+            raise WorkerFault(Fault.FAILED if failure else Fault.ENDED, seen)
+        try:
+            return read_archive(stream.archive, parcel.names, parcel.aliases)
+        except WorkerFault as fault:
+            raise WorkerFault(fault.fault, one_line(failure, 300) or fault.seen) from fault
+    except WorkerFault as fault:
+        fault.stderr = stream.stderr.decode("utf-8", "replace")
+        raise
+    finally:
+        _end(process, sender, patience=_END_SECONDS if stream.archive else 0.5)
+        shutil.rmtree(parcel.folder, ignore_errors=True)
+
+
+def _pack(parcel: Parcel) -> None:
+    """Write what is sent into the folder, as ansible-runner wants it."""
+    project = parcel.folder / "project"
+    parcel.folder.mkdir(mode=0o700)
+    shutil.copytree(playbooks_folder(), project, ignore=shutil.ignore_patterns("__pycache__"))
+    # Keeps whatever configuration the worker has for itself out of this run.
+    (project / "ansible.cfg").write_text("[defaults]\n")
+    (project / SENT_ORDER).write_text(to_json(parcel.order))
+    (project / "known_hosts").write_text(parcel.known_hosts)
+    (parcel.folder / "inventory").mkdir()
+    (parcel.folder / "inventory" / "hosts.json").write_text(parcel.inventory)
+
+
+def _start(words: Sequence[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "SSH_ASKPASS_REQUIRE": "never", "LC_ALL": "C.UTF-8"},
+        start_new_session=True,
+    )
+
+
+def _transmit(parcel: Parcel, process: "subprocess.Popen[bytes]") -> None:
+    """Send it. A worker that has ended meanwhile, or does not read, is found out by who reads from it."""
+    with suppress(OSError, ValueError):
+        ansible_runner.run(
+            streamer="transmit",
+            _output=process.stdin,
+            private_data_dir=str(parcel.folder),
+            playbook="check.yml",
+            cmdline="--skip-tags=alone",
+            envvars={**_SETTINGS, **parcel.environment},
+            suppress_env_files=True,
+            cancel_callback=lambda: False,
+        )
+
+
+def _process(parcel: Parcel, stream: WorkerStream) -> str:
+    """Read the stream to its end; returns what Ansible said was wrong. Raises WorkerFault."""
+    said: list[str] = []
+
+    def note_event(event: Mapping[str, object]) -> bool:
+        if event.get("event") in ("runner_on_failed", "runner_on_unreachable", "error") and len(said) < 3:
+            said.append(str(event.get("stdout"))[:2000])
+        return False  # nothing that a worker sends becomes a file
+
+    def note_status(status: Mapping[str, object], runner_config: object) -> None:
+        del runner_config
+        if status.get("status") == "error" and len(said) < 3:
+            said.append(str(status.get("job_explanation"))[:2000])
+
+    try:
+        ansible_runner.run(
+            streamer="process",
+            _input=stream,
+            private_data_dir=str(parcel.folder / "answers"),
+            quiet=True,
+            event_handler=note_event,
+            status_handler=note_status,
+            cancel_callback=lambda: False,
+        )
+    except WorkerFault:
+        raise
+    except Exception as error:
+        raise WorkerFault(Fault.GARBAGE, one_line(f"{type(error).__name__}: {error}", 200)) from error
+    return said[0] if said else ""
+
+
+def _end(process: "subprocess.Popen[bytes]", sender: threading.Thread, patience: float) -> None:
+    """End the command: the end of its input tells the worker, and who does not end then is killed."""
+    assert process.stdin is not None
+    end = time.monotonic() + patience
+    # While somebody waits to write, nobody can close.
+    sender.join(patience)
+    if not sender.is_alive():
+        with suppress(OSError, ValueError):
+            process.stdin.close()
+        while process.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    sender.join()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        with suppress(OSError, ValueError):
+            if pipe is not None:
+                pipe.close()

@@ -1,0 +1,142 @@
+"""
+Reads what a worker sends, as a file that ansible-runner's `process` stage can read, and believes none of it.
+
+Takes two descriptors (the stream, and what the command prints besides); gives lines. A line, the archive and the whole
+are limited in size, and so are silence and time. The archive that ansible-runner would unpack is kept in memory and
+never reaches it: its names could lead anywhere.
+"""
+
+import base64
+import binascii
+import json
+import os
+import select
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from remotestatus.model.worker_faults import Fault
+
+SILENCE_SECONDS = 15.0
+"""A worker that says nothing for so long is dead: it sends a line every 5 seconds while it lives."""
+
+FIRST_LINE_SECONDS = 30.0
+"""The same before its first line, while it is connected to and ansible-runner starts."""
+
+LINE_BYTES = 2 * 1024 * 1024
+"""ansible-runner cuts an event's result at 700,000 characters."""
+
+TOTAL_BYTES = 256 * 1024 * 1024
+STDERR_KEPT = 6000
+_CHUNK = 65536
+_POLL_MILLISECONDS = 200
+
+
+class WorkerFault(Exception):
+    """A worker failed; `fault` says how, `seen` what was seen of it, and `stderr` what its command printed besides."""
+
+    def __init__(self, fault: Fault, seen: str = "") -> None:
+        super().__init__(seen)
+        self.fault = fault
+        self.seen = seen
+        self.stderr = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """
+    How long a worker may take: `deadline` is on the monotonic clock. `given_up` says when nobody wants its answers any
+    more. The archive may have so many bytes.
+    """
+
+    deadline: float
+    archive_bytes: int
+    given_up: Callable[[], bool] = lambda: False
+    silence: float = SILENCE_SECONDS
+    first_line: float = FIRST_LINE_SECONDS
+
+
+class WorkerStream:
+    """The lines of one process stream. Every limit that is passed raises WorkerFault."""
+
+    def __init__(self, stream: int, errors: int, bounds: Bounds) -> None:
+        self.archive = b""
+        self.stderr = b""
+        self._stream = stream
+        self._bounds = bounds
+        self._buffer = bytearray()
+        self._total = 0
+        self._heard = False
+        self._last = time.monotonic()
+        self._poll = select.poll()
+        for descriptor in (stream, errors):
+            self._poll.register(descriptor, select.POLLIN | select.POLLHUP)
+
+    def readline(self) -> bytes:
+        """The next line of the stream, without archives. Empty when the stream has ended."""
+        while True:
+            line = self._line()
+            if not line:
+                return b""
+            try:
+                data = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise WorkerFault(Fault.GARBAGE, line[:200].decode("utf-8", "replace")) from error
+            if not isinstance(data, dict) or isinstance(data.get("status"), list | dict):
+                raise WorkerFault(Fault.GARBAGE, line[:200].decode("utf-8", "replace"))
+            if "zipfile" not in data:
+                return line
+            self._keep_archive(data["zipfile"])
+
+    def _line(self) -> bytes:
+        while (end := self._buffer.find(b"\n")) < 0:
+            if len(self._buffer) > LINE_BYTES:
+                raise WorkerFault(Fault.GARBAGE, "a line without end")
+            if not self._fill():
+                if self._buffer:
+                    raise WorkerFault(Fault.GARBAGE, bytes(self._buffer[:200]).decode("utf-8", "replace"))
+                return b""
+        line = bytes(self._buffer[: end + 1])
+        del self._buffer[: end + 1]
+        return line
+
+    def _keep_archive(self, size: object) -> None:
+        """Keep the archive that follows: base64, without a line's end (ansible_runner.utils.base64io)."""
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= self._bounds.archive_bytes:
+            raise WorkerFault(Fault.GARBAGE, "an archive of an impossible size")
+        encoded = (size + 2) // 3 * 4
+        while len(self._buffer) < encoded:
+            if not self._fill():
+                raise WorkerFault(Fault.ENDED, "the stream ended within its archive")
+        try:
+            self.archive = base64.b64decode(self._buffer[:encoded], validate=True)
+        except binascii.Error as error:
+            raise WorkerFault(Fault.GARBAGE, "an archive that is not base64") from error
+        del self._buffer[:encoded]
+
+    def _fill(self) -> bool:
+        """Wait for more of the stream; False when it has ended."""
+        while True:
+            self._check_time()
+            for descriptor, _event in self._poll.poll(_POLL_MILLISECONDS):
+                chunk = os.read(descriptor, _CHUNK)
+                if descriptor != self._stream:
+                    if not chunk:
+                        self._poll.unregister(descriptor)
+                    self.stderr = (self.stderr + chunk)[:STDERR_KEPT]
+                    continue
+                self._heard, self._last = True, time.monotonic()
+                self._total += len(chunk)
+                if self._total > TOTAL_BYTES:
+                    raise WorkerFault(Fault.GARBAGE, "it sends without end")
+                self._buffer += chunk
+                return bool(chunk)
+
+    def _check_time(self) -> None:
+        now, bounds = time.monotonic(), self._bounds
+        if bounds.given_up():
+            raise WorkerFault(Fault.GIVEN_UP)
+        if now > bounds.deadline:
+            raise WorkerFault(Fault.TOO_SLOW)
+        if now - self._last > (bounds.silence if self._heard else bounds.first_line):
+            raise WorkerFault(Fault.SILENT)
