@@ -60,6 +60,8 @@ def test_status_has_exactly_the_promised_keys(report: Report) -> None:
         "round",
         "summary",
         "proxies",
+        "workers",
+        "out_of_sight",
         "remotes",
         "incidents",
     ]
@@ -83,6 +85,8 @@ def test_status_has_exactly_the_promised_keys(report: Report) -> None:
         "connect_ms",
         "severity",
         "troubles",
+        "worker",
+        "not_from",
         "processes",
         "uptime",
         "observed",

@@ -41,9 +41,9 @@ PURE_FOLDERS = ("model", "evaluate")
 
 PURE_LIBRARIES = words(
     """
-    __future__ ast base64 binascii bisect collections copy dataclasses datetime difflib enum functools hashlib heapq
-    hmac html http ipaddress itertools json math operator pathlib posixpath re shlex statistics string textwrap time
-    types typing unicodedata urllib.parse uuid warnings xml.sax.saxutils zoneinfo
+    __future__ ast base64 binascii bisect collections copy dataclasses datetime difflib enum fnmatch functools hashlib
+    heapq hmac html http ipaddress itertools json math operator pathlib posixpath re shlex statistics string textwrap
+    time types typing unicodedata urllib.parse uuid warnings xml.sax.saxutils zoneinfo
     cronsim dateutil pydantic pydantic_core regex yaml remotestatus_playbook.protocol
     """
 )

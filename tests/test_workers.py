@@ -5,7 +5,6 @@ Workers: real `ansible-runner worker` processes over real SSH, that look for the
 import sys
 from pathlib import Path
 
-from remotestatus.model.causes import Cause
 from tests.lab import Command, Lab
 from tests.rounds import run_round
 

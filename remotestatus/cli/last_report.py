@@ -15,9 +15,9 @@ from pathlib import Path
 
 from remotestatus.history import History, read_past
 from remotestatus.model.errors import RoundError
-from remotestatus.model.fleet import Fleet, Proxy, Remote
+from remotestatus.model.fleet import Fleet, Proxy, Remote, Worker
 from remotestatus.model.report_input import ReportInput
-from remotestatus.model.settings import FleetSettings, RemoteSettings
+from remotestatus.model.settings import FleetSettings, RemoteSettings, WorkerSpec
 from remotestatus.model.states import Kind
 from remotestatus.report import Report, build_report
 
@@ -62,8 +62,9 @@ def read_last_report(history: History, fleet: Fleet, now: datetime, names: Colle
         if len(remotes) == len(fleet.remotes) or proxy.name in on_paths or (names is not None and proxy.name in names)
     )
     listed = {(Kind.REMOTE, remote.name) for remote in remotes} | {(Kind.PROXY, proxy.name) for proxy in proxies}
+    listed |= {(Kind.WORKER, worker.name) for worker in fleet.workers}
     states = {subject: state for subject, state in history.states().items() if subject in listed}
-    shown = Fleet(remotes, proxies, fleet.settings)
+    shown = Fleet(remotes, proxies, fleet.settings, fleet.workers)
     report_input = read_past(history, shown, round_, states, history.check_results(), {}, now)
     unseen = tuple(remote.name for remote in remotes if (Kind.REMOTE, remote.name) not in states)
     return LastReport(build_report(report_input, now, public=False), report_input, unseen)
@@ -89,7 +90,8 @@ def fleet_of(history: History) -> Fleet:
         for (kind, name), state in states.items()
         if kind is Kind.REMOTE
     )
-    return Fleet(remotes, proxies, FleetSettings().model_copy(update={"every": _frequency(history)}))
+    workers = tuple(Worker(name, WorkerSpec(name=name)) for kind, name in states if kind is Kind.WORKER)
+    return Fleet(remotes, proxies, FleetSettings().model_copy(update={"every": _frequency(history)}), workers)
 
 
 def _frequency(history: History) -> timedelta:

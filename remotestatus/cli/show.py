@@ -119,6 +119,8 @@ def _where(remote: RemoteView) -> Iterator[RenderableType]:
     pairs = (
         ("Location", remote.location),
         ("Groups", ", ".join(remote.groups)),
+        ("Looked from", remote.worker or ""),
+        ("Not from", ", ".join(remote.not_from)),
         ("Way", path or ("this machine itself" if remote.connection == "local" else "direct")),
         ("Address", "" if remote.connection == "local" else f"{address} port {remote.remote_port or 22}"),
         ("Remote port", str(remote.remote_port or "") if remote.path else ""),

@@ -135,10 +135,12 @@ def _subject(notification: Notification, fleet: Fleet) -> Mapping[str, object]:
     proxies = _names(line for line in problems if line.state.kind is Kind.PROXY)
     names = {
         "proxies": proxies,
+        "workers": _names(line for line in problems if line.state.kind is Kind.WORKER),
         **{status.value: _names(line for line in remotes if line.now is status) for status in bad},
         "unstable": _names(_of(notification, EventType.FLAPPING)),
         "better": _names(_of(notification, EventType.BETTER)),
         "recovered proxies": _names(line for line in recovered if line.state.kind is Kind.PROXY),
+        "recovered workers": _names(line for line in recovered if line.state.kind is Kind.WORKER),
         "recovered": _names(line for line in recovered if line.state.kind is Kind.REMOTE),
         "came and went": _names(_of(notification, EventType.CAME_AND_WENT)),
         "reminders": _names(reminders),
@@ -198,18 +200,28 @@ def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
     since, ended = line.state.problem_since, _ended(line, at)
     begun = since or line.before.since
     spans = sorted(_ended(one, at) - one.before.since for one in lines if one.before.since)
-    is_proxy = line.state.kind is Kind.PROXY
     return Entry(
         line=line,
         names=_names(lines),
         remote=_remote(line, fleet),
         troubles=summarize(line.state.troubles),
-        behind=tuple(remote.name for remote in fleet.behind(line.state.name)) if is_proxy else (),
+        behind=tuple(remote.name for remote in _behind(line, fleet)),
         since=since if since and at - since >= minute else None,
         lasted=at - begun if begun else None,
         ended=ended if at - ended >= minute else None,
         after=(spans[0], spans[-1]) if spans else (),
     )
+
+
+def _behind(line: Line, fleet: Fleet) -> tuple[Remote, ...]:
+    """The remotes that cannot be checked without the proxy or worker that a line is about."""
+    match line.state.kind:
+        case Kind.PROXY:
+            return fleet.behind(line.state.name)
+        case Kind.WORKER:
+            return fleet.only_from(line.state.name)
+        case _:
+            return ()
 
 
 def _ended(line: Line, at: datetime) -> datetime:
@@ -242,4 +254,4 @@ def _rank(line: Line) -> tuple[int, int, tuple[tuple[int, str], ...]]:
     natural = tuple(
         (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", line.state.name) if part
     )
-    return 0 if line.state.kind is Kind.PROXY else 1, -line.now.rank, natural
+    return 1 if line.state.kind is Kind.REMOTE else 0, -line.now.rank, natural

@@ -25,6 +25,7 @@ from remotestatus.report.redact import redact
 from remotestatus.report.remote_view import RemoteView, view_remote
 from remotestatus.report.root_causes import RootCause, find_root_causes
 from remotestatus.report.slugs import make_slugs
+from remotestatus.report.worker_view import OutOfSight, WorkerView, find_out_of_sight, view_worker
 
 WORDS = tuple(APPEARANCES)
 """Under which words remotes are counted, the worst first."""
@@ -71,6 +72,8 @@ class Report:
     titles: Mapping[str, str]
     first_seen: datetime
     failing: tuple[FailingDestination, ...] = ()
+    workers: tuple[WorkerView, ...] = ()
+    out_of_sight: tuple[OutOfSight, ...] = ()
     version: str = __version__
 
 
@@ -85,9 +88,11 @@ def build_report(report_input: ReportInput, now: datetime, *, public: bool | Non
     slugs = make_slugs(remote.name for remote in fleet.remotes)
     incidents = build_incidents(report_input.transitions, report_input.states, report_input.acknowledgements)
     remotes, proxies = _view_remotes(report_input, slugs, incidents, now), _view_proxies(report_input, incidents)
-    root_causes = find_root_causes(remotes, proxies)
+    workers, out_of_sight = _view_workers(report_input, remotes, incidents), find_out_of_sight(remotes)
+    root_causes = find_root_causes(remotes, proxies, workers)
     summary = _count(remotes)
     verdict, aside = say_verdict(remotes, root_causes)
+    partly = (f"{len(one.remotes)} not from {one.spoken_place}" for one in out_of_sight)
     return Report(
         title=clean(settings.title) or "remotestatus",
         accent=settings.accent,
@@ -101,7 +106,7 @@ def build_report(report_input: ReportInput, now: datetime, *, public: bool | Non
         summary=summary,
         shares=shares(summary),
         verdict=verdict,
-        aside=aside,
+        aside=", ".join(filter(None, (aside, *partly))),
         worst=_worst(remotes, proxies),
         problems=root_causes,
         proxies=proxies,
@@ -112,6 +117,8 @@ def build_report(report_input: ReportInput, now: datetime, *, public: bool | Non
         titles={clean(remote.name): clean(remote.title) for remote in fleet.remotes},
         first_seen=min(report_input.first_seen.values(), default=now),
         failing=tuple(replace(one, name=clean(one.name), error=clean(one.error)) for one in report_input.failing),
+        workers=workers,
+        out_of_sight=out_of_sight,
     )
 
 
@@ -148,6 +155,18 @@ def _view_proxies(
     )
 
 
+def _view_workers(
+    report_input: ReportInput,
+    remotes: tuple[RemoteView, ...],
+    incidents: Mapping[Subject, tuple[Incident, ...]],
+) -> tuple[WorkerView, ...]:
+    return tuple(
+        view_worker(worker, report_input, remotes, incidents[subject])
+        for worker in report_input.fleet.workers
+        if (subject := (Kind.WORKER, worker.name)) in report_input.states
+    )
+
+
 def _stands_alone(incident: Incident) -> bool:
     return not incident.folded or incident.kind is Kind.PROXY
 
@@ -160,10 +179,12 @@ def say_verdict(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, .
     wrong = sum(remote.needs_attention for remote in remotes)
     resting = sum(remote.maintenance is not None for remote in remotes)
     aside = f"{resting} in maintenance" if resting else ""
-    dead = [one for one in root_causes if one.kind == "proxy"]
+    dead = [one for one in root_causes if one.kind in ("proxy", "worker")]
     if dead:
         hidden = sum(len(one.affected) for one in dead)
-        who = f"{dead[0].subject} does not answer" if len(dead) == 1 else f"{len(dead)} proxies do not answer"
+        kinds = {one.kind for one in dead}
+        several = "proxies" if kinds == {"proxy"} else "workers" if kinds == {"worker"} else "proxies and workers"
+        who = f"{dead[0].subject} does not answer" if len(dead) == 1 else f"{len(dead)} {several} do not answer"
         verdict = f"{who}: {hidden} of {count(total, 'remote')} cannot be checked" if hidden else who
         rest = wrong - hidden
         more = f"{count(rest, 'remote')} besides {'needs' if rest == 1 else 'need'} attention" if rest else ""

@@ -63,8 +63,8 @@ class Incident:
 
     @property
     def folded(self) -> bool:
-        """Whether it was only its proxy's outage."""
-        return all(phase.trouble and phase.trouble.cause is Cause.PROXY_UNREACHABLE for phase in self.phases)
+        """Whether it was only its proxy's or its worker's outage."""
+        return all(phase.trouble and phase.trouble.cause.declaration.of_another for phase in self.phases)
 
     def lasted(self, now: datetime) -> timedelta:
         """How long it lasted, or has lasted until now."""

@@ -36,6 +36,7 @@ def redact(report_input: ReportInput) -> ReportInput:
             tuple(_remote(remote, names) for remote in fleet.remotes),
             tuple(_proxy(proxy, names) for proxy in fleet.proxies),
             fleet.settings,
+            fleet.workers,
         ),
         round=replace(round_, troubles=(_ROUND_TROUBLE,) if round_.troubles else ()),
         states={

@@ -52,6 +52,8 @@ class RemoteView:
     unconfirmed: str
     connect_ms: int | None
     attempts: int
+    worker: str | None
+    not_from: tuple[str, ...]
     processes: tuple[ProcessView, ...]
     findings: tuple[Finding, ...]
     facts: tuple[tuple[str, str], ...]
@@ -148,6 +150,8 @@ def view_remote(
         unconfirmed=say_unconfirmed(state, settings.fail_after, settings.recover_after),
         connect_ms=result.connect_ms,
         attempts=result.attempts,
+        worker=result.worker,
+        not_from=result.not_from,
         processes=view_processes(result, report_input.before.get(remote.name)),
         findings=tuple(clean_finding(finding) for finding in result.findings),
         facts=tuple(write_facts(result.facts)),

@@ -1,8 +1,9 @@
 """
 Sorts what is wrong by root cause, so that one fault is one entry.
 
-RemoteViews and ProxyViews come in, RootCauses go out, the worst first. A proxy that does not answer is one entry with
-all remotes behind it; remotes behind one proxy that failed in the same way in the same round are one entry too.
+RemoteViews, ProxyViews and WorkerViews come in, RootCauses go out, the worst first. A proxy or worker that does not
+answer is one entry with all remotes that could not be checked because of it; remotes behind one proxy that failed in
+the same way in the same round are one entry too.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.statuses import Status
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
+from remotestatus.report.worker_view import WorkerView
 
 TOGETHER = 3
 """So many remotes that fail in the same way at the same time have one root cause."""
@@ -49,14 +51,20 @@ class RootCause:
         return self.troubles[0] if self.troubles else None
 
 
-def find_root_causes(remotes: Sequence[RemoteView], proxies: Sequence[ProxyView]) -> tuple[RootCause, ...]:
+def find_root_causes(
+    remotes: Sequence[RemoteView], proxies: Sequence[ProxyView], workers: Sequence[WorkerView] = ()
+) -> tuple[RootCause, ...]:
     """All root causes, the worst first: by status, then by how many remotes are affected, then the newest first."""
     dead = {proxy.name: proxy for proxy in proxies if proxy.status is not Status.UP}
     roots = {name: proxy for name, proxy in dead.items() if _root(proxy.path, dead) is None}
     behind: dict[str, list[RemoteView]] = {name: [] for name in roots}
+    idle: dict[str, list[RemoteView]] = {worker.name: [] for worker in workers if worker.status is not Status.UP}
     others: list[RemoteView] = []
     for remote in remotes:
         if not remote.needs_attention:
+            continue
+        if remote.worker in idle and remote.trouble and remote.trouble.cause is Cause.WORKER_UNREACHABLE:
+            idle[remote.worker].append(remote)
             continue
         root = _root(remote.path, dead)
         if root is not None and remote.trouble and remote.trouble.cause is Cause.PROXY_UNREACHABLE:
@@ -64,6 +72,7 @@ def find_root_causes(remotes: Sequence[RemoteView], proxies: Sequence[ProxyView]
         else:
             others.append(remote)
     found = [_of_proxy(proxy, behind[name]) for name, proxy in roots.items()]
+    found += [_of_worker(worker, idle[worker.name]) for worker in workers if worker.name in idle]
     found += _of_remotes(others)
     found.sort(key=lambda one: one.since, reverse=True)
     found.sort(key=lambda one: (one.acknowledged is not None, -one.status.rank, -len(one.affected)))
@@ -85,6 +94,19 @@ def _of_proxy(proxy: ProxyView, behind: Sequence[RemoteView]) -> RootCause:
         unconfirmed=proxy.unconfirmed,
         affected=tuple(behind),
         acknowledged=proxy.acknowledged,
+    )
+
+
+def _of_worker(worker: WorkerView, affected: Sequence[RemoteView]) -> RootCause:
+    return RootCause(
+        status=worker.status,
+        kind="worker",
+        subject=f"Worker {worker.name}",
+        name=worker.name,
+        since=worker.since,
+        troubles=worker.troubles,
+        affected=tuple(affected),
+        acknowledged=worker.acknowledged,
     )
 
 

@@ -48,8 +48,8 @@ def _entries(report: Report) -> Iterator[Entry]:
         slug = report.slugs.get(incident.name)
         link = f"remotes/{slug}.html" if incident.kind is Kind.REMOTE and slug else "incidents.html"
         name = report.titles.get(incident.name, incident.name)
-        if incident.kind is Kind.PROXY:
-            name = f"Proxy {incident.name}"
+        if incident.kind is not Kind.REMOTE:
+            name = f"{incident.kind.value.capitalize()} {incident.name}"
         first = incident.phases[0]
         trouble = first.trouble
         text = f"{trouble.message} {trouble.hint}".strip() if trouble else ""

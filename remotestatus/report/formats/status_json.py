@@ -14,6 +14,7 @@ from remotestatus.report.incidents import Incident
 from remotestatus.report.machine_format import MachineFormat
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
+from remotestatus.report.worker_view import WorkerView
 
 SCHEMA = 1
 
@@ -34,6 +35,10 @@ def write_status(report: Report) -> str:
         },
         "summary": {word: report.summary[word] for word in ("up", *(word for word in WORDS if word != "up"))},
         "proxies": [_proxy(proxy) for proxy in report.proxies],
+        "workers": [_worker(worker) for worker in report.workers],
+        "out_of_sight": [
+            {"from": one.place, "proxy": one.proxy, "remotes": list(one.remotes)} for one in report.out_of_sight
+        ],
         "remotes": [_remote(remote) for remote in report.remotes],
         "incidents": [_incident(incident) for incident in report.incidents],
     }
@@ -46,6 +51,15 @@ def _proxy(proxy: ProxyView) -> dict[str, object]:
         "status": proxy.status.value,
         "cause": _cause(proxy.trouble),
         "since": write_time(proxy.since),
+    }
+
+
+def _worker(worker: WorkerView) -> dict[str, object]:
+    return {
+        "name": worker.name,
+        "status": worker.status.value,
+        "cause": _cause(worker.trouble),
+        "since": write_time(worker.since),
     }
 
 
@@ -66,6 +80,8 @@ def _remote(remote: RemoteView) -> dict[str, object]:
         "connect_ms": remote.connect_ms,
         "severity": remote.severity.value if remote.severity else None,
         "troubles": [_trouble(trouble) for trouble in remote.troubles],
+        "worker": remote.worker,
+        "not_from": list(remote.not_from),
         "processes": [
             {"name": process.name, "running": process.running, "count": process.count} for process in remote.processes
         ],

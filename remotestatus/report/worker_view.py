@@ -1,0 +1,88 @@
+"""
+Makes what the pages show of workers: how each one is, and what cannot be seen from everywhere.
+
+States and RemoteViews come in, WorkerViews and OutOfSights go out. What one place cannot reach behind one proxy is one
+entry, however many remotes it is.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from remotestatus.model.check_result import Trouble
+from remotestatus.model.fleet import Worker
+from remotestatus.model.notification import Acknowledgement
+from remotestatus.model.report_input import ReportInput
+from remotestatus.model.settings import CHECKER
+from remotestatus.model.states import Kind
+from remotestatus.model.statuses import Status
+from remotestatus.report.clean_text import clean, clean_trouble
+from remotestatus.report.incidents import Incident, open_note
+from remotestatus.report.remote_view import RemoteView
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """What the pages show of one worker. `looked_at` counts the remotes whose check result is from there."""
+
+    name: str
+    status: Status
+    since: datetime
+    troubles: tuple[Trouble, ...]
+    looked_at: int
+    acknowledged: Acknowledgement | None = None
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The most telling thing that is wrong, or None."""
+        return self.troubles[0] if self.troubles else None
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfSight:
+    """
+    What is up and cannot be reached from one place: the remotes, by name.
+
+    `proxy` is set when it is every remote behind it that was looked at from there: then the proxy is out of sight.
+    """
+
+    place: str
+    proxy: str | None
+    remotes: tuple[str, ...]
+
+    @property
+    def spoken_place(self) -> str:
+        """The place in a sentence."""
+        return "the checker" if self.place == CHECKER else f"the worker {self.place}"
+
+
+def view_worker(
+    worker: Worker, report_input: ReportInput, remotes: Iterable[RemoteView], incidents: Sequence[Incident]
+) -> WorkerView:
+    """Make the WorkerView of one worker that has a State."""
+    state = report_input.states[Kind.WORKER, worker.name]
+    return WorkerView(
+        name=clean(worker.name),
+        status=state.status,
+        since=state.since,
+        troubles=tuple(clean_trouble(trouble) for trouble in state.troubles),
+        looked_at=sum(remote.worker == worker.name for remote in remotes),
+        acknowledged=open_note(incidents),
+    )
+
+
+def find_out_of_sight(remotes: Sequence[RemoteView]) -> tuple[OutOfSight, ...]:
+    """What is up and cannot be reached from everywhere, the most at once first."""
+    groups: dict[tuple[str, str | None], list[str]] = {}
+    for remote in remotes:
+        for place in remote.not_from:
+            groups.setdefault((place, remote.proxy), []).append(remote.name)
+    behind: dict[str | None, int] = {}
+    for remote in remotes:
+        if remote.status in (Status.UP, Status.DEGRADED):
+            behind[remote.proxy] = behind.get(remote.proxy, 0) + 1
+    found = [
+        OutOfSight(place, proxy if proxy and len(names) == behind[proxy] else None, tuple(names))
+        for (place, proxy), names in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda one: (-len(one.remotes), one.place)))
