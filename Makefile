@@ -19,7 +19,8 @@ demo: $(DEMO)  ## one round through a real SSH proxy on loopback; leaves a page 
 test: lint  ## static checks and all tests, with branch coverage
 	./tests/prepare
 	$(BIN)/ansible-lint --offline playbooks
-	$(BIN)/pytest -n 2 --dist loadgroup --cov
+	# More workers than processors: half of a test's time is waiting for a server or a time limit.
+	$(BIN)/pytest -n 4 --dist loadgroup --cov
 
 test-fast: lint  ## static checks and the quick tests, in less than a minute
 	./tests/prepare

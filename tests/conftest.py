@@ -21,18 +21,27 @@ SLOW_FIXTURES = frozenset({"lab", "remotestatus", "shell", "smtp_sink"})
 """What starts real SSH and mail servers, the probe in a real shell, or the command with Ansible behind it."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what uses one of these fixtures, or one that is kept for a whole module because it is expensive."""
+    """
+    Mark as slow what uses one of these fixtures, or one that is kept for a whole module because it is expensive.
+
+    Tests with such a kept fixture stay on one worker, so that it is made once. What takes minutes begins first, so that
+    no worker waits for it at the end.
+    """
     for item in items:
-        if isinstance(item, pytest.Function) and _is_slow(item):
-            item.add_marker(pytest.mark.slow)
+        if isinstance(item, pytest.Function):
+            kept = _keeps_a_fixture(item)
+            if kept or SLOW_FIXTURES & set(item.fixturenames):
+                item.add_marker(pytest.mark.slow)
+            if kept and not item.get_closest_marker("xdist_group"):
+                item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: (not item.get_closest_marker("takes_minutes"), not item.get_closest_marker("slow")))
 
 
-def _is_slow(item: pytest.Function) -> bool:
-    used = item.fixturenames
+def _keeps_a_fixture(item: pytest.Function) -> bool:
     definitions = item._fixtureinfo.name2fixturedefs
-    kept = {name for name in used if any(one.scope == "module" for one in definitions.get(name, ()))}
-    return bool(kept or SLOW_FIXTURES & set(used))
+    return any(one.scope == "module" for name in item.fixturenames for one in definitions.get(name, ()))
 
 
 @pytest.fixture(autouse=True)

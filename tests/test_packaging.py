@@ -23,6 +23,7 @@ import pytest
 
 from tests.lab import run_command
 
+pytestmark = pytest.mark.xdist_group("demo")  # one demo fleet at a time, see test_demo_fleet.py
 ROOT = Path(__file__).resolve().parent.parent
 MOMENT = "1767225600"
 """SOURCE_DATE_EPOCH: the moment that archives are dated with, whenever they are built."""
@@ -234,7 +235,6 @@ def installed(
     return Installed(environment, home)
 
 
-@pytest.mark.xdist_group("demo")  # one demo fleet at a time, see test_demo_fleet.py
 def test_the_installed_demo_does_a_whole_round(installed: Installed, tmp_path: Path) -> None:
     """From a read-only installation and a foreign working directory: inventory, proxy, probe, page and one message."""
     fleet = tmp_path / "fleet"

@@ -11,10 +11,13 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.round import RoundOptions, run_round
 from tests.lab import Lab, SmtpSink
 
+pytestmark = pytest.mark.takes_minutes
 BEHIND = 40
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 STEP = timedelta(minutes=10)
