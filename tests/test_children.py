@@ -4,12 +4,13 @@ Many programs at the same time: real ones, with their limits on time, number and
 
 import shlex
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import psutil
 import pytest
-from remotestatus_playbook.children import Child, Secret, run_all
+from remotestatus_playbook.children import TOO_MUCH, Child, Secret, limit_files, run_all
 
 ASKPASS = Path(__file__).resolve().parent.parent / "playbooks" / "files" / "askpass"
 
@@ -165,3 +166,11 @@ def test_a_passwords_pipe_waits_for_nobody(tmp_path: Path) -> None:
     secret.forget()
     assert len(list(Path("/proc/self/fd").iterdir())) == before - 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_whose_file_is_full_ends(tmp_path: Path) -> None:
+    """What a proxy has ssh print goes into a file of limited size, also when several are opened at the same time."""
+    with (tmp_path / "flood").open("wb") as file:
+        done = subprocess.run(limit_files(65536, "timeout", "20", "yes"), stdout=file, check=False)
+    assert done.returncode in TOO_MUCH
+    assert (tmp_path / "flood").stat().st_size <= 2 * 65536

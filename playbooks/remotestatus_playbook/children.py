@@ -22,6 +22,9 @@ from remotestatus_playbook.protocol import TMPDIR
 _TIME_UP = (124, 128 + signal.SIGKILL, -signal.SIGKILL)
 """How timeout(1) ends when it had to end a program, by request or by force."""
 
+TOO_MUCH = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
+"""How it ends when the program was ended because a file of its was full: of coreutils and of busybox."""
+
 _POLL_SECONDS = 0.005
 """How often the programs are asked whether they have ended."""
 
@@ -29,7 +32,7 @@ _POLL_SECONDS = 0.005
 @dataclass(eq=False)
 class Child:
     """
-    A program: its words, what it reads, where its output goes (`.out` and `.err` are appended), and its limits.
+    A program: its words, what it reads, where its output goes (`.out`, `.err` and `.log` are appended), and its limits.
 
     `printing` is the most bytes a file of its may hold; None: no limit. `password` answers
     ssh's question for the host `asked` (`user@name`) and no other. Once it has ended, `code` is its exit code
@@ -112,8 +115,8 @@ class Child:
 
     def forget(self) -> None:
         """Remove what it printed."""
-        for ending in (".out", ".err"):
-            self._file(ending).unlink(missing_ok=True)
+        for path in (self.out, self.err, self.log):
+            path.unlink(missing_ok=True)
 
     @property
     def out(self) -> Path:
@@ -125,6 +128,11 @@ class Child:
         """What it printed on standard error."""
         return self._file(".err")
 
+    @property
+    def log(self) -> Path:
+        """Where an ssh that is told so writes what it says itself."""
+        return log_file(self.output)
+
     def _file(self, ending: str) -> Path:
         return self.output.with_name(self.output.name + ending)
 
@@ -133,6 +141,11 @@ class Child:
         if self._secret is not None:
             self._secret.forget()
             self._secret = None
+
+
+def log_file(output: Path) -> Path:
+    """The log of an ssh whose output goes there."""
+    return output.with_name(f"{output.name}.log")
 
 
 def run_all(children: Iterable[Child], at_once: int) -> Iterator[Child]:
@@ -153,6 +166,15 @@ def run_all(children: Iterable[Child], at_once: int) -> Iterator[Child]:
     finally:
         for child in running:
             child.kill()
+
+
+def limit_files(most: int, *words: str) -> list[str]:
+    """
+    The words of a program whose files are limited to about so many bytes, also from several threads at a time.
+
+    The shell's `ulimit` counts in blocks of 512 bytes, or of 1024.
+    """
+    return ["/bin/sh", "-c", f'ulimit -f {most // 512}; exec "$@"', "sh", *words]
 
 
 class Secret:

@@ -16,15 +16,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from remotestatus_playbook.children import Secret
+from remotestatus_playbook.children import TOO_MUCH, Secret, limit_files
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.protocol import OPENING, Outcome, ProxyAnswer
 from remotestatus_playbook.round_config import opening_arguments
+from remotestatus_playbook.ssh_log import own_words, printed_words
 from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
 
 KEEP_SECONDS = 120
 """A shared connection ends by itself so long after its last use, should nobody close it."""
+
+PRINTED_BYTES = 16 * 1024 * 1024
+"""What a proxy may have ssh print or log; a connection that logs more ends. A remote's log-in takes 1 KB of it."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +94,16 @@ class Opener:
             with suppress(OSError):  # a full disk costs no more than this
                 _took(socket).write_text(str(taken))
             return ProxyAnswer(Outcome.ANSWERED, connect_ms=taken, took_ms=taken)
-        lines = [line for line in _text_of(log).splitlines(keepends=True) if not line.startswith("debug")]
-        outcome = Outcome.TIMED_OUT if code in (124, 137) else Outcome.SSH_FAILED
-        return ProxyAnswer(outcome, stderr=(_text_of(stderr) + "".join(lines))[:8000])
+        outcome = (
+            Outcome.TIMED_OUT if code in (124, 137) else Outcome.TOO_MUCH if code in TOO_MUCH else Outcome.SSH_FAILED
+        )
+        return ProxyAnswer(outcome, stderr=own_words(log, stderr), printed=printed_words(log, stderr))
 
     def _run_ssh(self, hop: Hop, log: Path, stderr: Path) -> int:
         """Start the connection, which goes on in the background; return the exit code."""
         command = [
-            *("timeout", "-k", "2", str(self.seconds), "ssh", "-F", str(self.workdir.ssh_config), "-f", "-N"),
+            *limit_files(PRINTED_BYTES, "timeout", "-k", "2", str(self.seconds), "ssh"),
+            *("-F", str(self.workdir.ssh_config), "-f", "-N"),
             *("-o", "ControlMaster=yes", "-o", f"ControlPersist={self.keep_seconds}"),
             # What becomes of each remote's channel stands only in this connection's own log; see `Refusals`.
             *("-E", str(log), "-o", "LogLevel=DEBUG"),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from remotestatus_playbook.children import log_file
 from remotestatus_playbook.inventory import Entry
 from remotestatus_playbook.probe_script import Check
 from remotestatus_playbook.protocol import CHECK_SECONDS, PREFIX, REMOTE_SECONDS, Order, ProxyAnswer, seconds_in
@@ -91,7 +92,13 @@ def plan_probe(
     connect_seconds = max(3, seconds * 3 // 4)
     config = workdir.remote_config if hop else workdir.ssh_config
     command = probe_command(
-        host, topology, config=config, known_hosts=known_hosts, options=options, seconds=connect_seconds
+        host,
+        topology,
+        config=config,
+        known_hosts=known_hosts,
+        options=options,
+        seconds=connect_seconds,
+        log=log_file(workdir.output(entry.name)),
     )
     return Plan(entry.name, entry.connection, host, hop, tuple(command), seconds, checks, kept)
 

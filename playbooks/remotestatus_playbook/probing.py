@@ -8,26 +8,24 @@ remote does is an error: whatever happened is the answer.
 import mmap
 import os
 import secrets
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from remotestatus_playbook import opening
-from remotestatus_playbook.children import Child, run_all
+from remotestatus_playbook.children import TOO_MUCH, Child, run_all
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.plan import Plan
 from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import compose
 from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
+from remotestatus_playbook.ssh_log import KEPT, own_words, printed_words
 from remotestatus_playbook.workdir import Workdir
 
 OUTPUT_BYTES = 16 * 1024 * 1024
 """What a probe may print: real ones print a hundredth of that, and garbage in front of one is allowed for."""
-STDERR_KEPT = 6000
 _SSH_FAILED = 255
 _NOT_STARTED = (125, 126, 127)  # timeout(1) failed, or what it was to start
-_TOO_MUCH = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)  # as timeout(1) of coreutils and of busybox passes it on
 
 
 @dataclass
@@ -120,7 +118,7 @@ class Prober:
             self._open[socket] = opening.is_open(socket)
             self._refusals[socket] = opening.Refusals(opening.log_of(socket))
         refusal = self._refusals[socket].of(plan.host.address, plan.host.port)
-        stderr = f"{refusal}\n{answer.stderr}"[:STDERR_KEPT] if refusal else answer.stderr
+        stderr = f"{refusal}\n{answer.stderr}"[:KEPT] if refusal else answer.stderr
         return replace(answer, proxy_lost=not self._open[socket], stderr=stderr)
 
 
@@ -128,7 +126,7 @@ def read_answer(child: Child, nonce: str) -> RemoteAnswer:
     """Read what came of one probe that has ended."""
     if child.trouble:
         return RemoteAnswer(Outcome.ERROR, stderr=child.trouble)
-    stderr = _start_of(child.err)
+    stderr, printed = own_words(child.log, child.err), printed_words(child.log, child.err)
     output = _parse_file(child.out, nonce)
     logged_in = "\nAuthenticated to " in f"\n{stderr}" or output.frame
     if output.frame and output.complete:
@@ -148,11 +146,13 @@ def read_answer(child: Child, nonce: str) -> RemoteAnswer:
         outcome = Outcome.TIMED_OUT
     elif child.code in _NOT_STARTED and not logged_in:
         outcome = Outcome.ERROR
-    elif child.code in _TOO_MUCH:
+    elif child.code in TOO_MUCH:
         outcome = Outcome.TOO_MUCH
     else:
         outcome = Outcome.SSH_FAILED if child.code == _SSH_FAILED else Outcome.NO_PROBE_OUTPUT
-    return RemoteAnswer(outcome, stderr=stderr, noise=output.noise, frame=output.frame, logged_in=logged_in)
+    return RemoteAnswer(
+        outcome, stderr=stderr, printed=printed, noise=output.noise, frame=output.frame, logged_in=logged_in
+    )
 
 
 def _clock_offset(clock: float | None, asked_at: float, answered_at: float) -> float | None:
@@ -178,11 +178,3 @@ def _parse_file(path: Path, nonce: str) -> ProbeOutput:
                 return parse(raw, nonce)
     except FileNotFoundError:
         return ProbeOutput()
-
-
-def _start_of(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(STDERR_KEPT).decode("utf-8", "replace")
-    except FileNotFoundError:
-        return ""

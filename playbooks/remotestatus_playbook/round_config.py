@@ -127,14 +127,16 @@ def remote_options(host: Host, topology: Topology, *, known_hosts: Path) -> list
 
 
 def probe_command(
-    host: Host, topology: Topology, *, config: Path, known_hosts: Path, options: Sequence[str], seconds: int
+    host: Host, topology: Topology, *, config: Path, known_hosts: Path, options: Sequence[str], seconds: int, log: Path
 ) -> list[str]:
     """
     The command that runs a shell script, sent on standard input, on a remote.
 
     `options` come first, because ssh takes the first value it meets; `seconds` is the time to connect in, unless the
-    inventory says another.
+    inventory says another. What ssh itself says goes into `log`: what the server has it print goes to standard error.
     """
+    # A server that asks questions writes into the log, see `ssh_log`; the debugging lines say from where on.
+    options = ["-o", "LogLevel=DEBUG", *options] if host.password else options
     return [
         *(host.program, "-F", str(config), *options),
         *remote_options(host, topology, known_hosts=known_hosts),
@@ -143,7 +145,7 @@ def probe_command(
         *(["-i", host.key_file] if host.key_file else []),
         *(word for option in (_ONE_PASSWORD if host.password else _ASK_NOBODY) for word in ("-o", _as_word(option))),
         *("-o", f"ConnectTimeout={host.connect_seconds or seconds}"),
-        *("--", host.address, "exec /bin/sh -s"),
+        *("-E", str(log), "--", host.address, "exec /bin/sh -s"),
     ]
 
 

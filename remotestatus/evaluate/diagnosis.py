@@ -93,7 +93,7 @@ def _recognise(text: str) -> _KnownText | None:
 
 def diagnose(subject: Remote | Proxy, answer: Answer) -> Trouble:
     """Say why a remote or proxy that did not answer as it should was not reached."""
-    text, noise = answer.stderr, one_line(answer.noise)
+    text, noise = answer.stderr, one_line(answer.noise) or one_line(answer.printed)
     match answer.outcome:
         case Outcome.PROXY_DOWN:
             return explain(Cause.PROXY_UNREACHABLE, subject, proxy=answer.proxy)
