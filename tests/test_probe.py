@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from remotestatus_playbook import probe_output, process_list
+from remotestatus_playbook import disk_table, probe_output, process_list
 from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import SCRIPT, Check, compose
 from remotestatus_playbook.protocol import Disk, Process
@@ -231,7 +231,7 @@ def test_a_hanging_df_costs_only_the_disks(shell: list[str], tmp_path: Path) -> 
     output = probe(shell, front=front)
     assert output.complete
     assert output.facts.disks is None
-    assert probe_output.NOTE_DISKS_HUNG in output.facts.notes
+    assert disk_table.NOTE_DISKS_HUNG in output.facts.notes
     assert output.processes.complete
     assert running_with(LONG) == []
 

@@ -4,14 +4,19 @@
 #   NONCE  letters and digits that only this attempt knows; every marker carries it, so nothing else can pass for one
 #   ROOT   the pid whose whole subtree is the checker's own (local connections), or nothing
 #   PROC   where the process filesystem is: /proc
-# and after the function `checks`, which calls `check` once for each check. Goes out on standard output: a frame of
-# sections, "[NONCE:name words" to "NONCE:name]". Nothing is written, nothing has to be installed, and the exit code
-# is always 0, because 255 would read as a broken connection.
+#   TOP    what comes before every other path: nothing, or the folder of a recorded machine
+#   UNITS  the systemd units that are asked for
+#   FILES  whether files are asked for: yes, or nothing
+#   HOURLY what is asked only once an hour is asked now; or nothing
+# and after the functions `checks` and `files`, which call `check` and `look_at` once for each. Goes out on standard
+# output: a frame of sections, "[NONCE:name words" to "NONCE:name]". Nothing is written, nothing has to be installed,
+# and the exit code is always 0, because 255 would read as a broken connection.
 #
 # The rule: what cannot hang comes first. A probe that is cut short still gives every section that ended before.
 #
 # POSIX sh and nothing more: dash, busybox ash, bash, ksh, mksh, the BSDs' sh. `echo` and not `printf`, because mksh
-# and OpenBSD's sh have no builtin printf. Cheap: eight forks on a Linux remote with up to 400 processes and no checks.
+# and OpenBSD's sh have no builtin printf. Cheap: ten forks on a Linux remote with up to 400 processes and no checks;
+# one less where there is no hardware to read. Eight more once an hour.
 
 # A marker of its own for each process: the environment of the very command that prints the files. An argument may
 # hold any byte but NUL, so only something that nobody else knows can stand between two processes.
@@ -113,16 +118,23 @@ run_check() {
 
 read_linux() {
     echo "[$NONCE:linux"
-    kept='[0-9]|btime |cpu[0-9]|Mem(Total|Free|Available):|Buffers:|Cached:|Swap(Total|Free):'
+    # Of the mounts only those that something is stored on: what is made to be read only (squashfs, overlay) is not.
+    stored='ext[234]|xfs|btrfs|f2fs|vfat|exfat|jfs|reiserfs|ubifs|jffs2|zfs|bcachefs|ntfs3?|fuseblk|nilfs2'
+    kept='[0-9a-f]{8}-|[0-9]|btime |cpu[0-9]|Mem(Total|Free|Available):|Buffers:|Cached:|Swap(Total|Free):'
+    kept="$kept|oom_kill |some |PRETTY_NAME=|[^ 	#]+[ 	]+[^ 	]+[ 	]+($stored)[ 	]"
     grep -E "^($kept|[^:]*:[^:]*:[0-9]+:)" \
-        "$PROC/uptime" "$PROC/loadavg" "$PROC/meminfo" "$PROC/stat" /etc/passwd
+        "$PROC/uptime" "$PROC/loadavg" "$PROC/meminfo" "$PROC/stat" "$TOP/etc/passwd" \
+        "$PROC/sys/kernel/random/boot_id" "$PROC/sys/kernel/osrelease" "$TOP/etc/os-release" \
+        "$PROC/mounts" "$TOP/etc/fstab" "$TOP"/sys/fs/ext4/*/errors_count "$PROC/vmstat" \
+        "$PROC/pressure/cpu" "$PROC/pressure/memory" "$PROC/pressure/io"
     echo "$NONCE:linux]"
+    read_signs
 
     # Listed once, so that a process that starts just now is not found without its owner.
     set -- $PROC/[0-9]*
     processes=$*
     echo "[$NONCE:owners"
-    in_batches print_owners status
+    in_batches print_owners status cgroup
     echo "$NONCE:owners]"
 
     # hidepid=2 leaves out other users' processes, hidepid=1 keeps their directories shut.
@@ -133,12 +145,61 @@ read_linux() {
     echo "$NONCE:processes]"
 }
 
-print_owners() { grep -E '^(Uid|VmRSS):' /dev/null "$@"; }
+# Of the control groups only those of services: a process of a session belongs to no unit that could be asked about.
+print_owners() { grep -E '^(Uid|VmRSS):|^(0:|1:name=systemd):.*\.service' /dev/null "$@"; }
+
+# What files say by being there. Only what the shell itself can look at.
+read_signs() {
+    echo "[$NONCE:signs"
+    container=
+    for file in /.dockerenv /run/.containerenv /run/systemd/container; do
+        [ -e "$TOP$file" ] && container=yes
+    done
+    [ -n "$container" ] && echo container
+    [ -e "$TOP/run/reboot-required" ] || [ -e "$TOP/var/run/reboot-required" ] && echo reboot-required
+    # The running kernel's modules are gone and another's are there: it was replaced by an update.
+    if [ -z "$container" ] && read -r kernel rest <"$PROC/sys/kernel/osrelease"; then
+        for folder in "$TOP"/lib/modules/*/modules.dep; do
+            [ -e "$folder" ] && ! [ -e "$TOP/lib/modules/$kernel" ] && echo modules-gone && break
+        done
+    fi
+    [ -d "$TOP/run/systemd/system" ] && echo systemd
+    echo "$NONCE:signs]"
+}
+
+# A broken sensor may take its time, so the hardware comes after the processes. Only what tells the temperature of
+# the processor and its surroundings: asking a disk may wake it.
+read_hardware() {
+    set --
+    for sensor in "$TOP"/sys/class/hwmon/hwmon*; do
+        name=
+        read -r name rest <"$sensor/name" || continue
+        case $name in
+            rpi_volt) set -- "$@" "$sensor"/in*_lcrit_alarm ;;
+            coretemp | k10temp | zenpower | cpu_thermal | cpu-thermal | soc_thermal | cputemp* | scpi_sensors)
+                set -- "$@" "$sensor"/temp*_input
+                ;;
+        esac
+    done
+    for file in "$TOP"/sys/class/thermal/thermal_zone*/temp "$TOP"/sys/block/mmcblk*/device/life_time \
+        "$TOP"/sys/block/mmcblk*/device/pre_eol_info; do
+        [ -e "$file" ] && set -- "$@" "$file"
+    done
+    [ $# -gt 0 ] || return
+    echo "[$NONCE:hardware"
+    grep -E '^[-0-9]' /dev/null "$@"
+    echo "$NONCE:hardware]"
+}
 
 read_elsewhere() {
     echo "[$NONCE:sysctl"
-    sysctl kern.boottime vm.loadavg hw.ncpu
+    sysctl kern.boottime vm.loadavg hw.ncpu kern.ostype kern.osrelease \
+        hw.pagesize vm.stats.vm.v_page_count vm.stats.vm.v_free_count vm.stats.vm.v_inactive_count \
+        dev.cpu.0.temperature hw.acpi.thermal.tz0.temperature
     echo "$NONCE:sysctl]"
+    echo "[$NONCE:mounts"
+    limit 3 mount
+    echo "$NONCE:mounts]"
     read_ps pid ppid user stat rss etime args -ww ||
         read_ps pid ppid user s rss etime args ||
         read_ps pid ppid user stat rss args ||
@@ -185,18 +246,104 @@ read_names() {
 print_uids() { grep -hE '^Uid:' "$@" | cut -f 2; }
 
 # Only local filesystems (-l): a dead NFS server would hang df, and its disks are not this remote's. busybox knows no
-# -l and is asked again without.
+# -l and is asked again without. The share of inodes comes in a table of its own (-i), which some df do not know.
 read_disks() {
-    echo "[$NONCE:disks"
-    limit 5 df -Pkl
+    for only in l ''; do
+        echo "[$NONCE:disks"
+        limit 5 print_disks
+        code=$?
+        echo "$NONCE:exit $code"
+        echo "$NONCE:disks]"
+        case $code in 0 | 124) return ;; esac
+    done
+}
+
+print_disks() {
+    df -Pk$only
     code=$?
-    echo "$NONCE:exit $code"
-    echo "$NONCE:disks]"
-    case $code in 0 | 124) return ;; esac
-    echo "[$NONCE:disks"
-    limit 5 df -Pk
+    [ -r "$PROC/self/stat" ] || return $code
+    echo "$NONCE:inodes"
+    df -Pi$only
+    return $code
+}
+
+# systemctl can hang when systemd itself does, so it has a time of its own.
+read_units() {
+    [ -d "$TOP/run/systemd/system" ] || return
+    [ -n "$UNITS$HOURLY" ] || return
+    echo "[$NONCE:units"
+    limit 5 print_units
     echo "$NONCE:exit $?"
-    echo "$NONCE:disks]"
+    echo "$NONCE:units]"
+}
+
+print_units() {
+    set -f
+    systemctl list-units --state=failed --plain --no-legend --no-pager || return
+    [ -n "$UNITS" ] || return 0
+    echo "$NONCE:show"
+    # shellcheck disable=SC2086 # a list of words
+    systemctl show --no-pager -p Id -p LoadState -p ActiveState -p SubState -p Result -p NRestarts -p ExecMainCode \
+        -p ExecMainStatus -p TriggeredBy -p Type -p StateChangeTimestampMonotonic -- $UNITS
+}
+
+# Whether the clock is kept right by some server. timedatectl starts a service of its own to find out.
+read_synchronised() {
+    [ -n "$HOURLY" ] || return
+    echo "[$NONCE:synchronised"
+    limit 5 print_synchronised
+    echo "$NONCE:synchronised]"
+}
+
+print_synchronised() {
+    [ -d "$TOP/run/systemd/system" ] && timedatectl show -p NTPSynchronized && return
+    adjtimex || busybox adjtimex
+}
+
+# The newest file of a pattern. [ -nt ] is no fork, and a folder may hold thousands.
+look_at() { # name in hexadecimal, pattern
+    case $2 in '~/'*) pattern=$HOME/${2#'~/'} ;; *) pattern=$2 ;; esac
+    newest= count=0 IFS=
+    # shellcheck disable=SC2086 # the pattern is meant to be expanded, but not split
+    for file in $pattern; do
+        [ -e "$file" ] || continue
+        count=$((count + 1))
+        if [ -z "$newest" ] || [ "$file" -nt "$newest" ]; then newest=$file; fi
+    done
+    IFS=$spaces
+    seen=
+    # A shell that cannot compare two files says so with another code than 1.
+    [ / -nt / ]
+    if [ $? != 1 ] && [ "$count" -gt 1 ]; then
+        newest=
+    elif [ "$count" != 0 ]; then
+        seen=$(stat -Lc '%Y %s' "$newest" || stat -Lf '%m %z' "$newest" || date -r "$newest" +%s)
+    elif is_hidden "$pattern"; then
+        seen=hidden
+    fi
+    echo "$1 $count ${seen:-?}"
+}
+
+# Whether the account may not look where the pattern points to: then nothing is known, and nothing is missing.
+is_hidden() { # pattern
+    folder=$1
+    while [ "$folder" != "${folder%/*}" ]; do
+        folder=${folder%/*}
+        case $folder in *[*?[]*) continue ;; esac
+        if [ -d "${folder:-/}" ]; then
+            [ -r "${folder:-/}" ] && [ -x "${folder:-/}" ] && return 1
+            return 0
+        fi
+    done
+    return 1
+}
+
+read_files() {
+    [ -n "$FILES" ] || return
+    echo "[$NONCE:files"
+    limit 10 files
+    echo "$NONCE:exit $?"
+    echo "$NONCE:files]"
 }
 
 probe() {
@@ -206,8 +353,9 @@ probe() {
     export LC_ALL PATH
     unset POSIXLY_CORRECT BLOCKSIZE BLOCK_SIZE DF_BLOCK_SIZE
     unset GREP_OPTIONS GREP_COLOR PS_FORMAT PS_PERSONALITY COLUMNS ENV
-    IFS=' 	
+    spaces=' 	
 '
+    IFS=$spaces
     set +eu
     set +f
 
@@ -234,10 +382,14 @@ probe() {
     if [ -r "$PROC/self/stat" ] && [ -r "$PROC/self/environ" ] && [ -r "$PROC/uptime" ]; then
         read_linux
         read_names
+        read_hardware
     else
         read_elsewhere
     fi
     checks
+    read_files
+    read_units
+    read_synchronised
     read_disks
     echo "[$NONCE:ended"
     moment

@@ -1,8 +1,8 @@
 """
 Parses what the probe prints.
 
-`parse` takes whatever bytes came back and never raises: what could not be read is None, with a note that says so. A new
-fact is a field of `Facts` in `protocol.py`, and is read in `_read_linux` or `_read_sysctl`.
+`parse` takes whatever bytes came back and never raises: what could not be read is None, with a note that says so. The
+facts are read by `machine_facts.py`, the processes by `process_list.py`; checks, files and units here.
 """
 
 import re
@@ -11,29 +11,20 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from mmap import mmap
 
+from remotestatus_playbook.machine_facts import read_facts
 from remotestatus_playbook.probe_frame import Frame, number, text_of, whole
 from remotestatus_playbook.process_list import ProcessList, read_processes
-from remotestatus_playbook.protocol import LARGEST, CheckOutput, Disk, Facts
+from remotestatus_playbook.protocol import CheckOutput, Facts, FileOutput, UnitOutput
 
 MAX_CHECKS = 200
 MAX_CHECK_BYTES = 4096
-MAX_DISKS = 500
-MAX_DISK_BYTES = 256 * 1024
-MAX_DISK_TABLES = 4
-"""The probe asks df twice at most."""
-MAX_SYSCTL_LINES = 200
+MAX_FILES = 200
+MAX_UNITS = 200
 
-NOTE_DISKS_HUNG = "disks are unknown: df did not answer in time"
-NOTE_DISKS_FAILED = "disks are unknown: df gave nothing that could be read"
+NOTE_UNITS = "units are unknown: systemctl did not answer"
 
 LATEST_CLOCK = 253402300799.0
 """The end of the year 9999, in seconds since the epoch: what a clock says beyond it no calendar can hold."""
-
-LONGEST_UPTIME = 100 * 366 * 86400
-"""A hundred years, in seconds."""
-
-FULLEST = 1000
-"""What a file system may say of itself, in percent: some are over 100 when they use what is kept for root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +46,8 @@ class ProbeOutput:
     facts: Facts = field(default_factory=Facts)
     processes: ProcessList = field(default_factory=ProcessList)
     checks: tuple[CheckOutput, ...] = ()
+    files: tuple[FileOutput, ...] = ()
+    units: tuple[UnitOutput, ...] | None = None
 
 
 def parse(raw: bytes | mmap, nonce: str) -> ProbeOutput:
@@ -72,125 +65,23 @@ def parse(raw: bytes | mmap, nonce: str) -> ProbeOutput:
     clock = None if clock is None else min(clock, LATEST_CLOCK)
     began, ended = (number(frame.text(name).strip().rpartition(b" ")[2]) for name in ("began", "ended"))
     processes = read_processes(frame, clock)
-    facts = _read_facts(frame, clock)
+    facts = read_facts(frame, clock)
+    units = _read_units(frame, facts.uptime_seconds)
+    notes = (*processes.notes, *facts.notes)
+    if units is None and frame.finished("units") is not None:
+        notes = (*notes, NOTE_UNITS)
     return replace(
         output,
         frame=True,
         complete=raw.find(marker + b":frame]", begin) >= 0,
         seconds=None if began is None or ended is None else ended - began,
         clock=clock,
-        facts=replace(facts, notes=(*processes.notes, *facts.notes)),
+        facts=replace(facts, notes=notes),
         processes=processes,
         checks=tuple(_read_checks(frame)),
+        files=tuple(_read_files(frame, clock)),
+        units=units,
     )
-
-
-def _read_facts(frame: Frame, clock: float | None) -> Facts:
-    return _read_disks(frame, _read_sysctl(frame, clock, _read_linux(frame, Facts())))
-
-
-def _read_linux(frame: Frame, facts: Facts) -> Facts:
-    """Read the lines that grep printed, each behind the path of its file and a colon."""
-    memory: dict[bytes, int] = {}
-    cpus = 0
-    for line in frame.lines_of("linux"):
-        path, _, rest = line.partition(b":")
-        words = rest.replace(b":", b" ").split(None, 3)
-        match path.rpartition(b"/")[2]:
-            case b"uptime" if words:
-                facts = replace(facts, uptime_seconds=_uptime(number(words[0])))
-            case b"loadavg" if len(words) > 3:
-                facts = replace(facts, load=_load(words[:3]))
-            case b"meminfo" if len(words) > 1 and (size := whole(words[1])) is not None:
-                memory[words[0]] = size
-            case b"stat" if words and re.fullmatch(rb"cpu\d+", words[0]):
-                cpus += 1
-    facts = replace(facts, cpus=cpus or None)
-    if b"MemTotal" not in memory:
-        return facts
-    # MemAvailable came with Linux 3.14; before, this sum was what people took for it.
-    rough = sum(memory.get(key, 0) for key in (b"MemFree", b"Buffers", b"Cached"))
-    return replace(
-        facts,
-        memory_total_kb=memory[b"MemTotal"],
-        memory_available_kb=memory.get(b"MemAvailable", min(rough, LARGEST)),
-        swap_total_kb=memory.get(b"SwapTotal", 0),
-        swap_free_kb=memory.get(b"SwapFree", 0),
-    )
-
-
-def _read_sysctl(frame: Frame, clock: float | None, facts: Facts) -> Facts:
-    """Read `name: value` (FreeBSD, macOS) or `name=value` (OpenBSD)."""
-    for line in frame.text("sysctl")[:65536].split(b"\n", MAX_SYSCTL_LINES)[:MAX_SYSCTL_LINES]:
-        name, _, value = line.replace(b"=", b":", 1).partition(b":")
-        match name.strip():
-            case b"vm.loadavg":
-                facts = replace(facts, load=_load(re.findall(rb"\d{1,6}\.\d{1,6}", value[:200])[:3]))
-            case b"hw.ncpu":
-                facts = replace(facts, cpus=whole(value.strip()))
-            case b"kern.boottime":
-                booted = re.search(rb"sec\s{0,9}[=:]\s{0,9}(\d{1,12})", value[:200])
-                if booted and clock is not None:
-                    facts = replace(facts, uptime_seconds=_uptime(clock - int(booted[1])))
-    return facts
-
-
-def _uptime(seconds: float | None) -> float | None:
-    """An uptime that can be true: what was started before there were computers, or later than now, was not."""
-    return seconds if seconds is not None and 0 <= seconds <= LONGEST_UPTIME else None
-
-
-def _load(tokens: list[bytes]) -> tuple[float, ...] | None:
-    numbers = [one for token in tokens if (one := number(token)) is not None]
-    return tuple(numbers) if len(numbers) == 3 else None
-
-
-_WORD = re.compile(rb"\S+")
-_PSEUDO = re.compile(
-    "auto_home|autofs|cgroup|dev|devfs|devpts|devtmpfs|efivarfs|fdescfs|fusectl|linprocfs|linsysfs|map|mqueue|none|"
-    "proc|procfs|ramfs|rootfs|run|shm|squashfs|swap|sysfs|tmpfs|tracefs|udev|/dev/loop.*"
-)
-
-
-def _read_disks(frame: Frame, facts: Facts) -> Facts:
-    hung = False
-    for section in islice(frame.sections("disks"), MAX_DISK_TABLES):
-        text = frame.content(section, MAX_DISK_BYTES)
-        code = re.search(frame.marker + rb":exit (\d{1,3})\n", text)
-        hung = hung or not section.finished or bool(code and code[1] == b"124")
-        disks = [disk for line in text.split(b"\n")[: 10 * MAX_DISKS] if (disk := _disk(line))]
-        if section.finished and disks:
-            return replace(facts, disks=tuple(disks[:MAX_DISKS]))
-    return replace(facts, notes=(*facts.notes, NOTE_DISKS_HUNG if hung else NOTE_DISKS_FAILED))
-
-
-def _disk(line: bytes) -> Disk | None:
-    """Read one line of `df -Pk`, if it is a filesystem that can fill up: not memory, not a snap's read-only image."""
-    line = line[:4096].strip()
-    # The filesystem and the mount point may hold spaces; between them are three numbers and a share.
-    words = list(_WORD.finditer(line))
-    texts = [word[0] for word in words]
-    for at in range(1, len(texts) - 4):
-        if not (texts[at + 3].endswith(b"%") and texts[at + 4].startswith(b"/")):
-            continue
-        size, used, percent = whole(texts[at]), _signed(texts[at + 1]), whole(texts[at + 3].removesuffix(b"%"))
-        if size is not None and used is not None and percent is not None and _signed(texts[at + 2]) is not None:
-            filesystem, mount = text_of(line[: words[at - 1].end()]), text_of(line[words[at + 4].start() :])
-            return _countable(filesystem, Disk(mount, size, used, percent=min(percent, FULLEST)))
-    return None
-
-
-def _countable(filesystem: str, disk: Disk) -> Disk | None:
-    """The disk, unless it is none that can fill up."""
-    pseudo = _PSEUDO.fullmatch(filesystem.partition(" ")[0])
-    container = filesystem == "overlay" or disk.mount in {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
-    return None if not disk.size_kb or (disk.mount != "/" and (pseudo or container)) else disk
-
-
-def _signed(token: bytes) -> int | None:
-    """A number that may be negative: what is free, where root's reserve is used."""
-    found = whole(token.removeprefix(b"-"))
-    return -found if found is not None and token.startswith(b"-") else found
 
 
 def _read_checks(frame: Frame) -> Iterator[CheckOutput]:
@@ -207,6 +98,53 @@ def _read_checks(frame: Frame) -> Iterator[CheckOutput]:
             output=text_of(mark.sub(b"", content)[:MAX_CHECK_BYTES], MAX_CHECK_BYTES).strip(),
             seconds=round(max(0.0, times[-1] - times[0]), 2) if len(times) > 1 else None,
         )
+
+
+def _read_files(frame: Frame, clock: float | None) -> Iterator[FileOutput]:
+    """Read lines such as `6162 3 1700000000 4096`: name, how many there are, and when the newest was written."""
+    for line in frame.text("files").split(b"\n")[:MAX_FILES]:
+        found = re.fullmatch(rb"([0-9a-f]*) (\d{1,9}) (?:(\d{1,13})(?: (\d{1,15}))?|(hidden)|\?)", line)
+        if found:
+            written, size = (None if part is None else int(part) for part in (found[3], found[4]))
+            age = None if written is None or clock is None else clock - written
+            name = _unhex([found[1].decode("ascii")])
+            yield FileOutput(name, int(found[2]), age, size, hidden=found[5] is not None)
+
+
+def _read_units(frame: Frame, uptime: float | None) -> tuple[UnitOutput, ...] | None:
+    """Read what `systemctl show` printed of each unit, a line for each property and an empty one between two units."""
+    section = frame.finished("units")
+    text = frame.content(section, 1024 * 1024) if section else b""
+    _, asked, shown = text.partition(frame.marker + b":show\n")
+    if not asked or not re.search(frame.marker + rb":exit 0\n", shown):
+        return None
+    shown = shown.partition(frame.marker)[0]
+    blocks = [block for block in re.split(rb"\n{2,}", shown.strip()) if block][:MAX_UNITS]
+    return tuple(_unit(dict(_property(line) for line in block.split(b"\n")), uptime) for block in blocks)
+
+
+def _property(line: bytes) -> tuple[str, str]:
+    name, _, value = line.partition(b"=")
+    return text_of(name, 100), text_of(value, 255)
+
+
+def _unit(values: dict[str, str], uptime: float | None) -> UnitOutput:
+    restarts, code, status, changed = (
+        whole(values.get(name, "").encode())
+        for name in ("NRestarts", "ExecMainCode", "ExecMainStatus", "StateChangeTimestampMonotonic")
+    )
+    return UnitOutput(
+        unit=values.get("Id", ""),
+        load=values.get("LoadState", ""),
+        active=values.get("ActiveState", ""),
+        sub=values.get("SubState", ""),
+        result=values.get("Result", ""),
+        restarts=restarts,
+        exit_code=code,
+        exit_status=status,
+        triggered=bool(values.get("TriggeredBy")),
+        since_seconds=None if not changed or uptime is None else max(0.0, uptime - changed / 1e6),
+    )
 
 
 def _unhex(words: list[str]) -> str:

@@ -1,12 +1,12 @@
 """
 Composes what the probe is sent: the script, and before it what it has to know.
 
-Takes the nonce and the custom checks of one remote; returns the bytes for standard input of `exec /bin/sh -s`.
+Takes the nonce and what one remote is asked; returns the bytes for standard input of `exec /bin/sh -s`.
 """
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,23 +27,67 @@ class Check:
     timeout: int = CHECK_SECONDS
 
 
-def compose(nonce: str, *, root_pid: int | None, checks: Sequence[Check]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """
+    What one remote is asked beyond its facts and processes.
+
+    `files` are pairs of a name and a shell pattern, of which the newest file is looked at; `units` are systemd units.
+    With `hourly` it is also asked what costs too much to be asked in every round.
+    """
+
+    checks: Sequence[Check] = ()
+    files: Sequence[tuple[str, str]] = ()
+    units: Sequence[str] = ()
+    hourly: bool = False
+
+
+UNIT_NAME = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}", re.ASCII)
+"""A unit's name (systemd.unit(5)): nothing that a shell could read as more than a word."""
+
+
+def compose(
+    nonce: str, *, root_pid: int | None, checks: Sequence[Check] = (), questions: Questions | None = None
+) -> bytes:
     """
     Return the script for standard input.
 
     `nonce` is 8 to 64 letters and digits, new for each attempt; `root_pid` is the pid whose whole subtree is the
-    checker's own, for local connections only. Raises ValueError for another nonce, and for a check whose command
-    holds a NUL or whose timeout is not at least one second.
+    checker's own, for local connections only. Raises ValueError for another nonce, for a check whose command
+    holds a NUL or whose timeout is not at least one second, and for a unit or file that no shell can be given.
     """
     if not re.fullmatch(r"[0-9A-Za-z]{8,64}", nonce):
         raise ValueError("the nonce must be 8 to 64 letters and digits")
-    lines = [f"NONCE={nonce}", f"ROOT={root_pid or ''}", "PROC=/proc", "checks() {", ":"]
+    asked = questions or Questions(checks=checks)
+    lines = [f"NONCE={nonce}", f"ROOT={root_pid or ''}", "PROC=/proc", "TOP="]
+    lines += [f"HOURLY={'yes' if asked.hourly else ''}", f"UNITS={shlex.quote(' '.join(_right_units(asked.units)))}"]
+    lines += [f"FILES={'yes' if asked.files else ''}", "files() {", ":", *_look_at(asked.files), "}"]
+    lines += ["checks() {", ":", *_run_checks(asked.checks), "}\n"]
+    return "\n".join(lines).encode("utf-8", "surrogateescape") + SCRIPT.read_bytes()
+
+
+def _right_units(units: Sequence[str]) -> Iterator[str]:
+    for unit in units:
+        if not UNIT_NAME.fullmatch(unit):
+            raise ValueError(f"{unit!r} is no name of a systemd unit")
+        yield unit
+
+
+def _look_at(files: Sequence[tuple[str, str]]) -> Iterator[str]:
+    for name, path in files:
+        if "\0" in path:
+            raise ValueError(f"file {name}: a path cannot hold a NUL")
+        yield f"look_at '{_hex(name)}' {shlex.quote(path)}"
+
+
+def _run_checks(checks: Sequence[Check]) -> Iterator[str]:
     for check in checks:
         if "\0" in check.command:
             raise ValueError(f"check {check.name}: a command cannot hold a NUL")
         if check.timeout < 1:
             raise ValueError(f"check {check.name}: its timeout must be at least 1 second")
-        name = check.name.encode("utf-8", "replace").hex()
-        lines.append(f"check '{name}' {int(check.timeout)} {shlex.quote(check.command)}")
-    lines.append("}\n")
-    return "\n".join(lines).encode("utf-8", "surrogateescape") + SCRIPT.read_bytes()
+        yield f"check '{_hex(check.name)}' {int(check.timeout)} {shlex.quote(check.command)}"
+
+
+def _hex(name: str) -> str:
+    return name.encode("utf-8", "replace").hex()

@@ -20,7 +20,7 @@ MAX_ALL_ARGV_BYTES = 4 * 1024 * 1024
 MAX_ALL_ARGUMENTS = 200_000
 """What all command lines of a remote may hold together; a machine with thousands of processes has a tenth of it."""
 MAX_OWNER_LINES = 3 * MAX_PROCESSES
-"""Lines that are read of who owns the processes: two for each process."""
+"""Lines that are read of who owns the processes: at most three for each process."""
 MAX_SECTIONS = 8
 """Sections of a kind that are read where the probe itself prints one, or a few."""
 
@@ -136,6 +136,7 @@ def _process(stat: re.Match[bytes], command_line: bytes, owners: "_Owners") -> P
         exact=state != "Z",
         kernel=bool((flags or 0) & _PF_KTHREAD),
         own=False,
+        unit=owners.units.get(pid, ""),
     )
 
 
@@ -148,22 +149,32 @@ def _argv(command_line: bytes) -> tuple[str, ...]:
     return tuple(part.decode("utf-8", "backslashreplace") for part in parts)
 
 
+# The innermost service of a control group such as /system.slice/capture.service: what a service itself makes below it
+# is none, and what runs in somebody's session (user@1000.service) is no service of the system's.
+_SERVICE = re.compile(
+    rb"[^:]{0,100}/(\d{1,10})/cgroup:(?:0:|1:name=systemd):/(?:[^/]{1,255}\.slice/)*((?!user@)[^/]{1,247}\.service)(?:/|$)"
+)
+
+
 class _Owners(NamedTuple):
-    """What other files tell: real uid and resident kB by pid, names by uid, and when the machine was started."""
+    """What other files tell: real uid, resident kB and service by pid, names by uid, and when it was started."""
 
     uids: dict[int, int]
     resident: dict[int, int]
     names: dict[int, str]
     booted: int | None
+    units: dict[int, str]
 
     @classmethod
     def read(cls, frame: Frame) -> "_Owners":
         """Read the sections that come before the processes."""
         booted = re.search(rb"stat:btime (\d{1,12})\n", frame.text("linux"))
-        owners = cls({}, {}, _user_names(frame), int(booted[1]) if booted else None)
+        owners = cls({}, {}, _user_names(frame), int(booted[1]) if booted else None, {})
         lines = (line for section in frame.sections("owners") for line in frame.lines(section, MAX_OWNER_LINES))
         for line in islice(lines, MAX_OWNER_LINES):
-            if found := _OWNER.match(line + b"\n"):
+            if unit := _SERVICE.match(line[:2000]):
+                owners.units[int(unit[1])] = text_of(unit[2], 255)
+            elif found := _OWNER.match(line + b"\n"):
                 (owners.uids if found[2] == b"Uid" else owners.resident)[int(found[1])] = int(found[3])
         return owners
 

@@ -214,20 +214,49 @@ Number = Annotated[float, _Bounded()]
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """One mounted filesystem; sizes in KiB, `percent` is the used share."""
+    """One mounted filesystem; sizes in KiB, `percent` is the used share, `inodes_percent` that of its inodes."""
 
     mount: str
     size_kb: Whole
     used_kb: Whole
     percent: Number
+    inodes_percent: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """
+    Where something is stored: a mounted file system of a kind that can be written to.
+
+    `read_only` tells whether it can be now, and `meant` whether the remote's fstab wants it to be so.
+    """
+
+    mount: str
+    device: str
+    kind: str
+    read_only: bool
+    meant: bool = False
+
+
+class ReserveState(StrEnum):
+    """What an eMMC says of its spare blocks (JEDEC 84-B50, PRE_EOL_INFO)."""
+
+    NORMAL = "normal"
+    WARNING = "80 % used"
+    URGENT = "90 % used"
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """
-    A remote's resources: sizes in KiB, times in seconds; what it does not tell is None.
+    What a remote says of itself: sizes in KiB, times in seconds, shares in percent; what it does not tell is None.
 
-    `clock_offset_seconds` is positive when its clock is ahead. `notes` say what could not be read.
+    `clock_offset_seconds` is positive when its clock is ahead. `boot_id` is another one after each start.
+    `filesystem_errors` has the errors that ext4 has counted, by device; `oom_kills` counts the processes that were
+    killed for lack of memory since the start. `pressure` has, for cpu, memory and io, the share of the last 300 seconds
+    in which something waited for it. `temperature_celsius` is that of the hottest sensor. `emmc_wear_percent` is the
+    share of its life that the most worn eMMC has used, at most. What is asked only once an hour (`clock_synchronised`,
+    `failed_units`) is there when `hourly` is set. `notes` say what could not be read.
     """
 
     uptime_seconds: Number | None = None
@@ -239,6 +268,21 @@ class Facts:
     swap_free_kb: Whole | None = None
     disks: tuple[Disk, ...] | None = None
     clock_offset_seconds: Number | None = None
+    boot_id: str | None = None
+    kernel: str | None = None
+    distribution: str | None = None
+    mounts: tuple[Mount, ...] | None = None
+    filesystem_errors: Mapping[str, Whole] | None = None
+    oom_kills: Whole | None = None
+    pressure: Mapping[str, Number] | None = None
+    temperature_celsius: Number | None = None
+    under_voltage: bool | None = None
+    emmc_wear_percent: Whole | None = None
+    emmc_reserve: ReserveState | None = None
+    reboot_required: bool | None = None
+    clock_synchronised: bool | None = None
+    failed_units: tuple[str, ...] | None = None
+    hourly: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -248,7 +292,8 @@ class Process:
     One process of a remote.
 
     `state` is the letter that ps shows (Z is a zombie), `started` is in epoch seconds, `exact` says whether the
-    boundaries between arguments are known, `own` whether the checker itself caused it.
+    boundaries between arguments are known, `own` whether the checker itself caused it. `unit` is the systemd service
+    that it belongs to, if any.
     """
 
     pid: Whole
@@ -261,6 +306,7 @@ class Process:
     exact: bool
     kernel: bool
     own: bool
+    unit: str = ""
 
     @property
     def zombie(self) -> bool:
@@ -276,6 +322,41 @@ class CheckOutput:
     exit: Whole | None
     output: str = ""
     seconds: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutput:
+    """
+    What the pattern of a file found: how many there are, and the newest one's age in seconds and size in bytes.
+
+    `hidden`: the account may not look there, so nothing is known.
+    """
+
+    name: str
+    count: Whole
+    age_seconds: Number | None = None
+    size: Whole | None = None
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnitOutput:
+    """
+    What systemd says of one unit, in the words of `systemctl show`.
+
+    `since_seconds` is how long ago its state changed. `triggered` tells whether something else (a timer) starts it.
+    """
+
+    unit: str
+    load: str = ""
+    active: str = ""
+    sub: str = ""
+    result: str = ""
+    restarts: Whole | None = None
+    exit_code: Whole | None = None
+    exit_status: Whole | None = None
+    triggered: bool = False
+    since_seconds: Number | None = None
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
@@ -338,12 +419,15 @@ class RemoteAnswer(Answer):
     What the probe of a remote brought; `facts` is None unless it answered.
 
     `processes` is None when they could not be listed; unless `processes_complete`, some may be missing from the list.
+    `units` is None when systemd was not asked, or did not answer.
     """
 
     facts: Facts | None = None
     processes: tuple[Process, ...] | None = None
     processes_complete: bool = True
     checks: tuple[CheckOutput, ...] = ()
+    files: tuple[FileOutput, ...] = ()
+    units: tuple[UnitOutput, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,250 @@
+"""
+Reads what a remote says of itself: its resources, disks and mounts, sensors, and what systemd thinks of it.
+
+Takes the frame of the probe's output and the remote's clock; returns Facts. Nothing here raises: what cannot be read is
+None, with a note where people would miss it. A new fact is a field of `Facts` in `protocol.py`.
+"""
+
+import re
+from dataclasses import replace
+
+from remotestatus_playbook.disk_table import OF_A_CONTAINER, read_disks
+from remotestatus_playbook.probe_frame import Frame, number, text_of, whole
+from remotestatus_playbook.protocol import LARGEST, Facts, Mount, ReserveState
+
+MAX_MOUNTS = 200
+MAX_SENSORS = 500
+MAX_UNITS = 100
+
+MAX_SYSCTL_LINES = 200
+
+LONGEST_UPTIME = 100 * 366 * 86400
+"""A hundred years, in seconds."""
+
+HOTTEST = 200.0
+"""Degrees Celsius above which a sensor is broken."""
+
+
+def read_facts(frame: Frame, clock: float | None) -> Facts:
+    """Read all facts; `clock` is the remote's own, in seconds since the epoch."""
+    facts = _read_signs(frame, _read_hardware(frame, _read_linux(frame, Facts())))
+    facts = _read_hourly(frame, _read_mount(frame, _read_sysctl(frame, clock, facts)))
+    return read_disks(frame, facts)
+
+
+def _read_linux(frame: Frame, facts: Facts) -> Facts:
+    """Read the lines that grep printed, each behind the path of its file and a colon."""
+    files: dict[bytes, list[bytes]] = {}
+    errors: dict[str, int] = {}
+    for line in frame.lines_of("linux"):
+        path, _, rest = line.partition(b":")
+        folder, _, name = path.rpartition(b"/")
+        if name == b"errors_count" and (found := whole(rest.strip())) is not None and len(errors) < MAX_MOUNTS:
+            errors[text_of(folder.rpartition(b"/")[2], 100)] = found
+        elif name != b"passwd":
+            files.setdefault(name, []).append(rest)
+    first = {name: lines[0].strip() for name, lines in files.items()}
+    load = first.get(b"loadavg", b"").split()
+    counted = [line.split() for line in files.get(b"vmstat", ())]
+    killed = next((whole(words[1]) for words in counted if len(words) == 2 and words[0] == b"oom_kill"), None)
+    return replace(
+        _read_memory(files.get(b"meminfo", []), facts),
+        uptime_seconds=_uptime(number(first.get(b"uptime", b"").partition(b" ")[0])),
+        load=_load(load[:3]) if len(load) > 4 else None,
+        cpus=sum(re.match(rb"cpu\d", line) is not None for line in files.get(b"stat", ())) or None,
+        boot_id=_boot_id(first.get(b"boot_id", b"")),
+        kernel=text_of(first.get(b"osrelease", b""), 100) or None,
+        distribution=_pretty_name(files.get(b"os-release", [])),
+        mounts=_mounts(files.get(b"mounts"), files.get(b"fstab", [])),
+        filesystem_errors=errors or None,
+        oom_kills=killed,
+        pressure={name: value for name in ("cpu", "memory", "io") if (value := _pressure(first, name)) is not None}
+        or None,
+    )
+
+
+def _read_memory(lines: list[bytes], facts: Facts) -> Facts:
+    memory: dict[bytes, int] = {}
+    for line in lines:
+        name, _, rest = line.partition(b":")
+        if (size := whole(rest.split(None, 1)[0] if rest.strip() else b"")) is not None:
+            memory[name] = size
+    if b"MemTotal" not in memory:
+        return facts
+    # MemAvailable came with Linux 3.14; before, this sum was what people took for it.
+    rough = sum(memory.get(key, 0) for key in (b"MemFree", b"Buffers", b"Cached"))
+    return replace(
+        facts,
+        memory_total_kb=memory[b"MemTotal"],
+        memory_available_kb=memory.get(b"MemAvailable", min(rough, LARGEST)),
+        swap_total_kb=memory.get(b"SwapTotal", 0),
+        swap_free_kb=memory.get(b"SwapFree", 0),
+    )
+
+
+def _boot_id(text: bytes) -> str | None:
+    return text.decode("ascii") if re.fullmatch(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) else None
+
+
+def _pretty_name(lines: list[bytes]) -> str | None:
+    """Read PRETTY_NAME of os-release(5), which is quoted as in a shell."""
+    for line in lines:
+        name, _, value = line.partition(b"=")
+        if name == b"PRETTY_NAME":
+            return text_of(value.strip().strip(b"\"'"), 100) or None
+    return None
+
+
+def _pressure(first: dict[bytes, bytes], name: str) -> float | None:
+    """Read the average of 300 seconds of a line such as `some avg10=0.00 avg60=0.00 avg300=0.12 total=7`."""
+    found = re.match(rb"some .{0,100}\bavg300=(\d{1,3}\.\d{1,4})\b", first.get(name.encode(), b""))
+    return float(found[1]) if found else None
+
+
+def _mounts(lines: list[bytes] | None, table: list[bytes]) -> tuple[Mount, ...] | None:
+    """Read the lines of /proc/mounts, and what fstab wants of them."""
+    if lines is None:
+        return None
+    meant = {
+        _unescape(words[1])
+        for line in table
+        if len(words := line.split()) > 3 and "ro" in text_of(words[3]).split(",")
+    }
+    mounts = []
+    for line in lines[:MAX_MOUNTS]:
+        words = line.split()
+        if len(words) < 4:
+            continue
+        options = set(text_of(words[3]).split(","))
+        # An ext4 that was made read-only by its own errors says so with the second since Linux 6.15.
+        stopped = bool(options & {"ro", "emergency_ro", "shutdown"})
+        mount = _unescape(words[1])
+        if mount in OF_A_CONTAINER:
+            continue
+        mounts.append(Mount(mount, _unescape(words[0]), text_of(words[2], 30), stopped, mount in meant))
+    return tuple(mounts)
+
+
+def _unescape(word: bytes) -> str:
+    r"""Read a path as /proc/mounts and fstab(5) write it: `\040` is a space."""
+    return text_of(re.sub(rb"\\([0-3][0-7]{2})", lambda found: bytes([int(found[1], 8)]), word))
+
+
+def _read_signs(frame: Frame, facts: Facts) -> Facts:
+    """Read what there was a file for. A container has no kernel of its own that could ask for a restart."""
+    section = frame.finished("signs")
+    signs = frame.content(section, 4096).split() if section else []
+    if section is None or b"container" in signs:
+        return facts
+    return replace(facts, reboot_required=b"reboot-required" in signs or b"modules-gone" in signs)
+
+
+def _read_hardware(frame: Frame, facts: Facts) -> Facts:
+    """Read what sensors and eMMCs say, each line behind the path of its file."""
+    degrees: list[float] = []
+    worn: list[int] = []
+    reserves: list[int] = []
+    low: list[bool] = []
+    for line in frame.lines_of("hardware")[:MAX_SENSORS]:
+        path, _, value = line.partition(b":")
+        name, value = path.rpartition(b"/")[2], value.strip()
+        if name == b"temp" or name.startswith(b"temp"):
+            millidegrees = re.fullmatch(rb"-?\d{1,7}", value)
+            degrees += [int(value) / 1000] if millidegrees and 0 < int(value) <= HOTTEST * 1000 else []
+        elif name == b"life_time":
+            # Two estimates in tenths of the life, 0 for unknown, 0x0b for more than all of it (JEDEC 84-B50).
+            worn += [10 * int(one, 16) for one in re.findall(rb"0x0[1-9abAB]\b", value)]
+        elif name == b"pre_eol_info":
+            reserves += [int(one, 16) for one in re.findall(rb"0x0[1-3]\b", value)]
+        elif name.endswith(b"_lcrit_alarm") and value in (b"0", b"1"):
+            low.append(value == b"1")
+    return replace(
+        facts,
+        temperature_celsius=max(degrees, default=None),
+        under_voltage=any(low) if low else None,
+        emmc_wear_percent=min(max(worn), 110) if worn else None,
+        emmc_reserve=tuple(ReserveState)[max(reserves) - 1] if reserves else None,
+    )
+
+
+def _read_sysctl(frame: Frame, clock: float | None, facts: Facts) -> Facts:
+    """Read `name: value` (FreeBSD, macOS) or `name=value` (OpenBSD)."""
+    values: dict[bytes, bytes] = {}
+    for line in frame.text("sysctl")[:65536].split(b"\n", MAX_SYSCTL_LINES)[:MAX_SYSCTL_LINES]:
+        name, _, value = line.replace(b"=", b":", 1).partition(b":")
+        values[name.strip()] = value.strip()[:200]
+    if not any(values.values()):
+        return facts
+    booted = re.search(rb"sec\s{0,9}[=:]\s{0,9}(\d{1,12})", values.get(b"kern.boottime", b""))
+    system = [text_of(values.get(name, b""), 50) for name in (b"kern.ostype", b"kern.osrelease")]
+    size, total, free, inactive = (
+        whole(values.get(name, b""))
+        for name in (b"hw.pagesize", *(b"vm.stats.vm.v_%s_count" % one for one in (b"page", b"free", b"inactive")))
+    )
+    degrees = [
+        float(found[1])
+        for name in (b"dev.cpu.0.temperature", b"hw.acpi.thermal.tz0.temperature")
+        if (found := re.fullmatch(rb"(\d{1,3}(\.\d{1,3})?)C", values.get(name, b"")))
+    ]
+    pages = None if size is None or free is None or inactive is None else (free + inactive) * size // 1024
+    return replace(
+        facts,
+        load=_load(re.findall(rb"\d{1,6}\.\d{1,6}", values.get(b"vm.loadavg", b""))[:3]),
+        cpus=whole(values.get(b"hw.ncpu", b"")),
+        uptime_seconds=_uptime(clock - int(booted[1])) if booted and clock is not None else None,
+        # There is no number of the start: its time tells one start from another.
+        boot_id=booted[1].decode("ascii") if booted else None,
+        kernel=" ".join(system) if all(system) else None,
+        memory_total_kb=min(total * size // 1024, LARGEST) if total and size else None,
+        memory_available_kb=min(pages, LARGEST) if total and pages is not None else None,
+        temperature_celsius=max((one for one in degrees if one <= HOTTEST), default=None),
+    )
+
+
+_MOUNT = re.compile(rb"(/dev/\S{1,200}) on (/.{0,1000}?) (?:type (\S{1,30}) )?\(([^()]{1,500})\)")
+
+
+def _read_mount(frame: Frame, facts: Facts) -> Facts:
+    """Read what mount(8) prints elsewhere: `/dev/ada0p2 on / (ufs, local, read-only)`."""
+    if facts.mounts is not None:
+        return facts
+    mounts = []
+    for line in frame.text("mounts")[:65536].split(b"\n", MAX_MOUNTS)[:MAX_MOUNTS]:
+        if found := _MOUNT.fullmatch(line[:2000].strip()):
+            options = text_of(found[4]).split(", ")
+            kind = text_of(found[3] or b"") or options[0]
+            read_only = "read-only" in options
+            mounts.append(Mount(text_of(found[2]), text_of(found[1]), kind[:30], read_only))
+    return replace(facts, mounts=tuple(mounts)) if mounts else facts
+
+
+def _read_hourly(frame: Frame, facts: Facts) -> Facts:
+    """Read what is asked once an hour. Failed units also come with the units that are asked for each time."""
+    section = frame.finished("synchronised")
+    if section is not None:
+        said = frame.content(section, 65536)
+        right = re.search(rb"^NTPSynchronized=(yes|no)$", said, re.MULTILINE)
+        # busybox's adjtimex: `return value: 5 (clock not synchronized)`
+        code = re.search(rb"return value:\s{1,30}(\d)\b", said)
+        known = right[1] == b"yes" if right else code[1] != b"5" if code else None
+        facts = replace(facts, hourly=True, clock_synchronised=known)
+    units = frame.finished("units")
+    if units is None:
+        return facts
+    text = frame.content(units, 1024 * 1024)
+    failed, shown, _ = text.partition(frame.marker + b":show\n")
+    code = re.search(frame.marker + rb":exit (\d{1,3})\n", text)
+    if code is None or (code[1] != b"0" and not shown):
+        return facts
+    names = [line.split(None, 1)[0] for line in failed.split(b"\n", MAX_UNITS) if b" failed " in line and line.strip()]
+    return replace(facts, failed_units=tuple(text_of(name, 255) for name in names[:MAX_UNITS]))
+
+
+def _uptime(seconds: float | None) -> float | None:
+    """An uptime that can be true: what was started before there were computers, or later than now, was not."""
+    return seconds if seconds is not None and 0 <= seconds <= LONGEST_UPTIME else None
+
+
+def _load(tokens: list[bytes]) -> tuple[float, ...] | None:
+    numbers = [one for token in tokens if (one := number(token)) is not None]
+    return tuple(numbers) if len(numbers) == 3 else None
