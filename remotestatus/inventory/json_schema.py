@@ -24,7 +24,7 @@ Schema = dict[str, Any]
 
 _TEMPLATE: Schema = {"type": "string", "pattern": r"\{\{|\{%", "title": "a template"}
 
-_ALSO_TEXT = frozenset({"ProcessSpec", "Destination", "WorkerSpec"})
+_ALSO_TEXT = frozenset({"ProcessSpec", "FileSpec", "UnitSpec", "Destination", "WorkerSpec"})
 """Models that a plain text may stand for."""
 
 _OTHER_WORDS = {
@@ -106,7 +106,7 @@ def _alternatives(schema: Schema) -> list[Schema]:
                 ways += [dict(way), *_alternatives(items)]
             case {"type": "string", "maxLength": _}:
                 ways.append({**way, "type": ["string", "number"]})
-            case {"type": "object", "additionalProperties": share}:
+            case {"type": "object", "additionalProperties": dict() as share}:
                 ways += [dict(way), *_alternatives(share)]
             case _:
                 ways.append(dict(way))

@@ -8,7 +8,7 @@ without their prefix. The models say what a right value is; the inventory reader
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Generic, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -159,27 +159,80 @@ def _percent(value: object) -> float:
     return number
 
 
-Percent = Annotated[
-    float,
-    BeforeValidator(_percent),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^[0-9.]+ *%?$"}]}),
+_Schema = dict[str, object]
+_SHARE_SCHEMAS: tuple[_Schema, ...] = ({"type": "number"}, {"type": "string", "pattern": "^[0-9.]+ *%?$"})
+_TIME_SCHEMAS: tuple[_Schema, ...] = (
+    {"type": "integer", "minimum": 1},
+    {"type": "string", "pattern": "^([0-9]+[wdhms])+$"},
+)
+_NUMBER_SCHEMAS: tuple[_Schema, ...] = ({"type": "number"},)
+
+Percent = Annotated[float, BeforeValidator(_percent), WithJsonSchema({"anyOf": [*_SHARE_SCHEMAS]})]
+Load = Annotated[float, Field(gt=0)]
+Degrees = Annotated[float, Field(ge=-50, le=200)]
+Value = TypeVar("Value", float, timedelta)
+
+
+class Bounds(_Model, Generic[Value]):
+    """Beyond which value something is a warning, and beyond which it is critical; one of the two may be missing."""
+
+    warning: Value | None = None
+    critical: Value | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.warning is None and self.critical is None:
+            raise ValueError("write one bound, or a mapping with `warning` and `critical`")
+        return self
+
+
+def _bounds(value: object) -> object:
+    """Let one value stand for a warning."""
+    return value if isinstance(value, dict | Bounds) else {"warning": value}
+
+
+def _rising(bounds: Bounds[Value]) -> Bounds[Value]:
+    if bounds.warning is not None and bounds.critical is not None and not bounds.warning < bounds.critical:
+        raise ValueError("`critical` has to be larger than `warning`")
+    return bounds
+
+
+def _bounds_schema(*ways: _Schema) -> WithJsonSchema:
+    """The schema of bounds whose values can be written in these ways."""
+    value = {"anyOf": [*ways]}
+    both = {"type": "object", "properties": {"warning": value, "critical": value}, "additionalProperties": False}
+    return WithJsonSchema({"anyOf": [*ways, {**both, "minProperties": 1}]})
+
+
+Shares = Annotated[Bounds[Percent], BeforeValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_SHARE_SCHEMAS)]
+Loads = Annotated[Bounds[Load], BeforeValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_NUMBER_SCHEMAS)]
+Temperatures = Annotated[
+    Bounds[Degrees], BeforeValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_NUMBER_SCHEMAS)
 ]
+Offsets = Annotated[Bounds[Timeout], BeforeValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_TIME_SCHEMAS)]
 
 
 def _disks(value: object) -> object:
-    return value if isinstance(value, dict) else {"*": value}
+    """Let bounds without a mount point hold for every disk."""
+    per_mount = isinstance(value, dict) and not value.keys() <= {"warning", "critical"}
+    return value if per_mount else {"*": value}
+
+
+SharesByMount = Annotated[dict[str, Shares], BeforeValidator(_disks)]
 
 
 class Limits(_Model):
-    """Bounds of a remote's own resources; over one of them it is degraded."""
+    """Bounds of a remote's own resources; over one of them it is degraded. One bound alone is a warning."""
 
-    disk: Annotated[dict[str, Percent], BeforeValidator(_disks)] = Field(
+    disk: SharesByMount = Field(
         default_factory=dict, description="used space: `90%` for every disk, or a mapping of mount point to share"
     )
-    memory: Percent | None = Field(default=None, description="used memory, without what the system could free")
-    swap: Percent | None = Field(default=None, description="used swap")
-    load: Annotated[float, Field(gt=0)] | None = Field(default=None, description="load average of 5 minutes, per CPU")
-    clock: Timeout | None = Field(default=None, description="how far its clock may be off the checker's")
+    inodes: SharesByMount = Field(default_factory=dict, description="used inodes, written as `disk` is")
+    memory: Shares | None = Field(default=None, description="used memory, without what the system could free")
+    swap: Shares | None = Field(default=None, description="used swap")
+    load: Loads | None = Field(default=None, description="load average of 5 minutes, per CPU")
+    clock: Offsets | None = Field(default=None, description="how far its clock may be off the checker's")
+    temperature: Temperatures | None = Field(default=None, description="the hottest sensor, in degrees Celsius")
 
 
 _LIMITS = [f"`{name}`" for name in Limits.model_fields]
@@ -191,6 +244,68 @@ class CheckSpec(_Model):
     name: Text
     command: Annotated[str, StringConstraints(min_length=1, max_length=8000)]
     timeout: Timeout = timedelta(seconds=CHECK_SECONDS)
+
+
+def _bytes(value: object) -> int:
+    """Read a size such as `500`, `64k`, `1M` or `2G`: bytes, or powers of 1024 of them as find(1) takes them."""
+    found = re.fullmatch(r"(\d{1,15})\s*(?:([kKMGT])(?:i?B)?|B)?", str(value).strip(), re.ASCII)
+    if not found or isinstance(value, bool):
+        raise ValueError(f'"{value}" is not a size; write for example 500, 64k, 1M or 2G')
+    return int(found[1]) * 1024 ** " KMGT".index((found[2] or " ").upper())
+
+
+Size = Annotated[
+    int,
+    BeforeValidator(_bytes),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+ *[kKMGTiB]*$"}]}),
+]
+WORSE = "how bad it is when it is wrong: `warning` or `critical`"
+
+
+class FileSpec(_Model):
+    """A file that has to be there, new and large enough: the newest one that the pattern finds."""
+
+    name: Text | None = Field(default=None, description="its name on the page")
+    path: Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00\n]+$")] = Field(
+        description="a path, or a pattern of the shell; the newest file that it finds is looked at"
+    )
+    newer_than: Timeout | None = Field(default=None, description="how old it may be")
+    min_size: Size | None = Field(default=None, description="how large it has to be: bytes, or 64k, 1M, 2G")
+    severity: Severity = Field(default=Severity.CRITICAL, description=WORSE)
+
+    @property
+    def title(self) -> str:
+        """Its name: as given, else its path."""
+        return self.name or self.path
+
+
+_UNIT_TYPES = ("service", "socket", "target", "timer", "mount", "path", "swap", "slice", "scope", "automount", "device")
+
+
+def _whole_unit(name: str) -> str:
+    """Complete `capture` to `capture.service`, as systemctl does."""
+    return name if name.rpartition(".")[2] in _UNIT_TYPES else f"{name}.service"
+
+
+class UnitSpec(_Model):
+    """A systemd unit that has to be active, or that no unit at all may have failed."""
+
+    unit: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_.@\\-]{1,200}$"), AfterValidator(_whole_unit)] | None
+    ) = Field(default=None, description="a unit's name; without an ending it is a service")
+    failed: Literal["none"] | None = Field(default=None, description="`none`: no unit at all may have failed")
+    severity: Severity = Field(default=Severity.CRITICAL, description=WORSE)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.unit is None) == (self.failed is None):
+            raise ValueError("write either a unit, or `failed: none`")
+        return self
+
+    @property
+    def title(self) -> str:
+        """The unit's name, or what is asked of all units."""
+        return self.unit or "failed units"
 
 
 class Window(_Model):
@@ -253,6 +368,12 @@ class RemoteSettings(_Model):
     checks: OneOrMore[CheckSpec] = Field(
         default=(), description="commands that speak the Nagios plugin convention: `name`, `command`, `timeout`"
     )
+    files: Annotated[OneOrMore[Annotated[FileSpec, _or_text("path")]], TEXTS_OR_MAPPINGS] = Field(
+        default=(), description="files that have to be there: `name`, `path`, `newer_than`, `min_size`, `severity`"
+    )
+    units: Annotated[OneOrMore[Annotated[UnitSpec, _or_text("unit")]], TEXTS_OR_MAPPINGS] = Field(
+        default=(), description="systemd units that have to be active: names, or `unit`, `severity`; `failed: none`"
+    )
     attempts: Annotated[int, Field(ge=1, le=5)] = Field(
         default=2, description="tries in one round before a remote counts as unreachable"
     )
@@ -274,13 +395,17 @@ class RemoteSettings(_Model):
         default=(), description="windows in which nobody is told and uptime is not counted"
     )
 
-    @field_validator("processes", "checks")
+    @field_validator("processes", "checks", "files", "units")
     @classmethod
-    def _distinct(cls, value: tuple[ProcessSpec | CheckSpec, ...], info: ValidationInfo) -> object:
-        names = [spec.title if isinstance(spec, ProcessSpec) else spec.name for spec in value]
+    def _distinct(
+        cls, value: tuple[ProcessSpec | CheckSpec | FileSpec | UnitSpec, ...], info: ValidationInfo
+    ) -> object:
+        names = [spec.name if isinstance(spec, CheckSpec) else spec.title for spec in value]
         twice = sorted({name for name in names if names.count(name) > 1})
+        if twice and info.field_name == "units":
+            raise ValueError(f"the unit {twice[0]!r} is written twice")
         if twice:
-            noun = "process" if info.field_name == "processes" else "check"
+            noun = {"processes": "process", "checks": "check"}.get(info.field_name or "", "file")
             raise ValueError(f"two entries have the same name {twice[0]!r}; give one {noun} another `name`")
         return value
 
