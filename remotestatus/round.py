@@ -38,7 +38,7 @@ from remotestatus.notify import (
     send,
 )
 from remotestatus.probe import PlaybookRunner, Progress
-from remotestatus.probe.attempts import FleetResults, check_fleet
+from remotestatus.probe.attempts import Earlier, FleetResults, check_fleet
 from remotestatus.report import Report, build_report, make_site, page_templates, write_site
 from remotestatus.templates import Templates
 
@@ -95,7 +95,14 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
     ):
         started_at = options.clock()
         last, before = history.states(), history.check_results()
-        results = check_fleet(runner, inventory, last, options.clock, options.cancel, options.progress)
+        results = check_fleet(
+            runner,
+            inventory,
+            Earlier(last, before, fleet.settings.every),
+            options.clock,
+            options.cancel,
+            options.progress,
+        )
         now = options.clock()
         changes = _evaluate(fleet, last, results, now)
         states = _current_states(fleet, last, changes)

@@ -24,6 +24,7 @@ from jsonschema import Draft202012Validator
 
 from remotestatus.cli import COMMANDS, group
 from remotestatus.model.causes import Cause, causes_table
+from remotestatus.report.formats.metrics import FAMILIES
 from tests.documents import PAGES, README, ROOT, Block, between, fenced, without_blocks
 from tests.lab import Command
 from tests.record_transcripts import read_transcripts
@@ -133,6 +134,11 @@ def test_the_table_of_variables_is_the_generated_one() -> None:
     assert between("variables") == printed("schema", "--markdown")
 
 
+def test_the_table_of_status_json_is_the_generated_one() -> None:
+    """Between its markers stands what `remotestatus schema --status --markdown` prints."""
+    assert between("status") == printed("schema", "--status", "--markdown")
+
+
 def test_the_tables_of_causes_are_the_declared_ones() -> None:
     """The README's table, and the one with the cures in the guide, are made from the declarations of the causes."""
     assert between("causes") == causes_table(hints=False)
@@ -199,6 +205,7 @@ def test_examples_of_variables_are_valid(block: Block) -> None:
 def test_variables_in_the_text_exist() -> None:
     """No document and no help text speaks of a variable that there is not."""
     known = {*schema()["properties"], "remotestatus_workers"}
+    known |= {name for name, *_ in FAMILIES}
     others = {"remotestatus_look", "remotestatus_playbook", "remotestatus_round"}
     texts = PAGES | {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("*.md")}
     texts |= {name: command_of(name).help or "" for name in COMMANDS}

@@ -1,6 +1,8 @@
 """The machine formats, read back by parsers that others wrote."""
 
 import json
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import feedparser
+import jsonschema
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -18,6 +21,7 @@ from remotestatus.report.formats.metrics import write_metrics
 from remotestatus.report.formats.status_json import write_status
 from remotestatus.report.pages import page_templates
 from remotestatus.report.publish import machine_files
+from remotestatus.report.status_document import status_schema
 from tests.made_fleet import Made, make_report_input
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -68,7 +72,7 @@ def test_status_has_exactly_the_promised_keys(report: Report) -> None:
     assert status["schema"] == 1
     assert status["round"].keys() == {"id", "started_at", "finished_at", "seconds", "troubles"}
     assert status["summary"].keys() == {"up", "degraded", "down", "unknown", "maintenance"}
-    assert status["proxies"][0].keys() == {"name", "status", "cause", "since"}
+    assert status["proxies"][0].keys() == {"name", "status", "cause", "since", "behind", "connect_ms"}
     assert list(status["remotes"][0]) == [
         "name",
         "nickname",
@@ -88,12 +92,23 @@ def test_status_has_exactly_the_promised_keys(report: Report) -> None:
         "worker",
         "not_from",
         "processes",
+        "facts",
+        "limits",
+        "checks",
+        "files",
+        "units",
+        "notes",
+        "seen_at",
+        "first_seen",
+        "attempts",
+        "unconfirmed",
+        "acknowledged",
         "uptime",
         "observed",
     ]
     troubles = [trouble for remote in status["remotes"] for trouble in remote["troubles"]]
     assert troubles
-    assert all(list(one) == ["code", "severity", "message", "hint", "detail"] for one in troubles)
+    assert all(list(one) == ["code", "severity", "message", "hint", "detail", "what"] for one in troubles)
     assert status["remotes"][0]["uptime"].keys() == {"1d", "7d", "30d", "90d"}
     assert status["incidents"][0].keys() == {"subject", "status", "cause", "started_at", "ended_at"}
 
@@ -111,6 +126,28 @@ def test_status_says_what_is_so(report: Report) -> None:
     assert {process["running"] for process in down["processes"]} == {None}
     assert {process["count"] for process in down["processes"]} == {None}
     assert sum(status["summary"].values()) == len(remotes)
+
+
+@pytest.mark.parametrize("made", [DEAD, HOSTILE_REPORT, Made(9, NOW, public=True, settings=Settings())], ids=str)
+def test_status_keeps_its_schema(made: Made) -> None:
+    """What is written is what `remotestatus schema --status` promises, and every declared key is written."""
+    schema = status_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    status = json.loads(write_status(report_of(made)))
+    jsonschema.Draft202012Validator(schema).validate(status)
+
+
+def test_status_says_what_the_page_says(report: Report) -> None:
+    """Disks, memory, limits and checks stand in it, with their values; what a remote does not tell is absent."""
+    remotes = {remote["name"]: remote for remote in json.loads(write_status(report))["remotes"]}
+    fine = remotes["north-camera-1"]
+    assert fine["facts"].keys() >= {"booted_at", "load", "cpus", "memory_percent", "disks", "clock_offset_seconds"}
+    assert "temperature_celsius" not in fine["facts"]
+    assert {limit["name"] for limit in fine["limits"]} >= {"disk /", "memory"}
+    assert all(limit["severity"] is None and limit["value"] < limit["warning"] for limit in fine["limits"])
+    assert [(check["name"], check["exit"]) for check in fine["checks"]] == [("camera", 0)]
+    assert fine["processes"][0]["matched"][0]["pid"] > 0
+    assert remotes["signage-1"]["facts"] == {}
 
 
 def test_status_of_a_dead_proxy_gives_its_cause() -> None:
@@ -190,7 +227,7 @@ def test_each_status_is_a_series(report: Report) -> None:
 def test_absent_process_is_a_zero(report: Report) -> None:
     """A process that does not run is a 0; of a remote that nobody could look at there is no number."""
     counts = {
-        (labels["remote"], labels["process"]): value for labels, value in families(report)["remotestatus_process_count"]
+        (labels["remote"], labels["process"]): value for labels, value in families(report)["remotestatus_processes"]
     }
     assert counts["south-camera-2", "python manage.py capture_videos.py"] == 0
     assert counts["north-camera-1", "python manage.py capture_videos.py"] == 1
@@ -200,6 +237,36 @@ def test_absent_process_is_a_zero(report: Report) -> None:
 def test_metrics_of_nothing_parse() -> None:
     """An empty fleet has metrics too."""
     assert families(report_of(Made(0, NOW, settings=Settings())))["remotestatus_remote_status"] == []
+
+
+def test_each_fact_limit_and_check_is_a_series(report: Report) -> None:
+    """What a remote says of itself is a number with its unit, by the remote's name."""
+    found = families(report)
+    of_one = {
+        (name, *sorted(value for key, value in labels.items() if key != "remote"))
+        for name, samples in found.items()
+        for labels, _ in samples
+        if labels.get("remote") == "north-camera-1"
+    }
+    assert of_one >= {
+        ("remotestatus_filesystem_used_ratio", "/"),
+        ("remotestatus_limit_value", "memory"),
+        ("remotestatus_limit_bound", "memory", "warning"),
+        ("remotestatus_check_status", "camera"),
+        ("remotestatus_load1",),
+        ("remotestatus_memory_available_bytes",),
+        ("remotestatus_boot_time_seconds",),
+    }
+    assert not any(labels["remote"] == "signage-1" for labels, _ in found["remotestatus_load1"])
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool here")
+def test_promtool_has_nothing_to_say(report: Report) -> None:
+    """Prometheus's own check of names and units finds nothing."""
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=write_metrics(report), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 # -- badges ----------------------------------------------------------------------------------------------------------

@@ -106,9 +106,7 @@ def _mounts(lines: list[bytes] | None, table: list[bytes]) -> tuple[Mount, ...] 
     if lines is None:
         return None
     meant = {
-        _unescape(words[1])
-        for line in table
-        if len(words := line.split()) > 3 and "ro" in text_of(words[3]).split(",")
+        _unescape(words[1]) for line in table if len(words := line.split()) > 3 and "ro" in text_of(words[3]).split(",")
     }
     mounts = []
     for line in lines[:MAX_MOUNTS]:

@@ -7,11 +7,20 @@ Takes the host's evaluated variables, the order, and how long the way to its pro
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from remotestatus_playbook.children import log_file
 from remotestatus_playbook.inventory import Entry
-from remotestatus_playbook.probe_script import Check
-from remotestatus_playbook.protocol import CHECK_SECONDS, PREFIX, REMOTE_SECONDS, Order, ProxyAnswer, seconds_in
+from remotestatus_playbook.probe_script import Check, Questions
+from remotestatus_playbook.protocol import (
+    CHECK_SECONDS,
+    PREFIX,
+    REMOTE_SECONDS,
+    Order,
+    ProxyAnswer,
+    seconds_in,
+    whole_unit,
+)
 from remotestatus_playbook.round_config import probe_command
 from remotestatus_playbook.topology import Hop, Host, Topology, socket_name
 from remotestatus_playbook.workdir import Workdir
@@ -43,7 +52,7 @@ class Plan:
     hop: Hop | None
     command: tuple[str, ...]
     seconds: int
-    checks: tuple[Check, ...]
+    questions: Questions
     kept: Path | None = None
 
     @property
@@ -75,11 +84,11 @@ def plan_probe(
     answer = proxies.get(hop.spec) if hop else None
     far = min(whole, _SLOWER * (answer.took_ms or 0) // 1000) if answer else 0
     seconds = order.seconds_of(whole) + far
-    checks = tuple(_checks_of(entry))
+    questions = _questions_for(entry, order)
     host = entry.host if entry.connection == "ssh" else None
     if host is None:
         local = ("/bin/sh", "-s") if entry.connection == "local" else ()
-        return Plan(entry.name, entry.connection, None, None, local, seconds, checks)
+        return Plan(entry.name, entry.connection, None, None, local, seconds, questions)
     # On a slow link the list of processes takes several round trips; compressed it takes one.
     options = ["-o", "Compression=yes"] if order.attempt > 1 or far > _FAR else []
     # Two remotes may both be 127.0.0.1:8001, behind different proxies.
@@ -100,12 +109,35 @@ def plan_probe(
         seconds=connect_seconds,
         log=log_file(workdir.output(entry.name)),
     )
-    return Plan(entry.name, entry.connection, host, hop, tuple(command), seconds, checks, kept)
+    return Plan(entry.name, entry.connection, host, hop, tuple(command), seconds, questions, kept)
+
+
+def _questions_for(entry: Entry, order: Order) -> Questions:
+    """What the remote is asked beyond its facts and processes."""
+    units = tuple(unit for one in _listed(entry, "units") if (unit := _unit_of(one)))
+    return Questions(tuple(_checks_of(entry)), tuple(_files_of(entry)), units, hourly=entry.name in order.hourly)
+
+
+def _listed(entry: Entry, name: str) -> list[Any]:
+    """The entries of a variable that may also be a single one."""
+    value = entry.variables.get(f"{PREFIX}{name}") or []
+    return value if isinstance(value, list) else [value]
+
+
+def _unit_of(entry: Any) -> str | None:
+    """The whole name of a unit that is asked for; none where `failed` is."""
+    unit = entry if isinstance(entry, str) else entry.get("unit")
+    return None if unit is None else whole_unit(str(unit))
+
+
+def _files_of(entry: Entry) -> Iterator[tuple[str, str]]:
+    for file in _listed(entry, "files"):
+        path = file if isinstance(file, str) else str(file["path"])
+        yield (path if isinstance(file, str) else str(file.get("name") or path)).strip(), path
 
 
 def _checks_of(entry: Entry) -> Iterator[Check]:
-    checks = entry.variables.get(f"{PREFIX}checks") or []
-    for check in checks if isinstance(checks, list) else [checks]:
+    for check in _listed(entry, "checks"):
         seconds = _seconds_of(check.get("timeout"), CHECK_SECONDS)
         yield Check(str(check["name"]), str(check["command"]), seconds)
 

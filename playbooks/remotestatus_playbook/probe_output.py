@@ -8,7 +8,6 @@ facts are read by `machine_facts.py`, the processes by `process_list.py`; checks
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from mmap import mmap
 
 from remotestatus_playbook.machine_facts import read_facts

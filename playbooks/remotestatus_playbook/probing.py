@@ -95,7 +95,7 @@ class Prober:
         return Child(
             name=plan.name,
             words=plan.command,
-            stdin=compose(nonce, root_pid=self.root if local else None, checks=plan.checks),
+            stdin=compose(nonce, root_pid=self.root if local else None, questions=plan.questions),
             output=self.workdir.output(plan.name),
             seconds=plan.seconds,
             # What a check on this very machine writes into files of its own is its own affair.
@@ -141,6 +141,8 @@ def read_answer(child: Child, nonce: str) -> RemoteAnswer:
             processes=output.processes.processes,
             processes_complete=output.processes.complete,
             checks=output.checks,
+            files=output.files,
+            units=output.units,
         )
     if child.timed_out:
         outcome = Outcome.TIMED_OUT

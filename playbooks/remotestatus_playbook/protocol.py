@@ -81,6 +81,16 @@ def seconds_in(text: str) -> int:
     return sum(int(number) * UNITS[unit] for number, unit in re.findall(r"(\d+)([wdhms])", text))
 
 
+# -- systemd ----------------------------------------------------------------------------------------------------------
+
+UNIT_TYPES = ("automount", "device", "mount", "path", "scope", "service", "slice", "socket", "swap", "target", "timer")
+
+
+def whole_unit(name: str) -> str:
+    """Complete the name of a unit as systemctl does: `capture` is `capture.service`."""
+    return name if name.rpartition(".")[2] in UNIT_TYPES else f"{name}.service"
+
+
 # -- what the package asks --------------------------------------------------------------------------------------------
 
 
@@ -93,7 +103,7 @@ class Order:
     them are connected to. `at_once` so many are probed at the same time; None: as many as Ansible's own forks. It is
     the round's `attempt`-th attempt of so many `attempts`. With `fresh` no kept connection is used. Connections are
     kept so many seconds after their use (`keep_seconds`; 0: no longer than the round), with their sockets in the folder
-    `control`.
+    `control`. The remotes in `hourly` are also asked what costs too much to be asked in every round.
     """
 
     names: tuple[str, ...] | None = None
@@ -104,12 +114,14 @@ class Order:
     fresh: bool = False
     keep_seconds: int = 0
     control: str | None = None
+    hourly: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, text: str) -> "Order":
         """Read what `to_json` wrote."""
         values = json.loads(text)
-        return cls(**{**values, "names": None if values["names"] is None else tuple(values["names"])})
+        names = None if values["names"] is None else tuple(values["names"])
+        return cls(**{**values, "names": names, "hourly": tuple(values["hourly"])})
 
     def seconds_of(self, whole: int) -> int:
         """

@@ -2,7 +2,7 @@
 Answers -> check results -> states. Pure: no files, network, clock, Ansible or SQLite.
 """
 
-from remotestatus.evaluate.check_results import read_proxy, read_remote, read_unlooked
+from remotestatus.evaluate.check_results import Past, read_proxy, read_remote, read_unlooked
 from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker
 from remotestatus.evaluate.failed import failed_result, failed_trouble
 from remotestatus.evaluate.maintenance_windows import (
@@ -14,17 +14,20 @@ from remotestatus.evaluate.maintenance_windows import (
 )
 from remotestatus.evaluate.opinions import combine, is_worth_another_place
 from remotestatus.evaluate.process_matching import match
+from remotestatus.evaluate.remembering import is_due
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.uptime import Uptime, share_out, uptime
 
 __all__ = [
     "EVERYTHING",
+    "Past",
     "Uptime",
     "combine",
     "diagnose",
     "diagnose_worker",
     "failed_result",
     "failed_trouble",
+    "is_due",
     "is_worth_another_place",
     "match",
     "next_state",

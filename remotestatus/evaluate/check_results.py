@@ -6,25 +6,44 @@ could not be checked are unknown, never "not running".
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
 
 from remotestatus.evaluate.diagnosis import diagnose, explain
 from remotestatus.evaluate.limits import examine_checks, examine_limits
 from remotestatus.evaluate.process_matching import match
+from remotestatus.evaluate.remembering import find_boot_loop, find_storage_faults, recall, remember
+from remotestatus.evaluate.watching import examine_files, examine_units
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Finding, Trouble, most_severe_first
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Proxy, Remote
+from remotestatus.model.memory import Memory
 from remotestatus.model.processes import Process, ProcessResult
+from remotestatus.model.statuses import Severity
 from remotestatus.model.text import one_line
+from remotestatus.model.watched import FileResult, UnitResult
 
 
-def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime) -> CheckResult:
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of the time before: the remote's last check result, and how often it is checked."""
+
+    last: CheckResult | None = None
+    every: timedelta = timedelta(minutes=10)
+
+    @property
+    def memory(self) -> Memory:
+        """What is remembered of the remote."""
+        return self.last.memory if self.last else Memory()
+
+
+def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past: Past | None = None) -> CheckResult:
     """Make the CheckResult of one remote from the playbook's answer; `answer` is None when none came."""
-    blank = CheckResult(name=remote.name, at=at, processes=match(remote.settings.processes, None))
+    past = past or Past()
+    blank = CheckResult(name=remote.name, at=at, processes=match(remote.settings.processes, None), memory=past.memory)
     if answer is None:
         return replace(blank, troubles=(explain(Cause.NOT_CHECKED, remote),))
     if answer.outcome is not Outcome.ANSWERED or answer.facts is None:
@@ -32,19 +51,32 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime) -> Ch
     # Thousands of remotes have hundreds of processes each: they are matched one remote at a time, and not kept.
     found = match(remote.settings.processes, answer.processes, complete=answer.processes_complete)
     results = tuple(map(_shorten, found))
+    memory = remember(past.memory, answer.facts, at)
+    facts = recall(memory, answer.facts)
     findings = (
-        *examine_limits(remote.settings.limits, answer.facts),
+        *examine_limits(remote.settings.limits, facts),
         *examine_checks(remote.settings.checks, answer.checks),
+    )
+    files = examine_files(remote.settings.files, answer.files)
+    units = examine_units(remote.settings.units, answer.units, facts)
+    troubles = (
+        *find_boot_loop(remote, memory, at, past.every),
+        *find_storage_faults(remote, memory, facts),
+        *_find_troubles(remote, results, findings, facts),
+        *_find_watched(remote, files, units),
     )
     return CheckResult(
         name=remote.name,
         at=at,
-        troubles=most_severe_first(_find_troubles(remote, results, findings, answer.facts)),
+        troubles=most_severe_first(troubles),
         connect_ms=answer.connect_ms,
         processes=results,
         findings=findings,
-        facts=answer.facts,
+        facts=facts,
         attempts=answer.attempts,
+        files=files,
+        units=units,
+        memory=memory,
     )
 
 
@@ -108,6 +140,18 @@ def _cut_arguments(process: Process) -> Process:
         argv.append(argument if len(argument) <= left else argument[:left] + "…")
         left -= len(argument) + 1
     return process if len(argv) == len(process.argv) and left >= 0 else replace(process, argv=tuple(argv))
+
+
+def _find_watched(remote: Remote, files: Sequence[FileResult], units: Sequence[UnitResult]) -> Iterator[Trouble]:
+    """What is wrong with the files and units that are asked for; what nobody could look at is a failed check."""
+    found: list[tuple[Cause, str, str, FileResult | UnitResult]]
+    found = [(Cause.FILE_STALE, one.name, f"{one.name}: {one.sentence}", one) for one in files]
+    found += [(Cause.UNIT_FAILED, one.unit, f"{one.unit}: {one.sentence}", one) for one in units]
+    for cause, what, phrase, one in found:
+        if one.ok is None:
+            yield explain(Cause.CHECK_FAILED, remote, names=[phrase], what=what, severity=Severity.WARNING)
+        elif not one.ok:
+            yield explain(cause, remote, names=[phrase], what=what, severity=one.severity)
 
 
 def _write_count(result: ProcessResult) -> str:

@@ -12,8 +12,8 @@ from datetime import timedelta
 from remotestatus_playbook.protocol import CheckOutput
 
 from remotestatus.model.check_result import Finding
-from remotestatus.model.facts import Facts
-from remotestatus.model.settings import CheckSpec, Limits
+from remotestatus.model.facts import Disk, Facts
+from remotestatus.model.settings import Bounds, CheckSpec, Limits
 from remotestatus.model.statuses import NagiosState, Severity
 
 
@@ -25,11 +25,34 @@ class _Limit:
     value: str = "{:.0f} %"
     bound: str = "{:g} %"
 
-    def compare(self, name: str, value: float, bound: float | timedelta) -> Finding:
+    def compare(self, name: str, value: float, bounds: Bounds[float] | Bounds[timedelta]) -> Finding:
         """The finding for one value; seconds count in both directions."""
-        number = bound.total_seconds() if isinstance(bound, timedelta) else bound
-        wanted = f"limit {self.bound.format(number)}"
-        return Finding("limit", name, abs(value) <= number, self.value.format(value), wanted)
+        warning, critical = _number(bounds.warning), _number(bounds.critical)
+        severity = None
+        if critical is not None and abs(value) > critical:
+            severity = Severity.CRITICAL
+        elif warning is not None and abs(value) > warning:
+            severity = Severity.WARNING
+        return Finding(
+            "limit",
+            name,
+            ok=severity is None,
+            value=self.value.format(value),
+            wanted=self._write_bounds(warning, critical),
+            severity=severity or Severity.WARNING,
+            number=round(value, 3),
+            warning=warning,
+            critical=critical,
+        )
+
+    def _write_bounds(self, warning: float | None, critical: float | None) -> str:
+        if warning is None or critical is None:
+            return f"limit {self.bound.format(warning if critical is None else critical)}"
+        return f"warning {self.bound.format(warning)}, critical {self.bound.format(critical)}"
+
+
+def _number(bound: float | timedelta | None) -> float | None:
+    return bound.total_seconds() if isinstance(bound, timedelta) else bound
 
 
 def _used(total: int | None, free: int | None) -> float | None:
@@ -45,38 +68,49 @@ LIMITS: Mapping[str, _Limit] = {
         bound="{:g}",
     ),
     "clock": _Limit(lambda facts: facts.clock_offset_seconds, value="{:+.0f} s", bound="{:g} s"),
+    "temperature": _Limit(lambda facts: facts.temperature_celsius, value="{:.0f} °C", bound="{:g} °C"),
 }
-"""Every limit of the settings that has one value, by its name there. `disk` has one for each mount point."""
+"""Every limit of the settings that has one value, by its name there."""
 
-_DISK = _Limit(lambda _: None)
+MOUNT_LIMITS: Mapping[str, Callable[[Disk], float | None]] = {
+    "disk": lambda disk: disk.percent,
+    "inodes": lambda disk: disk.inodes_percent,
+}
+"""The limits that have a value for each mount point."""
+
+_SHARE = _Limit(lambda _: None)
 
 
 def examine_limits(limits: Limits, facts: Facts) -> tuple[Finding, ...]:
     """Compare every limit with what the remote reported."""
-    return (*_examine_disks(limits.disk, facts), *_examine_values(limits, facts))
+    return (
+        *_examine_mounts("disk", limits.disk, facts),
+        *_examine_mounts("inodes", limits.inodes, facts),
+        *_examine_values(limits, facts),
+    )
 
 
 def _examine_values(limits: Limits, facts: Facts) -> Iterator[Finding]:
     for name, limit in LIMITS.items():
-        bound: float | timedelta | None = getattr(limits, name)
+        bounds: Bounds[float] | Bounds[timedelta] | None = getattr(limits, name)
         value = limit.read(facts)
-        if bound is not None and value is not None:
-            yield limit.compare(name, value, bound)
+        if bounds is not None and value is not None:
+            yield limit.compare(name, value, bounds)
 
 
-def _examine_disks(bounds: Mapping[str, float], facts: Facts) -> Iterator[Finding]:
+def _examine_mounts(name: str, bounds: Mapping[str, Bounds[float]], facts: Facts) -> Iterator[Finding]:
     if facts.disks is None:
         if bounds:
-            yield Finding("limit", "disk", ok=False, value="could not be read", wanted="df gave no answer")
+            yield Finding("limit", name, ok=False, value="could not be read", wanted="df gave no answer")
         return
     for disk in facts.disks:
-        bound = bounds.get(disk.mount, bounds.get("*"))
-        if bound is not None:
-            yield _DISK.compare(f"disk {disk.mount}", disk.percent, bound)
+        bound, value = bounds.get(disk.mount, bounds.get("*")), MOUNT_LIMITS[name](disk)
+        if bound is not None and value is not None:
+            yield _SHARE.compare(f"{name} {disk.mount}", value, bound)
     mounted = {disk.mount for disk in facts.disks}
     for mount in bounds:
         if mount != "*" and mount not in mounted:
-            yield Finding("limit", f"disk {mount}", ok=False, value="not mounted", wanted="limit set")
+            yield Finding("limit", f"{name} {mount}", ok=False, value="not mounted", wanted="limit set")
 
 
 def examine_checks(specs: Sequence[CheckSpec], outputs: Sequence[CheckOutput]) -> tuple[Finding, ...]:
@@ -111,5 +145,6 @@ def _examine_check(spec: CheckSpec, output: CheckOutput | None) -> Finding:
         ok=output.exit == 0,
         value=value[:500],
         perfdata=perfdata.strip()[:1000],
+        exit=output.exit,
         severity=Severity.CRITICAL if output.exit == NagiosState.CRITICAL else Severity.WARNING,
     )

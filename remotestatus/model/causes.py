@@ -206,6 +206,39 @@ class Cause(StrEnum):
         public="One of its checks failed.",
         seen="A check failed, or processes could not all be listed.",
     )
+    FILE_STALE = CauseDeclaration(
+        "file-stale",
+        status=Status.DEGRADED,
+        message="A file is missing, old or too small: {names}.",
+        hint="`remotestatus ssh {name}` and `ls -l` show what is there: does the program that writes it still run, and "
+        "is there room on the disk?",
+        public="A file is missing, old or too small.",
+    )
+    UNIT_FAILED = CauseDeclaration(
+        "unit-failed",
+        status=Status.DEGRADED,
+        message="A systemd unit is not as it should be: {names}.",
+        hint="On {name}, `systemctl status` and `journalctl -e -u`, each with the unit's name, say why.",
+        public="A systemd unit is not as it should be.",
+    )
+    BOOT_LOOP = CauseDeclaration(
+        "boot-loop",
+        status=Status.DEGRADED,
+        message="It starts again and again: {names}.",
+        hint="Look at the power supply of {name} first. `journalctl --list-boots` shows its starts, and `journalctl -e "
+        "-b -1` the end of the last run: a watchdog, a panic or a lack of memory starts it, too.",
+        public="It starts again and again.",
+        seen="Three starts within three check intervals.",
+    )
+    STORAGE_FAULT = CauseDeclaration(
+        "storage-fault",
+        status=Status.DEGRADED,
+        message="Its storage is at fault: {names}.",
+        hint="Save what is needed from {name} while it can be read. `dmesg` says what the disk or card answered; fsck "
+        "mends the file system at the next start, a worn card has to be replaced.",
+        public="Its storage is at fault.",
+        seen="A file system became read-only, or counts errors.",
+    )
     WORKER_UNREACHABLE = CauseDeclaration(
         "worker-unreachable",
         status=Status.UNKNOWN,

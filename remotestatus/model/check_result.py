@@ -8,9 +8,11 @@ from datetime import datetime
 
 from remotestatus.model.causes import Cause
 from remotestatus.model.facts import Facts
+from remotestatus.model.memory import Memory
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.text import join_names
+from remotestatus.model.watched import FileResult, UnitResult
 
 NAMED = 6
 """Findings of one cause that a summary names; it counts the others."""
@@ -75,7 +77,8 @@ class Finding:
     """
     What one limit or custom check found. `perfdata` is what a plugin wrote behind its `|`, as it stands.
 
-    `severity` counts where it is not `ok`.
+    `severity` counts where it is not `ok`. `number` is a limit's value, `warning` and `critical` are its bounds.
+    `exit` is a check's exit code.
     """
 
     kind: str
@@ -85,6 +88,10 @@ class Finding:
     wanted: str = ""
     perfdata: str = ""
     severity: Severity = Severity.WARNING
+    number: float | None = None
+    warning: float | None = None
+    critical: float | None = None
+    exit: int | None = None
 
     @property
     def sentence(self) -> str:
@@ -100,7 +107,7 @@ class CheckResult:
     `troubles` holds everything that is wrong, one for each finding, most severe first; empty means up. `connect_ms` is
     the time from start to a finished log-in in milliseconds, None when there was none. `worker` is the one that looked,
     None for the checker itself; `not_from` are the places (CHECKER, or a worker's name) from which it could not be
-    reached although it is up.
+    reached although it is up. `memory` is what the next rounds have to know.
     """
 
     name: str
@@ -113,6 +120,9 @@ class CheckResult:
     attempts: int = 1
     worker: str | None = None
     not_from: tuple[str, ...] = ()
+    files: tuple[FileResult, ...] = ()
+    units: tuple[UnitResult, ...] = ()
+    memory: Memory = field(default_factory=Memory)
 
     @property
     def trouble(self) -> Trouble | None:

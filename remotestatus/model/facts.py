@@ -1,7 +1,7 @@
 """
-What a remote reports of its own resources. `remotestatus_playbook/protocol.py` declares it; the playbook fills it in.
+What a remote reports of itself. `remotestatus_playbook/protocol.py` declares it; the playbook fills it in.
 """
 
-from remotestatus_playbook.protocol import Disk, Facts
+from remotestatus_playbook.protocol import Disk, Facts, Mount, ReserveState
 
-__all__ = ["Disk", "Facts"]
+__all__ = ["Disk", "Facts", "Mount", "ReserveState"]

@@ -6,6 +6,7 @@ RemoteSettings (per remote, so also per group) and FleetSettings (one value for 
 without their prefix. The models say what a right value is; the inventory reader says where a wrong one was found.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Annotated, Generic, Literal, Self, TypeVar
@@ -19,12 +20,15 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
     field_validator,
     model_validator,
 )
-from remotestatus_playbook.protocol import CHECK_SECONDS, REMOTE_SECONDS
+from remotestatus_playbook.protocol import CHECK_SECONDS, REMOTE_SECONDS, whole_unit
 
 from remotestatus.model.durations import parse_duration, write_duration
 from remotestatus.model.statuses import Severity
@@ -186,9 +190,15 @@ class Bounds(_Model, Generic[Value]):
         return self
 
 
-def _bounds(value: object) -> object:
-    """Let one value stand for a warning."""
-    return value if isinstance(value, dict | Bounds) else {"warning": value}
+def _bounds(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+    """Let one value stand for a warning; what is wrong with it is said of the limit itself."""
+    if isinstance(value, dict | Bounds):
+        return validate(value)
+    try:
+        return validate({"warning": value})
+    except ValidationError as error:
+        (first, *_) = error.errors(include_url=False)
+        raise first.get("ctx", {}).get("error") or ValueError(f"{value!r}: {first['msg']}") from None
 
 
 def _rising(bounds: Bounds[Value]) -> Bounds[Value]:
@@ -204,12 +214,12 @@ def _bounds_schema(*ways: _Schema) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [*ways, {**both, "minProperties": 1}]})
 
 
-Shares = Annotated[Bounds[Percent], BeforeValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_SHARE_SCHEMAS)]
-Loads = Annotated[Bounds[Load], BeforeValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_NUMBER_SCHEMAS)]
+Shares = Annotated[Bounds[Percent], WrapValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_SHARE_SCHEMAS)]
+Loads = Annotated[Bounds[Load], WrapValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_NUMBER_SCHEMAS)]
 Temperatures = Annotated[
-    Bounds[Degrees], BeforeValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_NUMBER_SCHEMAS)
+    Bounds[Degrees], WrapValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_NUMBER_SCHEMAS)
 ]
-Offsets = Annotated[Bounds[Timeout], BeforeValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_TIME_SCHEMAS)]
+Offsets = Annotated[Bounds[Timeout], WrapValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_TIME_SCHEMAS)]
 
 
 def _disks(value: object) -> object:
@@ -251,13 +261,15 @@ def _bytes(value: object) -> int:
     found = re.fullmatch(r"(\d{1,15})\s*(?:([kKMGT])(?:i?B)?|B)?", str(value).strip(), re.ASCII)
     if not found or isinstance(value, bool):
         raise ValueError(f'"{value}" is not a size; write for example 500, 64k, 1M or 2G')
-    return int(found[1]) * 1024 ** " KMGT".index((found[2] or " ").upper())
+    return int(found[1]) << 10 * " KMGT".index((found[2] or " ").upper())
 
 
 Size = Annotated[
     int,
     BeforeValidator(_bytes),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+ *[kKMGTiB]*$"}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+ *[kKMGTiB]*$"}]}
+    ),
 ]
 WORSE = "how bad it is when it is wrong: `warning` or `critical`"
 
@@ -279,19 +291,11 @@ class FileSpec(_Model):
         return self.name or self.path
 
 
-_UNIT_TYPES = ("service", "socket", "target", "timer", "mount", "path", "swap", "slice", "scope", "automount", "device")
-
-
-def _whole_unit(name: str) -> str:
-    """Complete `capture` to `capture.service`, as systemctl does."""
-    return name if name.rpartition(".")[2] in _UNIT_TYPES else f"{name}.service"
-
-
 class UnitSpec(_Model):
     """A systemd unit that has to be active, or that no unit at all may have failed."""
 
     unit: (
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_.@\\-]{1,200}$"), AfterValidator(_whole_unit)] | None
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_.@\\-]{1,200}$"), AfterValidator(whole_unit)] | None
     ) = Field(default=None, description="a unit's name; without an ending it is a service")
     failed: Literal["none"] | None = Field(default=None, description="`none`: no unit at all may have failed")
     severity: Severity = Field(default=Severity.CRITICAL, description=WORSE)

@@ -24,6 +24,18 @@ def count(number: int, noun: str) -> str:
     return f"{written} {noun}" if number == 1 else f"{written} {noun}s"
 
 
+def say_bytes(number: float) -> str:
+    """Write a size for people: `812 MiB`, `31 GiB`."""
+    if number < 1000:
+        return f"{number:.0f} bytes"
+    size = number / 1024
+    for unit in ("KiB", "MiB", "GiB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if size >= 10 else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.0f} TiB" if size >= 10 else f"{size:.1f} TiB"
+
+
 def join_names(names: Sequence[str], most: int) -> str:
     """Write names, at most `most` of them: `a, b, c and 4 more`."""
     # "and 1 more" is longer than most names.

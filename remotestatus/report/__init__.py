@@ -12,6 +12,7 @@ from remotestatus.report.root_causes import RootCause
 from remotestatus.report.shown_facts import say_size
 from remotestatus.report.site import examine_site, write_site
 from remotestatus.report.site_of_round import make_site
+from remotestatus.report.status_document import status_schema, status_table
 
 __all__ = [
     "Incident",
@@ -26,5 +27,7 @@ __all__ = [
     "make_site",
     "page_templates",
     "say_size",
+    "status_schema",
+    "status_table",
     "write_site",
 ]

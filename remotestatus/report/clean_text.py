@@ -11,6 +11,7 @@ from dataclasses import replace
 from remotestatus.model.check_result import Finding, Trouble
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.text import one_line
+from remotestatus.model.watched import FileResult, UnitResult
 
 _UNPRINTABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
@@ -42,6 +43,16 @@ def clean_finding(finding: Finding) -> Finding:
         wanted=clean(finding.wanted),
         perfdata=clean(finding.perfdata, 1000),
     )
+
+
+def clean_file(file: FileResult) -> FileResult:
+    """The same file in clean text."""
+    return replace(file, name=clean(file.name), path=clean(file.path, 1000), sentence=clean(file.sentence))
+
+
+def clean_unit(unit: UnitResult) -> UnitResult:
+    """The same unit in clean text."""
+    return replace(unit, unit=clean(unit.unit), sentence=clean(unit.sentence))
 
 
 def clean_note(acknowledgement: Acknowledgement) -> Acknowledgement:

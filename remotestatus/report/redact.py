@@ -17,8 +17,9 @@ from remotestatus.model.check_result import CheckResult, Finding, Trouble
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.report_input import ReportInput
-from remotestatus.model.settings import CheckSpec, Limits, ProcessSpec
+from remotestatus.model.settings import CheckSpec, FileSpec, Limits, ProcessSpec, RemoteSettings
 from remotestatus.model.states import Kind, Subject, Transition
+from remotestatus.model.watched import FileResult, UnitResult
 from remotestatus.report.shown_facts import public_facts
 
 T = TypeVar("T")
@@ -122,6 +123,8 @@ def _remote(remote: Remote, names: _Names) -> Remote:
             ),
             "checks": tuple(CheckSpec(name=check.name, command="-") for check in settings.checks),
             "limits": Limits(),
+            "files": tuple(FileSpec(name=title, path="-") for title in _file_names(settings.files)),
+            "units": (),
         }
     )
     return Remote(
@@ -143,15 +146,22 @@ def _process_names(specs: Iterable[ProcessSpec]) -> list[str]:
     return [spec.name or f"process {number}" for number, spec in enumerate(specs, start=1)]
 
 
+def _file_names(specs: Iterable[FileSpec]) -> list[str]:
+    return [spec.name or f"file {number}" for number, spec in enumerate(specs, start=1)]
+
+
 def _check_results(results: Mapping[str, CheckResult], fleet: Fleet, names: _Names) -> dict[str, CheckResult]:
-    specs = {remote.name: remote.settings.processes for remote in fleet.remotes}
+    settings = {remote.name: remote.settings for remote in fleet.remotes}
     redacted = (
-        _check_result(result, names(Kind.REMOTE, name), specs.get(name, ())) for name, result in results.items()
+        _check_result(result, names(Kind.REMOTE, name), settings.get(name, RemoteSettings()))
+        for name, result in results.items()
     )
     return {result.name: result for result in redacted}
 
 
-def _check_result(result: CheckResult, name: str, specs: tuple[ProcessSpec, ...]) -> CheckResult:
+def _check_result(result: CheckResult, name: str, settings: RemoteSettings) -> CheckResult:
+    specs = settings.processes
+    files = {spec.title: title for spec, title in zip(settings.files, _file_names(settings.files), strict=True)}
     shown = {spec.title: title for spec, title in zip(specs, _process_names(specs), strict=True)}
     return CheckResult(
         name=name,
@@ -165,6 +175,13 @@ def _check_result(result: CheckResult, name: str, specs: tuple[ProcessSpec, ...]
         findings=tuple(_finding(finding) for finding in result.findings),
         facts=public_facts(result.facts),
         attempts=result.attempts,
+        files=tuple(
+            FileResult(files.get(one.name) or f"file {number}", "", one.ok, "", one.severity)
+            for number, one in enumerate(result.files, start=1)
+        ),
+        units=tuple(
+            UnitResult(f"unit {number}", one.ok, "", one.severity) for number, one in enumerate(result.units, start=1)
+        ),
     )
 
 

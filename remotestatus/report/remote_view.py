@@ -6,18 +6,20 @@ A Remote with its State, check result, days and samples comes in, a RemoteView g
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from remotestatus.evaluate import Uptime, uptime
 from remotestatus.model.check_result import CheckResult, Finding, Trouble, summarize
+from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.notification import Acknowledgement, SentMessage
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, State
 from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.watched import FileResult, UnitResult
 from remotestatus.report.charts import Chart, DayCell, day_cells, draw_chart
-from remotestatus.report.clean_text import clean, clean_finding, clean_trouble
+from remotestatus.report.clean_text import clean, clean_file, clean_finding, clean_trouble, clean_unit
 from remotestatus.report.incidents import Incident, open_note
 from remotestatus.report.process_view import ProcessView, view_processes
 from remotestatus.report.shown_facts import write_facts
@@ -64,6 +66,11 @@ class RemoteView:
     chart: Chart | None
     incidents: tuple[Incident, ...] = ()
     messages: tuple[SentMessage, ...] = ()
+    files: tuple[FileResult, ...] = ()
+    units: tuple[UnitResult, ...] = ()
+    said: Facts = field(default_factory=Facts)
+    """What it says of itself, for machine formats; `facts` says the same for people."""
+    new_oom_kills: int | None = None
 
     @property
     def title(self) -> str:
@@ -162,6 +169,10 @@ def view_remote(
         chart=draw_chart(report_input.samples.get(remote.name, ())),
         incidents=incidents,
         messages=_newest_first(report_input.messages.get(subject, ())),
+        files=tuple(clean_file(file) for file in result.files),
+        units=tuple(clean_unit(unit) for unit in result.units),
+        said=result.facts,
+        new_oom_kills=result.memory.new_oom_kills,
     )
 
 

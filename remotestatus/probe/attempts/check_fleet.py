@@ -6,17 +6,17 @@ tried again, and how many at the same time.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.errors import RoundGivenUp
 from remotestatus.model.fleet import Inventory
-from remotestatus.model.states import State, Subject
 from remotestatus.probe.attempts.orders import (
     PAUSE_SECONDS,
     SUSPICION_SECONDS,
+    Earlier,
     FleetResults,
     first_order,
     pause,
@@ -33,7 +33,7 @@ SHORTEST_ROUND = timedelta(minutes=2)
 def check_fleet(
     runner: PlaybookRunner,
     inventory: Inventory,
-    last: Mapping[Subject, State],
+    earlier: Earlier,
     clock: Callable[[], datetime],
     cancel: Callable[[], bool],
     progress: Callable[[Progress], None],
@@ -50,8 +50,8 @@ def check_fleet(
         # Loads ansible-runner's streaming, which nobody needs without workers.
         from remotestatus.probe.attempts.check_with_workers import check_with_workers
 
-        return check_with_workers(runner, inventory, last, deadline, clock, cancel, progress)
-    order = first = first_order(runner, inventory, remotes)
+        return check_with_workers(runner, inventory, earlier, deadline, clock, cancel, progress)
+    order = first = first_order(runner, inventory, remotes, earlier.due(remotes, clock()))
     proxies: dict[str, CheckResult] = {}
     found: dict[str, CheckResult] = {}
     while True:
@@ -66,11 +66,13 @@ def check_fleet(
         now = clock()
         proxies |= proxy_results(fleet, answers, proxies, now)
         tried = [remote for remote in remotes if order is first or remote.name in answers.remotes]
-        found |= {remote.name: remote_result(remote, answers.remotes.get(remote.name), now) for remote in tried}
+        found |= {
+            one.name: remote_result(one, answers.remotes.get(one.name), now, earlier.past(one.name)) for one in tried
+        }
         names = choose_retries(remotes, found, order.attempt + 1)
         if answers.trouble or not names:
-            return FleetResults(proxies, found, (answers.trouble,) if answers.trouble else ())
-        fresh = suspect_ourselves(fleet, found, last, names)
+            return FleetResults(proxies, earlier.remembered(found), (answers.trouble,) if answers.trouble else ())
+        fresh = suspect_ourselves(fleet, found, earlier.states, names)
         forks = choose_retry_forks(found, names, first.at_once or 1)
         order = replace(order, names=tuple(names), attempt=order.attempt + 1, at_once=forks, fresh=fresh)
         pause(SUSPICION_SECONDS if fresh else PAUSE_SECONDS, cancel)

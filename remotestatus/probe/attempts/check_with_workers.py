@@ -25,13 +25,13 @@ from remotestatus.model.check_result import CheckResult
 from remotestatus.model.errors import RoundGivenUp
 from remotestatus.model.fleet import Inventory, Remote, Worker
 from remotestatus.model.settings import CHECKER
-from remotestatus.model.states import State, Subject
 from remotestatus.model.statuses import Status
 from remotestatus.model.text import one_line
 from remotestatus.model.worker_faults import Fault
 from remotestatus.probe.attempts.orders import (
     PAUSE_SECONDS,
     SUSPICION_SECONDS,
+    Earlier,
     FleetResults,
     first_order,
     pause,
@@ -63,7 +63,7 @@ _NAMED = 5
 def check_with_workers(
     runner: PlaybookRunner,
     inventory: Inventory,
-    last: Mapping[Subject, State],
+    earlier: Earlier,
     deadline: float,
     clock: Callable[[], datetime],
     cancel: Callable[[], bool],
@@ -72,8 +72,8 @@ def check_with_workers(
     """Probe every remote that the limit leaves, until `deadline` (monotonic). Raises RoundGivenUp when cancelled."""
     remotes = [remote for remote in inventory.fleet.remotes if remote.name in inventory.limited_to]
     places = places_of(inventory, remotes)
-    fleet_check = _FleetCheck(runner, inventory, remotes, deadline, clock, cancel, progress)
-    order = first_order(runner, inventory, remotes)
+    fleet_check = _FleetCheck(runner, inventory, remotes, earlier, deadline, clock, cancel, progress)
+    order = first_order(runner, inventory, remotes, earlier.due(remotes, clock()))
     fleet_check.look(share_out(remotes, places), order)
     while not fleet_check.must_end:
         order = replace(order, attempt=order.attempt + 1, attempts=max(order.attempts, order.attempt + 1))
@@ -81,7 +81,7 @@ def check_with_workers(
         if not batches:
             break
         names = {name for batch in batches for name in batch.names}
-        fresh = suspect_ourselves(inventory.fleet, fleet_check.combined(), last, names)
+        fresh = suspect_ourselves(inventory.fleet, fleet_check.combined(), earlier.states, names)
         pause(SUSPICION_SECONDS if fresh else PAUSE_SECONDS, cancel)
         fleet_check.look(batches, replace(order, fresh=fresh))
     return fleet_check.finish()
@@ -95,12 +95,14 @@ class _FleetCheck:
         runner: PlaybookRunner,
         inventory: Inventory,
         remotes: Sequence[Remote],
+        earlier: Earlier,
         deadline: float,
         clock: Callable[[], datetime],
         cancel: Callable[[], bool],
         progress: Callable[[Progress], None],
     ) -> None:
         self.runner, self.inventory, self.fleet = runner, inventory, inventory.fleet
+        self.earlier = earlier
         self.remotes = {remote.name: remote for remote in remotes}
         self.deadline, self.clock, self.cancel, self.progress = deadline, clock, cancel, progress
         self.caller = WorkerCaller(runner, inventory)
@@ -156,7 +158,7 @@ class _FleetCheck:
     def finish(self) -> FleetResults:
         """What all passes brought."""
         proxies = {name: combine(results) for name, results in self.proxies.items()}
-        return FleetResults(proxies, self.combined(), tuple(self.troubles), self.workers)
+        return FleetResults(proxies, self.earlier.remembered(self.combined()), tuple(self.troubles), self.workers)
 
     def _is_alive(self, worker: Worker) -> bool:
         result = self.workers.get(worker.name)
@@ -267,7 +269,7 @@ class _FleetCheck:
                 continue
             if answer is not None and answer.facts is not None and abs(off) > _CLOCK_SECONDS:
                 answer = _by_our_clock(answer, off)
-            self.found[name][place] = remote_result(self.remotes[name], answer, now)
+            self.found[name][place] = remote_result(self.remotes[name], answer, now, self.earlier.past(name))
 
     def _note_lost(self, lost: Iterable[Batch]) -> None:
         now = self.clock()

@@ -4,15 +4,17 @@ What every pass over a fleet needs: the round's first order, the proxies' result
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from remotestatus_playbook.protocol import Order, ProxyAnswer, RemoteAnswer
 
-from remotestatus.evaluate import failed_result, read_proxy, read_remote
+from remotestatus.evaluate import Past, failed_result, is_due, read_proxy, read_remote
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.errors import RoundGivenUp
 from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
+from remotestatus.model.memory import Memory
+from remotestatus.model.states import State, Subject
 from remotestatus.probe.attempts.retry import choose_forks
 from remotestatus.probe.playbook_run import Answers, PlaybookRunner
 from remotestatus.probe.runtime_directories import end_kept_connections
@@ -38,8 +40,35 @@ class FleetResults:
     workers: Mapping[str, CheckResult] = field(default_factory=dict)
 
 
-def first_order(runner: PlaybookRunner, inventory: Inventory, remotes: Sequence[Remote]) -> Order:
-    """The order of the first attempt."""
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What the history knows of the rounds before: the last states, the last check results, and how far apart."""
+
+    states: Mapping[Subject, State] = field(default_factory=dict)
+    results: Mapping[str, CheckResult] = field(default_factory=dict)
+    every: timedelta = timedelta(minutes=10)
+
+    def past(self, name: str) -> Past:
+        """What is known of the time before of one remote."""
+        return Past(self.results.get(name), self.every)
+
+    def due(self, remotes: Sequence[Remote], now: datetime) -> tuple[str, ...]:
+        """The remotes that are to be asked what is asked once an hour."""
+        return tuple(remote.name for remote in remotes if is_due(self.past(remote.name).memory, now))
+
+    def remembered(self, results: Mapping[str, CheckResult]) -> dict[str, CheckResult]:
+        """The results, with what was remembered of those that brought nothing new."""
+        blank = Memory()
+        return {
+            name: replace(result, memory=self.past(name).memory) if result.memory == blank else result
+            for name, result in results.items()
+        }
+
+
+def first_order(
+    runner: PlaybookRunner, inventory: Inventory, remotes: Sequence[Remote], hourly: tuple[str, ...] = ()
+) -> Order:
+    """The order of the first attempt; `hourly` are asked what is asked once an hour."""
     settings = inventory.fleet.settings
     if settings.keep_connections:
         runner.keep_connections(inventory.database)
@@ -50,6 +79,7 @@ def first_order(runner: PlaybookRunner, inventory: Inventory, remotes: Sequence[
         at_once=choose_forks(settings.forks, len(remotes)),
         attempts=max((remote.settings.attempts for remote in remotes), default=1),
         keep_seconds=round(settings.every.total_seconds() * 2.5) if settings.keep_connections else 0,
+        hourly=hourly,
     )
 
 
@@ -64,10 +94,10 @@ def proxy_results(
     }
 
 
-def remote_result(remote: Remote, answer: RemoteAnswer | None, now: datetime) -> CheckResult:
+def remote_result(remote: Remote, answer: RemoteAnswer | None, now: datetime, past: Past | None = None) -> CheckResult:
     """What one remote answered. Whatever is wrong with that, it is the check result of this one remote."""
     try:
-        return read_remote(remote, answer, now)
+        return read_remote(remote, answer, now, past)
     except Exception as error:
         return failed_result(remote, error, now)
 

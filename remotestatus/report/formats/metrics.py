@@ -8,8 +8,9 @@ run is a 0 and never a gap, and one that could not be checked has no value at al
 
 from collections.abc import Callable, Iterable, Iterator
 
-from remotestatus.model.statuses import Status
+from remotestatus.model.statuses import Severity, Status
 from remotestatus.report.build import WORDS, Report
+from remotestatus.report.fact_metrics import FACT_FAMILIES
 from remotestatus.report.machine_format import MachineFormat
 
 Sample = tuple[dict[str, str], float]
@@ -19,10 +20,10 @@ Sample = tuple[dict[str, str], float]
 def write_metrics(report: Report) -> str:
     """The text of `metrics.prom`."""
     lines: list[str] = []
-    for name, about, samples in _FAMILIES:
+    for name, about, samples in FAMILIES:
         lines.append(f"# TYPE {name} gauge")
         unit = name.rpartition("_")[2]
-        if unit in ("seconds", "ratio"):
+        if unit in ("seconds", "ratio", "bytes", "celsius"):
             lines.append(f"# UNIT {name} {unit}")
         lines.append(f"# HELP {name} {_escape(about)}")
         lines += [f"{name}{_labels(labels)} {_number(value)}" for labels, value in samples(report)]
@@ -36,7 +37,7 @@ def _infos(report: Report) -> Iterator[Sample]:
         yield {**labels, "group": remote.group, "proxy": remote.proxy or ""}, 1
 
 
-_FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
+FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
     (
         "remotestatus_last_round_timestamp_seconds",
         "When the last round was finished.",
@@ -86,6 +87,18 @@ _FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
         "Whether a remote is in maintenance.",
         lambda report: [({"remote": remote.name}, remote.maintenance is not None) for remote in report.remotes],
     ),
+    (
+        "remotestatus_remote_troubles",
+        "How many things are wrong with a remote, by severity.",
+        lambda report: [
+            (
+                {"remote": remote.name, "severity": severity.value},
+                sum(trouble.severity is severity for trouble in remote.troubles),
+            )
+            for remote in report.remotes
+            for severity in Severity
+        ],
+    ),
     ("remotestatus_remote_info", "What a remote is called, where it stands, and what it is reached through.", _infos),
     (
         "remotestatus_remote_connect_seconds",
@@ -97,7 +110,7 @@ _FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
         ],
     ),
     (
-        "remotestatus_process_count",
+        "remotestatus_processes",
         "How many processes match; 0 when it is absent, no series when that is unknown.",
         lambda report: [
             ({"remote": remote.name, "process": process.name}, process.count)
@@ -125,6 +138,7 @@ _FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
             if uptime.percent is not None
         ],
     ),
+    *FACT_FAMILIES,
 )
 """Each family: its name, which ends in its unit if it has one, what it means, and its series."""
 

@@ -1,19 +1,41 @@
 """
 Writes `status.json`, the part of a round that others may build on.
 
-A Report comes in, JSON text goes out. Keys are only ever added while `schema` stays the same; times are RFC 3339 in
-UTC, and what is not known is null.
+A Report comes in, JSON text goes out. What stands in it is declared, key by key, in `status_document.py`.
 """
 
-import json
+from datetime import datetime, timedelta
 
-from remotestatus.model.check_result import Trouble
+from remotestatus.model.check_result import Finding, Trouble
+from remotestatus.model.facts import Facts
 from remotestatus.model.times import write_time
 from remotestatus.report.build import WORDS, Report
+from remotestatus.report.clean_text import clean
 from remotestatus.report.incidents import Incident
 from remotestatus.report.machine_format import MachineFormat
+from remotestatus.report.process_view import ProcessView, SeenProcess
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
+from remotestatus.report.status_document import (
+    CauseEntry,
+    CheckEntry,
+    DiskEntry,
+    FactsEntry,
+    FileEntry,
+    IncidentEntry,
+    LimitEntry,
+    OutOfSightEntry,
+    ProcessEntry,
+    ProxyEntry,
+    RemoteEntry,
+    RoundEntry,
+    SeenEntry,
+    StatusDocument,
+    TroubleEntry,
+    UnitEntry,
+    WorkerEntry,
+    write_document,
+)
 from remotestatus.report.worker_view import WorkerView
 
 SCHEMA = 1
@@ -21,104 +43,251 @@ SCHEMA = 1
 
 def write_status(report: Report) -> str:
     """The text of `status.json`."""
-    document = {
-        "schema": SCHEMA,
-        "title": report.title,
-        "generated_at": write_time(report.generated_at),
-        "next_expected_at": write_time(report.next_expected_at),
-        "round": {
-            "id": report.round.id,
-            "started_at": write_time(report.round.started_at),
-            "finished_at": write_time(report.round.finished_at),
-            "seconds": round(report.round.seconds, 3),
-            "troubles": list(report.round.troubles),
-        },
-        "summary": {word: report.summary[word] for word in ("up", *(word for word in WORDS if word != "up"))},
-        "proxies": [_proxy(proxy) for proxy in report.proxies],
-        "workers": [_worker(worker) for worker in report.workers],
-        "out_of_sight": [
-            {"from": one.place, "proxy": one.proxy, "remotes": list(one.remotes)} for one in report.out_of_sight
-        ],
-        "remotes": [_remote(remote) for remote in report.remotes],
-        "incidents": [_incident(incident) for incident in report.incidents],
-    }
-    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+    document = StatusDocument(
+        schema=SCHEMA,
+        title=report.title,
+        generated_at=write_time(report.generated_at),
+        next_expected_at=write_time(report.next_expected_at),
+        round=RoundEntry(
+            id=report.round.id,
+            started_at=write_time(report.round.started_at),
+            finished_at=write_time(report.round.finished_at),
+            seconds=round(report.round.seconds, 3),
+            troubles=report.round.troubles,
+        ),
+        summary={word: report.summary[word] for word in ("up", *(word for word in WORDS if word != "up"))},
+        proxies=tuple(_proxy(proxy) for proxy in report.proxies),
+        workers=tuple(_worker(worker) for worker in report.workers),
+        out_of_sight=tuple(
+            OutOfSightEntry(from_=one.place, proxy=one.proxy, remotes=one.remotes) for one in report.out_of_sight
+        ),
+        remotes=tuple(_remote(remote) for remote in report.remotes),
+        incidents=tuple(_incident(incident) for incident in report.incidents),
+    )
+    return write_document(document)
 
 
-def _proxy(proxy: ProxyView) -> dict[str, object]:
-    return {
-        "name": proxy.name,
-        "status": proxy.status.value,
-        "cause": _cause(proxy.trouble),
-        "since": write_time(proxy.since),
-    }
+def _proxy(proxy: ProxyView) -> ProxyEntry:
+    return ProxyEntry(
+        name=proxy.name,
+        status=proxy.status.value,
+        cause=_cause(proxy.trouble),
+        since=write_time(proxy.since),
+        behind=proxy.behind,
+        connect_ms=proxy.connect_ms,
+    )
 
 
-def _worker(worker: WorkerView) -> dict[str, object]:
-    return {
-        "name": worker.name,
-        "status": worker.status.value,
-        "cause": _cause(worker.trouble),
-        "since": write_time(worker.since),
-    }
+def _worker(worker: WorkerView) -> WorkerEntry:
+    return WorkerEntry(
+        name=worker.name,
+        status=worker.status.value,
+        cause=_cause(worker.trouble),
+        since=write_time(worker.since),
+    )
 
 
-def _remote(remote: RemoteView) -> dict[str, object]:
-    return {
-        "name": remote.name,
-        "nickname": remote.nickname,
-        "description": remote.description,
-        "location": remote.location,
-        "groups": list(remote.groups),
-        "proxy": remote.proxy,
-        "remote_port": remote.remote_port,
-        "virtual_port": remote.virtual_port,
-        "status": remote.status.value,
-        "since": write_time(remote.since),
-        "maintenance": remote.maintenance is not None,
-        "cause": _cause(remote.trouble),
-        "connect_ms": remote.connect_ms,
-        "severity": remote.severity.value if remote.severity else None,
-        "troubles": [_trouble(trouble) for trouble in remote.troubles],
-        "worker": remote.worker,
-        "not_from": list(remote.not_from),
-        "processes": [
-            {"name": process.name, "running": process.running, "count": process.count} for process in remote.processes
-        ],
-        "uptime": {span: uptime.percent for span, uptime in remote.uptime.items()},
-        "observed": {span: uptime.observed for span, uptime in remote.uptime.items()},
-    }
+def _remote(remote: RemoteView) -> RemoteEntry:
+    return RemoteEntry(
+        name=remote.name,
+        nickname=remote.nickname,
+        description=remote.description,
+        location=remote.location,
+        groups=remote.groups,
+        proxy=remote.proxy,
+        remote_port=remote.remote_port,
+        virtual_port=remote.virtual_port,
+        status=remote.status.value,
+        since=write_time(remote.since),
+        maintenance=remote.maintenance is not None,
+        cause=_cause(remote.trouble),
+        connect_ms=remote.connect_ms,
+        severity=remote.severity.value if remote.severity else None,
+        troubles=tuple(_trouble(trouble) for trouble in remote.troubles),
+        worker=remote.worker,
+        not_from=remote.not_from,
+        processes=tuple(_process(process) for process in remote.processes),
+        facts=_facts(remote),
+        limits=tuple(_limit(finding) for finding in remote.findings if finding.kind == "limit"),
+        checks=tuple(_check(finding) for finding in remote.findings if finding.kind == "check"),
+        files=tuple(
+            FileEntry(
+                name=file.name,
+                path=file.path,
+                ok=file.ok,
+                severity=None if file.ok else file.severity.value,
+                message=file.sentence,
+                count=file.count,
+                age_seconds=file.age_seconds,
+                size_bytes=file.size,
+            )
+            for file in remote.files
+        ),
+        units=tuple(
+            UnitEntry(
+                unit=unit.unit,
+                ok=unit.ok,
+                severity=None if unit.ok else unit.severity.value,
+                message=unit.sentence,
+                active=unit.active,
+                sub=unit.sub,
+                result=unit.result,
+                restarts=unit.restarts,
+                since_seconds=unit.since_seconds,
+            )
+            for unit in remote.units
+        ),
+        notes=remote.notes,
+        seen_at=write_time(remote.seen_at),
+        first_seen=write_time(remote.first_seen),
+        attempts=remote.attempts,
+        unconfirmed=remote.unconfirmed,
+        acknowledged=remote.acknowledged is not None,
+        uptime={span: uptime.percent for span, uptime in remote.uptime.items()},
+        observed={span: uptime.observed for span, uptime in remote.uptime.items()},
+    )
 
 
-def _cause(trouble: Trouble | None) -> dict[str, str] | None:
+def _cause(trouble: Trouble | None) -> CauseEntry | None:
     if trouble is None:
         return None
-    return {
-        "code": trouble.cause.value,
-        "message": trouble.message,
-        "hint": trouble.hint,
-        "detail": trouble.detail,
-    }
+    return CauseEntry(code=trouble.cause.value, message=trouble.message, hint=trouble.hint, detail=trouble.detail)
 
 
-def _trouble(trouble: Trouble) -> dict[str, str]:
-    return {
-        "code": trouble.cause.value,
-        "severity": trouble.severity.value,
-        "message": trouble.message,
-        "hint": trouble.hint,
-        "detail": trouble.detail,
-    }
+def _trouble(trouble: Trouble) -> TroubleEntry:
+    return TroubleEntry(
+        code=trouble.cause.value,
+        severity=trouble.severity.value,
+        message=trouble.message,
+        hint=trouble.hint,
+        detail=trouble.detail,
+        what=trouble.what,
+    )
 
 
-def _incident(incident: Incident) -> dict[str, object]:
-    return {
-        "subject": incident.name,
-        "status": incident.status.value,
-        "cause": incident.cause.value if incident.cause else None,
-        "started_at": write_time(incident.started_at),
-        "ended_at": write_time(incident.ended_at) if incident.ended_at else None,
-    }
+def _process(process: ProcessView) -> ProcessEntry:
+    return ProcessEntry(
+        name=process.name,
+        running=process.running,
+        count=process.count,
+        min=process.min,
+        max=process.max,
+        restarted=process.restarted,
+        matched=tuple(_seen(one) for one in process.matched),
+    )
+
+
+def _seen(process: SeenProcess) -> SeenEntry:
+    return SeenEntry(
+        pid=process.pid,
+        user=process.user,
+        command=process.command,
+        started_at=write_time(process.started_at) if process.started_at else None,
+        rss_bytes=None if process.rss_kb is None else 1024 * process.rss_kb,
+    )
+
+
+def _facts(remote: RemoteView) -> FactsEntry:
+    facts = remote.said
+    return FactsEntry(
+        booted_at=_booted_at(facts, remote.seen_at),
+        boot_id=facts.boot_id,
+        distribution=_clean(facts.distribution),
+        kernel=_clean(facts.kernel),
+        load=facts.load,
+        cpus=facts.cpus,
+        pressure_percent=dict(facts.pressure) if facts.pressure else None,
+        memory_percent=_used_percent(facts.memory_total_kb, facts.memory_available_kb),
+        memory_bytes=_bytes(facts.memory_total_kb),
+        swap_percent=_used_percent(facts.swap_total_kb, facts.swap_free_kb),
+        swap_bytes=_bytes(facts.swap_total_kb),
+        oom_kills=facts.oom_kills,
+        new_oom_kills=remote.new_oom_kills,
+        clock_offset_seconds=facts.clock_offset_seconds,
+        clock_synchronised=facts.clock_synchronised,
+        disks=_disks(facts),
+        read_only=_read_only(facts),
+        filesystem_errors={clean(name, 100): errors for name, errors in facts.filesystem_errors.items()}
+        if facts.filesystem_errors
+        else None,
+        emmc_used_percent=facts.emmc_wear_percent,
+        emmc_reserve=facts.emmc_reserve.value if facts.emmc_reserve else None,
+        temperature_celsius=facts.temperature_celsius,
+        under_voltage=facts.under_voltage,
+        reboot_required=facts.reboot_required,
+        failed_units=None if facts.failed_units is None else tuple(clean(one) for one in facts.failed_units),
+    )
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else clean(text)
+
+
+def _booted_at(facts: Facts, seen_at: datetime) -> str | None:
+    if facts.uptime_seconds is None:
+        return None
+    try:
+        return write_time(seen_at - timedelta(seconds=facts.uptime_seconds))
+    except (OverflowError, ValueError):
+        return None
+
+
+def _used_percent(total: int | None, free: int | None) -> float | None:
+    return None if not total or free is None else round(100 * (total - free) / total, 1)
+
+
+def _bytes(kib: int | None) -> int | None:
+    return None if kib is None else 1024 * kib
+
+
+def _disks(facts: Facts) -> tuple[DiskEntry, ...] | None:
+    if facts.disks is None:
+        return None
+    return tuple(
+        DiskEntry(
+            mount=clean(disk.mount),
+            percent=disk.percent,
+            bytes=1024 * disk.size_kb,
+            used_bytes=1024 * disk.used_kb,
+            inodes_percent=disk.inodes_percent,
+        )
+        for disk in facts.disks
+    )
+
+
+def _read_only(facts: Facts) -> tuple[str, ...] | None:
+    return None if facts.mounts is None else tuple(clean(one.mount) for one in facts.mounts if one.read_only)
+
+
+def _limit(finding: Finding) -> LimitEntry:
+    return LimitEntry(
+        name=finding.name,
+        value=finding.number,
+        warning=finding.warning,
+        critical=finding.critical,
+        severity=None if finding.ok else finding.severity.value,
+        message=finding.sentence,
+    )
+
+
+def _check(finding: Finding) -> CheckEntry:
+    return CheckEntry(
+        name=finding.name,
+        exit=finding.exit,
+        text=finding.value,
+        perfdata=finding.perfdata,
+        severity=None if finding.ok else finding.severity.value,
+    )
+
+
+def _incident(incident: Incident) -> IncidentEntry:
+    return IncidentEntry(
+        subject=incident.name,
+        status=incident.status.value,
+        cause=incident.cause.value if incident.cause else None,
+        started_at=write_time(incident.started_at),
+        ended_at=write_time(incident.ended_at) if incident.ended_at else None,
+    )
 
 
 FORMAT = MachineFormat({"status.json": write_status})

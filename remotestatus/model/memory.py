@@ -1,0 +1,36 @@
+"""
+What is remembered of one remote from round to round, so that a change can be told from what was always so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start of a remote: what tells it from others, and when it was."""
+
+    boot_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """
+    What earlier rounds have seen on one remote. It is kept while the remote cannot be reached.
+
+    `starts` are its last starts, oldest first. `writable` are mounts, as device and mount point, that were seen to be
+    writable. `filesystem_errors` are the errors that each device had counted when it was first seen. `oom_kills` is how
+    many processes had been killed for lack of memory since the last start, in the last round and in the one before.
+    `hourly_at` is when it was last asked what is asked only once an hour; the answers follow.
+    """
+
+    starts: tuple[Start, ...] = ()
+    writable: tuple[tuple[str, str], ...] = ()
+    filesystem_errors: Mapping[str, int] = field(default_factory=dict)
+    oom_kills: int | None = None
+    new_oom_kills: int | None = None
+    hourly_at: datetime | None = None
+    clock_synchronised: bool | None = None
+    failed_units: tuple[str, ...] | None = None

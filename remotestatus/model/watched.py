@@ -1,0 +1,42 @@
+"""
+What the inventory asks of one remote by name, beyond processes: files, systemd units, devices; and what was found.
+
+`ok` is None where nobody could tell. `sentence` says in a few words what is wrong, or how it is.
+"""
+
+from dataclasses import dataclass
+
+from remotestatus.model.statuses import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """The newest file that a pattern finds: its age in seconds and its size in bytes, and how many files there are."""
+
+    name: str
+    path: str
+    ok: bool | None
+    sentence: str
+    severity: Severity = Severity.CRITICAL
+    count: int | None = None
+    age_seconds: float | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnitResult:
+    """
+    One systemd unit, in systemd's own words (`active`, `sub`, `result`).
+
+    `restarts` is how often systemd has started it again, `since_seconds` how long ago its state changed.
+    """
+
+    unit: str
+    ok: bool | None
+    sentence: str
+    severity: Severity = Severity.CRITICAL
+    active: str = ""
+    sub: str = ""
+    result: str = ""
+    restarts: int | None = None
+    since_seconds: float | None = None
