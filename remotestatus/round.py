@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from remotestatus.evaluate import failed_trouble, next_state, share_out, window_of_proxy, window_of_remote
+from remotestatus.evaluate import failed_trouble, next_state, share_out, unseen_keys, window_of_proxy, window_of_remote
 from remotestatus.history import History, only_round, outbox, read_past
 from remotestatus.inventory import read_inventory
 from remotestatus.model.check_result import CheckResult
@@ -163,7 +163,8 @@ def _evaluate_one(
     """The new state of one remote or proxy; if there is none, it is one of which that is all that is known."""
     name = subject.name
     try:
-        return next_state(kind, name, last.get((kind, name)), result.troubles, policy, now)
+        unseen = unseen_keys(subject, result) if isinstance(subject, Remote) else ()
+        return next_state(kind, name, last.get((kind, name)), result.troubles, policy, now, unseen)
     except Exception as error:
         return next_state(kind, name, None, (failed_trouble(subject, error),), policy, now)
 

@@ -14,12 +14,13 @@ from remotestatus.evaluate.diagnosis import explain
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.history import History, outbox
 from remotestatus.model.causes import Cause
-from remotestatus.model.check_result import Trouble
+from remotestatus.model.check_result import Trouble, most_severe_first
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.notification import Acknowledgement, Message, Notification, NotificationMemory, Plan, Receiver
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings, RemoteSettings
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
+from remotestatus.model.statuses import Severity
 from remotestatus.model.windows import CommandWindow
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications
@@ -39,6 +40,9 @@ LETTERS: Mapping[str, Cause | None] = {
     "x": Cause.CONNECTION_TIMEOUT,
 }
 """One check result, as one letter: up, down, degraded (g), not checked, behind a dead proxy, direct timeout (x)."""
+
+FINDINGS = ":"
+"""What begins so is a list of findings, a letter each: processes that are missing, critical where it is a capital."""
 
 
 def make_fleet(
@@ -69,7 +73,18 @@ def make_fleet(
 
 
 def troubles_of(fleet: Fleet, subject: Subject, letter: str) -> tuple[Trouble, ...]:
-    """The troubles that a letter of LETTERS stands for."""
+    """The troubles that a letter of LETTERS stands for, or several letters after FINDINGS."""
+    if letter.startswith(FINDINGS):
+        remote = fleet.remotes_by_name[subject[1]]
+        return most_severe_first(
+            explain(
+                Cause.PROCESS_MISSING,
+                remote,
+                names=[one.lower()],
+                severity=Severity.CRITICAL if one.isupper() else Severity.WARNING,
+            )
+            for one in letter.removeprefix(FINDINGS)
+        )
     cause = LETTERS[letter]
     if cause is None:
         return ()

@@ -54,6 +54,30 @@ def fleet(lab: Lab, remotestatus: Command, smtp_sink: SmtpSink) -> Fleet:
     return Fleet(lab, remotestatus, smtp_sink)
 
 
+def test_each_finding_is_told_by_real_rounds(fleet: Fleet) -> None:
+    """A check that fails on a remote that is degraded already is a mail, and so is that it passes again."""
+    state = fleet.lab.directory / "lamp"
+    check = {"name": "lamp", "command": f"cat {state} 2>/dev/null && exit 2; echo on"}
+    variables = {"remotestatus_processes": [fleet.process], "remotestatus_checks": [check]}
+    fleet.lab.local("there", variables=variables)
+    fleet.inventory = fleet.lab.write_inventory(remotestatus_remind_every="1d")
+    assert fleet.round() == ["2 degraded: here, there"]
+    assert fleet.round() == []
+    fleet.does("ack", "there", "--note", "known")
+    state.write_text("lamp is off")
+    assert fleet.round() == ["1 worse: there"]
+    assert fleet.round() == []
+    document = json.loads((fleet.lab.directory / "site" / "status.json").read_text())
+    (there,) = [remote for remote in document["remotes"] if remote["name"] == "there"]
+    assert [(trouble["code"], trouble["severity"]) for trouble in there["troubles"]] == [
+        ("process-missing", "critical"),
+        ("check-failed", "critical"),
+    ]
+    assert "told: worse: new check-failed lamp" in fleet.does("status", "there", "--why", code=1)
+    state.unlink()
+    assert fleet.round() == ["1 better: there"]
+
+
 def test_an_acknowledgement_stops_reminders_is_shown_and_ends_with_the_problem(fleet: Fleet) -> None:
     """Its note is on the page and in status, harmless; the recovery is sent and clears it."""
     assert fleet.round() == ["1 degraded: here"]

@@ -21,6 +21,7 @@ from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import RemoteSettings
 from remotestatus.model.states import Kind, Policy, State
+from remotestatus.model.statuses import Severity
 from tests.lab import Command, HttpSink, Lab
 from tests.rounds import run_round
 
@@ -54,13 +55,14 @@ def _troubles(name: str, cause: Cause | None) -> tuple[Trouble, ...]:
     remote = Remote(name, (), RemoteSettings(), path=("jump",))
     if cause is Cause.PROXY_UNREACHABLE:
         return (diagnose(remote, Answer(Outcome.PROXY_DOWN, proxy="jump")),)
-    return (explain(cause, remote, names=["encoder"]),)
+    severity = Severity.WARNING if cause is Cause.CHECK_FAILED else Severity.CRITICAL
+    return (explain(cause, remote, names=["encoder"], severity=severity),)
 
 
 CODES = [
     ({"a": None, "b": None}, 0, "OK: All 2 remotes are up | up=2 degraded=0 down=0 unknown=0 maintenance=0"),
-    ({"a": None, "b": Cause.PROCESS_MISSING}, 1, "WARNING: 1 of 2 remotes needs attention | up=1 degraded=1"),
-    ({"a": Cause.PROCESS_MISSING, "b": Cause.NOT_CHECKED}, 3, "UNKNOWN: 2 of 2 remotes need attention | up=0"),
+    ({"a": None, "b": Cause.CHECK_FAILED}, 1, "WARNING: 1 of 2 remotes needs attention | up=1 degraded=1"),
+    ({"a": Cause.CHECK_FAILED, "b": Cause.NOT_CHECKED}, 3, "UNKNOWN: 2 of 2 remotes need attention | up=0"),
     ({"a": Cause.TUNNEL_DOWN, "b": Cause.NOT_CHECKED}, 2, "CRITICAL: 2 of 2 remotes need attention | up=0"),
     (
         {"jump": Cause.CONNECTION_REFUSED, "a": Cause.PROXY_UNREACHABLE, "b": Cause.PROXY_UNREACHABLE},
@@ -82,6 +84,16 @@ def test_it_speaks_as_a_nagios_plugin(
     assert plugin.stdout.startswith(f"REMOTESTATUS {line}")
     assert plugin.stdout.count("\n") == 1
     assert remotestatus("status", "--database", database).returncode == code
+
+
+def test_what_is_degraded_and_critical_is_critical_for_nagios(tmp_path: Path, remotestatus: Command) -> None:
+    """With --nagios a critical finding is exit code 2, of the fleet and of the one; without, degraded stays 1."""
+    database = _write_history(tmp_path / "h", {"a": None, "b": Cause.PROCESS_MISSING}, datetime.now(UTC))
+    plugin = remotestatus("status", "--nagios", "--database", database)
+    assert (plugin.returncode, plugin.stdout[:22]) == (2, "REMOTESTATUS CRITICAL:")
+    assert remotestatus("status", "b", "--nagios", "--database", database).returncode == 2
+    assert remotestatus("status", "--database", database).returncode == 1
+    assert remotestatus("status", "b", "--database", database).returncode == 1
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import click
 
-from remotestatus.cli.options import now, open_inventory, with_inventory
+from remotestatus.cli.options import now, open_inventory, remote_argument, with_inventory
 from remotestatus.cli.time_options import read_end, say_local
 from remotestatus.history import History, outbox
 from remotestatus.model.errors import ConfigurationError, RoundError
@@ -14,7 +14,7 @@ from remotestatus.probe import AnsibleSource
 
 
 @click.command("ack")
-@click.argument("name", metavar="REMOTE", required=False)
+@remote_argument(required=False, proxies=True)
 @with_inventory
 @click.option("--note", default="", help="Who takes care, and what is known; shown on the page.")
 @click.option("--for", "lasting", metavar="DURATION", help="For so long, for example 2h.")

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import click
 
-from remotestatus.cli.options import now, open_inventory, with_inventory
+from remotestatus.cli.options import now, open_inventory, remote_argument, with_inventory
 from remotestatus.cli.time_options import read_end, read_moment, say_local
 from remotestatus.evaluate import EVERYTHING, open_now, window_of_remote
 from remotestatus.history import History, outbox
@@ -16,7 +16,7 @@ from remotestatus.probe import AnsibleSource
 
 
 @click.command("maintenance")
-@click.argument("target", metavar="REMOTE|GROUP|all", required=False)
+@remote_argument("target", required=False, proxies=True, metavar="REMOTE|GROUP|all")
 @with_inventory
 @click.option("--for", "lasting", metavar="DURATION", help="How long, for example 2h.")
 @click.option("--until", metavar="TIME", help='Until when: 22:30, or "2026-01-31 22:30".')

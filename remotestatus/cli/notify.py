@@ -58,10 +58,11 @@ def command(source: AnsibleSource, tag: str | None, *, test: bool) -> None:
 
 def _list(destinations: list[Destination], failing: dict[str, FailingDestination]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Destination", "Service", "Tags", "State"):
+    for heading in ("Destination", "Service", "Tags", "From", "State"):
         table.add_column(heading, overflow="fold")
     for destination in destinations:
         problem = failing.get(destination.key)
         state = f"fails since {say_local(problem.since)}: {problem.error}" if problem else "-"
-        table.add_row(destination.name, destination.service_name, ", ".join(destination.tags) or "(everything)", state)
+        tags = ", ".join(destination.tags) or "(everything)"
+        table.add_row(destination.name, destination.service_name, tags, destination.least.value, state)
     Console().print(table)

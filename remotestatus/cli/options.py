@@ -75,10 +75,10 @@ def open_inventory(source: AnsibleSource) -> "Any":
 
 
 def remote_argument(
-    name: str = "name", *, nargs: int = 1, required: bool = True, proxies: bool = False
+    name: str = "name", *, nargs: int = 1, required: bool = True, proxies: bool = False, metavar: str = "REMOTE"
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the argument REMOTE (`nargs=-1`: any number of them) to a command; with `proxies` also names of proxies."""
-    metavar = "REMOTE" if nargs == 1 else "REMOTE..."
+    metavar = metavar if nargs == 1 else f"{metavar}..."
     return click.argument(
         name,
         nargs=nargs,

@@ -16,7 +16,7 @@ from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RemotestatusError, RoundError
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import APPEARANCES, NagiosState, Status
+from remotestatus.model.statuses import APPEARANCES, NagiosState, Severity, Status
 from remotestatus.probe import AnsibleSource
 from remotestatus.report import ProxyView, RemoteView, Report
 from remotestatus.report.formats import write_status
@@ -53,6 +53,7 @@ def command(
     Exit codes, as Nagios plugins have them; of several the lowest line counts:
       0  everything is up, or in maintenance
       1  something is degraded: reachable, but a process, limit or check is wrong
+         (with --nagios 2, when that is critical)
       3  something is unknown: it could not be checked
       2  something is down, a proxy too
       3  the last round is overdue, or nothing is known yet: always
@@ -100,7 +101,7 @@ def _show(
         if name:
             details = _read_details(history, last, name)
             return _show_one(details, why=why, as_json=as_json, nagios=nagios)
-    code = exit_code(last.report)
+    code = exit_code(last.report, by_severity=nagios)
     if not last.report.remotes:
         code = NagiosState.UNKNOWN
     if as_json:
@@ -112,10 +113,17 @@ def _show(
     return code
 
 
-def exit_code(report: Report) -> NagiosState:
-    """The worst that applies: overdue, then down, unknown, degraded, up."""
+def exit_code(report: Report, *, by_severity: bool = False) -> NagiosState:
+    """
+    The worst that applies: overdue, then down, unknown, degraded, up.
+
+    With `by_severity` what is degraded and critical is CRITICAL, as it is for a Nagios plugin.
+    """
     if is_overdue(report):
         return NagiosState.UNKNOWN
+    counted = [remote for remote in report.remotes if remote.maintenance is None and remote.status is Status.DEGRADED]
+    if by_severity and any(remote.severity is Severity.CRITICAL for remote in counted):
+        return NagiosState.CRITICAL
     statuses = {remote.status for remote in report.remotes if remote.maintenance is None}
     for proxy in report.proxies:
         behind = [remote for remote in report.remotes if proxy.name in remote.path]
@@ -186,6 +194,8 @@ def _find(last: LastReport, name: str) -> RemoteView | ProxyView:
 def _show_one(details: Details, *, why: bool, as_json: bool, nagios: bool) -> int:
     report, subject = details.report, details.subject
     code = APPEARANCES[details.word].nagios
+    if nagios and isinstance(subject, RemoteView) and details.word == Status.DEGRADED and subject.severity:
+        code = subject.severity.nagios
     if is_overdue(report):
         code = NagiosState.UNKNOWN
     if as_json:

@@ -5,6 +5,7 @@ Answers -> check results -> states. Pure: no files, network, clock, Ansible or S
 from remotestatus.evaluate.check_results import Past, read_proxy, read_remote, read_unlooked
 from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker
 from remotestatus.evaluate.failed import failed_result, failed_trouble
+from remotestatus.evaluate.finding_states import unseen_keys
 from remotestatus.evaluate.maintenance_windows import (
     EVERYTHING,
     open_now,
@@ -37,6 +38,7 @@ __all__ = [
     "read_remote",
     "read_unlooked",
     "share_out",
+    "unseen_keys",
     "uptime",
     "window_of_proxy",
     "window_of_remote",

@@ -104,7 +104,7 @@ def _find_troubles(
         slow = [f"searching {one.name} in its command lines takes too long" for one in results if one.too_slow]
         note = one_line("; ".join((*slow, *facts.notes)) or "it has neither /proc nor a working ps")
         names = ["its processes could not all be listed"]
-        yield explain(Cause.CHECK_FAILED, remote, names=names, what="processes", detail=note)
+        yield explain(Cause.CHECK_FAILED, remote, names=names, what="processes", severity=Severity.WARNING, detail=note)
     for cause, wrong in (
         (Cause.PROCESS_MISSING, [result for result in results if result.missing]),
         (Cause.PROCESS_EXCESS, [result for result in results if result.excess]),

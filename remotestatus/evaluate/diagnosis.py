@@ -201,16 +201,16 @@ def explain(
     proxy: str = "",
     names: Sequence[str] = (),
     what: str = "",
-    severity: Severity | None = None,
+    severity: Severity = Severity.CRITICAL,
     owners: Sequence[str] = (),
     key: str = "",
 ) -> Trouble:
     """
     The Trouble of a remote or proxy for this cause, in the words of its declaration.
 
-    `what` is the process, limit, check, file or unit that it is about, and `names` says it in a few words. Without a
-    `severity` it is as bad as its status. `proxy` is the proxy that did not answer, `owners` are the hosts whose key
-    was offered, `key` says why a private key was not used.
+    `what` is the process, limit, check, file or unit that it is about, and `names` says it in a few words.
+    `proxy` is the proxy that did not answer, `owners` are the hosts whose key was offered, `key` says why a private key
+    was not used.
     """
     last_proxy = proxy or (subject.path[-1] if subject.path else "")
     words = {
@@ -229,13 +229,14 @@ def explain(
     message = special.message if special else declared.message
     own_hint = (isinstance(subject, Proxy) and declared.proxy_hint) or declared.hint
     hint = (special and special.hint) or own_hint
+    listed = "{names}" in message
     return Trouble(
         cause,
         message.format_map(words),
         hint.format_map(words),
         detail,
         proxy,
-        what=what or ", ".join(names),
-        severity=severity or cause.status.severity,
-        phrase=str(words["names"]),
+        what=what or (", ".join(names) if listed else ""),
+        severity=severity,
+        phrase=str(words["names"]) if listed else "",
     )

@@ -11,10 +11,12 @@ the last check results, newer changes weigh more than older ones. Flapping start
 under a lower one, or after enough results in a row without a change.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from remotestatus.model.check_result import Trouble, summarize
+from remotestatus.evaluate.finding_states import SeenFindings, came_again, follow_findings
+from remotestatus.model.check_result import Key, Trouble, summarize
 from remotestatus.model.states import Kind, Policy, State, StateChange, Transition
 from remotestatus.model.statuses import Status
 
@@ -38,12 +40,13 @@ def next_state(
     troubles: tuple[Trouble, ...],
     policy: Policy,
     now: datetime,
+    unseen: Collection[Key] = (),
 ) -> StateChange:
     """
     Make the new state of one remote or proxy from what is wrong with it now.
 
     What was never seen before counts as up until it is seen otherwise. The first round so tells what is wrong, and
-    nothing about what is fine.
+    nothing about what is fine. `unseen` are the findings that this round could not look for.
     """
     trouble = next(iter(summarize(troubles)), None)
     status = trouble.cause.status if trouble else Status.UP
@@ -58,9 +61,14 @@ def next_state(
         state = replace(state, confirmed=status, confirmed_since=now)
     if is_good and state.confirmed is Status.UP:
         state = replace(state, problem_since=None)
+    seen_findings = SeenFindings(status, troubles, now, unseen)
+    findings = follow_findings(base, seen_findings, policy, newly_bad=changed and is_bad)
+    state = replace(state, findings=findings)
     came_back = base.bad > 0 and is_good if base.confirmed is Status.UP else base.good > 0 and is_bad
     if is_good or is_bad:
-        state = _detect_flapping(state, changed=changed or came_back, now=now)
+        stays_bad = is_bad and base.status.is_bad
+        unsteady = changed or came_back or (stays_bad and came_again(base.findings, findings))
+        state = _detect_flapping(state, changed=unsteady, now=now)
     seen = None if before is status else Transition(kind, name, now, before, status, trouble)
     confirmed = Transition(kind, name, now, base.confirmed, status, trouble, base.problem_since) if changed else None
     return StateChange(state, seen, confirmed)

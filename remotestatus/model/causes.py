@@ -18,8 +18,9 @@ class CauseDeclaration:
     A cause's code, and what follows from it.
 
     `message` and `hint` are for people; `{name}`, `{proxy}`, `{port}`, `{address}`, `{login}` and `{names}` are
-    filled in. `proxy_hint` takes the hint's place for a proxy. `public` is the sentence for strangers, which names
-    nothing. The documents show it too, or `seen` where there is more to say.
+    filled in. `over` says that findings of this cause are no longer there. `proxy_hint` takes the hint's place for
+    a proxy. `public` is the sentence for strangers, which names nothing. The documents show it too, or `seen` where
+    there is more to say.
     """
 
     code: str
@@ -27,6 +28,7 @@ class CauseDeclaration:
     status: Status
     message: str
     hint: str
+    over: str = "Over: {names}."
     proxy_hint: str = ""
     public: str
     seen: str = ""
@@ -181,6 +183,7 @@ class Cause(StrEnum):
         "process-missing",
         status=Status.DEGRADED,
         message="Not running: {names}.",
+        over="Running again: {names}.",
         hint="Start it on {name}; `remotestatus match {name}` shows what runs there and what nearly matches.",
         public="A process that has to run does not.",
     )
@@ -188,6 +191,7 @@ class Cause(StrEnum):
         "process-excess",
         status=Status.DEGRADED,
         message="Running too often: {names}.",
+        over="No longer running too often: {names}.",
         hint="`remotestatus match {name}` shows which processes match.",
         public="A process runs too often.",
     )
@@ -195,6 +199,7 @@ class Cause(StrEnum):
         "limit-exceeded",
         status=Status.DEGRADED,
         message="Over its limits: {names}.",
+        over="Within its limits again: {names}.",
         hint="Look at {name} with `remotestatus ssh {name}`; the bounds are in remotestatus_limits.",
         public="It is over one of its limits.",
     )
@@ -202,6 +207,7 @@ class Cause(StrEnum):
         "check-failed",
         status=Status.DEGRADED,
         message="A check failed: {names}.",
+        over="Passed again: {names}.",
         hint="Run it by hand with `remotestatus ssh {name}`; the commands are in remotestatus_checks.",
         public="One of its checks failed.",
         seen="A check failed, or processes could not all be listed.",

@@ -69,7 +69,7 @@ def _list_together(troubles: list[Trouble], most: int) -> Trouble:
     if len(troubles) == 1:
         return first
     names = join_names([trouble.phrase for trouble in troubles], most)
-    return replace(first, message=first.cause.declaration.message.format(names=names), what="", phrase=names)
+    return replace(first, message=first.cause.declaration.message.replace("{names}", names), what="", phrase=names)
 
 
 @dataclass(frozen=True, slots=True)

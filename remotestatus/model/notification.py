@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from remotestatus.model.causes import Cause
+from remotestatus.model.check_result import Key, Trouble
 from remotestatus.model.reasons import Reason
 from remotestatus.model.states import State, Subject
-from remotestatus.model.statuses import Status
+from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.windows import CommandWindow
 
 
@@ -28,12 +30,48 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """A destination without its URL. `room` is how many characters its service takes; 0 means no limit."""
+    """
+    A destination without its URL. `room` is how many characters its service takes; 0 means no limit.
+
+    It hears of nothing that is less severe than `least`.
+    """
 
     key: str
     name: str
     tags: tuple[str, ...] = ()
     room: int = 0
+    least: Severity = Severity.WARNING
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFinding:
+    """A finding that a receiver was notified of, and how severe it was then. `since` is when it was held back."""
+
+    cause: Cause
+    what: str
+    severity: Severity
+    since: datetime | None = None
+
+    @property
+    def key(self) -> Key:
+        """What it is about."""
+        return self.cause, self.what
+
+
+@dataclass(frozen=True, slots=True)
+class FindingChange:
+    """A finding that is new, over, worse or better than a receiver knows: `before` and `now`, None: not there."""
+
+    finding: KnownFinding
+    before: Severity | None
+    now: Severity | None
+    trouble: Trouble | None = None
+    """How it was last seen; None when it is over."""
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether it is new or worse."""
+        return self.now is not None and (self.before is None or self.now > self.before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +80,8 @@ class NotificationState:
     What one receiver knows of one subject.
 
     `status` is what it was notified of last, `since` when that problem began, `at` when it was notified or reminded.
-    `held` are the changes that quiet hours kept from it, oldest first.
+    `held` are the changes that quiet hours kept from it, oldest first, and `held_findings` are findings that came in
+    them. `findings` are those that it was notified of, or None where an older version did not record them.
     """
 
     status: Status = Status.UP
@@ -50,9 +89,11 @@ class NotificationState:
     at: datetime | None = None
     flapping: bool = False
     held: tuple[tuple[datetime, Status], ...] = ()
+    findings: tuple[KnownFinding, ...] | None = None
+    held_findings: tuple[KnownFinding, ...] = ()
 
 
-NOT_NOTIFIED = NotificationState()
+NOT_NOTIFIED = NotificationState(findings=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +136,8 @@ class Line:
     """
     One event of a notification: the status `now`, and `before` what the receiver knew.
 
-    `escalated` means that it is sent because the problem lasts.
+    `troubles` are all findings that the receiver knows of afterwards, most severe first; `changes` are those that are
+    news to it. `escalated` means that it is sent because the problem lasts.
     """
 
     event_type: EventType
@@ -103,11 +145,19 @@ class Line:
     now: Status
     before: NotificationState
     escalated: bool = False
+    troubles: tuple[Trouble, ...] = ()
+    changes: tuple[FindingChange, ...] = ()
 
     @property
     def subject(self) -> Subject:
         """Which remote or proxy it is about."""
         return self.state.kind, self.state.name
+
+    @property
+    def severity(self) -> Severity:
+        """How bad the news is at its worst; where there is none, how bad it is."""
+        news = [change.now for change in self.changes if change.is_bad and change.now]
+        return max(news or [trouble.severity for trouble in self.troubles], default=Severity.CRITICAL)
 
     @property
     def is_problem(self) -> bool:

@@ -13,6 +13,8 @@ class Reason(StrEnum):
     UNKNOWN = "not told as a problem of its own: {message}"
     FLAPPING = "its changes are not told one by one: it flaps since {since}; quiet until it is stable"
     FAILURE_NOT_CONFIRMED = "not told yet: bad for {rounds} of {needed} rounds in a row (fail_after)"
+    FINDINGS_NOT_CONFIRMED = "not told yet: {findings}"
+    LESS_SEVERE = "not for this destination: it is told only what is {least} (from); less than that is {findings}"
     RECOVERY_NOT_CONFIRMED = "not told as recovered yet: up for {rounds} of {needed} rounds (recover_after)"
     NO_NEW_RESULT = "waits for a new check: {message}"
     BAD_AGAIN = "waits for the next check: the last one found it bad again"

@@ -420,6 +420,9 @@ class Destination(_Model):
     url: Annotated[str, StringConstraints(min_length=1)] = Field(description="an Apprise URL; a secret, best vaulted")
     tags: Tags = Field(default=(), description="the tags that it is told for")
     name: Text | None = Field(default=None, description="its name wherever it is mentioned")
+    from_: Severity = Field(
+        default=Severity.WARNING, alias="from", description="`critical`: it is told of nothing that is less severe"
+    )
 
 
 class QuietHours(_Model):

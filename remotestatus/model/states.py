@@ -2,12 +2,12 @@
 What is known of a remote or proxy over rounds, and how that changed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from remotestatus.model.check_result import Trouble
-from remotestatus.model.statuses import Status
+from remotestatus.model.check_result import Key, Trouble, most_severe_first
+from remotestatus.model.statuses import Severity, Status
 
 
 class Kind(StrEnum):
@@ -23,6 +23,30 @@ Subject = tuple[Kind, str]
 
 
 @dataclass(frozen=True, slots=True)
+class FindingState:
+    """
+    What is known of one finding over rounds.
+
+    `trouble` is how it was last seen, `since` when it was first seen. `bad` and `good` count the rounds in a row in
+    which it was found or not found; rounds that could not tell leave them alone. `confirmed` is the severity that
+    people are told of, None before that and after it is over. `returns` is how often it came back; what is over is
+    remembered for a while to know that.
+    """
+
+    trouble: Trouble
+    since: datetime
+    bad: int = 0
+    good: int = 0
+    confirmed: Severity | None = None
+    returns: int = 0
+
+    @property
+    def key(self) -> Key:
+        """What it is about."""
+        return self.trouble.key
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """
     What is known of one subject after a round.
@@ -31,7 +55,8 @@ class State:
     with the status unknown leave them alone. `confirmed` is the status that people are told of (Nagios: the hard
     state), `confirmed_since` when it was confirmed. `problem_since` is when the present problem was first seen; it is
     over when up is confirmed. `recent` has a 1 for each of the last check results that changed the confirmed status,
-    or came back to it before it was changed, and a 0 for all others, oldest first.
+    or came back to it before it was changed, or in which a finding came back or went again, and a 0 for all others,
+    oldest first. `findings` are those of the present and of the last rounds.
     """
 
     kind: Kind
@@ -47,6 +72,19 @@ class State:
     problem_since: datetime | None = None
     recent: str = ""
     flapping_since: datetime | None = None
+    findings: tuple[FindingState, ...] = ()
+
+    @property
+    def confirmed_troubles(self) -> tuple[Trouble, ...]:
+        """The findings that people are told of, with the confirmed status, most severe first."""
+        if not self.findings:  # recorded by an older version
+            return tuple(trouble for trouble in self.troubles if trouble.cause.status is self.confirmed)
+        found = [
+            replace(one.trouble, severity=one.confirmed)
+            for one in self.findings
+            if one.confirmed is not None and one.trouble.cause.status is self.confirmed
+        ]
+        return most_severe_first(found)
 
     @property
     def flapping(self) -> bool:

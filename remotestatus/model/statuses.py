@@ -109,9 +109,9 @@ class Status(StrEnum):
         return _RANKS.index(self)
 
     @property
-    def severity(self) -> Severity:
-        """How bad a finding with this status is, where nothing says more: what is degraded is a warning."""
-        return Severity.WARNING if self is Status.DEGRADED else Severity.CRITICAL
+    def is_bad(self) -> bool:
+        """Whether something was found that is wrong."""
+        return self in (Status.DEGRADED, Status.DOWN)
 
     @property
     def appearance(self) -> Appearance:

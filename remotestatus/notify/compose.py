@@ -8,17 +8,18 @@ rest is. Pure: no clock and no network.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from html import escape
 
-from remotestatus.model.check_result import Trouble, summarize
+from remotestatus.model.causes import Cause
+from remotestatus.model.check_result import NAMED, Key, Trouble, summarize
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.notification import EventType, FailingDestination, Line, Message, Notification, NotificationType
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import Status
-from remotestatus.model.text import one_line
+from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.text import join_names, lower_first, one_line
 from remotestatus.notify.assemble import SUBJECT, assemble, write_subject
 from remotestatus.templates import Templates
 
@@ -34,15 +35,20 @@ class Entry:
     """
     One remote or proxy in a message, or several remotes behind one proxy with the same event and cause.
 
-    `names` are all of them; everything else is about the one of `line`. `troubles` are its findings, those of one cause
-    as one. `since` and `ended` are None where that was in the last minute, `lasted` where it is not known. `after` is
-    how long it was not up: the shortest and the longest.
+    `names` are all of them; everything else is about the one of `line`. `troubles` are all its findings, `news` those
+    that are new or worse, `left` the others; those of one cause are one. `over` says what is over, `passed` names what
+    came and went while quiet hours held it. `since` and `ended` are None where that was in the last minute, `lasted`
+    where it is not known. `after` is how long it was not up: the shortest and the longest.
     """
 
     line: Line
     names: tuple[str, ...]
     remote: Remote | None
     troubles: tuple[Trouble, ...]
+    news: tuple[Trouble, ...]
+    left: tuple[Trouble, ...]
+    over: tuple[str, ...]
+    passed: tuple[str, ...]
     behind: tuple[str, ...]
     since: datetime | None
     lasted: timedelta | None
@@ -51,8 +57,13 @@ class Entry:
 
     @property
     def trouble(self) -> Trouble | None:
-        """The most severe of its troubles, or None."""
-        return self.troubles[0] if self.troubles else None
+        """What to look at first: the most severe of what is new, else of what is left."""
+        return next(iter((*self.news, *self.troubles)), None)
+
+    @property
+    def stays(self) -> bool:
+        """Whether the status is what the receiver knows already, and only findings differ."""
+        return self.line.event_type in (EventType.WORSE, EventType.BETTER) and self.line.before.status is self.line.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +128,7 @@ def compose_names(notification: Notification) -> Message:
 
 def _type(notification: Notification) -> NotificationType:
     problems = [line for line in notification.lines if line.is_problem]
-    if any(line.now is Status.DOWN for line in problems):
+    if any(line.severity is Severity.CRITICAL for line in problems if line.now is not Status.UNKNOWN):
         return NotificationType.FAILURE
     if problems or _of(notification, EventType.FLAPPING) or notification.failing:
         return NotificationType.WARNING
@@ -131,12 +142,12 @@ def _subject(notification: Notification, fleet: Fleet) -> Mapping[str, object]:
     recovered = [line for line in notification.lines if line.is_recovery]
     reminders = _of(notification, EventType.REMINDER)
     bad = (Status.DOWN, Status.DEGRADED, Status.UNKNOWN)
-    remotes = [line for line in problems if line.state.kind is Kind.REMOTE]
-    proxies = _names(line for line in problems if line.state.kind is Kind.PROXY)
+    by_word: dict[str, list[Line]] = {}
+    for line in problems:
+        by_word.setdefault(_word(line), []).append(line)
+    proxies = _names(by_word.get("proxies", ()))
     names = {
-        "proxies": proxies,
-        "workers": _names(line for line in problems if line.state.kind is Kind.WORKER),
-        **{status.value: _names(line for line in remotes if line.now is status) for status in bad},
+        **{word: _names(by_word.get(word, ())) for word in _WORDS},
         "unstable": _names(_of(notification, EventType.FLAPPING)),
         "better": _names(_of(notification, EventType.BETTER)),
         "recovered proxies": _names(line for line in recovered if line.state.kind is Kind.PROXY),
@@ -151,6 +162,23 @@ def _subject(notification: Notification, fleet: Fleet) -> Mapping[str, object]:
         "behind": len({remote.name for proxy in proxies for remote in fleet.behind(proxy)}),
         "open": [status for status in bad if any(line.now is status for line in reminders)],
     }
+
+
+_WORDS = ("proxies", "workers", "down", "changed", "degraded", "worse", "warning", "worse warning", "unknown")
+"""Under which words the subject names what is wrong, the most urgent first."""
+
+
+def _word(line: Line) -> str:
+    """Under which of _WORDS the subject names a problem."""
+    if line.state.kind is not Kind.REMOTE:
+        return "proxies" if line.state.kind is Kind.PROXY else "workers"
+    stays = line.event_type is EventType.WORSE and line.before.status is line.now
+    if stays and line.now is Status.DOWN:
+        return "changed"
+    if line.now is not Status.DEGRADED:
+        return line.now.value
+    word = "degraded" if line.severity is Severity.CRITICAL else "warning"
+    return ("worse" if word == "degraded" else "worse warning") if stays else word
 
 
 def _sections(notification: Notification, fleet: Fleet) -> Iterable[Section]:
@@ -171,13 +199,21 @@ def _sections(notification: Notification, fleet: Fleet) -> Iterable[Section]:
 
 
 def _problems(lines: Iterable[Line], fleet: Fleet, at: datetime) -> list[Entry]:
-    groups: dict[tuple[str, str, EventType], list[Line]] = {}
+    groups: dict[tuple[object, ...], list[Line]] = {}
     for line in lines:
-        cause = line.state.trouble.cause.value if line.state.trouble else ""
         # A proxy, or a remote that no proxy carries, stands for itself.
-        groups.setdefault((_proxy(line, fleet) or line.state.name, cause, line.event_type), []).append(line)
+        groups.setdefault((_proxy(line, fleet) or line.state.name, line.event_type, *_sameness(line)), []).append(line)
     ordered = sorted(groups.values(), key=lambda members: min(map(_rank, members)))
     return [entry for members in ordered for entry in _grouped(members, fleet, at)]
+
+
+def _sameness(line: Line) -> tuple[object, ...]:
+    """What is the same of remotes that are one entry: the cause where they are down, else every finding."""
+    trouble = line.state.trouble
+    if line.now is not Status.DEGRADED:
+        return (trouble.cause if trouble else "",)
+    changes = sorted((change.finding.key, str(change.now)) for change in line.changes)
+    return (line.before.status, tuple(changes), tuple(trouble.key for trouble in line.troubles))
 
 
 def _recoveries(lines: Iterable[Line], fleet: Fleet, at: datetime) -> list[Entry]:
@@ -200,11 +236,19 @@ def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
     since, ended = line.state.problem_since, _ended(line, at)
     begun = since or line.before.since
     spans = sorted(_ended(one, at) - one.before.since for one in lines if one.before.since)
+    troubles = line.troubles or line.state.troubles
+    news = [change.trouble for change in line.changes if change.is_bad and change.trouble]
+    new_keys = {trouble.key for trouble in news}
+    known = {finding.key for finding in line.before.findings or ()} | {trouble.key for trouble in troubles}
     return Entry(
         line=line,
         names=_names(lines),
         remote=_remote(line, fleet),
-        troubles=summarize(line.state.troubles),
+        troubles=summarize(troubles),
+        news=summarize(news),
+        left=summarize(trouble for trouble in troubles if trouble.key not in new_keys),
+        over=_say_over(line),
+        passed=_say_passed(line, known),
         behind=tuple(remote.name for remote in _behind(line, fleet)),
         since=since if since and at - since >= minute else None,
         lasted=at - begun if begun else None,
@@ -222,6 +266,30 @@ def _behind(line: Line, fleet: Fleet) -> tuple[Remote, ...]:
             return fleet.only_from(line.state.name)
         case _:
             return ()
+
+
+def _say_over(line: Line) -> tuple[str, ...]:
+    """What is over, or less severe now, a sentence for each cause: `Running again: encoder, web.`"""
+    over: dict[Cause, list[str]] = {}
+    for change in line.changes:
+        if change.now is None and change.finding.what:
+            over.setdefault(change.finding.cause, []).append(change.finding.what)
+    sentences = [_fill(cause.declaration.over, names) for cause, names in over.items()]
+    eased = [change.trouble for change in line.changes if change.now and not change.is_bad and change.trouble]
+    return (*sentences, *(f"No longer critical: {lower_first(trouble.message)}" for trouble in summarize(eased)))
+
+
+def _say_passed(line: Line, known: Collection[Key]) -> tuple[str, ...]:
+    """What came and went while it was held, in a few words for each cause: `not running: encoder`."""
+    passed: dict[Cause, list[str]] = {}
+    for finding in line.before.held_findings:
+        if finding.key not in known:
+            passed.setdefault(finding.cause, []).append(finding.what)
+    return tuple(lower_first(_fill(cause.declaration.message, names).rstrip(".")) for cause, names in passed.items())
+
+
+def _fill(sentence: str, names: Sequence[str]) -> str:
+    return sentence.replace("{names}", join_names(names, NAMED))
 
 
 def _ended(line: Line, at: datetime) -> datetime:
@@ -249,9 +317,9 @@ def _names(lines: Iterable[Line]) -> tuple[str, ...]:
     return tuple(line.state.name for line in sorted(lines, key=_rank))
 
 
-def _rank(line: Line) -> tuple[int, int, tuple[tuple[int, str], ...]]:
+def _rank(line: Line) -> tuple[int, int, int, tuple[tuple[int, str], ...]]:
     """The order in which people should hear of it: proxies, then what is worst, then r2 before r10."""
     natural = tuple(
         (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", line.state.name) if part
     )
-    return 1 if line.state.kind is Kind.REMOTE else 0, -line.now.rank, natural
+    return 1 if line.state.kind is Kind.REMOTE else 0, -line.now.rank, -line.severity.rank, natural

@@ -51,7 +51,7 @@ def _make_each(entries: Sequence[Entry]) -> tuple[list[Destination], list[Config
                 ConfigurationProblem(where, f"the same destination as {twin.name}; give one entry all of its `tags`")
             )
         else:
-            found[destination.key] = destination
+            found[destination.key] = replace(destination, least=entry.from_)
     return list(found.values()), problems
 
 

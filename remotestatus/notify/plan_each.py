@@ -29,8 +29,11 @@ def plan_for_each(
     def plan(subjects: Sequence[Subject]) -> Plan:
         wanted = set(subjects)
         known = {key: state for key, state in memory.known.items() if key[1] in wanted or key[1] not in states}
+        acknowledged = {
+            subject: one for subject, one in memory.acknowledged.items() if subject in wanted or subject not in states
+        }
         some = {subject: state for subject, state in states.items() if subject in wanted}
-        return plan_notifications(fleet, some, receivers, replace(memory, known=known), now)
+        return plan_notifications(fleet, some, receivers, replace(memory, known=known, acknowledged=acknowledged), now)
 
     def works(subjects: Sequence[Subject]) -> bool:
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from remotestatus.model.notification import Receiver
+from remotestatus.model.statuses import Severity
 from remotestatus.notify.failures import Failure
 
 Outcome = TypeVar("Outcome")
@@ -25,12 +26,13 @@ class Destination:
     service_name: str
     room: int
     service: Any = field(repr=False, compare=False)
+    least: Severity = Severity.WARNING
     secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def receiver(self) -> Receiver:
         """What deciding and composing need to know of it."""
-        return Receiver(self.key, self.name, self.tags, self.room)
+        return Receiver(self.key, self.name, self.tags, self.room, self.least)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.notification import Acknowledgement
-from remotestatus.model.statuses import Status
+from remotestatus.model.statuses import Severity, Status
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.worker_view import WorkerView
@@ -21,6 +21,7 @@ from remotestatus.report.worker_view import WorkerView
 TOGETHER = 3
 """So many remotes that fail in the same way at the same time have one root cause."""
 
+_LEAST = Severity.WARNING
 _SAME_TIME = timedelta(seconds=90)
 
 
@@ -50,11 +51,16 @@ class RootCause:
         """The most telling thing that is wrong, or None."""
         return self.troubles[0] if self.troubles else None
 
+    @property
+    def rank(self) -> int:
+        """How bad it is among what has its status: 1 critical, 0 a warning."""
+        return max((trouble.severity.rank for trouble in self.troubles), default=0)
+
 
 def find_root_causes(
     remotes: Sequence[RemoteView], proxies: Sequence[ProxyView], workers: Sequence[WorkerView] = ()
 ) -> tuple[RootCause, ...]:
-    """All root causes, the worst first: by status, then by how many remotes are affected, then the newest first."""
+    """All root causes, the worst first: by status, severity, how many remotes are affected, and the newest first."""
     dead = {proxy.name: proxy for proxy in proxies if proxy.status is not Status.UP}
     roots = {name: proxy for name, proxy in dead.items() if _root(proxy.path, dead) is None}
     behind: dict[str, list[RemoteView]] = {name: [] for name in roots}
@@ -75,7 +81,7 @@ def find_root_causes(
     found += [_of_worker(worker, idle[worker.name]) for worker in workers if worker.name in idle]
     found += _of_remotes(others)
     found.sort(key=lambda one: one.since, reverse=True)
-    found.sort(key=lambda one: (one.acknowledged is not None, -one.status.rank, -len(one.affected)))
+    found.sort(key=lambda one: (one.acknowledged is not None, -one.status.rank, -one.rank, -len(one.affected)))
     return tuple(found)
 
 
@@ -143,7 +149,9 @@ def _of_group(proxy: str | None, cause: Cause, group: Sequence[RemoteView]) -> R
         kind="group",
         subject=f"{len(group)} remotes {where}",
         since=group[0].since,
-        troubles=(Trouble(cause, cause.declaration.public, hint),),
+        troubles=(
+            Trouble(cause, cause.declaration.public, hint, severity=max(one.severity or _LEAST for one in group)),
+        ),
         unconfirmed=group[0].unconfirmed if len({remote.unconfirmed for remote in group}) == 1 else "",
         affected=tuple(group),
         acknowledged=group[0].acknowledged if None not in notes else None,
