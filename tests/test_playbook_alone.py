@@ -201,7 +201,7 @@ def test_a_run_that_waits_for_an_order_connects_to_nothing_and_ends_with_whoever
             text=True,
         ) as ansible,
     ):
-        await_that((workdir / "inventory.json").exists)
+        await_that((workdir / "ssh_config").exists)
         with pytest.raises(subprocess.TimeoutExpired):
             ansible.wait(1)
         remotestatus_itself.kill()

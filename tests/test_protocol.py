@@ -2,6 +2,8 @@
 What the package and the playbook both know: it arrives as it was written.
 """
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,9 +37,9 @@ def test_a_private_directory_has_room_for_sockets(tmp_path: Path, monkeypatch: p
     deep = tmp_path / ("x" * 60)
     deep.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
-    made = make_private_directory()
+    made = make_private_directory(os.getpid())
     try:
         assert made.parent != deep
         assert made.stat().st_mode & 0o777 == 0o700
     finally:
-        made.rmdir()
+        shutil.rmtree(made)

@@ -11,11 +11,13 @@ import resource
 import signal
 import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from remotestatus_playbook.protocol import TMPDIR
 
@@ -66,12 +68,10 @@ class Child:
         if self.password is not None and self.askpass is not None:
             self._secret = Secret(self.password(), self.asked, self.output.with_name(f"{self.output.name}.secret"))
             environment |= self._secret.environment(self.askpass)
-        source = self._file(".in")
-        source.write_bytes(self.stdin)
         self.asked_at, self._started = time.time(), time.monotonic()
         try:
             with (
-                source.open("rb") as stdin,
+                _in_memory(self.stdin) as stdin,
                 self._file(".out").open("wb") as out,
                 self._file(".err").open("wb") as err,
                 _file_size_limit(self.printing),
@@ -87,8 +87,6 @@ class Child:
                 )
         except OSError as error:
             self.trouble = f"the program timeout could not be started: {error.strerror}"
-        finally:
-            source.unlink()
 
     @property
     def timed_out(self) -> bool:
@@ -210,6 +208,15 @@ class Secret:
         """Remove the pipe and what was not read of it."""
         os.close(self._pipe)
         self.path.unlink(missing_ok=True)
+
+
+def _in_memory(content: bytes) -> BinaryIO:
+    """A file with this content that has no name: commands of checks may hold passwords."""
+    memory = hasattr(os, "memfd_create")
+    file: BinaryIO = os.fdopen(os.memfd_create("remotestatus"), "w+b") if memory else tempfile.TemporaryFile()  # noqa: SIM115
+    file.write(content)
+    file.seek(0)
+    return file
 
 
 @contextmanager

@@ -7,8 +7,13 @@ all: whoever finds one can read it.
 
 import errno
 import hashlib
+import json
 import os
+import re
+import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,15 +23,63 @@ _LONGEST_NAME = 200
 """Bytes of a file's name, without its ending: file systems take 255."""
 
 
-def make_private_directory() -> Path:
-    """Make a new one. Raises OSError, whose `strerror` says why there is none."""
+MARKER = ".remotestatus-round"
+"""The file in a private directory that says whose it is, so that it can be removed when that process has died."""
+
+_NAME = re.compile(r"rs-\w{8}", re.ASCII)
+
+
+def make_private_directory(owner: int) -> Path:
+    """Make a new one for the process `owner`. Raises OSError, whose `strerror` says why there is none."""
     failure = os.strerror(errno.ENAMETOOLONG)
     for parent in short_parents(len("rs-12345678")):
         try:
-            return Path(tempfile.mkdtemp(prefix="rs-", dir=parent))
+            made = Path(tempfile.mkdtemp(prefix="rs-", dir=parent))
+            (made / MARKER).write_text(json.dumps([owner, *_identity(owner)]))
         except OSError as error:
             failure = error.strerror or str(error)
+        else:
+            return made
     raise OSError(errno.EIO, f"no private directory could be made: {failure}")
+
+
+def dead_directories() -> Iterator[Path]:
+    """Our private directories whose process has died: only what is ours, closed to all others, and marked."""
+    for parent in dict.fromkeys([*short_parents(len("rs-12345678")), f"/run/user/{os.getuid()}"]):
+        with suppress(OSError):
+            for folder in Path(parent).iterdir():
+                if _NAME.fullmatch(folder.name) and _is_dead(folder):
+                    yield folder
+
+
+def _is_dead(folder: Path) -> bool:
+    try:
+        found, marker = folder.lstat(), (folder / MARKER).lstat()
+        private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == stat.S_IRWXU
+        if not private or {found.st_uid, marker.st_uid} != {os.getuid()} or not stat.S_ISREG(marker.st_mode):
+            return False
+        with (folder / MARKER).open() as file:
+            owner, boot, namespace, started = json.loads(file.read(1000))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
+    ours = _identity(os.getpid())
+    if (boot, namespace) != ours[:2]:
+        # Before the last start of this machine everybody has died; of another container nobody knows.
+        return bool(boot) and boot != ours[0]
+    now = _identity(int(owner))[2]
+    return bool(ours[2]) and (not now or now != started)
+
+
+def _identity(pid: int) -> tuple[str, str, str]:
+    """What tells a process from a later one with its number: the machine's start, its container, and its own start."""
+    boot = namespace = started = ""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    with suppress(OSError, IndexError):
+        # Fields of proc(5) behind the program's name, which may hold anything: the start time is number 22.
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return boot, namespace, started
 
 
 def short_parents(name_bytes: int) -> list[str]:
@@ -47,6 +100,14 @@ def file_name(name: str) -> str:
     if len(quoted) <= _LONGEST_NAME:
         return quoted
     return f"{quoted[: _LONGEST_NAME - 33]}-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+
+def write_pipe(path: Path, value: object) -> None:
+    """Write a value as one line of JSON into a named pipe that somebody reads; without a pipe nobody wants it."""
+    with suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_WRONLY)
+        with open(descriptor, "wb") as pipe:  # noqa: PTH123 - it is open already
+            pipe.write(f"{to_json(value)}\n".encode())
 
 
 def write_whole(path: Path, value: object) -> None:

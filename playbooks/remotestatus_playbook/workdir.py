@@ -10,7 +10,14 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from remotestatus_playbook.private_directory import answer_file, file_name, make_private_directory, write_whole
+from remotestatus_playbook.order import root
+from remotestatus_playbook.private_directory import (
+    answer_file,
+    file_name,
+    make_private_directory,
+    write_pipe,
+    write_whole,
+)
 from remotestatus_playbook.protocol import (
     COUNTED,
     DONE,
@@ -50,7 +57,7 @@ class Workdir:
     @classmethod
     def make(cls) -> "Workdir":
         """Make a new one. Raises OSError when there is no place for it."""
-        return cls(make_private_directory())
+        return cls(make_private_directory(root()))
 
     @property
     def ssh_config(self) -> Path:
@@ -79,8 +86,12 @@ class Workdir:
         )
 
     def leave_inventory(self, described: InventoryDescription) -> None:
-        """Leave what there is to know of the inventory, for whoever started us."""
-        write_whole(self.path / INVENTORY, described)
+        """
+        Tell what there is to know of the inventory to whoever started us.
+
+        Through a pipe: there are secrets in it, and a file might outlive us.
+        """
+        write_pipe(self.path / INVENTORY, described)
 
     def leave_proxy(self, alias: str, answer: ProxyAnswer) -> None:
         """Leave a proxy's answer."""

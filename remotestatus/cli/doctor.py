@@ -28,7 +28,8 @@ def command(source: AnsibleSource, offline: bool, as_json: bool) -> None:
     """
     Examine everything that a round needs, from top to bottom, with a tick or a remedy for each.
 
-    Finds all that is wrong, not only the first. Changes nothing, sends nothing, and logs in to proxies only.
+    Finds all that is wrong, not only the first. Changes nothing, sends nothing, and logs in to proxies only. What
+    rounds left in temporary folders that were killed is removed.
 
     \b
       ✔  fine

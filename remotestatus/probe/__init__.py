@@ -7,5 +7,6 @@ A round waits for Ansible's start, so this face loads nothing that is not needed
 
 from remotestatus.probe.ansible_source import AnsibleSource
 from remotestatus.probe.playbook_run import Answers, PlaybookRunner, Progress
+from remotestatus.probe.runtime_directories import remove_dead_directories
 
-__all__ = ["AnsibleSource", "Answers", "PlaybookRunner", "Progress"]
+__all__ = ["AnsibleSource", "Answers", "PlaybookRunner", "Progress", "remove_dead_directories"]

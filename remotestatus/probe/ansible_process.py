@@ -8,6 +8,7 @@ exchanges files with the playbook.
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 
 import ansible_runner
 
@@ -24,7 +25,14 @@ class AnsibleRun:
         # A daemon's thread would be cut off in the middle; this one ends with Ansible.
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ansible-runner")
         self._runner = pool.submit(
-            ansible_runner.run, **arguments, quiet=True, event_handler=self._note, rotate_artifacts=0
+            ansible_runner.run,
+            **arguments,
+            # What Ansible prints of a mistake quotes the lines around it: it is in no file.
+            settings={"suppress_output_file": True},
+            quiet=True,
+            event_handler=self._note,
+            status_handler=_forget_environment,
+            rotate_artifacts=0,
         )
         pool.shutdown(wait=False)
 
@@ -50,3 +58,9 @@ class AnsibleRun:
         if printed or kind == "verbose":  # a verbose event is a line outside of any other, and may be empty
             self._printed.append(printed)
         return False
+
+
+def _forget_environment(status: Mapping[str, object], runner_config: object) -> None:
+    """Remove the file in which ansible-runner notes the whole environment, as soon as it is there."""
+    del status
+    Path(str(getattr(runner_config, "artifact_dir", "")), "command").unlink(missing_ok=True)

@@ -39,6 +39,7 @@ from remotestatus.probe.ansible_errors import find_ansible_errors
 from remotestatus.probe.ansible_process import AnsibleRun
 from remotestatus.probe.ansible_source import AnsibleSource
 from remotestatus.probe.child_processes import ChildProcesses
+from remotestatus.probe.inventory_pipe import InventoryPipe
 from remotestatus.probe.runtime_directories import make_kept_folder, make_round_directory
 from remotestatus.shipped import playbooks as playbooks_folder
 
@@ -85,6 +86,7 @@ class PlaybookRunner:
         self._run: AnsibleRun | None = None
         self.described: InventoryDescription | None = None
         """What Ansible says of the inventory, once it was asked."""
+        self._pipe: InventoryPipe | None = None
         self.workdir = make_round_directory()
         self.child_processes = ChildProcesses(self.workdir)
 
@@ -96,6 +98,7 @@ class PlaybookRunner:
     ) -> None:
         with suppress(RoundError):
             self._end_run()
+        self._close_pipe()
         if self.child_processes.control is None:
             self.child_processes.end()
         shutil.rmtree(self.workdir, ignore_errors=True)
@@ -125,14 +128,14 @@ class PlaybookRunner:
         """
         self.begin()
         assert self._run is not None
-        run, found = self._run, self.workdir / INVENTORY
-        self._await_inventory(run, found, cancel)
+        run = self._run
+        text = self._await_inventory(run, cancel)
         problems = find_ansible_errors(run.output)
-        if found.exists() and not problems:
+        if text is not None and not problems:
             # Loads more than Ansible's start waits for.
             from remotestatus.probe.read_answers import read_description
 
-            described = read_description(found.read_text())
+            described = read_description(text)
             self.described = replace(described, base=str(self.source.base), source=str(self.source))
             return self.described
         self._end_run()
@@ -146,10 +149,12 @@ class PlaybookRunner:
         count = "1 problem" if len(listed) == 1 else f"{len(listed)} problems"
         raise ConfigurationError(f"the inventory {self.source} has {count}", listed)
 
-    def _await_inventory(self, run: AnsibleRun, found: Path, cancel: Callable[[], bool]) -> None:
+    def _await_inventory(self, run: AnsibleRun, cancel: Callable[[], bool]) -> str | None:
         """Wait until Ansible has described the inventory, or has ended, and has printed what it had to say."""
         begun = time.monotonic()
-        while not run.has_ended(_POLL_SECONDS) and not found.exists():
+        text = None
+        while text is None and not run.has_ended(_POLL_SECONDS):
+            text = self._pipe.read() if self._pipe else None
             if cancel():
                 raise RoundGivenUp
             if time.monotonic() - begun > self.patience:
@@ -161,6 +166,14 @@ class PlaybookRunner:
         end = time.monotonic() + _LONGEST_DELAY
         while not run.has_ended(_POLL_SECONDS) and not run.in_task and time.monotonic() < end:
             pass
+        text = text or (self._pipe.read() if self._pipe else None)
+        self._close_pipe()
+        return text
+
+    def _close_pipe(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
 
     def probe(
         self,
@@ -227,6 +240,9 @@ class PlaybookRunner:
         private = self._private
         with self._writing():
             private.mkdir(mode=0o700)
+            if self.described is None:
+                self._close_pipe()
+                self._pipe = InventoryPipe(self.workdir / INVENTORY)
         self._run = AnsibleRun(
             private_data_dir=str(private),
             playbook=str(playbooks_folder() / "check.yml"),

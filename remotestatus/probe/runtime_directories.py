@@ -13,17 +13,32 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from remotestatus_playbook.private_directory import make_private_directory, short_parents
+from remotestatus_playbook.private_directory import dead_directories, make_private_directory, short_parents
 
 from remotestatus.model.errors import RoundError
 
 
 def make_round_directory() -> Path:
-    """Make the private directory of this round. Raises RoundError when there is no place for it."""
+    """
+    Make the private directory of this round, and remove those of rounds that were killed.
+
+    Raises RoundError when there is no place for it.
+    """
+    remove_dead_directories()
     try:
-        return make_private_directory()
+        return make_private_directory(os.getpid())
     except OSError as error:
         raise RoundError(f"{error.strerror}; is TMPDIR writable?") from error
+
+
+def remove_dead_directories() -> list[Path]:
+    """Remove what rounds left that were killed: connections that still stand there, and the directories."""
+    dead = list(dead_directories())
+    for folder in dead:
+        with suppress(OSError):
+            _end_connections(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+    return dead
 
 
 def make_kept_folder(database: Path) -> Path:
@@ -39,14 +54,18 @@ def make_kept_folder(database: Path) -> Path:
 def end_kept_connections(database: Path) -> None:
     """End what earlier rounds kept, now that connections are no longer to be kept."""
     for folder in kept_folders(database):
-        with suppress(OSError, subprocess.TimeoutExpired):
-            if not _is_private(folder):
-                continue
-            for path in folder.iterdir():
-                if path.is_socket():
-                    command = ["ssh", "-F", "none", "-S", str(path), "-O", "exit", "any"]
-                    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
-            shutil.rmtree(folder)
+        with suppress(OSError):
+            if _is_private(folder):
+                _end_connections(folder)
+                shutil.rmtree(folder)
+
+
+def _end_connections(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_socket():
+            command = ["ssh", "-F", "none", "-S", str(path), "-O", "exit", "any"]
+            with suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
 
 
 def kept_folders(database: Path) -> list[Path]:

@@ -19,7 +19,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from remotestatus import __version__
-from remotestatus.model.text import one_line
+from remotestatus.model.text import count, one_line
+from remotestatus.probe import remove_dead_directories
 from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wrong
 
 OLDEST_SSH = (8, 4)
@@ -137,6 +138,13 @@ def check_timeout() -> Iterator[Result]:
             f"the program `timeout` does not work: {one_line(text, 200) or code}",
             "install coreutils: apt-get install coreutils",
         )
+
+
+def check_dead_rounds() -> Iterator[Result]:
+    """What rounds left that were killed is removed: their private directories, and connections that still stand."""
+    if removed := remove_dead_directories():
+        places = ", ".join(map(str, removed[:3]))
+        yield warning(f"{count(len(removed), 'round')} ended by being killed; removed what was left: {places}")
 
 
 def check_clock(now: datetime) -> Iterator[Result]:
