@@ -12,15 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from remotestatus.evaluate import (
-    failed_trouble,
-    next_state,
-    renews_measurements,
-    share_out,
-    unseen_keys,
-    window_of_proxy,
-    window_of_remote,
-)
+from remotestatus.evaluate import failed_trouble, next_state, share_out, unseen_keys, window_of_proxy, window_of_remote
 from remotestatus.history import History, only_round, outbox, read_past
 from remotestatus.inventory import read_inventory
 from remotestatus.model.check_result import CheckResult
@@ -47,7 +39,7 @@ from remotestatus.notify import (
 )
 from remotestatus.probe import PlaybookRunner, Progress
 from remotestatus.probe.attempts import Earlier, FleetResults, check_fleet
-from remotestatus.report import Report, build_report, make_site, page_templates
+from remotestatus.report import Report, build_report, make_site, page_templates, write_site
 from remotestatus.templates import Templates
 
 
@@ -102,7 +94,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         Heartbeat(fleet.settings.heartbeat) as heartbeat,
     ):
         started_at = options.clock()
-        last, before, measured_at = history.states(), history.check_results(), history.measured_at()
+        last, before = history.states(), history.check_results()
         results = check_fleet(
             runner,
             inventory,
@@ -125,11 +117,6 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
                 results.remotes.values(),
                 _time_in_each_status(fleet, last, changes, memory, now),
                 gone=[subject for subject in last if subject not in states],
-                renewed={
-                    name
-                    for name, result in results.remotes.items()
-                    if renews_measurements(measured_at.get(name), before.get(name), result)
-                },
             )
             outbox.add(history, plan, messages)
             history.prune(now, fleet.settings.retention)
@@ -243,7 +230,7 @@ def _publish(
     try:
         report_input = read_input()
         try:
-            made = make_site(report_input, inventory.site, templates, logo, now)
+            made = make_site(report_input, templates, logo, now)
         except Exception:
             # The commands print what was found also without a page.
             report = build_report(report_input, now, public=False)
@@ -251,6 +238,7 @@ def _publish(
         report = made.report
         if names := ", ".join(name for _, name in made.culprits):
             troubles.append(f"what is known of {names} could not be shown; please report this")
+        write_site(inventory.site, made.files)
         troubles += made.notes
     except Exception as error:
         troubles.append(_say_page_failed(error))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from remotestatus_playbook.children import TOO_MUCH, Child, Secret, limit_files, run_all
+from remotestatus_playbook.children import TOO_MUCH, Child, Password, Secret, limit_files, run_all
 
 ASKPASS = Path(__file__).resolve().parent.parent / "playbooks" / "files" / "askpass"
 
@@ -116,7 +116,7 @@ def test_a_password_goes_through_a_pipe_that_only_we_can_read(tmp_path: Path) ->
     """Any password arrives as it is, once; it stands in no argument, file or environment."""
     password = "  two words, $HOME `x` \\n 'quoted' ü\t"
     one = child(tmp_path, '"$SSH_ASKPASS" "me@x\'s password: "; "$SSH_ASKPASS" "me@x\'s password: "; env')
-    one.password, one.asked, one.askpass = (lambda: password), "me@X", ASKPASS
+    one.password, one.asked, one.askpass = Password(lambda: password), "me@X", ASKPASS
     only(one)
     lines = one.out.read_text().splitlines()
     assert lines[0] == password
@@ -143,7 +143,7 @@ def test_a_password_goes_through_a_pipe_that_only_we_can_read(tmp_path: Path) ->
 def test_the_password_answers_no_prompt_but_its_own(tmp_path: Path, prompt: str, answered: bool) -> None:
     """Only a prompt for this user and host is answered, in the words of OpenSSH 8.4 to 10."""
     one = child(tmp_path, f'"$SSH_ASKPASS" {shlex.quote(prompt)}; exit 0')
-    one.password, one.asked, one.askpass = (lambda: "secret"), "me@box", ASKPASS
+    one.password, one.asked, one.askpass = Password(lambda: "secret"), "me@box", ASKPASS
     only(one)
     assert one.out.read_text() == ("secret\n" if answered else "")
 
@@ -152,7 +152,7 @@ def test_the_password_is_for_the_ssh_that_we_started(tmp_path: Path) -> None:
     """An ssh that our ssh starts, as for a jump, inherits the askpass; the very same prompt is not answered there."""
     asking = '"$SSH_ASKPASS" "me@box\'s password: "; exit 0'
     one = child(tmp_path, f"sh -c {shlex.quote(asking)}; exit 0")
-    one.password, one.asked, one.askpass = (lambda: "secret"), "me@box", ASKPASS
+    one.password, one.asked, one.askpass = Password(lambda: "secret"), "me@box", ASKPASS
     only(one)
     assert one.out.read_text() == ""
     assert one.code == 0
@@ -160,7 +160,7 @@ def test_the_password_is_for_the_ssh_that_we_started(tmp_path: Path) -> None:
 
 def test_a_passwords_pipe_waits_for_nobody(tmp_path: Path) -> None:
     """Nobody asks: nothing hangs, and nothing is left."""
-    secret = Secret("unused", "me@box", tmp_path / "secret")
+    secret = Secret(Password(lambda: "unused"), "me@box", tmp_path / "secret")
     assert oct((tmp_path / "secret").stat().st_mode & 0o777) == "0o600"
     before = len(list(Path("/proc/self/fd").iterdir()))
     secret.forget()
@@ -174,3 +174,37 @@ def test_a_program_whose_file_is_full_ends(tmp_path: Path) -> None:
         done = subprocess.run(limit_files(65536, "timeout", "20", "yes"), stdout=file, check=False)
     assert done.returncode in TOO_MUCH
     assert (tmp_path / "flood").stat().st_size <= 2 * 65536
+
+
+def test_a_slow_password_is_learnt_only_when_it_is_asked_for(tmp_path: Path) -> None:
+    """What a lookup brings is asked for by a process of its own, when ssh asks, and not at all where it does not."""
+
+    def learn() -> str:
+        (tmp_path / "learnt").write_text("yes")
+        return "from the safe"
+
+    unasked = child(tmp_path, "exit 0", name="unasked")
+    asking = child(tmp_path, '"$SSH_ASKPASS" "me@box\'s password: "; exit 0', name="asking")
+    for one in (unasked, asking):
+        one.password, one.asked, one.askpass = Password(learn, slow=True), "me@box", ASKPASS
+    only(unasked)
+    assert not (tmp_path / "learnt").exists()
+    only(asking)
+    assert asking.out.read_text() == "from the safe\n"
+    assert (tmp_path / "learnt").exists()
+    assert not list(tmp_path.glob("*.secret*"))
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_password_that_cannot_be_learnt_is_a_sentence(tmp_path: Path, slow: bool) -> None:
+    """Nothing is answered then, and the words name no secret that the lookup was given."""
+
+    def learn() -> str:
+        raise ValueError("The lookup plugin 'url' failed: https://me:t0ken@safe/pw said 403")
+
+    one = child(tmp_path, '"$SSH_ASKPASS" "me@box\'s password: " || exit 3')
+    one.password, one.asked, one.askpass = Password(learn, slow=slow), "me@box", ASKPASS
+    only(one)
+    assert one.out.read_text() == ""
+    assert "the lookup 'url' failed" in one.secret_trouble
+    assert "t0ken" not in one.secret_trouble

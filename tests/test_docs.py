@@ -206,7 +206,8 @@ def test_variables_in_the_text_exist() -> None:
     """No document and no help text speaks of a variable that there is not."""
     known = {*schema()["properties"], "remotestatus_workers"}
     known |= {name for name, *_ in FAMILIES}
-    others = {"remotestatus_look", "remotestatus_playbook", "remotestatus_round"}
+    others = {"remotestatus_look", "remotestatus_playbook", "remotestatus_round", "remotestatus_argv"}
+    others |= {path.stem for path in (ROOT / "playbooks" / "action_plugins").glob("*.py")}
     texts = PAGES | {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("*.md")}
     texts |= {name: command_of(name).help or "" for name in COMMANDS}
     texts |= {path.name: path.read_text() for path in (ROOT / "inventory").rglob("*.yml")}

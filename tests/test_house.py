@@ -139,7 +139,8 @@ MODULES = {
     for path in sorted((ROOT / PACKAGE).rglob("*.py"))
     if (name := _name_of(path))
 }
-PLAYBOOK_FILES = tuple(sorted((ROOT / "playbooks").rglob("*.py")))
+PLAYBOOK_FILES = tuple(path for path in sorted((ROOT / "playbooks").rglob("*.py")) if path.parent.name != "library")
+"""Without `library/`: Ansible looks there for the documentation of an action plugin, by the plugin's own name."""
 PACKAGES = frozenset(name for name, module in MODULES.items() if module.path.name == "__init__.py")
 
 

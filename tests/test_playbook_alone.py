@@ -163,18 +163,19 @@ def test_a_project_of_awx_needs_only_the_playbooks_folder(lab: Lab, remotestatus
         "ansible_ssh_common_args: -o ProxyJump=broken-1",
     ],
 )
-def test_a_wrong_inventory_fails_the_play_with_a_sentence(
+def test_a_wrong_variable_fails_its_host_with_a_sentence(
     variable: str, lab: Lab, remotestatus: Command, tmp_path: Path
 ) -> None:
-    """Without us nobody has validated the inventory before: the first task does, and connects to nothing."""
+    """What is wrong in the inventory is `failed`, as the words of its variable, and not `unreachable`."""
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(f"all:\n  hosts:\n    broken-1:\n      {variable}\n")
 
     done = start("ansible-playbook", PLAYBOOK, "-i", inventory, lab=lab, remotestatus=remotestatus)
 
-    assert done.returncode != 0, done.stdout + done.stderr
-    assert "the inventory has problems: broken-1: " in done.stdout, done.stdout + done.stderr
-    assert "TASK [Say what each remote answered]" not in done.stdout
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "fatal: [broken-1]: FAILED! => " in done.stdout, done.stdout + done.stderr
+    assert f"Action failed: {variable.partition(':')[0]}: " in done.stdout
+    assert "TASK [Close the connections]" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -290,18 +290,11 @@ INVENTORIES: dict[str, tuple[str, str]] = {
         "all:\n  vars: {remotestatus_every: ten}\n  hosts:\n    a: {ansible_connection: local}\n",
         '"ten" is not a duration; write for example 10m or 1h30m',
     ),
-    "wrong port": ("all:\n  hosts:\n    a: {ansible_port: 99999}\n", "write a number from 1 to 65535"),
-    "missing key file": (
-        "all:\n  hosts:\n    a: {ansible_ssh_private_key_file: /nowhere/key}\n",
-        "/nowhere/key does not exist",
-    ),
-    "undefined template": ("all:\n  hosts:\n    a: {remotestatus_nickname: '{{ nobody }}'}\n", "'nobody' is undefined"),
     "misspelt hosts key": ("all:\n  host:\n    a: {}\n", "host"),
     "duplicate key": ("all:\n  hosts:\n    a: {}\n    a: {}\n", "a"),
-    "other connection": ("all:\n  hosts:\n    a: {ansible_connection: winrm}\n", "and not through 'winrm'"),
-    "key in a variable": (
-        "all:\n  hosts:\n    a: {ansible_private_key: x}\n",
-        "not supported; name the key's file in ansible_ssh_private_key_file",
+    "undefined template for all": (
+        "all:\n  vars: {remotestatus_title: '{{ nobody }}'}\n  hosts:\n    a: {ansible_connection: local}\n",
+        "all: remotestatus_title: 'nobody' is undefined",
     ),
     "one vaulted value without the password": (
         "all:\n  hosts:\n    a:\n      ansible_password: !vault |\n        $ANSIBLE_VAULT;1.1;AES256\n        3030\n",
@@ -314,10 +307,6 @@ INVENTORIES: dict[str, tuple[str, str]] = {
     "unknown key of a mapping": (
         "all:\n  hosts:\n    a: {ansible_connection: local, remotestatus_processes: [{command: x, zzz: 1}]}\n",
         "zzz: no such key; there are name, words, command, regex, contains, user, min, max",
-    ),
-    "circle of proxies": (
-        "all:\n  hosts:\n    a: {ansible_ssh_common_args: -J b}\n    b: {ansible_ssh_common_args: -J a}\n",
-        "goes round in a circle",
     ),
     "bad regex": (
         "all:\n  hosts:\n    a: {ansible_connection: local, remotestatus_processes: [{regex: '('}]}\n",

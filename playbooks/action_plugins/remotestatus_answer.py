@@ -1,8 +1,8 @@
 """
 Action plugin: says what the probe of one remote brought, for whoever runs the playbook without remotestatus.
 
-`unreachable` as Ansible means it, and never failed for what the remote did. Argument: `workdir`, as
-`remotestatus_check` returned it.
+`unreachable` as Ansible means it when the remote could not be reached; `failed` only for what is wrong here: a variable
+of the inventory, or the checker itself. The arguments are documented in `library/remotestatus_answer.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -23,17 +24,35 @@ class ActionModule(ActionBase):
     """Says what the probe of one remote brought."""
 
     _requires_connection = False
-    _VALID_ARGS = frozenset({"workdir"})
+    _VALID_ARGS = frozenset({"argv", "workdir"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the answer as `remotestatus`, with a sentence for people."""
+        """Return the answer as `remotestatus` and as a fact of that name, with a sentence for people."""
         super().run(tmp, task_vars)
         name = str((task_vars or {})["inventory_hostname"])
         answer = Workdir(Path(self._task.args["workdir"])).find_remote(name)
         if answer is None:
             return {"changed": False, "failed": True, "msg": f"{name} was not probed"}
-        unreachable = answer["outcome"] != Outcome.ANSWERED
-        return {"changed": False, "unreachable": unreachable, "msg": _in_words(answer), "remotestatus": answer}
+        if not boolean(self._task.args.get("argv", True)):
+            answer["processes"] = _without_arguments(answer["processes"])
+        failed = answer["outcome"] in _OUR_OWN
+        return {
+            "changed": False,
+            "failed": failed,
+            "unreachable": not failed and answer["outcome"] not in _REACHED,
+            "msg": _in_words(answer),
+            "remotestatus": answer,
+            "ansible_facts": {"remotestatus": answer},
+        }
+
+
+_OUR_OWN = frozenset({Outcome.ERROR, Outcome.MISCONFIGURED, Outcome.UNSUPPORTED})
+_REACHED = frozenset({Outcome.ANSWERED, Outcome.BECOME_FAILED})
+
+
+def _without_arguments(processes: Any) -> Any:
+    """Only the programs of processes, because arguments may hold passwords."""
+    return processes and [{**process, "argv": process["argv"][:1]} for process in processes]
 
 
 def _in_words(answer: dict[str, Any]) -> str:

@@ -1,41 +1,47 @@
 """
-Action plugin: checks every host of the play once, proxies first, or closes what that left open.
+Action plugin: checks every host of the play once, proxies first, or finishes what that began.
 
 Runs once for the whole play, because a process of Ansible's own for each remote would cost more than its probe. Opens
 one shared connection to each proxy on the way, and probes each remote behind those that answer with one SSH exec. The
-answers are files in a private directory, whose path is returned as `workdir`; `remotestatus_answer` reads them.
+answers are files in a private directory, whose path is returned as `workdir`; `remotestatus_answer` reads them. Remotes
+that only a connection plugin of Ansible leads to are returned as `by_plugin`: `remotestatus_probe` probes them, each by
+its own connection.
 
 For remotestatus it first leaves there what it knows of the inventory, and waits for the order: until then nothing is
-connected to. On a worker the answers go among ansible-runner's artifacts, and nothing is left open. Arguments:
-`proxies_only`, to probe no remote; `state`, checked (default) or closed; `workdir`, of what is to be closed.
+connected to. On a worker the answers go among ansible-runner's artifacts, and nothing is left open. The arguments are
+documented in `library/remotestatus_check.py`.
 """
 
 from __future__ import annotations
 
 import json
 import platform
+import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ansible import constants, context
-from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible.plugins.loader import connection_loader
+from ansible.plugins.loader import become_loader, connection_loader, shell_loader
 from ansible.release import __version__ as ansible_version
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from remotestatus_playbook import inventory
+from remotestatus_playbook.become import BecomePlugins
 from remotestatus_playbook.opening import KEEP_SECONDS, Opener, close_all
 from remotestatus_playbook.order import artifacts_on_worker, given_workdir, root, take_order
-from remotestatus_playbook.plan import plan_probe
+from remotestatus_playbook.plan import Plan, plan_probe, problem_of
+from remotestatus_playbook.plugin_probe import BY_PLUGIN, answer_of_failure
 from remotestatus_playbook.probing import Prober
-from remotestatus_playbook.protocol import PROXIES, ProxyAnswer, WorkerDescription, to_json
+from remotestatus_playbook.protocol import PROXIES, Order, ProxyAnswer, WorkerDescription, to_json
 from remotestatus_playbook.topology import Topology
 from remotestatus_playbook.workdir import Workdir
 
@@ -47,54 +53,143 @@ class ActionModule(ActionBase):
     _VALID_ARGS = frozenset({"proxies_only", "state", "workdir"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return where the answers are, and how each proxy answered."""
+        """Return where the answers are, how each proxy answered, and which remotes are left to connection plugins."""
         super().run(tmp, task_vars)
-        if self._task.args.get("state") == "closed":
+        state = self._task.args.get("state", "checked")
+        if state == "closed":
             _close(Workdir(Path(self._task.args["workdir"])))
+            return {"changed": False}
+        if state == "finished":
+            _finish(Workdir(Path(self._task.args["workdir"])), task_vars or {})
             return {"changed": False}
         given = given_workdir()
         workdir = Workdir(given) if given else Workdir.make()
         artifacts = artifacts_on_worker()
         try:
-            answers = self._check(task_vars or {}, workdir)
-            if artifacts is not None:
-                workdir.hand_over(artifacts, _describe_worker())
+            found = self._check(task_vars or {}, workdir)
+            if artifacts is None:
+                return {"changed": False, **found}
+            workdir.hand_over(artifacts, _describe_worker())
         except BaseException:
             _close(workdir)
             raise
-        if artifacts is not None:
-            _close(workdir)
-            return {"changed": False}
-        return {"changed": False, "workdir": str(workdir.path), "proxies": json.loads(to_json(answers))}
+        _close(workdir)
+        return {"changed": False, "by_plugin": []}
 
-    def _check(self, task_vars: Mapping[str, Any], workdir: Workdir) -> dict[str, ProxyAnswer]:
-        hostvars = task_vars["hostvars"]
+    def _check(self, task_vars: Mapping[str, Any], workdir: Workdir) -> dict[str, Any]:
         play_hosts = [str(name) for name in task_vars["ansible_play_hosts_all"]]
         base = inventory.base_directory(task_vars)
-        connection_loader.get("ssh", class_only=True)  # makes its options known
-        entries = inventory.read_entries(hostvars, base, inventory.chosen_for_all(constants.config))
+        password = str(self._play_context.password or "")
+        plugins = self._plugins(any_password=bool(password))
+        entries = inventory.read_entries(task_vars["hostvars"], base, plugins, frozenset(play_hosts))
         topology = inventory.topology_of(entries)
         known_hosts = inventory.known_hosts_of(entries, base)
         workdir.write_ssh(topology, known_hosts)
         if given_workdir():
             workdir.leave_inventory(inventory.describe(entries, topology, base, play_hosts))
-        else:
-            _must_be_right(entries, topology)
         order = take_order()
         if order.control:
             workdir = Workdir(workdir.path, Path(order.control))
             workdir.write_ssh(topology, known_hosts)
-        names = play_hosts if order.names is None else order.names
-        passwords = inventory.passwords(hostvars, entries)
-        opener = Opener(workdir, known_hosts, passwords, order.keep_seconds or KEEP_SECONDS, order.fresh)
-        proxies = opener.open_all(topology, _aliases_on_the_way(names, entries, topology))
-        if not order.proxies_only and not boolean(self._task.args.get("proxies_only", False)):
-            remotes = [entries[name] for name in names if PROXIES not in entries[name].groups]
-            plans = [plan_probe(one, topology, known_hosts, workdir, order, proxies) for one in remotes]
-            prober = Prober(workdir, known_hosts, proxies, passwords, root(), order.attempt)
-            prober.probe_all(plans, order.at_once or int(context.CLIARGS["forks"]))
-        workdir.note_done()
-        return {hop.name: proxies[hop.spec] for hop in topology.in_order() if hop.spec in proxies}
+        order = replace(
+            order,
+            names=tuple(play_hosts) if order.names is None else order.names,
+            at_once=order.at_once or int(context.CLIARGS["forks"]),
+        )
+        only_proxies = order.proxies_only or boolean(self._task.args.get("proxies_only", False))
+        attempt = _Attempt(task_vars["hostvars"], entries, topology, known_hosts, workdir, order, password)
+        proxies = attempt.open_proxies()
+        by_plugin = () if only_proxies else attempt.probe(proxies, self._say)
+        if not by_plugin:
+            workdir.note_done()
+        return {
+            "workdir": str(workdir.path),
+            "proxies": json.loads(to_json(attempt.by_name(proxies))),
+            "by_plugin": list(by_plugin),
+            "at_once": order.at_once,
+        }
+
+    def _plugins(self, *, any_password: bool) -> inventory.Plugins:
+        """What Ansible says of its plugins, in this run."""
+        connection_loader.get("ssh", class_only=True)  # makes its options known
+        shell = shell_loader.get("sh")
+        shell.set_options()
+        shell.executable = constants.DEFAULT_EXECUTABLE
+        keywords = {name: value for name in ("become_user", "become_method") if (value := context.CLIARGS.get(name))}
+        if self._play_context.become_pass:
+            keywords["become_pass"] = self._play_context.become_pass
+        become = BecomePlugins(
+            become_loader.get, _become_variables, shell, keywords, same_user=constants.BECOME_ALLOW_SAME_USER
+        )
+        return inventory.Plugins(
+            inventory.chosen_for_all(constants.config, context.CLIARGS),
+            become,
+            _connection_class,
+            partial(constants.config.get_plugin_vars, "connection"),
+            any_password,
+        )
+
+    def _say(self, plan: Plan) -> None:
+        """With `-vvv`, the command."""
+        if plan.command:
+            self._display.vvv(f"EXEC {shlex.join(plan.command)}", host=plan.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One attempt at the hosts of an order."""
+
+    hostvars: Any
+    entries: Mapping[str, inventory.Entry]
+    topology: Topology
+    known_hosts: Path
+    workdir: Workdir
+    order: Order
+    password: str
+
+    def open_proxies(self) -> dict[str, ProxyAnswer]:
+        """Open the connections to the proxies on the way to these hosts; return answers by alias."""
+        hops = {hop.host.name for hop in self.topology.hops.values() if hop.host}
+        opener = Opener(
+            self.workdir,
+            self.known_hosts,
+            inventory.passwords(self.hostvars, hops),
+            self.order.keep_seconds or KEEP_SECONDS,
+            self.order.fresh,
+            problems={name: what for name in hops if (what := problem_of(self.entries[name], self.topology))},
+        )
+        names = self.order.names or ()
+        through = {hop.spec for name in names if (hop := self.topology.last_hop.get(name))}
+        among = {name for name in names if PROXIES in self.entries[name].groups}
+        asked = {hop.spec for hop in self.topology.hops.values() if hop.host and hop.host.name in among}
+        return opener.open_all(self.topology, frozenset(through | asked))
+
+    def probe(self, proxies: Mapping[str, ProxyAnswer], say: Callable[[Plan], None]) -> Sequence[str]:
+        """Probe these hosts; return the names of those that are left to connection plugins."""
+        remotes = [one for name in self.order.names or () if PROXIES not in (one := self.entries[name]).groups]
+        plans = [plan_probe(one, self.topology, self.known_hosts, self.workdir, self.order, proxies) for one in remotes]
+        for plan in plans:
+            say(plan)
+        names = [plan.name for plan in plans if plan.host and plan.host.password and not plan.by_plugin]
+        passwords = inventory.passwords(self.hostvars, names, self.password)
+        prober = Prober(self.workdir, self.known_hosts, proxies, passwords, root(), self.order.attempt)
+        prober.probe_all(plans, self.order.at_once or 1)
+        return prober.by_plugin
+
+    def by_name(self, proxies: Mapping[str, ProxyAnswer]) -> dict[str, ProxyAnswer]:
+        """The answers by the names of the proxies."""
+        return {hop.name: proxies[hop.spec] for hop in self.topology.in_order() if hop.spec in proxies}
+
+
+def _become_variables(name: str) -> dict[str, list[str]]:
+    """The options of a become plugin, each with the variables that it is read from."""
+    options = constants.config.get_configuration_definitions(plugin_type="become", name=name)
+    return {option: [one["name"] for one in about.get("vars") or ()] for option, about in options.items()}
+
+
+@cache
+def _connection_class(name: str) -> Any:
+    return connection_loader.get(name, class_only=True)
 
 
 def _close(workdir: Workdir) -> None:
@@ -112,18 +207,12 @@ def _describe_worker() -> WorkerDescription:
     return WorkerDescription(ansible_version, runner, platform.python_version(), time.time())
 
 
-def _aliases_on_the_way(
-    names: Sequence[str], entries: Mapping[str, inventory.Entry], topology: Topology
-) -> frozenset[str]:
-    """The proxies that these hosts are reached through, and those that are among them, by alias."""
-    through = {hop.spec for name in names if (hop := topology.last_hop.get(name))}
-    among = {name for name in names if PROXIES in entries[name].groups}
-    return frozenset(through | {hop.spec for hop in topology.hops.values() if hop.host and hop.host.name in among})
-
-
-def _must_be_right(entries: Mapping[str, inventory.Entry], topology: Topology) -> None:
-    """Refuse what remotestatus refuses when it has read what we know of the inventory."""
-    wrong = [f"{entry.name}: {name}: {what}" for entry in entries.values() for name, what in entry.problems]
-    wrong += [f"{name}: ansible_ssh_common_args: {what}" for name, what in topology.problems.items()]
-    if wrong:
-        raise AnsibleActionFail("the inventory has problems: " + "; ".join(wrong))
+def _finish(workdir: Workdir, task_vars: Mapping[str, Any]) -> None:
+    """Leave an answer for every remote whose own task has failed before it could leave one."""
+    for name in task_vars["groups"].get(BY_PLUGIN, ()):
+        if workdir.find_remote(name) is None:
+            result = task_vars["hostvars"].raw_get(name).get("remotestatus_probed") or {}
+            answer = answer_of_failure(str(result.get("msg") or "its task did not run"))
+            workdir.leave_remote(name, answer)
+            workdir.count(answer.outcome)
+    workdir.note_done()

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from remotestatus_playbook.host_variables import say_error
 from remotestatus_playbook.protocol import TMPDIR
 
 _TIME_UP = (124, 128 + signal.SIGKILL, -signal.SIGKILL)
@@ -31,6 +32,14 @@ _POLL_SECONDS = 0.005
 """How often the programs are asked whether they have ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class Password:
+    """How to learn the password of one host, only for handing it to `ssh`. `slow`: somebody else has to be asked."""
+
+    learn: Callable[[], str]
+    slow: bool = False
+
+
 @dataclass(eq=False)
 class Child:
     """
@@ -38,8 +47,9 @@ class Child:
 
     `printing` is the most bytes a file of its may hold; None: no limit. `password` answers
     ssh's question for the host `asked` (`user@name`) and no other. Once it has ended, `code` is its exit code
-    (negative: the signal that ended it), `trouble` says why it could not be started at all, `asked_at` and
-    `answered_at` are the clock's times (POSIX), and `taken` is how long it ran.
+    (negative: the signal that ended it), `trouble` says why it could not be started at all, `secret_trouble` why its
+    password could not be learnt, `asked_at` and `answered_at` are the clock's times (POSIX), and `taken` is how long it
+    ran.
     """
 
     name: str
@@ -48,11 +58,12 @@ class Child:
     output: Path
     seconds: float
     printing: int | None = None
-    password: Callable[[], str] | None = None
+    password: Password | None = None
     asked: str = ""
     askpass: Path | None = None
     code: int = 0
     trouble: str = ""
+    secret_trouble: str = ""
     asked_at: float = 0.0
     answered_at: float = 0.0
     taken: float = 0.0
@@ -66,7 +77,7 @@ class Child:
         if TMPDIR in environment:
             environment["TMPDIR"] = environment.pop(TMPDIR) or "/tmp"  # noqa: S108
         if self.password is not None and self.askpass is not None:
-            self._secret = Secret(self.password(), self.asked, self.output.with_name(f"{self.output.name}.secret"))
+            self._secret = Secret(self.password, self.asked, self.output.with_name(f"{self.output.name}.secret"))
             environment |= self._secret.environment(self.askpass)
         self.asked_at, self._started = time.time(), time.monotonic()
         try:
@@ -137,7 +148,7 @@ class Child:
     def _note_end(self) -> None:
         self.answered_at, self.taken = time.time(), time.monotonic() - self._started
         if self._secret is not None:
-            self._secret.forget()
+            self.secret_trouble = self._secret.forget()
             self._secret = None
 
 
@@ -180,19 +191,29 @@ class Secret:
     Hands the password of one host to ssh's askpass, once, through a named pipe that only we can read.
 
     It is in no file, argument or environment. `asked` is the host as ssh names it in its prompt, `user@name`, or
-    `@name` when the user is not known; the askpass answers no other prompt.
+    `@name` when the user is not known; the askpass answers no other prompt. A slow password is learnt by a process of
+    its own, and only when the askpass reads it: nobody else waits, and where no password is asked for nobody is asked.
     """
 
-    def __init__(self, password: str, asked: str, path: Path) -> None:
+    def __init__(self, password: Password, asked: str, path: Path) -> None:
         self.path = path
         user, _, name = asked.rpartition("@")
         # OpenSSH cuts both in its prompt (userauth_passwd in sshconnect2.c).
         self.asked = f"{user[:30]}@{name[:128]}".lower()
         path.unlink(missing_ok=True)
         os.mkfifo(path, stat.S_IRUSR | stat.S_IWUSR)
+        self._pipe: int | None = None
+        self._teller: int | None = None
+        self._trouble = ""
+        if password.slow:
+            self._teller = _tell_when_asked(password.learn, path)
+            return
         # Both directions, or the open would wait for a reader.
         self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        os.write(self._pipe, f"{password}\n".encode())
+        try:
+            os.write(self._pipe, f"{password.learn()}\n".encode())
+        except Exception as error:
+            self._trouble = say_error(error)
 
     def environment(self, askpass: Path) -> dict[str, str]:
         """The variables by which ssh finds it. Some versions ask only where there seems to be a screen."""
@@ -204,10 +225,41 @@ class Secret:
             "DISPLAY": os.environ.get("DISPLAY", "-"),
         }
 
-    def forget(self) -> None:
-        """Remove the pipe and what was not read of it."""
-        os.close(self._pipe)
+    def forget(self) -> str:
+        """Remove the pipe and what was not read of it; return why the password could not be learnt, if so."""
+        if self._pipe is not None:
+            os.close(self._pipe)
+        if self._teller is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._teller, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(self._teller, 0)
         self.path.unlink(missing_ok=True)
+        told = _trouble_file(self.path)
+        with suppress(FileNotFoundError):
+            self._trouble = told.read_text()
+            told.unlink()
+        return self._trouble
+
+
+def _tell_when_asked(learn: Callable[[], str], pipe: Path) -> int:
+    """Start the process that writes a password into the pipe as soon as somebody reads there."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with pipe.open("w") as reader:
+            reader.write(f"{learn()}\n")
+    except BaseException as error:
+        with suppress(OSError):
+            _trouble_file(pipe).write_text(say_error(error))
+    finally:
+        os._exit(0)
+
+
+def _trouble_file(pipe: Path) -> Path:
+    return pipe.with_name(f"{pipe.name}.trouble")
 
 
 def _in_memory(content: bytes) -> BinaryIO:

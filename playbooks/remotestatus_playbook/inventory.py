@@ -3,15 +3,19 @@ Reads what Ansible knows of every host of the inventory, evaluated as in a play.
 
 Takes `hostvars` as an action plugin gets them; returns plain values: each host's groups, its evaluated `remotestatus_`
 variables, how it is connected to, and what could not be evaluated. Passwords are proved to be readable and never
-returned.
+returned. The rule worth knowing: what is wrong with one host is a problem of that host, and never of another.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from remotestatus_playbook.become import Become, BecomePlugins, become_of
+from remotestatus_playbook.children import Password
+from remotestatus_playbook.host_variables import HostVariables, needs_lookup, say_error
 from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, InventoryDescription, Proxy, SshAccess
 from remotestatus_playbook.round_config import opening_arguments
 from remotestatus_playbook.ssh_options import Options, PathError, split_options
@@ -31,16 +35,20 @@ _KEY_FILE = ("ansible_private_key_file", "ansible_ssh_private_key_file")
 _PASSWORD = ("ansible_password", "ansible_ssh_password", "ansible_ssh_pass")
 _ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
 _PROGRAM = ("ansible_ssh_executable",)
-_CONNECT_SECONDS = ("ansible_ssh_timeout",)
+_CONNECT_SECONDS = ("ansible_timeout", "ansible_ssh_timeout")
 _CONNECTION = ("ansible_connection",)
+_SHELL_TYPE = ("ansible_shell_type",)
 _SAME_CONNECTION = {
     "smart": "ssh",
     "ansible.builtin.ssh": "ssh",
-    "paramiko": "ssh",
-    "paramiko_ssh": "ssh",
-    "ansible.builtin.paramiko_ssh": "ssh",
+    "ansible.legacy.ssh": "ssh",
     "ansible.builtin.local": "local",
+    "ansible.legacy.local": "local",
 }
+_NO_SHELL = frozenset({"winrm", "psrp", "network_cli", "netconf", "httpapi", "persistent", "grpc", "napalm"})
+"""Connections to Windows and to network devices, by the last part of their names: no POSIX shell is at their end."""
+
+_WINDOWS_SHELLS = frozenset({"powershell", "cmd", "pwsh"})
 _NOT_SUPPORTED = {
     "ansible_private_key": "name the key's file in ansible_ssh_private_key_file",
     "ansible_ssh_private_key": "name the key's file in ansible_ssh_private_key_file",
@@ -50,7 +58,11 @@ _NOT_SUPPORTED = {
 
 @dataclass
 class Entry:
-    """One host of the inventory; `problems` are (variable, sentence) pairs."""
+    """
+    One host of the inventory; `problems` are (variable, sentence) pairs, and keep it from being probed.
+
+    `unsupported` says why no probe can run at the other end of its connection.
+    """
 
     name: str
     groups: list[str]
@@ -58,22 +70,47 @@ class Entry:
     problems: list[tuple[str, str]] = field(default_factory=list)
     connection: str = "ssh"
     host: Host | None = None
+    become: Become | None = None
+    unsupported: str = ""
+
+    @property
+    def by_plugin(self) -> bool:
+        """Whether only Ansible's own connection leads there, by another plugin than ssh or with a become password."""
+        return self.connection not in ("ssh", "local") or (self.become is not None and not self.become.command)
 
 
-def read_entries(hostvars: Mapping[str, Any], base: Path, chosen: Mapping[str, Any]) -> dict[str, Entry]:
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """
+    What Ansible itself has to say, which alone knows its plugins.
+
+    `chosen` is what `chosen_for_all` found. `connection` gives the class of a connection plugin, or None, and
+    `connection_variables` the variables that its options come from. With `any_password` hosts without a password of
+    their own have one from the command line.
+    """
+
+    chosen: Mapping[str, Any]
+    become: BecomePlugins
+    connection: Callable[[str], Any]
+    connection_variables: Callable[[str], Sequence[str]]
+    any_password: bool = False
+
+
+def read_entries(hostvars: Any, base: Path, plugins: Plugins, limited_to: Collection[str]) -> dict[str, Entry]:
     """
     Evaluate every host's variables; what fails becomes a problem of its host.
 
-    Relative paths start at `base`; `chosen` is what `chosen_for_all` found.
+    Relative paths start at `base`. Passwords of hosts that are not in `limited_to` are not evaluated.
     """
-    return {name: _entry(name, hostvars[name], base, chosen) for name in hostvars}
+    return {name: _entry(name, hostvars, base, plugins, prove=name in limited_to) for name in hostvars}
 
 
-def chosen_for_all(config: Any) -> dict[str, Any]:
+def chosen_for_all(config: Any, command_line: Mapping[str, Any]) -> dict[str, Any]:
     """
-    What an ansible.cfg, the environment or the command line say of every SSH connection, by option.
+    What an ansible.cfg, the environment or the command line say of every connection, by option.
 
-    `config` is Ansible's own `constants.config`, once its ssh connection plugin was loaded.
+    `config` is Ansible's own `constants.config`, once its ssh connection plugin was loaded; `command_line` holds its
+    `CLIARGS`.
     """
     found = {}
     for option in ("remote_user", "private_key_file", "port", "ssh_executable", "timeout", *_ARGUMENTS):
@@ -82,77 +119,101 @@ def chosen_for_all(config: Any) -> dict[str, Any]:
         )
         if origin != "default" and value not in (None, ""):
             found[option] = value
+    for option in ("remote_user", "connection", "become", "become_method"):
+        if command_line.get(option):
+            found[option] = command_line[option]
     return found
 
 
-@dataclass
-class _Variables:
-    """The variables of one host, evaluated one by one; what fails becomes a problem of its entry."""
-
-    entry: Entry
-    raw: Mapping[str, Any]
-    chosen: Mapping[str, Any]
-
-    def evaluate(self, variable: str) -> Any:
-        """The value in plain types, or None when it cannot be evaluated."""
-        try:
-            return plain(self.raw[variable])
-        except Exception as error:
-            self.entry.problems.append((variable, _first_line(error)))
-            return None
-
-    def last_of(self, names: Iterable[str], option: str = "") -> Any:
-        """The last of these names that is set, else what was chosen for all hosts by this option."""
-        found = self.chosen.get(option)
-        for variable in names:
-            if variable in self.raw:
-                value = self.evaluate(variable)
-                found = found if value is None else value
-        return found
-
-    def text_of(self, names: Iterable[str], option: str = "") -> str | None:
-        """The same as text."""
-        value = self.last_of(names, option)
-        return None if value is None else str(value)
-
-
-def _entry(name: str, raw: Mapping[str, Any], base: Path, chosen: Mapping[str, Any]) -> Entry:
-    entry = Entry(name=name, groups=sorted(map(str, raw["group_names"])))
-    variables = _Variables(entry, raw, chosen)
+def _entry(name: str, hostvars: Any, base: Path, plugins: Plugins, *, prove: bool) -> Entry:
+    try:
+        raw = hostvars[name]
+        entry = Entry(name=name, groups=sorted(map(str, raw["group_names"])))
+    except Exception as error:
+        # A plugin that brings variables may fail for one host alone.
+        return Entry(name=name, groups=[], problems=[("its variables", say_error(error))])
+    variables = HostVariables(raw, plugins.chosen, cache(partial(hostvars.raw_get, name)), entry.problems)
     for variable in raw:
         if variable.startswith(PREFIX):
             value = variables.evaluate(variable)
             if not any(problem[0] == variable for problem in entry.problems):
                 entry.variables[variable] = value
-    connection = str(variables.last_of(_CONNECTION) or "ssh")
+    connection = str(variables.last_of(_CONNECTION, "connection") or "ssh")
     entry.connection = _SAME_CONNECTION.get(connection, connection)
-    if entry.connection not in ("ssh", "local"):
-        sentence = f"remotestatus checks remotes through ssh or local, and not through {connection!r}"
-        entry.problems.append(("ansible_connection", sentence))
-    entry.problems += [(one, f"not supported; {cure}") for one, cure in _NOT_SUPPORTED.items() if one in raw]
-    entry.host = _host_of(variables, base)
+    entry.unsupported = _why_unsupported(variables, entry.connection, plugins)
+    if entry.connection == "ssh":
+        entry.problems += [(one, f"not supported; {cure}") for one, cure in _NOT_SUPPORTED.items() if one in raw]
+    if entry.unsupported:
+        return entry
+    jump_host, local = PROXIES in entry.groups, entry.connection == "local"
+    password = plugins.any_password and not jump_host
+    entry.host = _host_of(name, variables, base, password=password, prove=prove, ssh=entry.connection == "ssh")
+    if not jump_host:
+        entry.become = become_of(variables, plugins.become, None if local else entry.host.user, local=local)
+    entry.problems[:] = dict.fromkeys(entry.problems)  # a variable may be evaluated for several options
     return entry
 
 
-def _host_of(variables: _Variables, base: Path) -> Host:
+def _why_unsupported(variables: HostVariables, connection: str, plugins: Plugins) -> str:
+    """Why no shell script can run at the other end; a connection plugin that is not there is a problem of the host."""
+    if connection.rpartition(".")[2] in _NO_SHELL:
+        return f"ansible_connection: {connection}"
+    shell = variables.text_of(_SHELL_TYPE)
+    if shell in _WINDOWS_SHELLS:
+        return f"ansible_shell_type: {shell}"
+    if connection in ("ssh", "local"):
+        return ""
+    try:
+        plugin = plugins.connection(connection)
+    except Exception as error:
+        variables.problems.append(("ansible_connection", say_error(error)))
+        return ""
+    if plugin is None:
+        sentence = f"Ansible has no connection plugin {connection!r}; correct it, or install the collection that has it"
+        variables.problems.append(("ansible_connection", sentence))
+    else:
+        _prove(variables, plugins.connection_variables(connection))
+    kept = getattr(plugin, "force_persistence", False) or getattr(plugin, "supports_persistence", False)
+    windows = ".ps1" in getattr(plugin, "module_implementation_preferences", ())
+    return f"ansible_connection: {connection}" if kept or windows else ""
+
+
+def _prove(variables: HostVariables, names: Iterable[str]) -> None:
+    """Evaluate what a plugin will evaluate, so that what fails is told by its name. Lookups are left to the plugin."""
+    for name in names:
+        if name in variables.raw and not needs_lookup(variables.written(), name):
+            variables.evaluate(name)
+
+
+def _host_of(name: str, variables: HostVariables, base: Path, *, password: bool, prove: bool, ssh: bool) -> Host:
     """How a host is connected to, with what Ansible's own variables say."""
-    name = variables.entry.name
     key_file = variables.text_of(_KEY_FILE, "private_key_file")
+    key_path = None if key_file is None else str(base / Path(key_file).expanduser())
+    if ssh and key_path and not os.access(key_path, os.R_OK):
+        why = (
+            "cannot be read; chmod or chown it"
+            if Path(key_path).exists()
+            else "does not exist; correct it or make the key there"
+        )
+        variables.problems.append(("ansible_ssh_private_key_file", f"{key_file} {why}"))
     seconds = variables.text_of(_CONNECT_SECONDS, "timeout") or ""
+    if ssh and seconds and not (seconds.isdigit() and int(seconds) > 0):
+        variables.problems.append(("ansible_ssh_timeout", f"{seconds!r} is not a number of seconds"))
+        seconds = ""
     return Host(
         name=name,
         address=str(variables.last_of(_ADDRESS) or name),
         port=_port_of(variables),
         user=variables.text_of(_USER, "remote_user"),
-        key_file=None if key_file is None else str(base / Path(key_file).expanduser()),
-        password=variables.last_of(_PASSWORD) not in (None, ""),
+        key_file=key_path,
+        password=variables.has_secret(_PASSWORD, prove=prove) or password,
         options=_options_of(variables),
         program=variables.text_of(_PROGRAM, "ssh_executable") or "ssh",
-        connect_seconds=int(seconds) if seconds.isdigit() and int(seconds) > 0 else None,
+        connect_seconds=int(seconds) if seconds else None,
     )
 
 
-def _port_of(variables: _Variables) -> int | None:
+def _port_of(variables: HostVariables) -> int | None:
     written = variables.last_of(_PORT, "port")
     try:
         port = None if written in (None, "") else int(written)
@@ -160,44 +221,34 @@ def _port_of(variables: _Variables) -> int | None:
             return port
     except (TypeError, ValueError):
         pass
-    variables.entry.problems.append(("ansible_port", f"{written!r} is not a port; write a number from 1 to 65535"))
+    variables.problems.append(("ansible_port", f"{written!r} is not a port; write a number from 1 to 65535"))
     return None
 
 
-def _options_of(variables: _Variables) -> Options:
+def _options_of(variables: HostVariables) -> Options:
     texts = [variables.text_of((f"ansible_{option}",), option) for option in _ARGUMENTS]
     try:
         return split_options(*texts)
     except PathError as error:
-        variables.entry.problems.append(("ansible_ssh_common_args", str(error)))
+        variables.problems.append(("ansible_ssh_common_args", str(error)))
         return Options(None, None, ())
 
 
-def passwords(hostvars: Mapping[str, Any], entries: Mapping[str, Entry]) -> dict[str, Callable[[], str]]:
-    """How to learn the password of each host that has one, by name; only for handing it to `ssh`."""
+def passwords(hostvars: Any, names: Iterable[str], given: str = "") -> dict[str, Password]:
+    """How to learn the passwords of these hosts, as far as they have one; `given` is for those without their own."""
+    found = {}
+    for name in names:
+        written = hostvars.raw_get(name)
+        own = [variable for variable in _PASSWORD if variable in written]
+        if own or given:
+            slow = any(needs_lookup(written, variable) for variable in own)
+            found[name] = Password(cache(partial(_evaluate_password, hostvars, name, own, given)), slow)
+    return found
 
-    def of(name: str) -> str:
-        variables = hostvars[name]
-        return next((str(variables[one]) for one in reversed(_PASSWORD) if one in variables), "")
 
-    return {name: partial(of, name) for name, entry in entries.items() if entry.host and entry.host.password}
-
-
-def plain(value: Any) -> Any:
-    """Copy a value into plain types that JSON can hold: Ansible's own carry tags."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, list | tuple | set):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value)
-    return str(value)
+def _evaluate_password(hostvars: Any, name: str, variables: Sequence[str], given: str) -> str:
+    value = hostvars[name][variables[-1]] if variables else None
+    return given if value in (None, "") else str(value)
 
 
 def topology_of(entries: Mapping[str, Entry]) -> Topology:
@@ -258,6 +309,8 @@ def _describe_entry(entry: Entry, topology: Topology) -> HostDescription:
         variables=entry.variables,
         problems=(*entry.problems, *([("ansible_ssh_common_args", problem)] if problem else [])),
         connection=entry.connection,
+        become_method=entry.become.method if entry.become else "",
+        become_user=entry.become.user if entry.become else "",
         address=host.address if host else entry.name,
         port=host.port if host else None,
         user=host.user if host else None,
@@ -280,8 +333,3 @@ def known_hosts_of(entries: Mapping[str, Entry], base: Path) -> Path:
     named = [entry.variables.get(f"{PREFIX}known_hosts") for entry in entries.values()]
     chosen = next((str(value) for value in named if value), "known_hosts")
     return base / Path(chosen).expanduser()
-
-
-def _first_line(error: Exception) -> str:
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return text[:300]

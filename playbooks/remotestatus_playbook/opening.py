@@ -10,13 +10,13 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from remotestatus_playbook.children import TOO_MUCH, Secret, limit_files
+from remotestatus_playbook.children import TOO_MUCH, Password, Secret, limit_files
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.protocol import OPENING, Outcome, ProxyAnswer
 from remotestatus_playbook.round_config import opening_arguments
@@ -36,17 +36,19 @@ class Opener:
     """
     Opens the connections to proxies.
 
-    `passwords` gives, by inventory name, how to learn a proxy's password. An attempt may take `seconds`. A connection
+    `passwords` gives, by inventory name, how to learn a proxy's password, and `problems` what is wrong with the
+    inventory's variables of a proxy, which is not connected to then. An attempt may take `seconds`. A connection
     that nobody uses ends by itself after `keep_seconds`. With `fresh` one that is still open is replaced.
     """
 
     workdir: Workdir
     known_hosts: Path
-    passwords: Mapping[str, Callable[[], str]]
+    passwords: Mapping[str, Password]
     keep_seconds: int = KEEP_SECONDS
     fresh: bool = False
     attempts: int = 2
     seconds: int = 30
+    problems: Mapping[str, str] = field(default_factory=dict)
 
     def open_all(self, topology: Topology, wanted: Collection[str]) -> dict[str, ProxyAnswer]:
         """Open the connections to the proxies with these aliases, and to those before them; return answers by alias."""
@@ -66,6 +68,8 @@ class Opener:
         """Open one as soon as the one before it is open, and try again what failed."""
         if before is not None and hop.parent is not None and before.result().outcome is not Outcome.ANSWERED:
             return ProxyAnswer(Outcome.PROXY_DOWN, attempts=0, proxy=hop.parent.name)
+        if hop.host is not None and (problem := self.problems.get(hop.host.name)):
+            return ProxyAnswer(Outcome.MISCONFIGURED, attempts=0, stderr=problem)
         attempt = 1
         while True:
             answer = replace(self._open(hop), attempts=attempt)
@@ -114,7 +118,8 @@ class Opener:
         if hop.host is not None and hop.host.name in self.passwords:
             asked = f"{hop.user or ''}@{hop.host.name}"
             file = self.workdir.path / f"proxy-{hop.socket}.secret"
-            secret = Secret(self.passwords[hop.host.name](), asked, file)
+            # In a thread of its own already.
+            secret = Secret(replace(self.passwords[hop.host.name], slow=False), asked, file)
             environment |= secret.environment(self.workdir.tool("askpass"))
         try:
             with stderr.open("wb") as errors:

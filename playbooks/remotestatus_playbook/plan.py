@@ -5,10 +5,11 @@ Takes the host's evaluated variables, the order, and how long the way to its pro
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from remotestatus_playbook.become import SECONDS, SHELL, Become
 from remotestatus_playbook.children import log_file
 from remotestatus_playbook.inventory import Entry
 from remotestatus_playbook.probe_script import Check, Questions
@@ -42,8 +43,9 @@ class Plan:
     """
     How one remote is probed.
 
-    `command` is empty when its connection is none that a probe can use; `host` is None unless it is reached by ssh, and
-    `hop` the last proxy on the way to it. `kept` is the socket of a connection that is used from round to round.
+    `command` is empty unless it is reached by ssh or is this machine itself; `host` is None unless it is reached by
+    ssh, and `hop` the last proxy on the way to it. `kept` is the socket of a connection that is used from round to
+    round. `problem` and `unsupported` say why it cannot be probed at all. `by_plugin`: by Ansible's own connection.
     """
 
     name: str
@@ -54,6 +56,10 @@ class Plan:
     seconds: int
     questions: Questions
     kept: Path | None = None
+    become: Become | None = None
+    problem: str = ""
+    unsupported: str = ""
+    by_plugin: bool = False
 
     @property
     def path(self) -> tuple[Hop, ...]:
@@ -83,33 +89,65 @@ def plan_probe(
     hop = topology.last_hop.get(entry.name)
     answer = proxies.get(hop.spec) if hop else None
     far = min(whole, _SLOWER * (answer.took_ms or 0) // 1000) if answer else 0
-    seconds = order.seconds_of(whole) + far
-    questions = _questions_for(entry, order)
+    plan = Plan(
+        name=entry.name,
+        connection=entry.connection,
+        host=None,
+        hop=None,
+        command=(),
+        seconds=order.seconds_of(whole) + far,
+        questions=Questions(),
+        become=entry.become,
+        problem=problem_of(entry, topology),
+        unsupported=entry.unsupported,
+        by_plugin=entry.by_plugin,
+    )
+    if plan.problem or plan.unsupported:
+        return plan
+    plan = replace(plan, questions=_questions_for(entry, order))
     host = entry.host if entry.connection == "ssh" else None
-    if host is None:
-        local = ("/bin/sh", "-s") if entry.connection == "local" else ()
-        return Plan(entry.name, entry.connection, None, None, local, seconds, questions)
+    if host is not None:
+        return _plan_ssh(replace(plan, host=host, hop=hop), host, topology, known_hosts, workdir, order, far)
+    return replace(plan, command=_local_command(plan)) if entry.connection == "local" else plan
+
+
+def problem_of(entry: Entry, topology: Topology) -> str:
+    """What is wrong with the inventory's variables of one host, with their names; empty when nothing is."""
+    problems = [f"{variable}: {sentence}" for variable, sentence in entry.problems]
+    wrong_way = topology.problems.get(entry.name)
+    return "; ".join([*problems, *([f"ansible_ssh_common_args: {wrong_way}"] if wrong_way else [])])
+
+
+def _local_command(plan: Plan) -> tuple[str, ...]:
+    if plan.become is None:
+        return ("/bin/sh", "-s")
+    return ("/bin/sh", "-c", plan.become.command.replace(SECONDS, str(plan.seconds))) if plan.become.command else ()
+
+
+def _plan_ssh(
+    plan: Plan, host: Host, topology: Topology, known_hosts: Path, workdir: Workdir, order: Order, far: int
+) -> Plan:
+    """The plan with the command for a remote that is reached by ssh."""
     # On a slow link the list of processes takes several round trips; compressed it takes one.
     options = ["-o", "Compression=yes"] if order.attempt > 1 or far > _FAR else []
     # Two remotes may both be 127.0.0.1:8001, behind different proxies.
-    kept = workdir.control / socket_name((host, hop and hop.socket)) if order.keep_seconds else None
+    kept = workdir.control / socket_name((host, plan.hop and plan.hop.socket)) if order.keep_seconds else None
     # A later attempt does without: a kept connection may be dead and not know it.
     if kept and order.attempt == 1 and not order.fresh:
         ours = ("ControlMaster=auto", f"ControlPersist={order.keep_seconds}", f"ControlPath={kept}")
         options = [word for option in ours for word in ("-o", option)]
-    # The handshake is most of the way: what is left is one exchange more, and the probe.
-    connect_seconds = max(3, seconds * 3 // 4)
-    config = workdir.remote_config if hop else workdir.ssh_config
     command = probe_command(
         host,
         topology,
-        config=config,
+        config=workdir.remote_config if plan.hop else workdir.ssh_config,
         known_hosts=known_hosts,
         options=options,
-        seconds=connect_seconds,
-        log=log_file(workdir.output(entry.name)),
+        # The handshake is most of the way: what is left is one exchange more, and the probe.
+        seconds=max(3, plan.seconds * 3 // 4),
+        log=log_file(workdir.output(plan.name)),
+        shell=plan.become.command if plan.become and plan.become.command else SHELL,
     )
-    return Plan(entry.name, entry.connection, host, hop, tuple(command), seconds, questions, kept)
+    return replace(plan, command=tuple(command), kept=kept)
 
 
 def _questions_for(entry: Entry, order: Order) -> Questions:

@@ -8,14 +8,18 @@ remote does is an error: whatever happened is the answer.
 import mmap
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from remotestatus_playbook import opening
-from remotestatus_playbook.children import TOO_MUCH, Child, run_all
+from remotestatus_playbook.become import Become
+from remotestatus_playbook.children import TOO_MUCH, Child, Password, run_all
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.plan import Plan
+from remotestatus_playbook.plugin_probe import PluginProbe
+from remotestatus_playbook.probe_answer import answer_of
 from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import compose
 from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
@@ -40,21 +44,23 @@ class Prober:
     workdir: Workdir
     known_hosts: Path
     proxies: Mapping[str, ProxyAnswer]
-    passwords: Mapping[str, Callable[[], str]]
+    passwords: Mapping[str, Password]
     root: int
     attempt: int = 1
+    by_plugin: list[str] = field(default_factory=list)
+    """The remotes that are left to Ansible's own connections."""
     _open: dict[Path, bool] = field(default_factory=dict)
     _refusals: dict[Path, opening.Refusals] = field(default_factory=dict)
 
     def probe_all(self, plans: Sequence[Plan], at_once: int) -> None:
-        """Probe every remote that has a plan, so many at the same time."""
+        """Probe every remote that has a plan and is not reached by a plugin, so many at the same time."""
         by_name = {plan.name: plan for plan in plans}
         nonces = {plan.name: secrets.token_hex(16) for plan in plans}
         failed: dict[str, RemoteAnswer] = {}
         full = False
         for child in run_all(self._children(plans, nonces), at_once):
             full = full or self.workdir.is_full()
-            answer = read_answer(child, nonces[child.name])
+            answer = read_answer(child, nonces[child.name], by_name[child.name])
             child.forget()
             if full and answer.outcome is not Outcome.ANSWERED:
                 # What is missing of its answer may be missing because of us.
@@ -75,18 +81,24 @@ class Prober:
                 self._leave(plan.name, answer)
                 self.workdir.count(answer.outcome)
                 continue
+            if plan.by_plugin:
+                probe = PluginProbe.of(plan, root=self.root, attempt=self.attempt, nonce=nonces[plan.name])
+                self.workdir.leave_plugin_probe(plan.name, probe)
+                self.by_plugin.append(plan.name)
+                continue
             if plan.kept and self.attempt > 1:
                 opening.end(plan.kept)
             yield self._child(plan, nonces[plan.name])
 
     def _answer_without(self, plan: Plan) -> RemoteAnswer | None:
         """The answer for a remote to which nothing can be sent."""
+        if plan.problem:
+            return RemoteAnswer(Outcome.MISCONFIGURED, stderr=plan.problem)
+        if plan.unsupported:
+            return RemoteAnswer(Outcome.UNSUPPORTED, stderr=plan.unsupported)
         for hop in plan.path:
             if hop.spec not in self.proxies or self.proxies[hop.spec].outcome is not Outcome.ANSWERED:
                 return RemoteAnswer(Outcome.PROXY_DOWN, proxy=hop.name)
-        if not plan.command:
-            sentence = f"the connection {plan.connection!r} is none that remotestatus can probe through"
-            return RemoteAnswer(Outcome.ERROR, stderr=sentence)
         return None
 
     def _child(self, plan: Plan, nonce: str) -> Child:
@@ -122,30 +134,23 @@ class Prober:
         return replace(answer, proxy_lost=not self._open[socket], stderr=stderr)
 
 
-def read_answer(child: Child, nonce: str) -> RemoteAnswer:
+def read_answer(child: Child, nonce: str, plan: Plan) -> RemoteAnswer:
     """Read what came of one probe that has ended."""
+    if child.secret_trouble:
+        return RemoteAnswer(Outcome.MISCONFIGURED, stderr=f"ansible_password: {child.secret_trouble}")
     if child.trouble:
         return RemoteAnswer(Outcome.ERROR, stderr=child.trouble)
     stderr, printed = own_words(child.log, child.err), printed_words(child.log, child.err)
     output = _parse_file(child.out, nonce)
+    answer = answer_of(output, child.taken, child.asked_at, child.answered_at)
+    if answer is not None:
+        return answer
     logged_in = "\nAuthenticated to " in f"\n{stderr}" or output.frame
-    if output.frame and output.complete:
-        spent = output.seconds if output.seconds is not None and 0 <= output.seconds <= child.taken else 0
-        offset = _clock_offset(output.clock, child.asked_at, child.answered_at)
-        return RemoteAnswer(
-            Outcome.ANSWERED,
-            connect_ms=round((child.taken - spent) * 1000),
-            frame=True,
-            logged_in=True,
-            facts=replace(output.facts, clock_offset_seconds=offset),
-            processes=output.processes.processes,
-            processes_complete=output.processes.complete,
-            checks=output.checks,
-            files=output.files,
-            units=output.units,
-        )
     if child.timed_out:
         outcome = Outcome.TIMED_OUT
+    elif (logged_in or plan.host is None) and _was_refused(child, plan.become, output):
+        said = _last_line(printed or (stderr if plan.host is None else ""))
+        return RemoteAnswer(Outcome.BECOME_FAILED, stderr=said or output.noise, logged_in=True)
     elif child.code in _NOT_STARTED and not logged_in:
         outcome = Outcome.ERROR
     elif child.code in TOO_MUCH:
@@ -157,18 +162,17 @@ def read_answer(child: Child, nonce: str) -> RemoteAnswer:
     )
 
 
-def _clock_offset(clock: float | None, asked_at: float, answered_at: float) -> float | None:
-    """
-    How far a remote's clock is ahead, in seconds, from the checker's before and after the probe.
+def _was_refused(child: Child, become: Become | None, output: ProbeOutput) -> bool:
+    """Whether the change of user failed: the program for it has ended by itself, and our shell never began."""
+    if become is None or output.frame or child.code in (0, _SSH_FAILED, *TOO_MUCH):
+        return False
+    with suppress(OSError), child.out.open("rb") as file:
+        return become.marker.encode() not in file.read(KEPT)
+    return True
 
-    The remote read its own clock somewhere between the two, so only what lies outside is certainly wrong.
-    """
-    if clock is None:
-        return None
-    # `date` gives whole seconds: a clock read as n may stand anywhere in [n, n + 1).
-    if clock + 1 < asked_at:
-        return clock + 1 - asked_at
-    return max(0.0, clock - answered_at)
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def _parse_file(path: Path, nonce: str) -> ProbeOutput:

@@ -32,6 +32,9 @@ NOTE_HIDDEN = (
     "still be running"
 )
 
+BECOME = "BECOME-SUCCESS-"
+"""How the word begins that Ansible's become plugins have printed: it is in the arguments of what changes the user."""
+
 _USER_HZ = 100
 """Clock ticks a second in /proc/PID/stat: 100 for programs on every Linux architecture but alpha (time(7))."""
 _PF_KTHREAD = 0x00200000
@@ -280,15 +283,20 @@ def _own_pids(frame: Frame, seen: list[_Seen]) -> set[int]:
     for process, _ in seen:
         children.setdefault(process.ppid, []).append(process.pid)
 
-    own = _subtree(shell, children) if shell in by_pid else set()
-    if root > 1 and root in by_pid:
-        tree = _subtree(root, children)
-        own |= tree
-        if shell in tree:
-            return own
-    if shell in by_pid:
-        own |= _session_ancestors(by_pid[shell], by_pid)
-    return own
+    if shell not in by_pid:
+        return set()
+    own = _subtree(shell, children)
+    if root > 1 and root in by_pid and shell in (tree := _subtree(root, children)):
+        # Elsewhere that number is another process's.
+        return own | tree
+    ancestors = _ancestors(by_pid[shell].process, by_pid)
+    started_by = [number for number, one in enumerate(ancestors) if any(BECOME in word for word in one.process.argv)]
+    if started_by:
+        # sudo, su and their kin may each begin a session of their own: all up to the first of them is ours.
+        changed = ancestors[: started_by[-1] + 1]
+        own |= {one.process.pid for one in changed}
+        return own | _session_ancestors(changed[-1], by_pid)
+    return own | _session_ancestors(by_pid[shell], by_pid)
 
 
 def _session_ancestors(shell: _Seen, by_pid: dict[int, _Seen]) -> set[int]:

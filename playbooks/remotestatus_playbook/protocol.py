@@ -176,8 +176,9 @@ class HostDescription:
     """
     One host of the inventory, with its variables that are ours as Ansible evaluated them.
 
-    `problems` are (variable, sentence) pairs; `password` tells whether there is one, never what it is; `path` holds the
-    proxies on the way, checker's side first.
+    `problems` are (variable, sentence) pairs, which keep this host from being checked; `password` tells whether there
+    is one, never what it is; `path` holds the proxies on the way, checker's side first. `become_method` is empty unless
+    the user is changed after the log-in.
     """
 
     groups: tuple[str, ...] = ()
@@ -191,6 +192,8 @@ class HostDescription:
     password: bool = False
     ssh_options: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
+    become_method: str = ""
+    become_user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +387,14 @@ class Outcome(StrEnum):
     TOO_MUCH = "too-much"
     NO_PROBE_OUTPUT = "no-probe-output"
     ERROR = "error"
+    UNSUPPORTED = "unsupported"
+    """The other end of its connection has no POSIX shell."""
+    MISCONFIGURED = "misconfigured"
+    """A variable of the host is wrong, or cannot be evaluated."""
+    BECOME_FAILED = "become-failed"
+    """Logged in, and the change of user was refused."""
+    CONNECTION_FAILED = "connection-failed"
+    """A connection plugin of Ansible, other than ssh, could not connect."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,10 +127,18 @@ def remote_options(host: Host, topology: Topology, *, known_hosts: Path) -> list
 
 
 def probe_command(
-    host: Host, topology: Topology, *, config: Path, known_hosts: Path, options: Sequence[str], seconds: int, log: Path
+    host: Host,
+    topology: Topology,
+    *,
+    config: Path,
+    known_hosts: Path,
+    options: Sequence[str],
+    seconds: int,
+    log: Path,
+    shell: str,
 ) -> list[str]:
     """
-    The command that runs a shell script, sent on standard input, on a remote.
+    The command that runs a `shell`, which is sent a script on standard input, on a remote.
 
     `options` come first, because ssh takes the first value it meets; `seconds` is the time to connect in, unless the
     inventory says another. What ssh itself says goes into `log`: what the server has it print goes to standard error.
@@ -145,7 +153,7 @@ def probe_command(
         *(["-i", host.key_file] if host.key_file else []),
         *(word for option in (_ONE_PASSWORD if host.password else _ASK_NOBODY) for word in ("-o", _as_word(option))),
         *("-o", f"ConnectTimeout={host.connect_seconds or seconds}"),
-        *("-E", str(log), "--", host.address, "exec /bin/sh -s"),
+        *("-E", str(log), "--", host.address, shell),
     ]
 
 

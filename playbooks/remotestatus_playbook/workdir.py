@@ -41,6 +41,7 @@ from remotestatus_playbook.topology import Topology
 FILES = Path(__file__).resolve().parent.parent / "files"
 
 _NEARLY_FULL = 64 * 1024
+_PLUGIN_PROBES = "plugin-probes"
 
 
 class Workdir:
@@ -125,6 +126,14 @@ class Workdir:
             found: dict[str, object] = json.loads(answer_file(self.path, REMOTE_ANSWERS, name).read_text())
             return found
         return None
+
+    def leave_plugin_probe(self, name: str, probe: object) -> None:
+        """Leave what Ansible's own connection to a remote has to know."""
+        self._leave(_PLUGIN_PROBES, name, probe)
+
+    def find_plugin_probe(self, name: str) -> str:
+        """What was left for this remote, as JSON."""
+        return answer_file(self.path, _PLUGIN_PROBES, name).read_text()
 
     def output(self, name: str) -> Path:
         """Where the raw output of one host's probe goes while it runs (`.out` and `.err`)."""

@@ -25,6 +25,8 @@ from remotestatus.setup import find_untrusted
 def find(inventory: Inventory, name: str) -> Remote | Proxy:
     """The remote or proxy of this name. Raises ConfigurationError, with the nearest name, when there is none."""
     (found,) = choose([name], known_names(inventory))
+    if problem := inventory.problems.get(found):
+        raise ConfigurationError(f"the inventory does not say how to reach {found}: {problem}")
     remotes = {remote.name: remote for remote in inventory.fleet.remotes}
     return remotes.get(found) or next(proxy for proxy in inventory.fleet.proxies if proxy.name == found)
 

@@ -72,6 +72,12 @@ _THROUGH_A_TUNNEL = {Cause.CONNECTION_TIMEOUT: Cause.TUNNEL_STALE, Cause.CONNECT
 _WITHOUT_A_TUNNEL = {Cause.SSHD_DOWN: Cause.CONNECTION_LOST}
 """What is closed before any banner may be a firewall where no tunnel has led us to the machine."""
 
+_REFUSED_BY = {
+    **dict.fromkeys(("sudo", "ansible.builtin.sudo"), SpecialCase.SUDO_REFUSED),
+    **dict.fromkeys(("doas", "community.general.doas"), SpecialCase.DOAS_REFUSED),
+}
+"""By the become plugin: what to write into its configuration on the remote."""
+
 _BREAKS = frozenset({Cause.CONNECTION_LOST, Cause.CONNECTION_TIMEOUT, Cause.TUNNEL_STALE})
 
 
@@ -97,12 +103,23 @@ def diagnose(subject: Remote | Proxy, answer: Answer) -> Trouble:
     match answer.outcome:
         case Outcome.PROXY_DOWN:
             return explain(Cause.PROXY_UNREACHABLE, subject, proxy=answer.proxy)
+        case Outcome.MISCONFIGURED:
+            return explain(Cause.CHECKER_ERROR, subject, SpecialCase.VARIABLE_WRONG, problem=one_line(text, 400))
+        case Outcome.UNSUPPORTED:
+            return explain(Cause.UNSUPPORTED, subject, detail=evidence(text))
+        case Outcome.BECOME_FAILED:
+            special = _REFUSED_BY.get(subject.become_method) if isinstance(subject, Remote) else None
+            return explain(Cause.BECOME_FAILED, subject, special, detail=one_line(text))
+        case Outcome.CONNECTION_FAILED:
+            cause = cause_of_text(text, tunnelled=False) or Cause.CONNECTION_LOST
+            return explain(cause, subject, SpecialCase.PLUGIN_FAILED, detail=evidence(text) or noise)
         case Outcome.ERROR:
             return explain(Cause.CHECKER_ERROR, subject, detail=evidence(text))
         case Outcome.TOO_MUCH:
             return explain(Cause.PROBE_TIMEOUT, subject, SpecialCase.ENDLESS_OUTPUT, detail=noise)
         case Outcome.TIMED_OUT if answer.logged_in:
-            return explain(Cause.PROBE_TIMEOUT, subject, detail=noise or evidence(text))
+            special = SpecialCase.PLUGIN_HANGS if _is_by_plugin(subject) else None
+            return explain(Cause.PROBE_TIMEOUT, subject, special, detail=noise or evidence(text))
         case Outcome.TIMED_OUT | Outcome.SSH_FAILED:
             cause = _cause_of_failure(subject, answer)
             owners = tuple(one_line(name, 80) for name in answer.answered_by if name != subject.name)[:3]
@@ -148,6 +165,10 @@ def _special_case(
 
 def _is_tunnelled(subject: Remote | Proxy) -> bool:
     return bool(subject.path) and isinstance(subject, Remote)
+
+
+def _is_by_plugin(subject: Remote | Proxy) -> bool:
+    return isinstance(subject, Remote) and subject.connection not in ("ssh", "local")
 
 
 def evidence(text: str) -> str:
@@ -204,13 +225,14 @@ def explain(
     severity: Severity = Severity.CRITICAL,
     owners: Sequence[str] = (),
     key: str = "",
+    problem: str = "",
 ) -> Trouble:
     """
     The Trouble of a remote or proxy for this cause, in the words of its declaration.
 
     `what` is the process, limit, check, file or unit that it is about, and `names` says it in a few words.
     `proxy` is the proxy that did not answer, `owners` are the hosts whose key was offered, `key` says why a private key
-    was not used.
+    was not used, and `problem` what is wrong with its variables.
     """
     last_proxy = proxy or (subject.path[-1] if subject.path else "")
     words = {
@@ -223,6 +245,11 @@ def explain(
         "names": one_line(", ".join(names), 600),
         "owners": " or ".join(owners),
         "key": key,
+        "problem": problem,
+        "who": subject.user or "the login user",
+        "connection": getattr(subject, "connection", "ssh"),
+        "method": getattr(subject, "become_method", ""),
+        "become": getattr(subject, "become_user", "") or "root",
         "to": f"{subject.name} through {last_proxy}" if last_proxy else subject.name,
     }
     declared = cause.declaration

@@ -8,7 +8,7 @@ inventories and templates mean what they mean in any play.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +27,9 @@ from remotestatus.model.settings import (
     fleet_names,
     remote_names,
 )
+
+OF_THE_PLAYBOOK = frozenset({"argv"})
+"""Variables that only the playbook by itself reads."""
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -54,8 +57,7 @@ def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Co
     problems = _Problems(hosts)
     remotes = []
     for name, host in hosts.items():
-        for variable, message in host.problems:
-            problems.add(name, variable, with_vault_cure(message))
+        _check_problems(name, host, described.limited_to, problems)
         _check_names(name, host, problems)
         settings = _validate(RemoteSettings, _ours(host, remote_names()), name, problems)
         for window in settings.maintenance if settings else ():
@@ -65,7 +67,6 @@ def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Co
             remotes.append(_remote(name, host, settings or RemoteSettings()))
     fleet_settings = _fleet_settings(hosts, problems)
     base = Path(described.base)
-    _check_files(hosts, base, problems)
     workers = tuple(_workers(hosts, fleet_settings, problems))
     if not remotes and not problems:
         raise ConfigurationError(
@@ -78,6 +79,9 @@ def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Co
         limited_to=frozenset(described.limited_to),
         ssh=described.ssh,
         passwords=frozenset(name for name, host in hosts.items() if host.password),
+        problems={
+            name: "; ".join(": ".join(one) for one in host.problems) for name, host in hosts.items() if host.problems
+        },
     )
     return inventory, tuple(problems)
 
@@ -120,11 +124,23 @@ class _Problems:
         return f"{groups[0]}/{host}" if groups else host
 
 
+def _check_problems(name: str, host: HostDescription, limited_to: Collection[str], problems: _Problems) -> None:
+    """
+    What is wrong with one host's variables costs that host alone: the playbook says so in its answer.
+
+    Not so the Vault, whose password is everybody's.
+    """
+    for variable, message in host.problems:
+        cured = with_vault_cure(message)
+        if cured != message and name in limited_to:
+            problems.add(name, variable, cured)
+
+
 def _check_names(name: str, host: HostDescription, problems: _Problems) -> None:
     if any(letter.isspace() or letter in "*?!\"'#,\\" for letter in name) or name.startswith("-"):
         problems.add(name, "name", "a host's name may hold no spaces, quotes, commas or * ? ! #, nor begin with -")
-    known = {*remote_names(), *fleet_names()}
-    for variable in host.variables:
+    known = {*remote_names(), *fleet_names(), *OF_THE_PLAYBOOK}
+    for variable in (*host.variables, *(one for one, _ in host.problems if one.startswith(PREFIX))):
         if variable.removeprefix(PREFIX) not in known:
             guess = nearest(variable)
             problems.add(name, variable, f"no such variable{f'; did you mean {guess}?' if guess else ''}")
@@ -156,6 +172,11 @@ def _fleet_settings(hosts: Mapping[str, HostDescription], problems: _Problems) -
             problems.add(rarest[0], variable, "holds for the whole inventory; set it in group_vars/all only")
         elif seen:
             values[name] = json.loads(next(iter(seen)))
+        else:
+            # Nobody has it, so it is not a matter of single hosts.
+            for host, entry in hosts.items():
+                for message in (what for one, what in entry.problems if one == variable):
+                    problems.add(host, variable, with_vault_cure(message))
     settings = _validate(FleetSettings, values, "", problems)
     while settings is None:
         # Only the wrong values are replaced by defaults.
@@ -173,6 +194,8 @@ def _remote(name: str, host: HostDescription, settings: RemoteSettings) -> Remot
         groups=tuple(group for group in host.groups if group != "ungrouped"),
         settings=settings,
         connection=host.connection,
+        become_method=host.become_method,
+        become_user=host.become_user,
         address=host.address or name,
         port=host.port,
         user=host.user,
@@ -197,10 +220,3 @@ def _workers(hosts: Mapping[str, HostDescription], settings: FleetSettings, prob
         if worker.only and not only:
             problems.add("", where, f"only of {worker.name!r}: {worker.only!r} matches no remote")
         yield Worker(worker.name, worker, only)
-
-
-def _check_files(hosts: Mapping[str, HostDescription], base: Path, problems: _Problems) -> None:
-    for name, host in hosts.items():
-        if host.key_file and not (base / host.key_file).is_file():
-            cure = f"{host.key_file} does not exist; correct it or make the key there"
-            problems.add(name, "ansible_ssh_private_key_file", cure)

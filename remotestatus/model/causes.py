@@ -179,6 +179,15 @@ class Cause(StrEnum):
         "be there.",
         public="Logged in, but what came back is not the probe's output.",
     )
+    BECOME_FAILED = CauseDeclaration(
+        "become-failed",
+        status=Status.DEGRADED,
+        message="Logged in to {name}, but {method} did not allow the change to the user {become}.",
+        hint="Allow {become} on {name} in the configuration of {method}, set ansible_become_password, or probe "
+        "without: `ansible_become: false`.",
+        public="Logged in, but the change of user was refused.",
+        seen="Logged in, but the change of user (`ansible_become`) was refused; processes are unknown.",
+    )
     PROCESS_MISSING = CauseDeclaration(
         "process-missing",
         status=Status.DEGRADED,
@@ -255,6 +264,15 @@ class Cause(StrEnum):
         retried=False,
         of_another=True,
     )
+    UNSUPPORTED = CauseDeclaration(
+        "unsupported",
+        status=Status.UNKNOWN,
+        message="{name} cannot be checked: its connection ({connection}) leads to no POSIX shell.",
+        hint="Take it out of this inventory, or check it as Windows or a network device with something else.",
+        public="Its kind of connection cannot be checked.",
+        seen="Its connection leads to no POSIX shell: Windows, a network device.",
+        retried=False,
+    )
     NOT_CHECKED = CauseDeclaration(
         "not-checked",
         status=Status.UNKNOWN,
@@ -309,6 +327,28 @@ class SpecialCase(Enum):
         "{name} and the checker have no common SSH algorithm.",
         "Update the older side, or allow the offered algorithm in ansible_ssh_common_args.",
     )
+    SUDO_REFUSED = (
+        "Logged in to {name} as {who}, but sudo did not allow the change to the user {become}.",
+        "On {name}, `visudo -f /etc/sudoers.d/remotestatus`, one line: `{who} ALL=({become}) NOPASSWD: /bin/sh`; or "
+        "set ansible_become_password, or probe without: `ansible_become: false`.",
+    )
+    DOAS_REFUSED = (
+        "Logged in to {name} as {who}, but doas did not allow the change to the user {become}.",
+        "On {name}, a line in /etc/doas.conf: `permit nopass {who} as {become} cmd /bin/sh`; or set "
+        "ansible_become_password, or probe without: `ansible_become: false`.",
+    )
+    VARIABLE_WRONG = (
+        "The inventory does not say how to check {name}: {problem}.",
+        "Correct the variable for {name}; `ansible-inventory --host {name}` shows what it has.",
+    )
+    PLUGIN_FAILED = (
+        "Ansible's connection {connection} did not reach {name}.",
+        "`ansible {name} -m raw -a true` does the same by hand.",
+    )
+    PLUGIN_HANGS = (
+        "Ansible's connection {connection} to {name} did not bring an answer in time.",
+        "`ansible {name} -m raw -a true` does the same by hand: is it overloaded, or does its shell hang?",
+    )
     ENDLESS_OUTPUT = ("Logged in to {name}, but its shell prints without end; it was cut off.",)
     WORKER_SILENT = (
         "The worker {name} was asked to look, and no longer says anything.",
@@ -340,7 +380,7 @@ def causes_table(*, hints: bool = True) -> str:
     """The Markdown table of all causes for the documents; with the hints that people are given, if wanted."""
     columns = ["cause", "status", "what was seen", *(["what to do"] if hints else [])]
     rows = [columns, ["---"] * len(columns)]
-    words = {word: word.upper() for word in ("proxy", "port", "address", "login")}
+    words = {word: word.upper() for word in ("proxy", "port", "address", "login", "become", "method")}
     for cause in Cause:
         declared = cause.declaration
         hint = declared.hint.format_map({**words, "name": "REMOTE"})

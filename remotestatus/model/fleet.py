@@ -29,6 +29,9 @@ class Remote:
     port: int | None = None
     user: str | None = None
     path: tuple[str, ...] = ()
+    become_method: str = ""
+    """How the user is changed after the log-in; empty when it is not."""
+    become_user: str = ""
 
     @property
     def proxy(self) -> str | None:
@@ -65,26 +68,12 @@ class Fleet:
         return {remote.name: remote for remote in self.remotes}
 
     @cached_property
-    def proxies_by_name(self) -> Mapping[str, Proxy]:
-        """Each proxy by its name; of those that stand on several ways, the last."""
-        return {proxy.name: proxy for proxy in self.proxies}
-
-    @cached_property
     def _remotes_by_proxy(self) -> Mapping[str, tuple[Remote, ...]]:
         found: dict[str, list[Remote]] = {}
         for remote in self.remotes:
             for proxy in set(remote.path):
                 found.setdefault(proxy, []).append(remote)
         return {proxy: tuple(remotes) for proxy, remotes in found.items()}
-
-    @cached_property
-    def remotes_by_group(self) -> Mapping[str, frozenset[str]]:
-        """The names of each group's remotes."""
-        found: dict[str, set[str]] = {}
-        for remote in self.remotes:
-            for group in remote.groups:
-                found.setdefault(group, set()).add(remote.name)
-        return {group: frozenset(names) for group, names in found.items()}
 
     def behind(self, proxy: str) -> tuple[Remote, ...]:
         """The remotes that pass this proxy on their way."""
@@ -113,6 +102,8 @@ class Inventory:
     ssh: SshAccess = field(default_factory=SshAccess)
     passwords: frozenset[str] = frozenset()
     """The names of the hosts that have a password, never the passwords."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with the variables of single hosts, by name: each costs that host and no other."""
 
     @property
     def site(self) -> Path:

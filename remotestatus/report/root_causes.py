@@ -31,7 +31,7 @@ class RootCause:
     One thing that is wrong: what it is about, since when, why, what to try, and which remotes it affects.
 
     `subject` says what is wrong ("tunnel-proxy", "12 remotes behind tunnel-proxy"), `slug` is the page of the one
-    remote or proxy that it is about, else empty; `affected` are the remotes that are part of it.
+    remote that it is about, else empty; `affected` are the remotes that are part of it.
     """
 
     status: Status
@@ -45,11 +45,6 @@ class RootCause:
     location: str = ""
     affected: tuple[RemoteView, ...] = ()
     acknowledged: Acknowledgement | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The remotes and the proxy that it is about."""
-        return (*([self.name] if self.name else []), *(remote.name for remote in self.affected))
 
     @property
     def trouble(self) -> Trouble | None:
@@ -100,7 +95,6 @@ def _of_proxy(proxy: ProxyView, behind: Sequence[RemoteView]) -> RootCause:
         kind="proxy",
         subject=f"Proxy {proxy.name}",
         name=proxy.name,
-        slug=proxy.slug,
         since=proxy.since,
         troubles=proxy.troubles,
         unconfirmed=proxy.unconfirmed,
@@ -123,15 +117,22 @@ def _of_worker(worker: WorkerView, affected: Sequence[RemoteView]) -> RootCause:
 
 
 def _of_remotes(remotes: Iterable[RemoteView]) -> Iterator[RootCause]:
-    alike: dict[tuple[str | None, Cause | None], list[RemoteView]] = {}
+    alike: dict[tuple[str | None, Cause | None, str], list[RemoteView]] = {}
     for remote in remotes:
-        alike.setdefault((remote.proxy, remote.trouble.cause if remote.trouble else None), []).append(remote)
-    for (proxy, cause), several in alike.items():
+        cause = remote.trouble.cause if remote.trouble else None
+        alike.setdefault((remote.proxy, cause, _own_fault(remote)), []).append(remote)
+    for (proxy, cause, _), several in alike.items():
         for group in _at_the_same_time(several):
             if len(group) >= TOGETHER and cause is not None:
                 yield _of_group(proxy, cause, group)
             else:
                 yield from (_of_remote(remote) for remote in group)
+
+
+def _own_fault(remote: RemoteView) -> str:
+    """What the checker could not do, without the remote's name: different things have no root cause in common."""
+    trouble = remote.trouble
+    return trouble.message.replace(remote.name, "") if trouble and trouble.cause is Cause.CHECKER_ERROR else ""
 
 
 def _at_the_same_time(remotes: Iterable[RemoteView]) -> Iterator[list[RemoteView]]:
@@ -149,6 +150,8 @@ def _of_group(proxy: str | None, cause: Cause, group: Sequence[RemoteView]) -> R
     where = f"behind {proxy}" if proxy else "without a proxy"
     shared = f"the proxy {proxy}, its network" if proxy else "the network"
     hint = f"It happened to all of them at once: look first at what they share, {shared}, or the last change."
+    if cause is Cause.UNSUPPORTED:
+        hint = cause.declaration.hint
     notes = {remote.acknowledged for remote in group}
     return RootCause(
         status=cause.status,

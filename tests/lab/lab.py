@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
-from tests.lab.account import make_account, own_login
+from tests.lab.account import allow_sudo, make_account, own_login
 from tests.lab.command import run_command
 from tests.lab.host import CHECKER, TUNNELS
 from tests.lab.inventory import write_inventory, write_known_hosts, write_ssh_config
@@ -189,6 +189,10 @@ class Lab:
         """Each remote's port on the proxy leads to the other remote."""
         one.tunnel_to(other)
         other.tunnel_to(one)
+
+    def allow_sudo(self, remote: Remote, rule: str) -> None:
+        """Give the account of a remote a rule of sudoers(5), for instance `ALL=(root) NOPASSWD: ALL`."""
+        allow_sudo(self._keeper, remote.login, rule)
 
     # -- the inventory ------------------------------------------------------------------------------------------------
 

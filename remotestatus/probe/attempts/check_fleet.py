@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from remotestatus_playbook.protocol import Outcome
+
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.errors import RoundGivenUp
 from remotestatus.model.fleet import Inventory
+from remotestatus.model.statuses import Status
 from remotestatus.probe.attempts.orders import (
     PAUSE_SECONDS,
     SUSPICION_SECONDS,
@@ -54,6 +57,7 @@ def check_fleet(
     order = first = first_order(runner, inventory, remotes, earlier.due(remotes, clock()))
     proxies: dict[str, CheckResult] = {}
     found: dict[str, CheckResult] = {}
+    settled: set[str] = set()
     while True:
         answers = runner.probe(
             order,
@@ -69,7 +73,14 @@ def check_fleet(
         found |= {
             one.name: remote_result(one, answers.remotes.get(one.name), now, earlier.past(one.name)) for one in tried
         }
-        names = choose_retries(remotes, found, order.attempt + 1)
+        settled |= {
+            remote.name
+            for remote in tried
+            if found[remote.name].status is Status.UNKNOWN
+            and (answer := answers.remotes.get(remote.name))
+            and answer.outcome is Outcome.MISCONFIGURED
+        }
+        names = choose_retries([one for one in remotes if one.name not in settled], found, order.attempt + 1)
         if answers.trouble or not names:
             return FleetResults(proxies, earlier.remembered(found), (answers.trouble,) if answers.trouble else ())
         fresh = suspect_ourselves(fleet, found, earlier.states, names)

@@ -36,7 +36,8 @@ def places_of(inventory: Inventory, remotes: Iterable[Remote]) -> Mapping[str, f
 
 def _places_of(remote: Remote, inventory: Inventory) -> frozenset[str]:
     workers = inventory.fleet.workers
-    if remote.connection != "ssh":
+    if remote.connection != "ssh" or remote.become_method or remote.name in inventory.problems:
+        # How it is connected to beyond that is not sent.
         return frozenset({CHECKER})
     claimed = frozenset(worker.name for worker in workers if remote.name in worker.only)
     able = {worker.name for worker in workers if _may(worker, remote, inventory)}

@@ -52,6 +52,8 @@ def check_inventory(examined: Examined) -> Iterator[Result]:
     examined.problems += [str(problem) for problem in problems]
     for text in examined.problems:
         yield wrong(text)
+    for name, problem in inventory.problems.items():
+        yield wrong(f"{name} cannot be checked: {problem}", "correct the variable; all other hosts are checked")
     if not problems:
         proxies = len(inventory.fleet.proxies)
         counted = f"{count(len(inventory.fleet.remotes), 'remote')}, {proxies} prox{'y' if proxies == 1 else 'ies'}"

@@ -1,0 +1,139 @@
+"""
+Action plugin: probes one remote by Ansible's own connection to it, whatever plugin that is.
+
+Leaves the answer in the private directory of the run, as the fast way does. The script goes in on standard input where
+the plugin can take it, and otherwise as an argument of `sh -c`. What the remote or the plugin does is never an error of
+the task: it is the answer. The arguments are documented in `library/remotestatus_probe.py`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from remotestatus_playbook.become import SHELL
+from remotestatus_playbook.children import log_file
+from remotestatus_playbook.inventory import passwords
+from remotestatus_playbook.plugin_probe import (
+    Brought,
+    PluginProbe,
+    TimeUp,
+    TooMuch,
+    answer_of_failure,
+    kill_children,
+    limited,
+    read_brought,
+)
+from remotestatus_playbook.protocol import Outcome, RemoteAnswer
+from remotestatus_playbook.ssh_log import KEPT, own_words
+from remotestatus_playbook.workdir import Workdir
+
+_NOWHERE = Path("/dev/null")
+"""Ansible keeps what came on standard error."""
+
+
+def _tells_login(said: str) -> bool:
+    return "\nAuthenticated to " in f"\n{said}"
+
+
+class ActionModule(ActionBase):
+    """Probes one remote by Ansible's own connection."""
+
+    _VALID_ARGS = frozenset({"workdir"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return nothing but how it ended: the answer is in the private directory."""
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        name = str(variables["inventory_hostname"])
+        workdir = Workdir(Path(self._task.args["workdir"]))
+        probe = PluginProbe.from_json(workdir.find_plugin_probe(name))
+        log = log_file(workdir.output(name))
+        answer = replace(self._probe(probe, name, variables, log), attempts=probe.attempt)
+        log.unlink(missing_ok=True)
+        workdir.leave_remote(name, answer)
+        workdir.count(answer.outcome)
+        return {"changed": False, "msg": str(answer.outcome)}
+
+    def _probe(self, probe: PluginProbe, name: str, variables: dict[str, Any], log: Path) -> RemoteAnswer:
+        """Probe the remote; an ssh writes its own words into `log`."""
+        try:
+            with limited(probe.seconds):
+                self._hand_over_passwords(name, variables["hostvars"])
+                if probe.ssh:
+                    self._lead_through_proxies(probe)
+                return read_brought(probe, self._run_script(probe), become=self._connection.become is not None)
+        except TimeUp:
+            said = own_words(log, _NOWHERE)
+            return RemoteAnswer(Outcome.TIMED_OUT, stderr=said, logged_in=not probe.ssh or _tells_login(said))
+        except TooMuch:
+            return RemoteAnswer(Outcome.TOO_MUCH, logged_in=True)
+        except AnsibleError as error:
+            words = str(error).strip()[:KEPT]
+            if self._is_about_become(words):
+                return RemoteAnswer(Outcome.BECOME_FAILED, stderr=words, logged_in=True)
+            if not isinstance(error, AnsibleConnectionFailure):
+                return answer_of_failure(words)
+            if not probe.ssh:
+                return RemoteAnswer(Outcome.CONNECTION_FAILED, stderr=words)
+            said = own_words(log, _NOWHERE)
+            return RemoteAnswer(Outcome.SSH_FAILED, stderr=said or words, logged_in=_tells_login(said))
+        finally:
+            kill_children()
+
+    def _run_script(self, probe: PluginProbe) -> Brought:
+        become = self._connection.become
+        pipelines = bool(self._connection.has_pipelining) and (become is None or bool(become.pipelining))
+        command = SHELL if pipelines else f"/bin/sh -c {shlex.quote(probe.script)}"
+        script = probe.script.encode("utf-8", "surrogateescape")
+        asked_at, started = time.time(), time.monotonic()
+        result = self._low_level_execute_command(
+            command, in_data=script if pipelines else None, executable=False, encoding_errors="surrogateescape"
+        )
+        return Brought(
+            code=int(result["rc"]),
+            out=str(result["stdout"]).encode("utf-8", "surrogateescape"),
+            err=str(result["stderr"]).encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
+            asked_at=asked_at,
+            answered_at=time.time(),
+            taken=time.monotonic() - started,
+        )
+
+    def _hand_over_passwords(self, name: str, hostvars: Any) -> None:
+        """Evaluate the host's own passwords, once: the play gives Ansible empty ones, which it evaluates many times."""
+        given = str(self._play_context.password or "")
+        found = passwords(hostvars, [name], given).get(name)
+        if found is not None and self._connection.has_option("password"):
+            self._connection.set_option("password", found.learn())
+        become = self._connection.become
+        if become is None:
+            return
+        written = hostvars.raw_get(name)
+        for variable in ("ansible_become_pass", "ansible_become_password"):
+            if variable in written:
+                become.set_option("become_pass", str(hostvars[name][variable]))
+
+    def _lead_through_proxies(self, probe: PluginProbe) -> None:
+        """Have Ansible's ssh plugin start ssh as a fast probe does, through the connections that are open."""
+        words = {"ssh_executable": probe.ssh[0], "ssh_args": shlex.join(probe.ssh[1:]), "host": probe.address}
+        empty = dict.fromkeys(("ssh_common_args", "ssh_extra_args", "control_path"), "")
+        for option, value in {**words, **empty, "reconnection_retries": 0, "use_tty": False}.items():
+            self._connection.set_option(option, value)
+        self._connection.host = probe.address
+
+    def _is_about_become(self, words: str) -> bool:
+        """Whether the connection plugin failed because of the change of user, which comes after the log-in."""
+        become = self._connection.become
+        if become is None or not become.success:
+            return False
+        names = ("privilege escalation", "become", f"{become.name} password")
+        return any(name in words for name in names)

@@ -1,0 +1,48 @@
+#!/usr/bin/python
+"""The documentation of the action plugin remotestatus_answer; the code is in action_plugins/."""
+
+DOCUMENTATION = r"""
+module: remotestatus_answer
+short_description: Return what the probe of one remote brought
+description:
+  - Reads the answer that M(remotestatus_check) or M(remotestatus_probe) left for this remote.
+  - The remote is unreachable when it could not be reached, and failed when something is wrong on this side.
+options:
+  workdir:
+    description: The private directory that M(remotestatus_check) returned.
+    type: path
+    required: true
+  argv:
+    description: Whether to return the arguments of processes; without, only their programs.
+    type: bool
+    default: true
+author:
+  - The remotestatus maintainers
+attributes:
+  action:
+    description: It runs on the controller.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Say what each remote answered
+  remotestatus_answer:
+    workdir: "{{ remotestatus_round.workdir }}"
+    argv: false
+  ignore_unreachable: true
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The answer, as the fact C(remotestatus).
+  returned: always
+  type: dict
+  contains:
+    remotestatus:
+      description: How it ended (C(outcome)), C(facts), C(processes), C(checks), and what C(ssh) printed (C(stderr)).
+      type: dict
+remotestatus:
+  description: The same answer.
+  returned: always
+  type: dict
+"""

@@ -1,0 +1,34 @@
+#!/usr/bin/python
+"""The documentation of the action plugin remotestatus_probe; the code is in action_plugins/."""
+
+DOCUMENTATION = r"""
+module: remotestatus_probe
+short_description: Probe one remote by Ansible's own connection to it
+description:
+  - Runs the probe of one remote through whatever connection plugin leads there, as M(remotestatus_check) asked for.
+  - What the remote or the plugin does is no error of the task, but the answer.
+options:
+  workdir:
+    description: The private directory that M(remotestatus_check) returned.
+    type: path
+    required: true
+author:
+  - The remotestatus maintainers
+attributes:
+  action:
+    description: It runs on the controller.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Run the probe
+  remotestatus_probe:
+    workdir: "{{ remotestatus_round.workdir }}"
+"""
+
+RETURN = r"""
+msg:
+  description: How the probe ended.
+  returned: always
+  type: str
+"""

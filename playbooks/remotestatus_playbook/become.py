@@ -1,0 +1,102 @@
+"""
+Finds out how a host's user is changed after the log-in (`ansible_become` and its kin).
+
+Takes the host's variables, and how Ansible's own become plugins are loaded; returns a Become, or None where the user
+stays. The plugin itself writes the command, so every plugin means here what it means for a task. The rule worth
+knowing: a plugin that wants a password or a terminal needs Ansible's own connection to talk to it; all others only put
+a few words before the shell, and cost nothing more.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from remotestatus_playbook.host_variables import HostVariables, say_error
+
+SHELL = "exec /bin/sh -s"
+"""What is run to be sent the probe on its standard input."""
+
+SECONDS = "@seconds@"
+"""Stands in a Become's command for this machine where the probe's time limit goes, in seconds."""
+
+_PASSWORD = "become_pass"  # noqa: S105 - the name of an option
+_TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
+
+
+@dataclass(frozen=True, slots=True)
+class Become:
+    """
+    A change of user: the plugin's name and the user that it leads to.
+
+    `command` starts the shell as that user, and prints `marker` first when that was allowed; it is empty when the
+    plugin has to be talked to, as one that wants a password.
+    """
+
+    method: str
+    user: str
+    command: str = ""
+    marker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BecomePlugins:
+    """
+    Ansible's become plugins, as far as they are needed here.
+
+    `load` gives a new plugin by its name, or None. `variables_of` gives the options of the plugin with this name, each
+    with the variables that it comes from. `shell` is the shell plugin that commands are written for, `keywords` what
+    the command line says, and `same_user` whether one becomes oneself, too.
+    """
+
+    load: Callable[[str], Any]
+    variables_of: Callable[[str], Mapping[str, Sequence[str]]]
+    shell: Any
+    keywords: Mapping[str, Any]
+    same_user: bool = False
+
+
+def become_of(variables: HostVariables, plugins: BecomePlugins, user: str | None, *, local: bool) -> Become | None:
+    """How this host's user is changed; `user` is who logs in. What is wrong is a problem of the host."""
+    wanted = variables.last_of(("ansible_become",), "become")
+    if not (wanted if isinstance(wanted, bool) else str(wanted or "").strip().lower() in _TRUE):
+        return None
+    method = variables.text_of(("ansible_become_method",), "become_method") or "sudo"
+    try:
+        return _become_by(method, variables, plugins, user, local=local)
+    except Exception as error:
+        variables.problems.append(("ansible_become_method", say_error(error)))
+        return None
+
+
+def _become_by(
+    method: str, variables: HostVariables, plugins: BecomePlugins, user: str | None, *, local: bool
+) -> Become | None:
+    plugin = plugins.load(method)
+    if plugin is None:
+        sentence = f"Ansible has no become plugin {method!r}; correct it, or install the collection that has it"
+        variables.problems.append(("ansible_become_method", sentence))
+        return None
+    options = plugins.variables_of(method)
+    names = [
+        name for option, named in options.items() if option != _PASSWORD for name in named if name in variables.raw
+    ]
+    values = {name: value for name in names if (value := variables.evaluate(name)) is not None}
+    plugin.set_options(task_keys=dict(plugins.keywords), var_options=values)
+    target = str(plugin.get_option("become_user") or "")
+    if target and target == user and not plugins.same_user:
+        return None
+    secret = variables.has_secret(options.get(_PASSWORD, ()), prove=False) or _has_password(plugin)
+    if secret or getattr(plugin, "require_tty", False):
+        return Become(method, target)
+    # What runs as another user on this machine cannot be ended by us.
+    shell = f"exec timeout -k 2 {SECONDS} /bin/sh -s" if local else SHELL
+    command = plugin.build_become_command(shell, plugins.shell)
+    return Become(method, target, str(command), str(plugin.success))
+
+
+def _has_password(plugin: Any) -> bool:
+    """Whether the plugin's own options have a password: from the command line, the environment or an ansible.cfg."""
+    try:
+        return bool(plugin.get_option(_PASSWORD))
+    except KeyError:
+        return False

@@ -1,0 +1,127 @@
+"""
+Evaluates the variables of one host, as a play would, and only those that are asked for.
+
+Takes what `hostvars` has for the host; returns plain values. What fails to evaluate is a problem of this host alone,
+with the name of its variable. The rule worth knowing: a template with a lookup may ask a server that takes its time, so
+a password behind one is evaluated when it is needed and not before.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_LOOKUP = re.compile(r"\b(?:lookup|query|q)\s*\(")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_FAILED_LOOKUP = re.compile(r"lookup(?: plugin)? '([^']{1,80})'|lookup plugin \(([^)]{1,80})\)", re.IGNORECASE)
+_LOGIN_IN_URL = re.compile(r"://[^/@\s]*@")
+
+
+@dataclass
+class HostVariables:
+    """
+    The variables of one host; `problems` are (variable, sentence) pairs.
+
+    `raw` evaluates a variable when it is taken from it, and `written` gives all of them as they are written down.
+    `chosen` is what an ansible.cfg, the environment or the command line say for all hosts, by option.
+    """
+
+    raw: Mapping[str, Any]
+    chosen: Mapping[str, Any]
+    written: Callable[[], Mapping[str, Any]]
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+    def evaluate(self, variable: str) -> Any:
+        """The value in plain types, or None when it cannot be evaluated or is omitted."""
+        try:
+            return plain(self.raw[variable])
+        except Exception as error:
+            if type(error).__name__ != "AnsibleValueOmittedError":
+                self.problems.append((variable, say_error(error)))
+            return None
+
+    def last_of(self, names: Iterable[str], option: str = "") -> Any:
+        """The last of these names that is set, else what was chosen for all hosts by this option."""
+        found = self.chosen.get(option)
+        for variable in names:
+            if variable in self.raw:
+                value = self.evaluate(variable)
+                found = found if value is None else value
+        return found
+
+    def text_of(self, names: Iterable[str], option: str = "") -> str | None:
+        """The same as text."""
+        value = self.last_of(names, option)
+        return None if value is None else str(value)
+
+    def has_secret(self, names: Iterable[str], *, prove: bool) -> bool:
+        """
+        Whether one of these names holds a password.
+
+        With `prove` it is evaluated, so that a Vault that cannot be opened is noticed; one that needs a lookup never
+        is, and counts as there.
+        """
+        present = [name for name in names if name in self.raw]
+        if not present:
+            return False
+        written = self.written()
+        slow = any(needs_lookup(written, name) for name in present)
+        if slow or not prove:
+            return slow or any(written.get(name) not in (None, "") for name in present)
+        return self.last_of(present) not in (None, "")
+
+
+def needs_lookup(written: Mapping[str, Any], variable: str) -> bool:
+    """Whether evaluating this variable asks a lookup plugin, by itself or through the variables that it names."""
+    waiting, met = [variable], {variable}
+    while waiting:
+        for text in _texts_in(written.get(waiting.pop())):
+            if "{{" not in text and "{%" not in text:
+                continue
+            if _LOOKUP.search(text):
+                return True
+            named = {name for name in _NAME.findall(text) if name in written} - met
+            met |= named
+            waiting += named
+    return False
+
+
+def _texts_in(value: object) -> Iterable[str]:
+    if isinstance(value, str):
+        yield str.__str__(value)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts_in(inner)
+
+
+def plain(value: Any) -> Any:
+    """Copy a value into plain types that JSON can hold: Ansible's own carry tags."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, list | tuple | set):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    return str(value)
+
+
+def say_error(error: BaseException | str) -> str:
+    """
+    What Ansible says of a value that it could not evaluate, in one line.
+
+    A lookup's own words may quote the command or the address that it was given, and with them a secret: only its name
+    is told.
+    """
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    if found := _FAILED_LOOKUP.search(str(error)):
+        return f"the lookup '{found[1] or found[2]}' failed; `ansible HOST -m debug -a var=NAME` shows its own words"
+    return _LOGIN_IN_URL.sub("://...@", text.removeprefix("Task failed: "))[:300]

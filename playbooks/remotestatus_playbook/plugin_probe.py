@@ -1,0 +1,147 @@
+"""
+What a probe by Ansible's own connection needs to know, and what came of it.
+
+The play over all hosts writes a PluginProbe for each remote that only a connection plugin of Ansible leads to; the play
+over those remotes reads it, and makes an answer of what the plugin brought. Passwords are in none of them.
+"""
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from remotestatus_playbook.host_variables import say_error
+from remotestatus_playbook.plan import Plan
+from remotestatus_playbook.probe_answer import answer_of
+from remotestatus_playbook.probe_output import parse
+from remotestatus_playbook.probe_script import compose
+from remotestatus_playbook.protocol import Outcome, RemoteAnswer
+
+OUTPUT_BYTES = 256 * 1024 * 1024
+"""How much memory a connection plugin may take on top for what the other end prints."""
+
+BY_PLUGIN = "remotestatus_by_plugin"
+"""The group of the remotes that are probed so, which the play over all hosts fills."""
+
+_TICK_SECONDS = 0.1
+_OUR_VARIABLES = re.compile(r"undefined|template|could not be converted|invalid value|lookup|vault", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginProbe:
+    """
+    The probe of one remote by Ansible's own connection.
+
+    `script` is what the shell is sent. `ssh` are the words with which ssh is started, and `address` where it connects
+    to; both are empty for any other plugin. It is the round's `attempt`-th attempt.
+    """
+
+    seconds: int
+    attempt: int
+    nonce: str
+    script: str
+    ssh: tuple[str, ...] = ()
+    address: str = ""
+
+    @classmethod
+    def of(cls, plan: Plan, *, root: int, attempt: int, nonce: str) -> "PluginProbe":
+        """What a plan says; `root` is the process whose children are our own."""
+        script = compose(nonce, root_pid=root, questions=plan.questions).decode("utf-8", "surrogateescape")
+        # The last words are `--`, the address, and the shell.
+        ssh, address = (plan.command[:-3], plan.command[-2]) if plan.host else ((), "")
+        return cls(plan.seconds, attempt, nonce, script, tuple(ssh), address)
+
+    @classmethod
+    def from_json(cls, text: str) -> "PluginProbe":
+        """Read what `to_json` wrote."""
+        values = json.loads(text)
+        return cls(**{**values, "ssh": tuple(values["ssh"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What a connection plugin brought: the exit code, the output, and when it was asked and answered (POSIX)."""
+
+    code: int
+    out: bytes
+    err: str
+    asked_at: float
+    answered_at: float
+    taken: float
+
+
+def read_brought(probe: PluginProbe, brought: Brought, *, become: bool) -> RemoteAnswer:
+    """The answer for what the plugin brought; `become` tells whether the user was to be changed."""
+    marker = probe.nonce.encode()
+    out = brought.out
+    if b"[" + marker + b":frame\r\n" in out:
+        out = out.replace(b"\r\n", b"\n")  # a terminal's
+    output = parse(out, probe.nonce)
+    answer = answer_of(output, brought.taken, brought.asked_at, brought.answered_at)
+    if answer is not None:
+        return answer
+    words = brought.err.strip() or output.noise
+    if become and not output.frame and brought.code not in (0, 255):
+        return RemoteAnswer(Outcome.BECOME_FAILED, stderr=words, logged_in=True)
+    return RemoteAnswer(
+        Outcome.NO_PROBE_OUTPUT, stderr=brought.err, noise=output.noise, frame=output.frame, logged_in=True
+    )
+
+
+def answer_of_failure(words: str) -> RemoteAnswer:
+    """The answer for a task that failed before it could probe: by a variable, or by the plugin's own needs here."""
+    outcome = Outcome.MISCONFIGURED if _OUR_VARIABLES.search(words) else Outcome.ERROR
+    return RemoteAnswer(outcome, stderr=say_error(words))
+
+
+class TimeUp(BaseException):
+    """The time of a probe is over. No Exception: plugins catch those, and try again."""
+
+
+class TooMuch(BaseException):
+    """The other end prints without end."""
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Whatever runs inside is interrupted when its time is over, or when it takes too much memory, by one of these."""
+    end = time.monotonic() + seconds
+    most = _resident() + OUTPUT_BYTES
+
+    def tick(_number: int, _frame: object) -> None:
+        if time.monotonic() > end:
+            raise TimeUp
+        if _resident() > most:
+            raise TooMuch
+
+    before = signal.signal(signal.SIGALRM, tick)
+    signal.setitimer(signal.ITIMER_REAL, _TICK_SECONDS, _TICK_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _resident() -> int:
+    """How much memory this process takes, in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def kill_children() -> None:
+    """End all processes that came of this one, whatever a plugin has left running."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            parents[int(stat.parent.name)] = int(stat.read_text(errors="replace").rpartition(") ")[2].split()[1])
+    ours = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in ours and pid not in ours}:
+        ours |= more
+    for pid in ours - {os.getpid()}:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
