@@ -13,14 +13,14 @@ from datetime import datetime
 from pathlib import Path
 
 from remotestatus.evaluate import failed_trouble, next_state, share_out, unseen_keys, window_of_proxy, window_of_remote
-from remotestatus.history import History, only_round, outbox, read_past
+from remotestatus.history import History, only_round, outbox, queues, read_past
 from remotestatus.inventory import read_inventory
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.culprits import say_error
 from remotestatus.model.days import DayShare
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
-from remotestatus.model.notification import Message, NotificationMemory, Plan, Waiting
+from remotestatus.model.notification import Message, NotificationMemory, OrphanedQueue, Plan, Waiting
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
@@ -64,7 +64,8 @@ class FinishedRound:
     A round that was recorded.
 
     `report` is all that it found, nothing left out; None when it could not be made. `troubles` say what of the round
-    failed (page, Ansible itself); `heartbeat_failures` why the heartbeat could not be pinged.
+    failed (page, Ansible itself); `heartbeat_failures` why the heartbeat could not be pinged. `orphans` are messages
+    that were given up, because their destination is no longer configured.
     """
 
     inventory: Inventory
@@ -73,6 +74,7 @@ class FinishedRound:
     delivery: Delivery
     troubles: tuple[str, ...] = ()
     heartbeat_failures: tuple[str, ...] = ()
+    orphans: tuple[OrphanedQueue, ...] = ()
 
 
 def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
@@ -106,8 +108,10 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         now = options.clock()
         changes = _evaluate(fleet, last, results, now)
         states = _current_states(fleet, last, changes)
-        memory = outbox.read_memory(history, now)
-        plan, plan_troubles = plan_for_each(fleet, states, [one.receiver for one in destinations], memory, now)
+        receivers = [one.receiver for one in destinations]
+        queues.carry_over(history, receivers)
+        memory = outbox.read_memory(history, now, receivers)
+        plan, plan_troubles = plan_for_each(fleet, states, receivers, memory, now)
         messages, message_troubles = compose_all(plan, fleet, templates)
         troubles = (*results.troubles, *plan_troubles, *message_troubles)
         with history.transaction():
@@ -129,7 +133,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         template_troubles = (f"the shipped template of messages was used: {one}" for one in templates.problems)
         troubles = (*round_.troubles, *page_troubles, *send_troubles, *template_troubles)
         heartbeat.finish(troubles)
-        return FinishedRound(inventory, round_, report, delivery, troubles, tuple(heartbeat.failures))
+        return FinishedRound(inventory, round_, report, delivery, troubles, tuple(heartbeat.failures), plan.orphans)
 
 
 def _evaluate(

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from remotestatus.model.text import count
 from remotestatus.probe import PlaybookRunner
 from remotestatus.probe import Progress as ProbeProgress
 from remotestatus.round import FinishedRound, RoundOptions, run_round
@@ -30,6 +31,11 @@ def say_troubles(finished: FinishedRound) -> list[str]:
             if attempt.dropped
             else f"{attempt.name or 'a destination'} did not take its message, which is tried again: {attempt.error}"
             for attempt in finished.delivery.failed
+        ),
+        *(
+            f"{count(queue.messages, 'message')} to {queue.name} will never be sent, because it is no longer in "
+            f"remotestatus_apprise; the last one: {queue.newest}"
+            for queue in finished.orphans
         ),
         *finished.heartbeat_failures,
     ]

@@ -149,4 +149,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # The subject without the fleet's title; empty in messages of older versions.
         "ALTER TABLE messages ADD COLUMN headline TEXT NOT NULL DEFAULT ''",
     ),
+    (
+        """
+        CREATE TABLE IF NOT EXISTS receivers (
+            key TEXT PRIMARY KEY,            -- as in destinations: those that were configured in the last round
+            name TEXT NOT NULL,
+            identity TEXT NOT NULL           -- a hash of its address without secrets
+        ) WITHOUT ROWID
+        """,
+    ),
 )

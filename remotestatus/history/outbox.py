@@ -8,13 +8,14 @@ history file, which never holds a URL.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from remotestatus.history import queues
 from remotestatus.history.database import History, readable, subject_of
 from remotestatus.model.notification import (
     Acknowledgement,
@@ -27,6 +28,7 @@ from remotestatus.model.notification import (
     NotificationState,
     NotificationType,
     Plan,
+    Receiver,
     SentMessage,
     Waiting,
     WaitingMessage,
@@ -46,8 +48,12 @@ BODIES_KEPT = timedelta(days=14)
 _NOTIFICATION_STATE = TypeAdapter(NotificationState)
 
 
-def read_memory(history: History, now: datetime) -> NotificationMemory:
-    """What the next plan has to know; windows that are over are left out."""
+def read_memory(history: History, now: datetime, receivers: Sequence[Receiver] | None = None) -> NotificationMemory:
+    """
+    What the next plan has to know; windows that are over are left out.
+
+    With `receivers`, those of this round, also what waits for others.
+    """
     known: dict[tuple[str, Subject], NotificationState] = {}
     for row in history.connection.execute("SELECT destination, kind, name, told FROM told"):
         with suppress(ValidationError):
@@ -58,6 +64,7 @@ def read_memory(history: History, now: datetime) -> NotificationMemory:
         acknowledged=acknowledgements(history),
         windows=command_windows(history, now),
         failing=failing_destinations(history),
+        orphans=() if receivers is None else queues.orphans(history, receivers),
     )
 
 
@@ -80,6 +87,7 @@ def add(history: History, plan: Plan, messages: Iterable[Message]) -> None:
                 )
         for decision in plan.decisions:
             _add_decision(db, decision)
+        queues.give_up(db, plan.orphans)
         for subject in plan.recovered:
             db.execute("DELETE FROM acknowledgements WHERE kind = ? AND name = ?", subject)
         for notification in plan.notifications:
@@ -166,9 +174,9 @@ def due(history: History, destinations: Mapping[str, str], now: datetime) -> lis
 def _drop_orphans(db: sqlite3.Connection, destinations: Mapping[str, str]) -> None:
     known = (json.dumps(list(destinations)),)
     db.execute(
-        "UPDATE messages SET dropped = 'the destination is no longer configured' WHERE sent_at IS NULL "
-        "AND dropped IS NULL AND destination NOT IN (SELECT value FROM json_each(?))",
-        known,
+        "UPDATE messages SET dropped = ? WHERE sent_at IS NULL AND dropped IS NULL "
+        "AND destination NOT IN (SELECT value FROM json_each(?))",
+        (queues.UNCONFIGURED, *known),
     )
     db.execute("DELETE FROM told WHERE destination NOT IN (SELECT value FROM json_each(?))", known)
     db.execute("DELETE FROM destinations WHERE key NOT IN (SELECT value FROM json_each(?))", known)

@@ -33,7 +33,8 @@ class Receiver:
     """
     A destination without its URL. `room` is how many characters its service takes; 0 means no limit.
 
-    It hears of nothing that is less severe than `least`.
+    It hears of nothing that is less severe than `least`. `identity` is a hash of its address without secrets, `former`
+    are keys under which older versions knew it.
     """
 
     key: str
@@ -41,6 +42,18 @@ class Receiver:
     tags: tuple[str, ...] = ()
     room: int = 0
     least: Severity = Severity.WARNING
+    identity: str = ""
+    former: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanedQueue:
+    """Messages that wait for a destination that is no longer configured; `newest` is the headline of the last one."""
+
+    key: str
+    name: str
+    messages: int
+    newest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,7 @@ class NotificationMemory:
     acknowledged: Mapping[Subject, Acknowledgement] = field(default_factory=dict)
     windows: tuple[CommandWindow, ...] = ()
     failing: tuple[FailingDestination, ...] = ()
+    orphans: tuple[OrphanedQueue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +193,7 @@ class Notification:
     at: datetime
     lines: tuple[Line, ...]
     failing: tuple[FailingDestination, ...] = ()
+    orphans: tuple[OrphanedQueue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +226,8 @@ class Plan:
     known: Mapping[tuple[str, Subject], NotificationState | None]
     recovered: tuple[Subject, ...] = ()
     """Subjects whose acknowledgement ends because they recovered."""
+    orphans: tuple[OrphanedQueue, ...] = ()
+    """Queues that are given up, because their destination is no longer configured."""
 
 
 class NotificationType(StrEnum):

@@ -54,7 +54,8 @@ def _complaint(line: str) -> str:
 
 def _destination(service: apprise.NotifyBase, tags: Sequence[str], name: str | None) -> Destination:
     url = str(service.url(privacy=False))
-    identity = str(service.url_id() or "") or hashlib.sha256(url.encode()).hexdigest()[:16]
+    with_secrets = str(service.url_id() or "") or _hash(url)
+    identity = _hash(_address(service))
     return Destination(
         key=f"name {name}" if name else f"id {identity}",
         name=name or str(service.service_name),
@@ -63,7 +64,23 @@ def _destination(service: apprise.NotifyBase, tags: Sequence[str], name: str | N
         room=int(service.body_maxlen or 0),
         service=service,
         secrets=_pieces(url),
+        identity=identity,
+        former=(f"id {with_secrets}",),
     )
+
+
+def _address(service: apprise.NotifyBase) -> str:
+    """Where a service delivers to, without passwords and tokens, and without what is only a matter of taste."""
+    rest = str(service.url(privacy=True)).partition("://")[2].partition("?")[0]
+    # Apprise masks a password as ****, and of a token it shows the first and the last character.
+    masked = re.sub(r"(?<![^/:@])[^/:@]?\.\.\.[^/:@]?(?![^/:@])", "…", rest.replace(":****", "").replace("****", "…"))
+    user, at, place = masked.rpartition("@")
+    host, slash, path = place.partition("/")
+    return f"{service.service_name} {user}{at}{host.lower()}{slash}{unquote(path).rstrip('/')}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def say_what_is_wrong(url: str) -> str:

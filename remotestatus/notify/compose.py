@@ -16,7 +16,15 @@ from html import escape
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import NAMED, Key, Trouble, summarize
 from remotestatus.model.fleet import Fleet, Remote
-from remotestatus.model.notification import EventType, FailingDestination, Line, Message, Notification, NotificationType
+from remotestatus.model.notification import (
+    EventType,
+    FailingDestination,
+    Line,
+    Message,
+    Notification,
+    NotificationType,
+    OrphanedQueue,
+)
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.text import join_names, lower_first, one_line
@@ -71,7 +79,7 @@ class Section:
     """One part of a message. A compact one is a list of sentences; `left` counts what is not shown."""
 
     kind: str
-    entries: Sequence[Entry | FailingDestination]
+    entries: Sequence[Entry | FailingDestination | OrphanedQueue]
     compact: bool = False
     left: int = 0
 
@@ -130,7 +138,7 @@ def _type(notification: Notification) -> NotificationType:
     problems = [line for line in notification.lines if line.is_problem]
     if any(line.severity is Severity.CRITICAL for line in problems if line.now is not Status.UNKNOWN):
         return NotificationType.FAILURE
-    if problems or _of(notification, EventType.FLAPPING) or notification.failing:
+    if problems or _of(notification, EventType.FLAPPING) or notification.failing or notification.orphans:
         return NotificationType.WARNING
     recovered = any(line.is_recovery for line in notification.lines)
     return NotificationType.SUCCESS if recovered else NotificationType.INFO
@@ -156,6 +164,7 @@ def _subject(notification: Notification, fleet: Fleet) -> Mapping[str, object]:
         "came and went": _names(_of(notification, EventType.CAME_AND_WENT)),
         "reminders": _names(reminders),
         "failing": tuple(one.name for one in notification.failing),
+        "orphans": tuple(one.name for one in notification.orphans),
     }
     return {
         "names_by_kind": {kind: several for kind, several in names.items() if several},
@@ -196,6 +205,7 @@ def _sections(notification: Notification, fleet: Fleet) -> Iterable[Section]:
     yield Section("passed", single(_of(notification, EventType.CAME_AND_WENT)), compact=True)
     yield Section("reminders", single(sorted(_of(notification, EventType.REMINDER), key=_rank)), compact=True)
     yield Section("failing", notification.failing)
+    yield Section("orphans", notification.orphans, compact=True)
 
 
 def _problems(lines: Iterable[Line], fleet: Fleet, at: datetime) -> list[Entry]:

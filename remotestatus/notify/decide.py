@@ -75,11 +75,11 @@ def plan_notifications(
         lines = tuple(outcome.line for outcome in outcomes if outcome.line)
         quiet = quiet_hours_now(fleet.settings.quiet_hours, receiver, now)
         others = () if quiet else tuple(one for one in failing if one.key != receiver.key)
-        if lines or others:
-            notifications.append(Notification(receiver, now, lines, others))
+        if lines or others or memory.orphans:
+            notifications.append(Notification(receiver, now, lines, others, memory.orphans))
     recovered = [case.subject for case in cases if case.acknowledgement and case.is_over]
     recovered += [subject for subject in memory.acknowledged if subject not in states]
-    return Plan(tuple(notifications), tuple(decisions), known, tuple(recovered))
+    return Plan(tuple(notifications), tuple(decisions), known, tuple(recovered), memory.orphans)
 
 
 def _is_uneventful(state: State) -> bool:

@@ -5,7 +5,7 @@ The rule: an Apprise URL is a secret. It appears in no error, log or table. Appr
 is a destination.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,13 +46,27 @@ def _make_each(entries: Sequence[Entry]) -> tuple[list[Destination], list[Config
         destination = make_destination(entry.url, entry.tags, entry.name)
         if destination is None:
             problems.append(ConfigurationProblem(where, say_what_is_wrong(entry.url)))
-        elif twin := found.get(destination.key):
+        elif twin := next((one for one in found.values() if _are_the_same(one, destination)), None):
             problems.append(
                 ConfigurationProblem(where, f"the same destination as {twin.name}; give one entry all of its `tags`")
             )
         else:
+            destination = _with_distinct_key(destination, found)
             found[destination.key] = replace(destination, least=entry.from_)
     return list(found.values()), problems
+
+
+def _are_the_same(one: Destination, other: Destination) -> bool:
+    named = one.key == other.key and one.key.startswith("name ")
+    return named or (one.former == other.former and one.key.startswith("id ") and other.key.startswith("id "))
+
+
+def _with_distinct_key(destination: Destination, others: Container[str]) -> Destination:
+    """The same under a key of its own: two web hooks may differ by their tokens alone."""
+    if destination.key not in others:
+        return destination
+    (with_secrets,) = destination.former
+    return replace(destination, key=with_secrets, identity="")
 
 
 def _read_file(path: Path) -> tuple[list[Destination], list[ConfigurationProblem]]:
@@ -64,7 +78,11 @@ def _read_file(path: Path) -> tuple[list[Destination], list[ConfigurationProblem
     found, wrong = read_file(path)
     if not found and not wrong:
         wrong = ["there is no destination in it"]
-    return list({one.key: one for one in found}.values()), [ConfigurationProblem(where, what) for what in wrong]
+    by_key: dict[str, Destination] = {}
+    for one in {twin.former: twin for twin in found}.values():
+        distinct = _with_distinct_key(one, by_key)
+        by_key[distinct.key] = distinct
+    return list(by_key.values()), [ConfigurationProblem(where, what) for what in wrong]
 
 
 def read_destinations(inventory: Inventory) -> tuple[Destination, ...]:

@@ -27,12 +27,14 @@ class Destination:
     room: int
     service: Any = field(repr=False, compare=False)
     least: Severity = Severity.WARNING
+    identity: str = ""
+    former: tuple[str, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def receiver(self) -> Receiver:
         """What deciding and composing need to know of it."""
-        return Receiver(self.key, self.name, self.tags, self.room, self.least)
+        return Receiver(self.key, self.name, self.tags, self.room, self.least, self.identity, self.former)
 
 
 @dataclass(frozen=True, slots=True)
