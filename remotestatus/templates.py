@@ -18,7 +18,7 @@ import jinja2
 
 from remotestatus.model.durations import say_duration
 from remotestatus.model.statuses import APPEARANCES
-from remotestatus.model.text import count, join_names, lower_first
+from remotestatus.model.text import count, join_names, lower_first, write_number
 from remotestatus.model.times import say_moment, write_time
 from remotestatus.shipped import report_templates
 
@@ -28,6 +28,7 @@ _FILTERS: Filters = {
     "rfc3339": write_time,
     "moment": say_moment,
     "span": say_duration,
+    "number": write_number,
     "count": count,
     "names": join_names,
     "lower_first": lower_first,

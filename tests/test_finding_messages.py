@@ -5,15 +5,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from apprise import NotifyFormat
+from apprise.conversion import convert_between
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from remotestatus.evaluate.diagnosis import explain
+from remotestatus.evaluate.state_machine import next_state
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.notification import NotificationType, Receiver
-from remotestatus.model.states import Kind
+from remotestatus.model.states import Kind, Policy
 from remotestatus.model.statuses import Severity, Status
-from tests.stories import OPS, Story, make_fleet
+from remotestatus.notify.compose import compose_message
+from remotestatus.notify.decide import plan_notifications
+from tests.stories import OPS, START, TEMPLATES, Story, make_fleet
 
 R1 = (Kind.REMOTE, "r1")
 PAGER = Receiver("id pager", "pager", least=Severity.CRITICAL)
@@ -173,6 +179,24 @@ def test_why_names_each_finding_that_waits() -> None:
         "not told yet: process-missing b found in 1 of 2 rounds in a row (fail_after); "
         "process-missing a gone for 1 of 2 rounds (recover_after)"
     ]
+
+
+NASTY = "@everyone <@123> <!channel> [click](http://evil.example) ![x](http://evil.example/p.png) <b>bold</b> me@box"
+
+
+def test_what_a_remote_printed_is_no_markup_and_no_mention() -> None:
+    """In plain text, in HTML and in the Markdown that Apprise makes of it, nothing acts; an address stays whole."""
+    story = Story(make_fleet())
+    remote = story.fleet.remotes_by_name["r1"]
+    printed = explain(Cause.CHECK_FAILED, remote, names=[f"lamp: {NASTY}"], what="lamp", detail=NASTY)
+    story.states[R1] = next_state(*R1, None, (printed,), Policy(), START).state
+    plan = plan_notifications(story.fleet, story.states, (OPS,), story.memory, START)
+    message = compose_message(plan.notifications[0], story.fleet, TEMPLATES)
+    markdown = str(convert_between(NotifyFormat.HTML, NotifyFormat.MARKDOWN, message.html))
+    for body in (message.text, message.html, markdown):
+        assert "lamp" in body
+        assert not [found for found in ("@everyone", "<@123", "<!channel", "](http", "<b>bold") if found in body]
+        assert "me@box" in body
 
 
 def as_recorded_before(story: Story) -> None:

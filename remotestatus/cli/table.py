@@ -27,6 +27,7 @@ from remotestatus.cli.terminal import (
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.durations import say_duration
 from remotestatus.model.statuses import APPEARANCES, Status
+from remotestatus.model.text import count, write_number
 from remotestatus.report import RemoteView, Report, RootCause
 from remotestatus.round import FinishedRound
 
@@ -125,7 +126,7 @@ def fleet_table(report: Report, *, fold: bool, fold_up: bool = False) -> RowTabl
     rows += [_remote_row(report, remote) for remote in others if remote.maintenance is not None]
     up = [remote for remote in others if remote.maintenance is None]
     if fold_up and len(up) >= FOLDED_FROM:
-        rows.append(FleetRow("up", f"{len(up)} remotes"))
+        rows.append(FleetRow("up", count(len(up), "remote")))
     else:
         rows += [_remote_row(report, remote) for remote in up]
     return RowTable(COLUMNS, rows)
@@ -142,7 +143,7 @@ def _problem_rows(report: Report, problem: RootCause, *, fold: bool) -> Iterator
         first = affected[0]
         path = f"behind {first.proxy}" if first.proxy else "without a proxy"
         where = "behind it" if problem.kind == "proxy" else path
-        yield FleetRow(first.word, f"{len(affected)} remotes {where}", _cause(first.trouble))
+        yield FleetRow(first.word, f"{count(len(affected), 'remote')} {where}", _cause(first.trouble))
     else:
         yield from (_remote_row(report, remote) for remote in affected)
 
@@ -192,7 +193,11 @@ def problem_head(report: Report, problem: RootCause) -> Paragraph:
     about = ", ".join(filter(None, (title, problem.location)))
     is_new = problem.since >= report.round.started_at
     lasted = "since this round" if is_new else f"for {say_duration(report.generated_at - problem.since)}"
-    behind = f", and {_count(len(problem.affected))} behind it" if problem.kind == "proxy" and problem.affected else ""
+    behind = (
+        f", and {count(len(problem.affected), 'remote')} behind it"
+        if problem.kind == "proxy" and problem.affected
+        else ""
+    )
     unconfirmed = f" ({problem.unconfirmed})" if problem.unconfirmed else ""
     verb = "are" if problem.kind == "group" else "is"
     return paragraph(
@@ -216,11 +221,7 @@ def list_names(names: Sequence[str]) -> str:
     """The first names, and how many more there are."""
     if len(names) <= NAMED:
         return ", ".join(names)
-    return f"{', '.join(names[: NAMED - 1])} and {len(names) - NAMED + 1} more"
-
-
-def _count(remotes: int) -> str:
-    return "1 remote" if remotes == 1 else f"{remotes} remotes"
+    return f"{', '.join(names[: NAMED - 1])} and {write_number(len(names) - NAMED + 1)} more"
 
 
 # -- the fleet in a sentence -------------------------------------------------------------------------------------------
@@ -275,4 +276,6 @@ def unseen_lines(names: Iterable[str]) -> Iterator[Paragraph]:
     found = list(names)
     if found:
         verb = "was" if len(found) == 1 else "were"
-        yield paragraph(f"{_count(len(found))} of the inventory {verb} not checked yet: {list_names(found)}", hang=2)
+        yield paragraph(
+            f"{count(len(found), 'remote')} of the inventory {verb} not checked yet: {list_names(found)}", hang=2
+        )

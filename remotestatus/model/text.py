@@ -18,10 +18,27 @@ def one_line(text: object, limit: int = _EVIDENCE) -> str:
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 1].rstrip() + "…"
 
 
+def defuse(text: str) -> str:
+    """
+    Write text of a remote so that no service takes it for a mention, a link or a tag: `@everyone`, `[x](http://y)`.
+
+    A space without width breaks what would be one. An address (`me@box`) stays as it is, because people copy it.
+    """
+    return _ACTIVE.sub("\\g<0>\u200b", text)
+
+
+_ACTIVE = re.compile(r"(?<![\w.+-])@(?=\w)|<(?=\S)|\](?=[(\[:])|!(?=\[)")
+"""What a mention begins with, a tag, the middle of a Markdown link, and an image."""
+
+
+def write_number(number: int) -> str:
+    """Write a number for people: `999`, `10\u202f000`."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
 def count(number: int, noun: str) -> str:
     """Write a number with its noun: `1 remote`, `3 remotes`, `10\u202f000 remotes`."""
-    written = f"{number:,}".replace(",", "\u202f")
-    return f"{written} {noun}" if number == 1 else f"{written} {noun}s"
+    return f"{write_number(number)} {noun}" if number == 1 else f"{write_number(number)} {noun}s"
 
 
 def say_bytes(number: float) -> str:
@@ -41,7 +58,7 @@ def join_names(names: Sequence[str], most: int) -> str:
     # "and 1 more" is longer than most names.
     if len(names) <= most + 1:
         return ", ".join(names)
-    return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return f"{', '.join(names[:most])} and {write_number(len(names) - most)} more"
 
 
 def lower_first(sentence: str) -> str:

@@ -27,7 +27,7 @@ from remotestatus.model.notification import (
 )
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Severity, Status
-from remotestatus.model.text import join_names, lower_first, one_line
+from remotestatus.model.text import defuse, join_names, lower_first, one_line
 from remotestatus.notify.assemble import SUBJECT, assemble, write_subject
 from remotestatus.templates import Templates
 
@@ -246,17 +246,16 @@ def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
     since, ended = line.state.problem_since, _ended(line, at)
     begun = since or line.before.since
     spans = sorted(_ended(one, at) - one.before.since for one in lines if one.before.since)
-    troubles = line.troubles or line.state.troubles
-    news = [change.trouble for change in line.changes if change.is_bad and change.trouble]
-    new_keys = {trouble.key for trouble in news}
-    known = {finding.key for finding in line.before.findings or ()} | {trouble.key for trouble in troubles}
+    found = line.troubles or line.state.troubles
+    new_keys = {change.finding.key for change in line.changes if change.is_bad}
+    known = {finding.key for finding in line.before.findings or ()} | {trouble.key for trouble in found}
     return Entry(
         line=line,
         names=_names(lines),
         remote=_remote(line, fleet),
-        troubles=summarize(troubles),
-        news=summarize(news),
-        left=summarize(trouble for trouble in troubles if trouble.key not in new_keys),
+        troubles=_in_words(found),
+        news=_in_words(trouble for trouble in found if trouble.key in new_keys),
+        left=_in_words(trouble for trouble in found if trouble.key not in new_keys),
         over=_say_over(line),
         passed=_say_passed(line, known),
         behind=tuple(remote.name for remote in _behind(line, fleet)),
@@ -278,6 +277,14 @@ def _behind(line: Line, fleet: Fleet) -> tuple[Remote, ...]:
             return ()
 
 
+def _in_words(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
+    """The findings as a message says them: those of one cause as one, and nothing in them that a service acts on."""
+    return tuple(
+        replace(trouble, message=defuse(trouble.message), hint=defuse(trouble.hint), detail=defuse(trouble.detail))
+        for trouble in summarize(troubles)
+    )
+
+
 def _say_over(line: Line) -> tuple[str, ...]:
     """What is over, or less severe now, a sentence for each cause: `Running again: encoder, web.`"""
     over: dict[Cause, list[str]] = {}
@@ -286,7 +293,7 @@ def _say_over(line: Line) -> tuple[str, ...]:
             over.setdefault(change.finding.cause, []).append(change.finding.what)
     sentences = [_fill(cause.declaration.over, names) for cause, names in over.items()]
     eased = [change.trouble for change in line.changes if change.now and not change.is_bad and change.trouble]
-    return (*sentences, *(f"No longer critical: {lower_first(trouble.message)}" for trouble in summarize(eased)))
+    return (*sentences, *(f"No longer critical: {lower_first(trouble.message)}" for trouble in _in_words(eased)))
 
 
 def _say_passed(line: Line, known: Collection[Key]) -> tuple[str, ...]:
@@ -299,7 +306,7 @@ def _say_passed(line: Line, known: Collection[Key]) -> tuple[str, ...]:
 
 
 def _fill(sentence: str, names: Sequence[str]) -> str:
-    return sentence.replace("{names}", join_names(names, NAMED))
+    return defuse(sentence.replace("{names}", join_names(names, NAMED)))
 
 
 def _ended(line: Line, at: datetime) -> datetime:

@@ -16,7 +16,7 @@ from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, Subject
 from remotestatus.model.statuses import APPEARANCES, Status
-from remotestatus.model.text import count
+from remotestatus.model.text import count, write_number
 from remotestatus.report.charts import shares
 from remotestatus.report.clean_text import clean
 from remotestatus.report.incidents import Incident, build_incidents, in_order
@@ -178,21 +178,25 @@ def say_verdict(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, .
         return "No remotes to check", "The inventory names none yet."
     wrong = sum(remote.needs_attention for remote in remotes)
     resting = sum(remote.maintenance is not None for remote in remotes)
-    aside = f"{resting} in maintenance" if resting else ""
+    aside = f"{write_number(resting)} in maintenance" if resting else ""
     dead = [one for one in root_causes if one.kind in ("proxy", "worker")]
     if dead:
         hidden = sum(len(one.affected) for one in dead)
         kinds = {one.kind for one in dead}
         several = "proxies" if kinds == {"proxy"} else "workers" if kinds == {"worker"} else "proxies and workers"
-        who = f"{dead[0].subject} does not answer" if len(dead) == 1 else f"{len(dead)} {several} do not answer"
-        verdict = f"{who}: {hidden} of {count(total, 'remote')} cannot be checked" if hidden else who
+        who = (
+            f"{dead[0].subject} does not answer"
+            if len(dead) == 1
+            else f"{write_number(len(dead))} {several} do not answer"
+        )
+        verdict = f"{who}: {write_number(hidden)} of {count(total, 'remote')} cannot be checked" if hidden else who
         rest = wrong - hidden
         more = f"{count(rest, 'remote')} besides {'needs' if rest == 1 else 'need'} attention" if rest else ""
         return verdict, ", ".join(filter(None, (more, aside)))
     if wrong:
-        return f"{wrong} of {count(total, 'remote')} {'needs' if wrong == 1 else 'need'} attention", aside
+        return f"{write_number(wrong)} of {count(total, 'remote')} {'needs' if wrong == 1 else 'need'} attention", aside
     if resting == total:
-        return ("The remote is" if total == 1 else f"All {total} remotes are") + " in maintenance", ""
+        return ("The remote is" if total == 1 else f"All {count(total, 'remote')} are") + " in maintenance", ""
     fine = total - resting
     return (
         "The remote is up" if total == 1 else f"All {count(fine, 'remote')} {'is' if fine == 1 else 'are'} up"

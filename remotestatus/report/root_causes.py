@@ -14,6 +14,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.text import count
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.worker_view import WorkerView
@@ -156,7 +157,7 @@ def _of_group(proxy: str | None, cause: Cause, group: Sequence[RemoteView]) -> R
     return RootCause(
         status=cause.status,
         kind="group",
-        subject=f"{len(group)} remotes {where}",
+        subject=f"{count(len(group), 'remote')} {where}",
         since=group[0].since,
         troubles=(
             Trouble(cause, cause.declaration.public, hint, severity=max(one.severity or _LEAST for one in group)),
