@@ -121,7 +121,8 @@ def fleet_table(report: Report, *, fold: bool, fold_up: bool = False) -> RowTabl
     for problem in report.problems:
         rows += _problem_rows(report, problem, fold=fold)
         wrong.update(remote.name for remote in problem.affected)
-        wrong.add(problem.name)
+        if problem.kind != "worker":  # its host may well be up
+            wrong.add(problem.name)
     others = [remote for remote in report.remotes if remote.name not in wrong]
     rows += [_remote_row(report, remote) for remote in others if remote.maintenance is not None]
     up = [remote for remote in others if remote.maintenance is None]
@@ -133,9 +134,10 @@ def fleet_table(report: Report, *, fold: bool, fold_up: bool = False) -> RowTabl
 
 
 def _problem_rows(report: Report, problem: RootCause, *, fold: bool) -> Iterator[FleetRow]:
-    if problem.kind == "proxy":
+    if problem.kind in ("proxy", "worker"):
         lasted = _say_lasted(report, problem.since)
-        yield FleetRow(problem.status.value, (f"{problem.name} (proxy)", "bold"), _cause(problem.trouble), lasted)
+        name = f"{problem.name} ({problem.kind})"
+        yield FleetRow(problem.status.value, (name, "bold"), _cause(problem.trouble), lasted)
     elif problem.kind == "remote":
         yield from (_remote_row(report, remote) for remote in report.remotes if remote.name == problem.name)
     affected = problem.affected
@@ -169,6 +171,9 @@ def _say_lasted(report: Report, since: datetime) -> str:
 # -- problems ----------------------------------------------------------------------------------------------------------
 
 
+_AFFECTED = {"proxy": "Behind it, and so not checked", "worker": "Looked at by nobody else, and so not checked"}
+
+
 def problems_lines(report: Report) -> Iterator[RenderableType]:
     """Each problem: what it is, since when, why, what to try, what was seen, and whom it affects."""
     for problem in report.problems:
@@ -177,7 +182,7 @@ def problems_lines(report: Report) -> Iterator[RenderableType]:
             yield from trouble_lines(trouble)
         if problem.affected:
             names = list_names([remote.name for remote in problem.affected])
-            what = "Behind it, and so not checked" if problem.kind == "proxy" else "These"
+            what = _AFFECTED.get(problem.kind, "These")
             yield paragraph(f"{what}: {names}", indent=2, hang=4)
         if problem.acknowledged:
             note = f": {problem.acknowledged.note}" if problem.acknowledged.note else ""
@@ -188,7 +193,7 @@ def problems_lines(report: Report) -> Iterator[RenderableType]:
 def problem_head(report: Report, problem: RootCause) -> Paragraph:
     """A problem in one sentence."""
     appearance = problem.status.appearance
-    who = problem.name if problem.name and problem.kind != "proxy" else problem.subject
+    who = problem.name if problem.name and problem.kind not in ("proxy", "worker") else problem.subject
     title = problem.subject if problem.kind == "remote" and problem.subject != problem.name else ""
     about = ", ".join(filter(None, (title, problem.location)))
     is_new = problem.since >= report.round.started_at

@@ -76,9 +76,10 @@ def run_worker(parcel: Parcel, deadline: float, given_up: Callable[[], bool], st
     sender.start()
     try:
         failure = _process(parcel, stream)
+        if stream.cut:
+            raise WorkerFault(Fault.ENDED)
         if not stream.archive:
-            seen = one_line(failure or stream.stderr.decode("utf-8", "replace"), 300)
-            raise WorkerFault(Fault.FAILED if failure else Fault.ENDED, seen)
+            raise WorkerFault(Fault.FAILED, one_line(failure, 300))
         try:
             return read_archive(stream.archive, parcel.names, parcel.aliases)
         except WorkerFault as fault:

@@ -62,6 +62,8 @@ class WorkerStream:
     def __init__(self, stream: int, errors: int, bounds: Bounds) -> None:
         self.archive = b""
         self.stderr = b""
+        self.cut = False
+        """Whether the stream ended without saying so."""
         self._stream = stream
         self._bounds = bounds
         self._buffer = bytearray()
@@ -77,6 +79,7 @@ class WorkerStream:
         while True:
             line = self._line()
             if not line:
+                self.cut = True
                 return b""
             try:
                 data = json.loads(line)
