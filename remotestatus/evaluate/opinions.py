@@ -21,8 +21,8 @@ def combine(results: Mapping[str, CheckResult]) -> CheckResult:
     """The check result that counts; `results` are by place, the first that looked first."""
     reached = [place for place, result in results.items() if result.status in _REACHED]
     place = reached[0] if reached else _most_telling(results)
-    chosen = results[place]
     worker = None if place == CHECKER else place
+    chosen = results[place] if worker is None else replace(results[place], troubles=_hints_there(results[place], place))
     if reached:
         not_from = tuple(other for other, result in results.items() if result.status not in _REACHED)
         return replace(chosen, worker=worker, not_from=not_from)
@@ -56,6 +56,13 @@ def _most_telling(results: Mapping[str, CheckResult]) -> str:
         if result.status is Status.DOWN and trouble and not trouble.cause.declaration.about_trust:
             return place
     return first
+
+
+def _hints_there(result: CheckResult, place: str) -> tuple[Trouble, ...]:
+    """Its troubles, whose hints say where to try what the checker cannot."""
+    return tuple(
+        replace(trouble, hint=trouble.hint.replace("On the checker,", f"On {place},")) for trouble in result.troubles
+    )
 
 
 def _told(troubles: tuple[Trouble, ...], place: str, results: Mapping[str, CheckResult]) -> list[Trouble]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from remotestatus.model.errors import RemotestatusError, RoundError
 from remotestatus.model.text import one_line
 from remotestatus.probe import AnsibleSource, PlaybookRunner
-from remotestatus.setup.doctor import connections, files, history, machine, notifications
+from remotestatus.setup.doctor import connections, files, history, machine, notifications, workers
 from remotestatus.setup.doctor.examined import Examined, check_inventory
 from remotestatus.setup.doctor.result import Check, Mark, Result, skipped, warning
 
@@ -54,6 +54,8 @@ def _of_inventory(examined: Examined, now: datetime, *, offline: bool) -> Iterat
         lambda: connections.check_ports(inventory),
         lambda: connections.check_proxies(examined, now, offline=offline),
     )
+    if inventory.fleet.workers:
+        yield from _section("Workers", lambda: workers.check_workers(examined, now, offline=offline))
     yield from _section("Files", lambda: files.check_site(inventory), lambda: files.check_database(inventory))
     yield from _section("Rounds", lambda: history.check_rounds(inventory, now), lambda: history.check_timer(inventory))
     yield from _section(

@@ -26,8 +26,8 @@ from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wro
 OLDEST_SSH = (8, 4)
 """The first OpenSSH that can be told to take a password from a program (SSH_ASKPASS_REQUIRE)."""
 
-NEWEST_ANSIBLE = Version("2.21")
-"""The newest ansible-core that this was tested with."""
+OLDEST_ANSIBLE, NEWEST_ANSIBLE = Version("2.19"), Version("2.21")
+"""The oldest and the newest ansible-core that this was tested with."""
 
 _BUILT = datetime(2026, 1, 1, tzinfo=UTC)
 _SECONDS = 20
