@@ -1,33 +1,415 @@
 """
-Workers: real `ansible-runner worker` processes over real SSH, that look for the checker.
+What is decided about workers: who looks at what, what travels, and what is believed of what comes back.
 """
 
-import sys
-from pathlib import Path
+import base64
+import io
+import json
+import os
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import PurePath
 
-from tests.lab import Command, Lab
-from tests.rounds import run_round
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from remotestatus_playbook.protocol import (
+    HostDescription,
+    InventoryDescription,
+    Outcome,
+    Proxy,
+    RemoteAnswer,
+    SshAccess,
+    WorkerDescription,
+    to_json,
+)
 
-PROGRAM = str(Path(sys.executable).with_name("ansible-runner"))
-ELSEWHERE = "127.0.0.9"
-"""An address of this machine at which no server of the lab listens."""
+from remotestatus.evaluate import combine, is_worth_another_place
+from remotestatus.inventory.host_pattern import match_hosts
+from remotestatus.model.causes import Cause
+from remotestatus.model.check_result import CheckResult, Trouble
+from remotestatus.model.fleet import Fleet, Inventory, Remote, Worker
+from remotestatus.model.settings import CHECKER, FleetSettings, RemoteSettings, WorkerSpec
+from remotestatus.model.statuses import Status
+from remotestatus.model.worker_faults import Fault
+from remotestatus.probe.workers.batch_queue import BatchQueue
+from remotestatus.probe.workers.parts import Batch, places_of, share_out
+from remotestatus.probe.workers.passwords import password_variables
+from remotestatus.probe.workers.sent_inventory import STAYS, TRAVELS, sent_inventory, sent_known_hosts
+from remotestatus.probe.workers.worker_archive import ANSWER_BYTES, read_archive
+from remotestatus.probe.workers.worker_stream import LINE_BYTES, Bounds, WorkerFault, WorkerStream
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+HERE = frozenset({CHECKER})
 
 
-def test_up_from_anywhere_is_up(lab: Lab, remotestatus: Command) -> None:
-    """The checker's own link to the proxy is cut: the worker's is not, so all behind it is up, and not from here."""
-    lab.proxy(variables={"ansible_host": ELSEWHERE})
-    lab.remote("capture-1")
-    lab.direct("north")
-    found = run_round(
-        lab,
-        remotestatus,
-        lab.write_inventory(
-            remotestatus_workers=[{"name": "north", "program": PROGRAM, "vars": {"ansible_host": "127.0.0.1"}}]
+# -- who looks at what -------------------------------------------------------------------------------------------------
+
+
+def _remote(name: str, proxy: str | None = None, connection: str = "ssh") -> Remote:
+    path = (proxy,) if proxy else ()
+    return Remote(name, ("site",), RemoteSettings(), connection=connection, path=path)
+
+
+def _inventory(remotes: tuple[Remote, ...], *workers: Worker, passwords: frozenset[str] = frozenset()) -> Inventory:
+    fleet = Fleet(remotes, (), FleetSettings(), workers)
+    return Inventory(fleet, base=PurePath("/"), limited_to=frozenset(), passwords=passwords)  # type: ignore[arg-type]
+
+
+NORTH = Worker("north", WorkerSpec(name="north"))
+TRUSTED = Worker("trusted", WorkerSpec(name="trusted", secrets=True))
+LAB = Worker("lab", WorkerSpec(name="lab", only="lab_site"), frozenset({"lab-1"}))
+
+
+@pytest.mark.parametrize(
+    ("remote", "passwords", "expected"),
+    [
+        (_remote("a"), "", {CHECKER, "north", "trusted"}),
+        (_remote("a"), "a", {CHECKER, "trusted"}),
+        (_remote("a", "p"), "p", {CHECKER, "trusted"}),
+        (_remote("a", connection="local"), "", {CHECKER}),
+        (_remote("lab-1"), "", {"lab"}),
+        (_remote("lab-1"), "lab-1", set()),
+        (_remote("north"), "", {CHECKER, "trusted"}),
+    ],
+)
+def test_who_may_look_at_a_remote(remote: Remote, passwords: str, expected: set[str]) -> None:
+    """`only` is for nobody else, a password stays here unless it may travel, and nobody looks at itself."""
+    inventory = _inventory((remote,), NORTH, TRUSTED, LAB, passwords=frozenset(passwords.split()))
+    assert places_of(inventory, [remote]) == {remote.name: expected}
+
+
+@settings(max_examples=60)
+@given(
+    sizes=st.lists(st.integers(1, 400), max_size=12),
+    direct=st.integers(0, 900),
+    workers=st.integers(1, 4),
+)
+def test_everything_is_looked_at_once_and_a_proxy_from_one_place(sizes: list[int], direct: int, workers: int) -> None:
+    """Whatever the fleet: each remote is in one batch, and so are all that are behind one proxy."""
+    remotes = [_remote(f"p{proxy}-{number}", f"p{proxy}") for proxy, size in enumerate(sizes) for number in range(size)]
+    remotes += [_remote(f"d{number}") for number in range(direct)]
+    everywhere = HERE | {f"w{number}" for number in range(workers)}
+    batches = share_out(remotes, dict.fromkeys((remote.name for remote in remotes), everywhere))
+    names = [name for batch in batches for name in batch.names]
+    assert sorted(names) == sorted(remote.name for remote in remotes)
+    whose = {name: number for number, batch in enumerate(batches) for name in batch.names}
+    for proxy in range(len(sizes)):
+        assert len({whose[remote.name] for remote in remotes if remote.path == (f"p{proxy}",)}) == 1
+    if remotes:
+        assert batches[0].places == HERE
+
+
+def test_a_small_fleet_stays_here_and_a_large_one_is_shared() -> None:
+    """Fifty remotes are one part, the checker's; a thousand are shared out evenly."""
+    everywhere = HERE | {"north"}
+
+    def shares(count: int) -> list[int]:
+        remotes = [_remote(f"r{number}", f"p{number % 20}") for number in range(count)]
+        return [len(batch.names) for batch in share_out(remotes, {one.name: everywhere for one in remotes})]
+
+    assert shares(50) == [50]
+    assert shares(1000) == [500, 100, 100, 100, 100, 100]
+
+
+def test_a_failed_batch_goes_to_another_and_at_last_to_nobody() -> None:
+    """Others try first; the only one that may tries twice; then it is lost, with all that waited for that place."""
+    queue = BatchQueue([Batch(("a",), HERE | {"north"}), Batch(("b",), frozenset({"lab"})), Batch(("c",), frozenset())])
+    never: Callable[[], bool] = lambda: False  # noqa: E731
+    first = queue.take("north", never)
+    assert first is not None
+    assert not queue.give_back(first, "north")
+    again = queue.take(CHECKER, never)
+    assert again is not None
+    assert again.names == ("a",)
+    queue.finish(again)
+    assert queue.take(CHECKER, never) is None
+    only = queue.take("lab", never)
+    assert only is not None
+    assert queue.give_back(only, "lab")
+    second = queue.take("lab", never)
+    assert second is not None
+    assert not queue.give_back(second, "lab")
+    assert sorted(batch.names for batch in queue.lost) == [("b",), ("c",)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("all", "a1 a2 b1"),
+        ("a*", "a1 a2"),
+        ("left:right", "a1 b1"),
+        ("left,b1", "a1 b1"),
+        ("all:!left", "a2 b1"),
+        ("!left", "a2 b1"),
+        ("all:&right", "b1"),
+        ("~a[0-9]", "a1 a2"),
+        ("a[12]:!a2", "a1"),
+        ("nobody", ""),
+    ],
+)
+def test_patterns_mean_what_they_mean_to_ansible(pattern: str, expected: str) -> None:
+    """Names, groups, wildcards, unions, intersections, exclusions and regular expressions."""
+    groups = {"a1": ("left",), "a2": (), "b1": ("right",)}
+    assert sorted(match_hosts(pattern, groups)) == expected.split()
+
+
+# -- what travels ------------------------------------------------------------------------------------------------------
+
+VARIABLES = {
+    "remotestatus_checks": [{"name": "disk", "command": "echo {{ not_ours }}"}],
+    "remotestatus_timeout": 20,
+    "remotestatus_apprise": "mailtos://secret",
+    "remotestatus_nickname": "Camera",
+}
+DESCRIBED = InventoryDescription(
+    hosts={
+        "camera": HostDescription(
+            ("remotes",), VARIABLES, address="127.0.0.1", port=8001, key_file="/home/me/.ssh/k", path=("gate",)
         ),
+        "other": HostDescription(("remotes",), {}, address="192.0.2.7"),
+        "gate": HostDescription(
+            ("proxies",), {}, address="gate.example.com", user="jump", password=True, ssh_options=("-o", "Port=1 2")
+        ),
+    },
+    proxies=(Proxy("gate", "gate", "gate.example.com", 22, "jump"),),
+    ssh=SshAccess(jumps={"gate": "gate"}, key_names={"gate": "gate"}),
+)
+
+
+def test_only_what_the_probe_needs_travels() -> None:
+    """The remote and its proxy, evaluated; no other host, no fleet-wide setting, no password, no text for people."""
+    sent = json.dumps(sent_inventory(DESCRIBED, ["camera"], {}, PurePath("/home/me")))
+    hosts = json.loads(sent)["all"]["hosts"]
+    assert hosts.keys() == {"camera", "gate"}
+    assert hosts["camera"]["ansible_ssh_private_key_file"] == "~/.ssh/k"
+    assert hosts["camera"]["ansible_ssh_common_args"] == "-o ProxyJump=gate"
+    assert hosts["camera"]["remotestatus_checks"][0]["command"] == {"__ansible_unsafe": "echo {{ not_ours }}"}
+    assert hosts["gate"]["ansible_ssh_common_args"] == "-o 'Port=1 2'"
+    assert not [word for word in ("mailtos", "Camera", "other", "192.0.2.7") if word in sent]
+    own = sent_inventory(DESCRIBED, ["camera"], {"ansible_ssh_private_key_file": "~/k2"}, PurePath("/home/me"))
+    assert json.dumps(own).count("~/k2") == 2
+
+
+def test_host_keys_of_others_stay() -> None:
+    """Lines travel for the remote and its proxy, and those that name nobody in clear."""
+    lines = ["camera ssh-ed25519 A", "other ssh-ed25519 B", "gate ssh-ed25519 C", "|1|x|y ssh-ed25519 D", "# note", ""]
+    assert [line[-1] for line in sent_known_hosts(DESCRIBED, ["camera"], lines).splitlines()] == ["A", "C", "D"]
+
+
+def test_every_setting_of_a_remote_travels_or_stays() -> None:
+    """Whoever adds a setting decides whether a worker needs to know it."""
+    assert RemoteSettings.model_fields.keys() == TRAVELS | STAYS
+    assert not TRAVELS & STAYS
+
+
+def test_many_passwords_fit_into_variables() -> None:
+    """No variable is larger than Linux takes, and none is lost."""
+    passwords = {f"host-{number}": "x" * 50 for number in range(5000)}
+    variables = password_variables(passwords)
+    assert max(map(len, variables.values())) < 128 * 1024
+    found: dict[str, str] = {}
+    for value in variables.values():
+        found |= json.loads(value)
+    assert found == passwords
+
+
+# -- what comes back ---------------------------------------------------------------------------------------------------
+
+
+def _zip(members: Mapping[str, str | bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+ABOUT = {"remotestatus/worker.json": to_json(WorkerDescription("2.19.1", "2.4.0", "3.11.2", 1.0))}
+ANSWER = to_json(RemoteAnswer(Outcome.SSH_FAILED, stderr="no"))
+
+
+def test_a_lie_about_others_is_refused_and_told() -> None:
+    """What was asked is read, everything else is not; names that lead elsewhere are only names."""
+    archive = _zip(
+        {
+            **ABOUT,
+            "remotestatus/remotes/a.json": ANSWER,
+            "remotestatus/remotes/b.json": ANSWER,
+            "remotestatus/remotes/../../../../tmp/evil.json": ANSWER,
+            "/etc/evil": "x",
+        }
     )
-    print(found.printed)
-    print(found.states)
-    assert found.causes == {"capture-1": None, "north": None}
-    assert found.readings["capture-1"].worker == "north"
-    assert found.readings["capture-1"].not_from == ("checker",)
-    assert found.proxy_causes == {"tunnel-proxy": None}
+    found = read_archive(archive, ["a", "c"], [])
+    assert found.remotes == {"a": RemoteAnswer(Outcome.SSH_FAILED, stderr="no")}
+    assert found.refused == ("b", "../../../../tmp/evil")
+
+
+@pytest.mark.parametrize("answer", ["[]", "{", b"\xff", '{"outcome": "up"}', "9" * (ANSWER_BYTES + 1)])
+def test_an_answer_that_cannot_be_read_costs_that_remote(answer: str | bytes) -> None:
+    """Wrong types, broken text and one that unpacks without end: an error of that one remote."""
+    found = read_archive(_zip({**ABOUT, "remotestatus/remotes/a.json": answer}), ["a"], [])
+    assert found.remotes["a"].outcome is Outcome.ERROR
+
+
+@pytest.mark.parametrize(
+    ("archive", "fault"),
+    [
+        (b"", Fault.GARBAGE),
+        (b"PK\x05\x06", Fault.GARBAGE),
+        (_zip({}), Fault.FAILED),
+        (_zip({"remotestatus/worker.json": '{"ansible": 1}'}), Fault.GARBAGE),
+        (_zip(ABOUT)[:-30], Fault.GARBAGE),
+    ],
+)
+def test_an_archive_that_is_none_is_a_fault(archive: bytes, fault: Fault) -> None:
+    """Nothing, garbage, one without answers, one of another version, one that was cut."""
+    with pytest.raises(WorkerFault) as caught:
+        read_archive(archive, ["a"], [])
+    assert caught.value.fault is fault
+
+
+@settings(max_examples=80)
+@given(st.data())
+def test_no_archive_does_harm(data: st.DataObject) -> None:
+    """Whatever bytes are changed: it is read, or it is a fault of the worker."""
+    whole = bytearray(_zip({**ABOUT, "remotestatus/remotes/a.json": ANSWER}))
+    for _ in range(data.draw(st.integers(1, 4))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(WorkerFault):
+        assert read_archive(bytes(whole), ["a"], []).remotes.keys() <= {"a"}
+
+
+def _read(sent: bytes, bounds: Bounds, *, stays_open: bool = False) -> tuple[list[bytes], WorkerStream]:
+    """Send bytes through a real pipe and read all lines of it."""
+    reading, writing = os.pipe()
+    errors, ended = os.pipe()
+    os.close(ended)
+    stop = threading.Event()
+
+    def write() -> None:
+        with suppress(BrokenPipeError), os.fdopen(writing, "wb") as file:
+            file.write(sent)
+            file.flush()
+            if stays_open:
+                stop.wait(20)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        stream = WorkerStream(reading, errors, bounds)
+        lines = []
+        while line := stream.readline():
+            lines.append(line)
+        return lines, stream
+    finally:
+        os.close(reading)
+        os.close(errors)
+        stop.set()
+        writer.join()
+
+
+def _bounds(*, silence: float = 5, archive: int = 10_000, seconds: float = 5) -> Bounds:
+    return Bounds(time.monotonic() + seconds, archive, silence=silence, first_line=silence)
+
+
+def test_an_archive_never_reaches_the_process_stage() -> None:
+    """Lines pass as they are; the archive between them is kept, and no line of the stream."""
+    archive = _zip(ABOUT)
+    encoded = base64.b64encode(archive)
+    sent = b'{"status": "x"}\n{"zipfile": %d}\n%s{"eof": true}\n' % (len(archive), encoded)
+    lines, stream = _read(sent, _bounds())
+    assert lines == [b'{"status": "x"}\n', b'{"eof": true}\n']
+    assert stream.archive == archive
+
+
+@pytest.mark.parametrize(
+    ("sent", "fault"),
+    [
+        (b"Welcome to north!\n", Fault.GARBAGE),
+        (b'["zipfile"]\n', Fault.GARBAGE),
+        (b"7\n", Fault.GARBAGE),
+        (b'{"zipfile": 99999999999}\n', Fault.GARBAGE),
+        (b'{"zipfile": -1}\n', Fault.GARBAGE),
+        (b'{"zipfile": 3}\n!!!!', Fault.GARBAGE),
+        (b'{"zipfile": 300}\nAAAA', Fault.ENDED),
+        (b'{"unfinished', Fault.GARBAGE),
+        (b"[" * 100_000 + b"\n", Fault.GARBAGE),
+        (b"x" * (LINE_BYTES + 70_000), Fault.GARBAGE),
+    ],
+)
+def test_garbage_on_the_stream_is_a_fault(sent: bytes, fault: Fault) -> None:
+    """What ansible-runner would not send ends it at once."""
+    with pytest.raises(WorkerFault) as caught:
+        _read(sent, _bounds())
+    assert caught.value.fault is fault
+
+
+@pytest.mark.parametrize(("seconds", "fault"), [(60, Fault.SILENT), (0, Fault.TOO_SLOW)])
+def test_silence_and_slowness_end(seconds: float, fault: Fault) -> None:
+    """A stream that stays open and says nothing more ends when its silence or its time is over."""
+    with pytest.raises(WorkerFault) as caught:
+        _read(b"{}\n", _bounds(silence=0.3, seconds=seconds), stays_open=True)
+    assert caught.value.fault is fault
+
+
+# -- what several places found -----------------------------------------------------------------------------------------
+
+
+def _result(cause: Cause | None) -> CheckResult:
+    return CheckResult("a", NOW, (Trouble(cause, f"{cause}."),) if cause else ())
+
+
+@pytest.mark.parametrize(
+    ("found", "cause", "worker", "not_from"),
+    [
+        ({CHECKER: None}, None, None, ()),
+        ({CHECKER: Cause.TUNNEL_DOWN, "north": None}, None, "north", (CHECKER,)),
+        ({"north": Cause.PROXY_UNREACHABLE, CHECKER: None}, None, None, ("north",)),
+        ({CHECKER: Cause.TUNNEL_DOWN, "north": Cause.PROCESS_MISSING}, Cause.PROCESS_MISSING, "north", (CHECKER,)),
+        ({CHECKER: Cause.TUNNEL_DOWN, "north": Cause.AUTHENTICATION_FAILED}, Cause.TUNNEL_DOWN, None, ()),
+        ({CHECKER: Cause.PROXY_UNREACHABLE, "north": Cause.TUNNEL_DOWN}, Cause.TUNNEL_DOWN, "north", ()),
+        ({CHECKER: Cause.PROXY_UNREACHABLE, "north": Cause.HOST_KEY_UNKNOWN}, Cause.PROXY_UNREACHABLE, None, ()),
+        ({"lab": Cause.WORKER_UNREACHABLE}, Cause.WORKER_UNREACHABLE, "lab", ()),
+    ],
+)
+def test_up_from_anywhere_is_up(
+    found: Mapping[str, Cause | None], cause: Cause | None, worker: str | None, not_from: tuple[str, ...]
+) -> None:
+    """Who reached it counts; else who came furthest; a worker's own refused log-in says nothing about the remote."""
+    chosen = combine({place: _result(one) for place, one in found.items()})
+    assert (chosen.trouble.cause if chosen.trouble else None) is cause
+    assert (chosen.worker, chosen.not_from) == (worker, not_from)
+
+
+def test_down_from_all_says_from_where_it_was_tried() -> None:
+    """The places are named, and what another one saw if it is something else."""
+    found = {CHECKER: Cause.TUNNEL_DOWN, "north": Cause.TUNNEL_STALE, "south": Cause.TUNNEL_DOWN}
+    chosen = combine({place: _result(cause) for place, cause in found.items()})
+    assert chosen.status is Status.DOWN
+    assert chosen.trouble is not None
+    assert chosen.trouble.message == "tunnel-down. Tried from the checker, north and south. From north: tunnel-stale."
+
+
+@pytest.mark.parametrize(
+    ("cause", "of_proxy", "worth"),
+    [
+        (None, None, False),
+        (Cause.PROCESS_MISSING, None, False),
+        (Cause.TUNNEL_DOWN, None, True),
+        (Cause.PROXY_UNREACHABLE, Cause.CONNECTION_TIMEOUT, True),
+        (Cause.PROXY_UNREACHABLE, Cause.HOST_KEY_CHANGED, False),
+        (Cause.PROXY_UNREACHABLE, Cause.AUTHENTICATION_FAILED, False),
+        (Cause.AUTHENTICATION_FAILED, None, False),
+        (Cause.HOST_KEY_CHANGED, None, False),
+        (Cause.WORKER_UNREACHABLE, None, False),
+    ],
+)
+def test_what_is_tried_elsewhere(cause: Cause | None, of_proxy: Cause | None, *, worth: bool) -> None:
+    """What was not reached is; what refused us, itself or by its proxy, is not."""
+    proxies = {"p": _result(of_proxy)} if of_proxy else {}
+    assert is_worth_another_place(_result(cause), proxies, ("p",)) is worth

@@ -41,9 +41,21 @@ from remotestatus_playbook.order import artifacts_on_worker, given_workdir, root
 from remotestatus_playbook.plan import Plan, plan_probe, problem_of
 from remotestatus_playbook.plugin_probe import BY_PLUGIN, answer_of_failure
 from remotestatus_playbook.probing import Prober
-from remotestatus_playbook.protocol import PROXIES, Order, ProxyAnswer, WorkerDescription, to_json
+from remotestatus_playbook.protocol import (
+    PROXIES,
+    Order,
+    Outcome,
+    ProxyAnswer,
+    RemoteAnswer,
+    WorkerDescription,
+    to_json,
+)
+from remotestatus_playbook.sent_passwords import write_passwords
 from remotestatus_playbook.topology import Topology
 from remotestatus_playbook.workdir import Workdir
+
+
+_NOT_FROM_WORKERS = "a worker looks through ssh alone, and this remote needs a connection of Ansible's own"
 
 
 class ActionModule(ActionBase):
@@ -69,6 +81,8 @@ class ActionModule(ActionBase):
             found = self._check(task_vars or {}, workdir)
             if artifacts is None:
                 return {"changed": False, **found}
+            for name in found["by_plugin"]:
+                workdir.leave_remote(name, RemoteAnswer(Outcome.ERROR, stderr=_NOT_FROM_WORKERS))
             workdir.hand_over(artifacts, _describe_worker())
         except BaseException:
             _close(workdir)
@@ -91,6 +105,11 @@ class ActionModule(ActionBase):
         if order.control:
             workdir = Workdir(workdir.path, Path(order.control))
             workdir.write_ssh(topology, known_hosts)
+        if order.passwords_to:
+            names = order.names or ()
+            write_passwords(Path(order.passwords_to), inventory.passwords(task_vars["hostvars"], names, password))
+            workdir.note_done()
+            return {"workdir": str(workdir.path), "proxies": {}, "by_plugin": [], "at_once": 1}
         order = replace(
             order,
             names=tuple(play_hosts) if order.names is None else order.names,

@@ -18,6 +18,7 @@ from remotestatus_playbook.children import Password
 from remotestatus_playbook.host_variables import HostVariables, needs_lookup, say_error
 from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, InventoryDescription, Proxy, SshAccess
 from remotestatus_playbook.round_config import opening_arguments
+from remotestatus_playbook.sent_passwords import take_passwords
 from remotestatus_playbook.ssh_options import Options, PathError, split_options
 from remotestatus_playbook.topology import Host, Topology, trace
 from remotestatus_playbook.user_config import (
@@ -236,8 +237,11 @@ def _options_of(variables: HostVariables) -> Options:
 
 def passwords(hostvars: Any, names: Iterable[str], given: str = "") -> dict[str, Password]:
     """How to learn the passwords of these hosts, as far as they have one; `given` is for those without their own."""
-    found = {}
+    found, sent = {}, take_passwords()
     for name in names:
+        if name in sent:
+            found[name] = sent[name]
+            continue
         written = hostvars.raw_get(name)
         own = [variable for variable in _PASSWORD if variable in written]
         if own or given:

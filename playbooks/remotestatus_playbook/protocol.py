@@ -37,6 +37,9 @@ OPENING = "REMOTESTATUS_OPENING"
 ARTIFACTS = "AWX_ISOLATED_DATA_DIR"
 """Environment variable of ansible-runner's: the folder whose content a worker sends back."""
 
+SENT_PASSWORDS = "REMOTESTATUS_PASSWORDS_"
+"""How environment variables begin in which a worker is sent passwords, as JSON by host name."""
+
 PREFIX = "remotestatus_"
 """How all variables of the inventory begin that are ours."""
 
@@ -103,7 +106,9 @@ class Order:
     them are connected to. `at_once` so many are probed at the same time; None: as many as Ansible's own forks. It is
     the round's `attempt`-th attempt of so many `attempts`. With `fresh` no kept connection is used. Connections are
     kept so many seconds after their use (`keep_seconds`; 0: no longer than the round), with their sockets in the folder
-    `control`. The remotes in `hourly` are also asked what costs too much to be asked in every round.
+    `control`. The remotes in `hourly` are also asked what costs too much to be asked in every round. With
+    `passwords_to`, a named pipe, the passwords of these hosts are written there as JSON by name, and nothing is
+    connected to.
     """
 
     names: tuple[str, ...] | None = None
@@ -115,6 +120,7 @@ class Order:
     keep_seconds: int = 0
     control: str | None = None
     hourly: tuple[str, ...] = ()
+    passwords_to: str | None = None
 
     @classmethod
     def from_json(cls, text: str) -> "Order":

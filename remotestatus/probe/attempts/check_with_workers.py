@@ -158,7 +158,10 @@ class _FleetCheck:
     def finish(self) -> FleetResults:
         """What all passes brought."""
         proxies = {name: combine(results) for name, results in self.proxies.items()}
-        return FleetResults(proxies, self.earlier.remembered(self.combined()), tuple(self.troubles), self.workers)
+        now = self.clock()
+        unseen = {name: remote_result(self.remotes[name], None, now) for name, seen in self.found.items() if not seen}
+        found = self.earlier.remembered({**self.combined(), **unseen})
+        return FleetResults(proxies, found, tuple(self.troubles), self.workers)
 
     def _is_alive(self, worker: Worker) -> bool:
         result = self.workers.get(worker.name)

@@ -18,9 +18,10 @@ class BatchQueue:
     """What is still to be looked at in one pass over a fleet."""
 
     def __init__(self, batches: Iterable[Batch]) -> None:
-        self.lost: list[Batch] = []
-        """Batches that nobody is left to look at."""
-        self._waiting = [batch for batch in batches if batch.places]
+        waiting = list(batches)
+        self.lost = [batch for batch in waiting if not batch.places]
+        """Batches that nobody is left to look at, or that nobody may."""
+        self._waiting = [batch for batch in waiting if batch.places]
         self._running: list[Batch] = []
         self._gone: set[str] = set()
         self._changed = Condition()

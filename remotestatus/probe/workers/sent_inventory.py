@@ -3,12 +3,12 @@ What a worker is sent of the inventory: its part of it, evaluated.
 
 Pure: takes what the playbook said of the inventory and the names to look at; returns an inventory for Ansible, and
 lines of known_hosts. The rule: nothing travels that the probe does not need. There are no private keys, no Vault, no
-lookups and no text for people in it, and a password only by `Secrets`.
+lookups, no passwords and no text for people in it.
 """
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePath
 
 from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, InventoryDescription
@@ -32,6 +32,9 @@ KNOWN_HOSTS = "project/known_hosts"
 """Where the sent host keys are on the worker, seen from the folder that holds the inventory there."""
 
 _NOBODY = "remotestatus-nobody"
+
+_SENT_APART = "sent apart"
+"""Stands for a password: that there is one, and what it is comes another way."""
 
 
 def sent_inventory(
@@ -60,15 +63,19 @@ def sent_inventory(
     }
 
 
-def sent_known_hosts(described: InventoryDescription, names: Iterable[str], lines: Iterable[str]) -> str:
+def sent_known_hosts(described: InventoryDescription, names: Collection[str], lines: Iterable[str]) -> str:
     """The lines of known_hosts for these remotes and the proxies on their way, and those that name nobody in clear."""
-    remotes = [described.hosts[name] for name in names]
-    wanted = {name.lower() for name in (*names, *_proxies_of(described, remotes))}
-    hops = {hop for host in remotes for hop in host.path}
+    wanted = {name.lower() for name in names_on_the_way(described, names)}
+    hops = {hop for name in names for hop in described.hosts[name].path}
     for proxy in described.proxies:
         if proxy.name in hops and not proxy.in_inventory:
             wanted |= {proxy.address.lower(), f"[{proxy.address.lower()}]:{proxy.port or 22}"}
     return "".join(f"{line.rstrip()}\n" for line in lines if _is_for(line, wanted))
+
+
+def names_on_the_way(described: InventoryDescription, names: Collection[str]) -> frozenset[str]:
+    """These hosts, and the proxies of the inventory that are passed on the way to them."""
+    return frozenset((*names, *_proxies_of(described, [described.hosts[name] for name in names])))
 
 
 def _is_for(line: str, wanted: set[str]) -> bool:
@@ -103,6 +110,11 @@ def _entry(
         entry["ansible_ssh_private_key_file"] = (
             f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
         )
+    if host.become_method:
+        entry |= {"ansible_become": True, "ansible_become_method": host.become_method}
+        entry |= {"ansible_become_user": host.become_user} if host.become_user else {}
+    if host.password:
+        entry["ansible_password"] = _SENT_APART
     options = list(host.ssh_options)
     if host.path:
         options += ["-o", f"ProxyJump={','.join(described.ssh.jumps.get(hop, hop) for hop in host.path)}"]

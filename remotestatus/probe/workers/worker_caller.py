@@ -16,7 +16,8 @@ from remotestatus_playbook.protocol import InventoryDescription, Order
 
 from remotestatus.model.fleet import Inventory, Proxy, Worker
 from remotestatus.probe.playbook_run import PlaybookRunner
-from remotestatus.probe.workers.sent_inventory import sent_inventory, sent_known_hosts
+from remotestatus.probe.workers.passwords import password_variables, read_passwords
+from remotestatus.probe.workers.sent_inventory import names_on_the_way, sent_inventory, sent_known_hosts
 from remotestatus.probe.workers.worker_archive import WorkerAnswers
 from remotestatus.probe.workers.worker_command import worker_words
 from remotestatus.probe.workers.worker_run import Parcel, run_worker
@@ -44,6 +45,9 @@ class WorkerCaller:
             self._trusted = inventory.known_hosts.read_text("utf-8", "replace").splitlines()
         except OSError:
             self._trusted = []
+        # Nothing is asked of Ansible unless some worker may have a password.
+        may = inventory.passwords and any(worker.settings.secrets for worker in inventory.fleet.workers)
+        self._passwords = read_passwords(runner, inventory.passwords) if may else {}
 
     def call(self, worker: Worker, order: Order, deadline: float, given_up: Callable[[], bool]) -> WorkerAnswers:
         """Have a worker carry out an order, until `deadline` (monotonic) at most. Raises WorkerFault."""
@@ -59,7 +63,7 @@ class WorkerCaller:
             order=order,
             names=names,
             aliases=[proxy.alias for proxy in self._proxies(names)],
-            environment={},
+            environment=password_variables(self._passwords_for(worker, names)),
         )
         return run_worker(parcel, ends, given_up, self._runner.child_processes.start_apart)
 
@@ -70,6 +74,12 @@ class WorkerCaller:
             command = worker.settings.command or ""
             return Proxy(worker.name, worker.name, shlex.split(command)[0] if command else worker.name, None, None)
         return Proxy(worker.name, worker.name, host.address, host.port, host.user, host.path)
+
+    def _passwords_for(self, worker: Worker, names: Sequence[str]) -> dict[str, str]:
+        if not worker.settings.secrets:
+            return {}
+        wanted = names_on_the_way(self._described, names)
+        return {name: password for name, password in self._passwords.items() if name in wanted}
 
     def _proxies(self, names: Sequence[str]) -> list[Proxy]:
         passed = {hop for name in names for hop in self._described.hosts[name].path}

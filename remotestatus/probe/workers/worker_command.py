@@ -28,6 +28,7 @@ export ANSIBLE_HOME="$dir/ansible" ANSIBLE_LOCAL_TEMP="$dir/ansible/tmp"
 program=PROGRAM
 case $program in */*) PATH=${program%/*}:$PATH ;; esac
 finish() {
+  exec 2>/dev/null
   for round in 1 2 3; do
     for file in $(grep -slF -e "$dir" /proc/[0-9]*/environ /proc/[0-9]*/cmdline); do
       pid=${file#/proc/}; kill -9 "${pid%/*}" 2>/dev/null

@@ -28,6 +28,9 @@ from remotestatus.shipped import playbooks as playbooks_folder
 _END_SECONDS = 10.0
 """How long a command may take to end once its stream has, while it tidies up on the worker."""
 
+_LAST_WORDS_SECONDS = 0.5
+"""How long a command that failed may go on saying why."""
+
 _SETTINGS = {
     "ANSIBLE_STRATEGY": "linear",
     "ANSIBLE_TASK_TIMEOUT": "0",
@@ -85,6 +88,7 @@ def run_worker(parcel: Parcel, deadline: float, given_up: Callable[[], bool], st
         except WorkerFault as fault:
             raise WorkerFault(fault.fault, one_line(failure, 300) or fault.seen) from fault
     except WorkerFault as fault:
+        stream.drain(_LAST_WORDS_SECONDS)
         fault.stderr = stream.stderr.decode("utf-8", "replace")
         raise
     finally:

@@ -69,6 +69,7 @@ class WorkerStream:
         self._buffer = bytearray()
         self._total = 0
         self._heard = False
+        self._errors_open = True
         self._last = time.monotonic()
         self._poll = select.poll()
         for descriptor in (stream, errors):
@@ -90,6 +91,17 @@ class WorkerStream:
             if "zipfile" not in data:
                 return line
             self._keep_archive(data["zipfile"])
+
+    def drain(self, seconds: float) -> None:
+        """Read what the command printed besides until it ends, or its time is over."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and self._errors_open:
+            for descriptor, _event in self._poll.poll(left * 1000):
+                chunk = os.read(descriptor, _CHUNK)
+                if descriptor == self._stream:
+                    self._poll.unregister(descriptor)
+                else:
+                    self._keep_error(descriptor, chunk)
 
     def _line(self) -> bytes:
         while (end := self._buffer.find(b"\n")) < 0:
@@ -124,9 +136,7 @@ class WorkerStream:
             for descriptor, _event in self._poll.poll(_POLL_MILLISECONDS):
                 chunk = os.read(descriptor, _CHUNK)
                 if descriptor != self._stream:
-                    if not chunk:
-                        self._poll.unregister(descriptor)
-                    self.stderr = (self.stderr + chunk)[:STDERR_KEPT]
+                    self._keep_error(descriptor, chunk)
                     continue
                 self._heard, self._last = True, time.monotonic()
                 self._total += len(chunk)
@@ -134,6 +144,12 @@ class WorkerStream:
                     raise WorkerFault(Fault.GARBAGE, "it sends without end")
                 self._buffer += chunk
                 return bool(chunk)
+
+    def _keep_error(self, descriptor: int, chunk: bytes) -> None:
+        if not chunk:
+            self._poll.unregister(descriptor)
+            self._errors_open = False
+        self.stderr = (self.stderr + chunk)[:STDERR_KEPT]
 
     def _check_time(self) -> None:
         now, bounds = time.monotonic(), self._bounds

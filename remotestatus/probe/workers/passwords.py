@@ -1,0 +1,74 @@
+"""
+Reads the passwords that a worker may have, and puts them into environment variables for it.
+
+Takes the playbook's runner and names of hosts; the passwords come through a named pipe that only we can read, and are
+kept in memory.
+"""
+
+import json
+import os
+import select
+import threading
+from collections.abc import Collection, Mapping
+
+from pydantic import TypeAdapter, ValidationError
+from remotestatus_playbook.protocol import SENT_PASSWORDS, Order
+
+from remotestatus.model.errors import RoundError
+from remotestatus.probe.playbook_run import PlaybookRunner
+
+_VARIABLE_BYTES = 100_000
+"""Linux takes 128 KiB for one environment variable."""
+
+_POLL_MILLISECONDS = 50
+
+
+def read_passwords(runner: PlaybookRunner, names: Collection[str]) -> Mapping[str, str]:
+    """The passwords of these hosts, by name. Raises RoundError when they cannot be read."""
+    pipe = runner.workdir / "passwords"
+    os.mkfifo(pipe, 0o600)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    chunks: list[bytes] = []
+    done = threading.Event()
+    reader = threading.Thread(target=_read, args=(reading, chunks, done), name="passwords", daemon=True)
+    reader.start()
+    try:
+        answers = runner.probe(Order(names=tuple(sorted(names)), passwords_to=str(pipe)))
+    finally:
+        done.set()
+        reader.join()
+        os.close(reading)
+        pipe.unlink()
+    try:
+        return TypeAdapter(dict[str, str]).validate_json(b"".join(chunks))
+    except ValidationError:
+        # Its text would quote what was read.
+        raise RoundError(
+            f"the passwords for workers cannot be read: {answers.trouble or 'Ansible gave none'}"
+        ) from None
+
+
+def _read(pipe: int, chunks: list[bytes], done: threading.Event) -> None:
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    while True:
+        ended = done.is_set()
+        if any(event & select.POLLIN for _, event in poll.poll(_POLL_MILLISECONDS)):
+            chunks.append(os.read(pipe, 65536))
+        elif ended:
+            return
+        else:
+            done.wait(_POLL_MILLISECONDS / 1000)
+
+
+def password_variables(passwords: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables in which these passwords are sent."""
+    parts: list[dict[str, str]] = [{}]
+    size = 0
+    for name, password in sorted(passwords.items()):
+        size += len(json.dumps({name: password}))
+        if size > _VARIABLE_BYTES and parts[-1]:
+            parts.append({})
+            size = len(json.dumps({name: password}))
+        parts[-1][name] = password
+    return {f"{SENT_PASSWORDS}{number}": json.dumps(part) for number, part in enumerate(parts) if part}
