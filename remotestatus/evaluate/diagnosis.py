@@ -200,13 +200,18 @@ _WORKER_FAULTS = {
     Fault.SILENT: (Cause.PROBE_TIMEOUT, SpecialCase.WORKER_SILENT),
     Fault.TOO_SLOW: (Cause.PROBE_TIMEOUT, SpecialCase.WORKER_TOO_SLOW),
     Fault.GARBAGE: (Cause.PROBE_FAILED, SpecialCase.WORKER_SENDS_GARBAGE),
+    Fault.LIES: (Cause.PROBE_FAILED, SpecialCase.WORKER_LIES),
     Fault.FAILED: (Cause.PROBE_FAILED, SpecialCase.WORKER_FAILED),
 }
 
 
 def diagnose_worker(worker: Proxy, fault: Fault, seen: str, stderr: str, *, by_ssh: bool) -> Trouble:
     """Say why a worker did not bring its answers: what ssh says, when it led there, or what was seen of it."""
-    cause = cause_of_text(stderr, tunnelled=False) if by_ssh and fault not in (Fault.FAILED, Fault.TOO_SLOW) else None
+    cause = (
+        cause_of_text(stderr, tunnelled=False)
+        if by_ssh and fault not in (Fault.FAILED, Fault.TOO_SLOW, Fault.LIES)
+        else None
+    )
     if cause is not None and cause.status is Status.DOWN:
         return explain(cause, worker, detail=evidence(stderr))
     cause, special = _WORKER_FAULTS.get(fault, (Cause.CONNECTION_LOST, SpecialCase.WORKER_ENDED))

@@ -366,6 +366,10 @@ class SpecialCase(Enum):
         "What the worker {name} sends is not what ansible-runner sends.",
         "Does a start-up file of the shell on {name} print something? `remotestatus doctor` tries the worker again.",
     )
+    WORKER_LIES = (
+        "The worker {name} answered for hosts that it was not asked about; that was refused.",
+        "Find out who else may change what runs on {name}; until then, take it out of remotestatus_workers.",
+    )
     WORKER_FAILED = (
         "Ansible on the worker {name} could not run the checks.",
         "Compare its versions of Python and ansible-core with the checker's: `remotestatus doctor` shows both.",

@@ -12,6 +12,8 @@ class Fault(StrEnum):
     ENDED = "ended"
     GARBAGE = "garbage"
     FAILED = "failed"
+    LIES = "lies"
+    """It brought answers, and some that nobody asked for."""
     TOO_SLOW = "too slow"
     GIVEN_UP = "given up"
     """Nobody wanted the answers any more: no fault of the worker's."""

@@ -226,6 +226,11 @@ class _FleetCheck:
                 continue
             if batch is not None:
                 queue.finish(batch)
+            if answers.refused:
+                # What it said of its own remotes counts once more; it is given no others.
+                queue.leave(worker.name)
+                self._note_fault(worker, WorkerFault(Fault.LIES, ", ".join(answers.refused[:_NAMED])))
+                return
 
     def _take_over(self, worker: Worker, answers: WorkerAnswers, names: Sequence[str], order: Order) -> None:
         now = self.clock()
@@ -237,11 +242,6 @@ class _FleetCheck:
                 result = proxy_result(aliases[alias], answer, now)
                 self.proxies.setdefault(aliases[alias].name, {})[worker.name] = result
             self._note(worker.name, names, answers.remotes, now, order, off=off)
-            if answers.refused:
-                named = ", ".join(answers.refused[:_NAMED])
-                self.troubles.append(
-                    f"The worker {worker.name} answered for {named}, which it was not asked about; that was refused."
-                )
 
     def _note_fault(self, worker: Worker, fault: WorkerFault) -> None:
         if fault.fault is Fault.GIVEN_UP:

@@ -71,6 +71,12 @@ class BatchQueue:
             self._changed.notify_all()
             return again
 
+    def leave(self, place: str) -> None:
+        """A place is given nothing more: the others may try what waits for it."""
+        with self._changed:
+            self._leave(place)
+            self._changed.notify_all()
+
     def _leave(self, place: str) -> None:
         self._gone.add(place)
         kept: list[Batch] = []
