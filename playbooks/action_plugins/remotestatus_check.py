@@ -54,7 +54,6 @@ from remotestatus_playbook.sent_passwords import write_passwords
 from remotestatus_playbook.topology import Topology
 from remotestatus_playbook.workdir import Workdir
 
-
 _NOT_FROM_WORKERS = "a worker looks through ssh alone, and this remote needs a connection of Ansible's own"
 
 
