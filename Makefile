@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint docs bench pictures clean
+.PHONY: help demo test test-fast lint docs bench bench-scale pictures clean
 
 help:  ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | awk -F: '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -39,6 +39,9 @@ bench: $(DEV)  ## compares a round with pdsh, clush and stock Ansible
 	# As pip does for an installed package; all the peers are compiled too.
 	$(BIN)/python -m compileall -q remotestatus playbooks
 	PYTHONPATH=playbooks $(BIN)/python -m tests.bench
+
+bench-scale: $(DEV)  ## what a round costs as the fleet grows: seconds, memory and bytes, with their exponents
+	PYTHONPATH=playbooks $(BIN)/python -m tests.bench_scale
 
 pictures: $(DEV)  ## takes the picture in docs/ from the demo
 	./tests/prepare

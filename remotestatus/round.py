@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from remotestatus.evaluate import failed_trouble, next_state, share_out, unseen_keys, window_of_proxy, window_of_remote
+from remotestatus.evaluate import (
+    failed_trouble,
+    next_state,
+    renews_measurements,
+    share_out,
+    unseen_keys,
+    window_of_proxy,
+    window_of_remote,
+)
 from remotestatus.history import History, only_round, outbox, queues, read_past
 from remotestatus.inventory import read_inventory
 from remotestatus.model.check_result import CheckResult
@@ -39,7 +47,7 @@ from remotestatus.notify import (
 )
 from remotestatus.probe import PlaybookRunner, Progress
 from remotestatus.probe.attempts import Earlier, FleetResults, check_fleet
-from remotestatus.report import Report, build_report, make_site, page_templates, write_site
+from remotestatus.report import Report, build_report, make_site, page_templates
 from remotestatus.templates import Templates
 
 
@@ -96,7 +104,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         Heartbeat(fleet.settings.heartbeat) as heartbeat,
     ):
         started_at = options.clock()
-        last, before = history.states(), history.check_results()
+        last, before, measured_at = history.states(), history.check_results(), history.measured_at()
         results = check_fleet(
             runner,
             inventory,
@@ -121,6 +129,11 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
                 results.remotes.values(),
                 _time_in_each_status(fleet, last, changes, memory, now),
                 gone=[subject for subject in last if subject not in states],
+                renewed={
+                    name
+                    for name, result in results.remotes.items()
+                    if renews_measurements(measured_at.get(name), before.get(name), result)
+                },
             )
             outbox.add(history, plan, messages)
             history.prune(now, fleet.settings.retention)
@@ -234,7 +247,7 @@ def _publish(
     try:
         report_input = read_input()
         try:
-            made = make_site(report_input, templates, logo, now)
+            made = make_site(report_input, inventory.site, templates, logo, now)
         except Exception:
             # The commands print what was found also without a page.
             report = build_report(report_input, now, public=False)
@@ -242,7 +255,6 @@ def _publish(
         report = made.report
         if names := ", ".join(name for _, name in made.culprits):
             troubles.append(f"what is known of {names} could not be shown; please report this")
-        write_site(inventory.site, made.files)
         troubles += made.notes
     except Exception as error:
         troubles.append(_say_page_failed(error))

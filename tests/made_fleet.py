@@ -98,8 +98,13 @@ def _read_back(history: History, fleet: Fleet, made: Made, round_: Round) -> Rep
     wrong = [name for (kind, name), state in states.items() if kind is Kind.REMOTE and state.troubles]
     known = wrong[1:2] if len(wrong) > 3 else []
     sent_at = made.now - timedelta(minutes=7)
+    found = read_past(history, fleet, round_, states, history.check_results(), history.check_results(), made.now)
+    # Read now: the history is closed when the pages are made.
+    samples = {remote.name: found.samples(remote.name) for remote in fleet.remotes}
     return replace(
-        read_past(history, fleet, round_, states, history.check_results(), history.check_results(), made.now),
+        found,
+        samples=lambda name: samples.get(name, ()),
+        measured=lambda name: found.check_results.get(name),
         acknowledgements={
             (Kind.REMOTE, name): Acknowledgement(made.now - timedelta(minutes=5), note="Spare part is on its way.")
             for name in known

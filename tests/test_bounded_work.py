@@ -10,6 +10,8 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -246,7 +248,10 @@ def test_from_bytes_to_page_and_message(report_input: ReportInput, raw: bytes) -
     for notification in plan.notifications:
         assert compose_message(notification, report_input.fleet, PAGES).subject
     results = {**report_input.check_results, remote.name: result}
-    site = make_site(replace(report_input, states=states, check_results=results), PAGES, None, START)
+    shown = replace(report_input, states=states, check_results=results, measured_at={})
+    with TemporaryDirectory() as folder:
+        site = make_site(shown, Path(folder), PAGES, None, START)
+        found = json.loads((Path(folder) / "status.json").read_text())
     assert site.culprits == ()
-    assert json.loads(site.files["status.json"])["remotes"][0]["name"] == remote.name
+    assert found["remotes"][0]["name"] == remote.name
     assert time.process_time() - begun < BUDGET

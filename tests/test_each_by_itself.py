@@ -91,19 +91,21 @@ def test_a_remote_that_cannot_be_shown_costs_its_own_page(tmp_path: Path, public
     remote = report_input.fleet.remotes[3]
     broken = replace(report_input.check_results[remote.name], connect_ms="fast", facts=Facts(uptime_seconds="x"))  # type: ignore[arg-type]
     site = make_site(
-        replace(report_input, check_results={**report_input.check_results, remote.name: broken}),
+        replace(report_input, check_results={**report_input.check_results, remote.name: broken}, measured_at={}),
+        tmp_path / "site",
         page_templates(),
         None,
         START,
     )
-    whole = make_site(report_input, page_templates(), None, START)
+    whole = make_site(report_input, tmp_path / "whole", page_templates(), None, START)
     assert whole.culprits == ()
     assert site.culprits == ((Kind.REMOTE, remote.name),)
-    assert site.files.keys() == whole.files.keys()
-    shown = {one["name"]: one for one in json.loads(site.files["status.json"])["remotes"]}
-    before = {one["name"]: one for one in json.loads(whole.files["status.json"])["remotes"]}
+    shown, before = (
+        {one["name"]: one for one in json.loads((tmp_path / name / "status.json").read_text())["remotes"]}
+        for name in ("site", "whole")
+    )
     assert shown[remote.name]["cause"]["code"] == "checker-error"
     assert {name: one for name, one in shown.items() if name != remote.name} == {
         name: one for name, one in before.items() if name != remote.name
     }
-    assert "The checker itself failed" in site.files[f"remotes/{remote.name}.html"].decode()
+    assert "The checker itself failed" in (tmp_path / "site" / "remotes" / f"{remote.name}.html").read_text()

@@ -161,7 +161,7 @@ def test_status_of_a_dead_proxy_gives_its_cause() -> None:
 
 
 def write_feed(report: Report) -> str:
-    return dict(machine_files(report, page_templates()))["feed.xml"].decode()
+    return next(file for file in machine_files(report, page_templates()) if file.path == "feed.xml").make().decode()
 
 
 def test_feed_is_valid_atom(report: Report) -> None:

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from remotestatus.model.rounds import Round
+from remotestatus.model.statuses import Status
 from remotestatus.report.build import build_report
 from remotestatus.report.publish import publish
 from tests.browser import axe_violations, html_errors, open_browser
@@ -40,7 +41,10 @@ PAGES = (
     "some/remotes/north-camera-1.html",
     "some/remotes/south-camera-2.html",
     "some/remotes/signage-1.html",
+    "some/groups/hall-a.html",
+    "some/proxies/south-proxy.html",
     "dead/index.html",
+    "dead/proxies/tunnel-proxy.html",
     "dead/incidents.html",
     "dead/remotes/south-camera-1.html",
     "public/index.html",
@@ -161,7 +165,7 @@ def test_index_stays_small(sites: Path) -> None:
 def test_hostile_text_stays_inert(reader: Reader, sites: Path) -> None:
     """Names, descriptions, errors and process arguments full of markup are shown as text and run nothing."""
     pages = [str(path.relative_to(sites)) for path in (sites / "hostile").rglob("*.html")]
-    assert len(pages) == 10
+    assert len(pages) == 8 + 2 + 2 + 6  # of remotes, proxies, the site, groups
     for path in pages:
         page = reader.open(path, bypass_csp=True)
         assert page.evaluate("window.owned") is None
@@ -196,11 +200,43 @@ def test_age_stands_in_words_without_script(reader: Reader) -> None:
     """Without script a page says when it was made, when the next is due, and what it means if that has passed."""
     for path in ("some/index.html", "some/incidents.html", "some/remotes/signage-1.html"):
         page = reader.open(path, java_script_enabled=False)
-        words = " ".join(page.locator("footer .made").inner_text().split())
-        assert words == (
-            "Made 1 Mar 2026, 12:00 UTC. The next round is due 1 Mar 2026, 12:10 UTC; "
+        assert drawn_words(page, "footer .made") == (
+            "As of 1 Mar 2026, 12:00 UTC. The next round is due 1 Mar 2026, 12:10 UTC; "
             "if it is later than that now, this page is out of date."
         )
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_old_copy_never_looks_fresh(reader: Reader, sites: Path, script: bool) -> None:
+    """A page of an earlier round beside the files of a newer one has no time, and says that it may be an old copy."""
+    report_input = make_report_input(Made(8, NOW), sites / f"old-{script}.sqlite3")
+    site = sites / f"old-{script}"
+    publish(build_report(report_input, NOW), site)
+    old = {name: (site / name).read_bytes() for name in ("index.html", "remotes/signage-1.html")}
+    later = NOW + timedelta(minutes=10)
+    states = {key: replace(state, troubles=(), status=Status.UP) for key, state in report_input.states.items()}
+    publish(build_report(replace(report_input, states=states, round=Round(2, NOW, later, 8)), later), site)
+    for path, content in old.items():
+        fresh = reader.open(f"{site.name}/{path}", at=later, java_script_enabled=script)
+        assert fresh.locator("#doubt").is_hidden()
+        assert "12:10 UTC" in drawn_words(fresh, "footer .made") or script
+        (site / path).write_bytes(content)
+        copy = reader.open(f"{site.name}/{path}", at=later, java_script_enabled=script)
+        assert copy.locator("#doubt").is_visible()
+        assert "As of an unknown time." in drawn_words(copy, "footer .made")
+
+
+def drawn_words(page: Page, selector: str) -> str:
+    """The words of an element, with those that the style sheet writes."""
+    words: str = page.evaluate(
+        """selector => {
+            const told = part => part.nodeType === 3 ? part.textContent : [...part.childNodes].map(told).join("")
+                + getComputedStyle(part, "::after").content.replace(/^none$|^"|"$/g, "");
+            return told(document.querySelector(selector));
+        }""",
+        selector,
+    )
+    return " ".join(words.split())
 
 
 def test_page_on_a_wall_shows_the_next_round(reader: Reader, sites: Path) -> None:
@@ -235,8 +271,8 @@ def test_times_are_the_readers_own(reader: Reader) -> None:
     assert with_script.inner_text().startswith("1 Mar 2026, 13:00")
     assert with_script.get_attribute("datetime") == "2026-03-01T12:00:00Z"
     assert with_script.get_attribute("title") == "2026-03-01 12:00:00 UTC"
-    without = reader.open("some/index.html", java_script_enabled=False).locator(".current time").first
-    assert without.inner_text() == "1 Mar 2026, 12:00 UTC"
+    without = reader.open("some/index.html", java_script_enabled=False)
+    assert drawn_words(without, ".current") == "As of 1 Mar 2026, 12:00 UTC. Next round due 1 Mar 2026, 12:10 UTC."
 
 
 # -- what is wrong ---------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ COMMANDS = {
     "notify": "remotestatus.cli.notify",
     "ack": "remotestatus.cli.ack",
     "maintenance": "remotestatus.cli.maintenance",
+    "note": "remotestatus.cli.note",
     "schedule": "remotestatus.cli.schedule",
     "import-django": "remotestatus.cli.import_django",
     "schema": "remotestatus.cli.schema",

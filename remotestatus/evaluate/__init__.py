@@ -13,14 +13,17 @@ from remotestatus.evaluate.maintenance_windows import (
     window_of_proxy,
     window_of_remote,
 )
+from remotestatus.evaluate.measurements import renews_measurements
 from remotestatus.evaluate.opinions import combine, is_worth_another_place
+from remotestatus.evaluate.planned_windows import planned_windows
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.remembering import is_due
 from remotestatus.evaluate.state_machine import next_state
-from remotestatus.evaluate.uptime import Uptime, share_out, uptime
+from remotestatus.evaluate.uptime import DaySums, Uptime, no_days, share_out, uptimes
 
 __all__ = [
     "EVERYTHING",
+    "DaySums",
     "Past",
     "Uptime",
     "combine",
@@ -32,14 +35,17 @@ __all__ = [
     "is_worth_another_place",
     "match",
     "next_state",
+    "no_days",
     "open_now",
+    "planned_windows",
     "problem_of",
     "read_proxy",
     "read_remote",
     "read_unlooked",
+    "renews_measurements",
     "share_out",
     "unseen_keys",
-    "uptime",
+    "uptimes",
     "window_of_proxy",
     "window_of_remote",
 ]

@@ -51,8 +51,8 @@ def open_now(window: Window, now: datetime) -> OpenWindow | None:
     Raises ValueError for a cron expression or rule that `problem_of` objects to.
     """
     zone = ZoneInfo(window.timezone)
-    first = _in_zone(window.from_, zone)
-    last = _in_zone(window.until, zone)
+    first = in_zone(window.from_, zone)
+    last = in_zone(window.until, zone)
     if not (window.cron or window.rrule):
         assert first is not None
         assert last is not None
@@ -82,7 +82,8 @@ def _latest(windows: Iterable[OpenWindow | None]) -> OpenWindow | None:
     return max((window for window in windows if window), key=lambda window: window.until, default=None)
 
 
-def _in_zone(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
+def in_zone(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
+    """A moment in UTC; one without an offset is the zone's wall time."""
     if moment is None:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
@@ -108,14 +109,15 @@ def _last_start(window: Window, now: datetime) -> datetime | None:
     assert window.rrule is not None
     assert window.for_ is not None
     wall = now.astimezone(zone).replace(tzinfo=None) + AHEAD
-    rule = _rule(window, wall)
+    rule = rule_of(window, wall)
     start: datetime | None = rule.before(wall, inc=True)
     while start is not None and start.replace(tzinfo=zone).astimezone(UTC) > now:
         start = rule.before(start)
     return start.replace(tzinfo=zone).astimezone(UTC) if start else None
 
 
-def _rule(window: Window, wall: datetime) -> rrule | rruleset:
+def rule_of(window: Window, wall: datetime) -> rrule | rruleset:
+    """The recurrence rule of a window, from a start that lies before the wall time `wall`."""
     assert window.rrule is not None
     assert window.for_ is not None
     zone = ZoneInfo(window.timezone)

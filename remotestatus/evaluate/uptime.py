@@ -5,11 +5,11 @@ The time between two rounds comes in; seconds per UTC day and status go out, whi
 as up, degraded too. Time that was unknown, in maintenance or not checked counts neither way and lowers `observed`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
-from remotestatus.model.days import DayShare
+from remotestatus.model.days import DAY_LETTERS, SHOWN_DAYS, SPANS, DayShare, PastDays
 from remotestatus.model.statuses import Status
 
 LONGEST_GAP = 2.5
@@ -43,18 +43,84 @@ def share_out(
         start = stop
 
 
-def uptime(days: Iterable[DayShare], now: datetime, span: timedelta) -> Uptime:
+def uptimes(past: PastDays) -> Mapping[str, Uptime]:
     """
-    Uptime over the last `span` of whole UTC days, and how much of it was observed.
+    Uptime over each of SPANS, in whole UTC days, and how much of it was observed.
 
     A remote that is younger than the span is measured from the day of its first round; `observed` still compares with
     the whole span, so that a new remote does not look like one that was watched for long.
     """
-    first_day = (now - span).date() if span > timedelta(days=1) else (now - timedelta(days=1)).date()
-    counted = [day for day in days if first_day <= day.day <= now.date()]
-    total = sum(day.counted for day in counted)
-    reachable = sum(day.up + day.degraded for day in counted)
-    observed = min(100.0, 100 * total / span.total_seconds())
-    if not total:
+    return {
+        span: _uptime(past.counted[place], past.reachable[place], days)
+        for place, (span, days) in enumerate(SPANS.items())
+    }
+
+
+def _uptime(counted: float, reachable: float, days: int) -> Uptime:
+    if not counted:
         return Uptime(None, 0.0)
-    return Uptime(round(100 * reachable / total, 3), round(observed, 1))
+    observed = min(100.0, 100 * counted / (days * 86400))
+    return Uptime(round(100 * reachable / counted, 3), round(observed, 1))
+
+
+Row = tuple[str, float, float, float, float, float]
+"""A day as the history keeps it: the day in ISO 8601, and the seconds up, degraded, down, unknown, in maintenance."""
+
+
+class DaySums:
+    """
+    Sums up the days of one subject after the other, as of `now`.
+
+    Written for fleets with a million days: most days are only up, and for these nothing is made.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self.today = now.astimezone(UTC).date()
+        longest = max(SPANS.values())
+        first = self.today - timedelta(days=longest)
+        self._places = {(first + timedelta(days=place)).isoformat(): place for place in range(longest + 1)}
+        self._starts = tuple(longest - days for days in SPANS.values())
+        self._known: dict[str, str] = {}
+
+    def sum_up(self, rows: Iterable[Row]) -> PastDays:
+        """What the days of one subject come to, in any order. A row that is no day is left out."""
+        places = self._places
+        letters = ["."] * len(places)
+        counted, reachable = [0.0] * len(places), [0.0] * len(places)
+        troubled: list[DayShare] = []
+        for row in rows:
+            try:
+                place, up = places[row[0]], float(row[1])
+                if row[2:] == (0.0, 0.0, 0.0, 0.0):
+                    letters[place] = "u" if up else "."
+                    counted[place] = reachable[place] = up
+                    continue
+                share = DayShare(date.fromisoformat(row[0]), up, *map(float, row[2:]))
+            except (KeyError, ValueError, TypeError):
+                continue
+            letters[place] = _letter(share)
+            counted[place], reachable[place] = share.counted, share.up + share.degraded
+            troubled.append(share)
+        shown = "".join(letters[-SHOWN_DAYS:])
+        return PastDays(
+            today=self.today,
+            letters=self._known.setdefault(shown, shown),
+            troubled=tuple(sorted(troubled, key=lambda share: share.day)),
+            counted=tuple(sum(counted[start:]) for start in self._starts),
+            reachable=tuple(sum(reachable[start:]) for start in self._starts),
+        )
+
+
+def no_days(now: datetime) -> PastDays:
+    """The days of a subject that nothing is known of."""
+    return DaySums(now).sum_up(())
+
+
+def _letter(share: DayShare) -> str:
+    worst = share.worst
+    if worst is not None and (share.counted or not share.maintenance):
+        return _LETTERS[worst.value]
+    return _LETTERS["maintenance" if share.maintenance else "none"]
+
+
+_LETTERS = {word: letter for letter, word in DAY_LETTERS.items()}

@@ -7,7 +7,7 @@ out. The file grows with changes and days, not with rounds: the results of a rou
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ from remotestatus.model.days import DayShare
 from remotestatus.model.errors import RoundError
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, StateChange, Subject
-from remotestatus.model.times import write_time
+from remotestatus.model.times import read_time, write_time
 
 SAMPLES_KEPT = 300
 """Connect times kept per remote, for the chart."""
@@ -133,12 +133,14 @@ class History:
         results: Iterable[CheckResult],
         days: Iterable[tuple[Subject, DayShare]] = (),
         gone: Iterable[Subject] = (),
+        renewed: Collection[str] | None = None,
     ) -> Round:
         """
         Record one round and return it with its number. Call inside `transaction()` to record its messages with it.
 
-        `gone` are subjects that are no longer in the inventory: they keep their history and leave the page. What of one
-        subject cannot be recorded is left out, and is a trouble of the round.
+        `gone` are subjects that are no longer in the inventory: they keep their history and leave the page. `renewed`
+        are the remotes whose page shows the measurements of this round; None: all of them. What of one subject cannot
+        be recorded is left out, and is a trouble of the round.
         """
         started, finished = round_.started_at.timestamp(), round_.finished_at.timestamp()
         troubles = list(round_.troubles)
@@ -153,7 +155,7 @@ class History:
                     _record_change(db, number, change)
             for result in results:
                 with _left_out(troubles, result.name):
-                    _record_check_result(db, result)
+                    _record_check_result(db, result, renewed=renewed is None or result.name in renewed)
             db.executemany(_ADD_TO_DAY, [(*subject, *_day_values(share)) for subject, share in days])
             db.executemany(
                 "UPDATE subjects SET gone_since = ? WHERE kind = ? AND name = ? AND gone_since IS NULL",
@@ -189,6 +191,21 @@ class History:
             "SELECT name, reading FROM subjects WHERE gone_since IS NULL AND reading IS NOT NULL"
         )
         return dict(readable(rows, lambda row: (row["name"], _CHECK_RESULT.validate_json(row["reading"]))))
+
+    def measured_at(self) -> dict[str, datetime]:
+        """When the measurements that each remote's page shows were made, by name."""
+        rows = self.connection.execute(
+            "SELECT name, measured_at FROM subjects WHERE gone_since IS NULL AND measured_at IS NOT NULL"
+        )
+        return dict(readable(rows, lambda row: (row["name"], read_time(row["measured_at"]))))
+
+    def measured(self, name: str) -> CheckResult | None:
+        """The check result whose measurements a remote's page shows."""
+        rows = self.connection.execute(
+            "SELECT coalesce(measured, reading) AS shown FROM subjects WHERE kind = ? AND name = ?",
+            (Kind.REMOTE, name),
+        )
+        return next(readable(rows, lambda row: _CHECK_RESULT.validate_json(row["shown"])), None)
 
     def last_round(self) -> Round | None:
         """The newest round, or None before the first."""
@@ -258,10 +275,12 @@ def _record_change(db: sqlite3.Connection, number: int, change: StateChange) -> 
         )
 
 
-def _record_check_result(db: sqlite3.Connection, result: CheckResult) -> None:
+def _record_check_result(db: sqlite3.Connection, result: CheckResult, *, renewed: bool) -> None:
+    # What the page shows is kept a second time only where it is another round's.
+    change = "measured = NULL, measured_at = ?2" if renewed else "measured = coalesce(measured, reading)"
     row = db.execute(
-        "UPDATE subjects SET reading = ? WHERE kind = ? AND name = ? RETURNING id",
-        (_CHECK_RESULT.dump_json(result), Kind.REMOTE, result.name),
+        f"UPDATE subjects SET {change}, reading = ?1 WHERE kind = ?3 AND name = ?4 RETURNING id",  # noqa: S608 - ours
+        (_CHECK_RESULT.dump_json(result), write_time(result.at), Kind.REMOTE, result.name),
     ).fetchone()
     if row is None or result.connect_ms is None:
         return

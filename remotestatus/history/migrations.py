@@ -158,4 +158,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        # The check result whose measurements the page shows, and when it was made: renewed once an hour while it is up.
+        "ALTER TABLE subjects ADD COLUMN measured TEXT",
+        "ALTER TABLE subjects ADD COLUMN measured_at TEXT",
+        """
+        CREATE TABLE notes (
+            id INTEGER PRIMARY KEY,
+            name TEXT NOT NULL,              -- a remote or proxy; empty: all
+            text TEXT NOT NULL,
+            at TEXT NOT NULL,
+            until TEXT
+        )
+        """,
+    ),
 )

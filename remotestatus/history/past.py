@@ -7,18 +7,21 @@ the page.
 
 import sqlite3
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 
-from remotestatus.evaluate import window_of_remote
+from remotestatus.evaluate import DaySums, planned_windows, window_of_remote
 from remotestatus.history import outbox
 from remotestatus.history.database import History, readable, subject_of
+from remotestatus.history.notes import current_notes
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
-from remotestatus.model.days import DayShare
+from remotestatus.model.days import PastDays
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round, Sample
-from remotestatus.model.states import State, Subject, Transition
+from remotestatus.model.states import Kind, State, Subject, Transition
 from remotestatus.model.statuses import Status
 from remotestatus.model.times import read_time, write_time
 
@@ -44,14 +47,17 @@ def read_past(
     `before` holds the check results of the round before.
     """
     since = now - SHOWN
+    ids = _ids(history)
     return ReportInput(
         fleet=fleet,
         round=round_,
         states=states,
         check_results=check_results,
         transitions=_transitions(history, since),
-        days=_days(history, since.date()),
-        samples=_samples(history),
+        days=_days(history, now),
+        samples=lambda name: _samples(history, ids.get((Kind.REMOTE, name))),
+        measured_at=history.measured_at(),
+        measured=history.measured,
         first_seen=_first_seen(history),
         before=before,
         acknowledgements={
@@ -60,6 +66,8 @@ def read_past(
         maintenance=_maintenance(history, fleet, now),
         messages=outbox.newest_messages(history, MESSAGES_SHOWN),
         failing=outbox.failing_destinations(history),
+        planned=planned_windows(fleet, outbox.command_windows(history, now), now),
+        notes=current_notes(history, now),
     )
 
 
@@ -100,34 +108,35 @@ def _transition(row: sqlite3.Row) -> Transition:
     )
 
 
-def _days(history: History, since: date) -> dict[Subject, list[DayShare]]:
-    """The time in each status on each day since a day, oldest first."""
-    rows = history.connection.execute(
-        "SELECT d.*, s.kind, s.name FROM days d JOIN subjects s ON s.id = d.subject_id "
-        "WHERE d.day >= ? AND s.gone_since IS NULL ORDER BY d.day",
-        (since.isoformat(),),
+def _ids(history: History) -> dict[Subject, int]:
+    rows = history.connection.execute("SELECT id, kind, name FROM subjects WHERE gone_since IS NULL")
+    return dict(readable(rows, lambda row: (subject_of(row), row["id"])))
+
+
+def _days(history: History, now: datetime) -> dict[Subject, PastDays]:
+    """What the last days of each subject come to."""
+    subjects = {number: subject for subject, number in _ids(history).items()}
+    sums = DaySums(now)
+    cursor = history.connection.cursor()
+    cursor.row_factory = None  # a million rows, each of which would have to be asked by name
+    rows = cursor.execute(
+        "SELECT subject_id, day, up, degraded, down, unknown, maintenance FROM days WHERE day >= ? "
+        "ORDER BY subject_id, day",
+        ((now - SHOWN).date().isoformat(),),
     )
-    found: dict[Subject, list[DayShare]] = {}
-    for subject, share in readable(rows, lambda row: (subject_of(row), _day_share(row))):
-        found.setdefault(subject, []).append(share)
-    return found
+    return {
+        subjects[number]: sums.sum_up(row[1:] for row in found)
+        for number, found in groupby(rows, itemgetter(0))
+        if number in subjects
+    }
 
 
-def _day_share(row: sqlite3.Row) -> DayShare:
-    seconds = (float(row[status]) for status in ("up", "degraded", "down", "unknown", "maintenance"))
-    return DayShare(date.fromisoformat(row["day"]), *seconds)
-
-
-def _samples(history: History) -> dict[str, list[Sample]]:
-    """The last connect times of each remote, oldest first."""
+def _samples(history: History, subject_id: int | None) -> list[Sample]:
+    """The last connect times of one remote, oldest first."""
     rows = history.connection.execute(
-        "SELECT s.name, x.at, x.connect_ms FROM samples x JOIN subjects s ON s.id = x.subject_id "
-        "WHERE s.gone_since IS NULL ORDER BY x.subject_id, x.at"
+        "SELECT at, connect_ms FROM samples WHERE subject_id = ? ORDER BY at", (subject_id,)
     )
-    found: dict[str, list[Sample]] = {}
-    for name, sample in readable(rows, lambda row: (row["name"], Sample(read_time(row["at"]), int(row["connect_ms"])))):
-        found.setdefault(name, []).append(sample)
-    return found
+    return list(readable(rows, lambda row: Sample(read_time(row["at"]), int(row["connect_ms"]))))
 
 
 def _first_seen(history: History) -> dict[Subject, datetime]:

@@ -2,10 +2,22 @@
 How long a subject spent in each status, by day.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from remotestatus.model.statuses import Status
+
+SHOWN_DAYS = 90
+"""Days in the bar of a remote, today included."""
+
+SPANS: Mapping[str, int] = {"1d": 1, "7d": 7, "30d": 30, "90d": 90}
+"""The spans that uptime is given for, in days."""
+
+DAY_LETTERS: Mapping[str, str] = {
+    ".": "none", "u": "up", "g": "degraded", "d": "down", "n": "unknown", "m": "maintenance"
+}  # fmt: skip
+"""What a day of the bar was, by its letter in `PastDays.letters`; `none` is a day without any check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +46,20 @@ class DayShare:
         if self.up:
             return Status.UP
         return Status.UNKNOWN if self.unknown else None
+
+
+@dataclass(frozen=True, slots=True)
+class PastDays:
+    """
+    What the last days of one subject come to.
+
+    `letters` has one of DAY_LETTERS for each day of the bar, the oldest first and today last. `troubled` are those of
+    its days in which it was not only up. `counted` and `reachable` are the seconds of each of SPANS that count for or
+    against uptime, and in which it could be reached.
+    """
+
+    today: date
+    letters: str
+    troubled: tuple[DayShare, ...] = ()
+    counted: tuple[float, ...] = (0.0,) * len(SPANS)
+    reachable: tuple[float, ...] = (0.0,) * len(SPANS)

@@ -68,12 +68,26 @@ class Fleet:
         return {remote.name: remote for remote in self.remotes}
 
     @cached_property
+    def proxies_by_name(self) -> Mapping[str, Proxy]:
+        """Each proxy by its name; of those that stand on several ways, the last."""
+        return {proxy.name: proxy for proxy in self.proxies}
+
+    @cached_property
     def _remotes_by_proxy(self) -> Mapping[str, tuple[Remote, ...]]:
         found: dict[str, list[Remote]] = {}
         for remote in self.remotes:
             for proxy in set(remote.path):
                 found.setdefault(proxy, []).append(remote)
         return {proxy: tuple(remotes) for proxy, remotes in found.items()}
+
+    @cached_property
+    def remotes_by_group(self) -> Mapping[str, frozenset[str]]:
+        """The names of each group's remotes."""
+        found: dict[str, set[str]] = {}
+        for remote in self.remotes:
+            for group in remote.groups:
+                found.setdefault(group, set()).add(remote.name)
+        return {group: frozenset(names) for group, names in found.items()}
 
     def behind(self, proxy: str) -> tuple[Remote, ...]:
         """The remotes that pass this proxy on their way."""

@@ -2,16 +2,17 @@
 Everything that a report is made of: what one round found, and what the history knows of the time before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from remotestatus.model.check_result import CheckResult
-from remotestatus.model.days import DayShare
+from remotestatus.model.days import PastDays
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.notification import Acknowledgement, FailingDestination, SentMessage
 from remotestatus.model.rounds import Round, Sample
 from remotestatus.model.states import State, Subject, Transition
+from remotestatus.model.windows import Note, PlannedWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,13 @@ class ReportInput:
     """
     What `build_report` takes.
 
-    `transitions` are those seen in the last 90 days or more, oldest first; `days` likewise. `check_results` and
-    `samples` are by a remote's name. `maintenance` has the remotes that are in maintenance now, with a description of
-    the window. `before` holds the check results of the round before: with them the page says that a process was
-    restarted.
+    `transitions` are those seen in the last 90 days or more, oldest first; `days` is what the same time comes to.
+    `check_results` are by a remote's name. `measured_at` says when the measurements that its page shows were made;
+    `measured` reads them, and `samples` its last connect times, oldest first, when they are asked for: only pages that
+    are written anew need them. Where a remote has no `measured_at` its page shows those of its check result.
+    `maintenance` has the remotes that are in maintenance now, with a description of the window. `before` holds the
+    check results of the round before: with them the page says that a process was restarted. `planned` are the
+    maintenance windows that are open or to come, the first to start first.
     """
 
     fleet: Fleet
@@ -30,11 +34,15 @@ class ReportInput:
     states: Mapping[Subject, State]
     check_results: Mapping[str, CheckResult]
     transitions: Sequence[Transition] = ()
-    days: Mapping[Subject, Sequence[DayShare]] = field(default_factory=dict)
-    samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
+    days: Mapping[Subject, PastDays] = field(default_factory=dict)
+    samples: Callable[[str], Sequence[Sample]] = lambda _: ()
+    measured_at: Mapping[str, datetime] = field(default_factory=dict)
+    measured: Callable[[str], CheckResult | None] = lambda _: None
     first_seen: Mapping[Subject, datetime] = field(default_factory=dict)
     before: Mapping[str, CheckResult] = field(default_factory=dict)
     acknowledgements: Mapping[Subject, Acknowledgement] = field(default_factory=dict)
     maintenance: Mapping[str, str] = field(default_factory=dict)
     messages: Mapping[Subject, Sequence[SentMessage]] = field(default_factory=dict)
     failing: Sequence[FailingDestination] = ()
+    planned: Sequence[PlannedWindow] = ()
+    notes: Sequence[Note] = ()

@@ -11,8 +11,10 @@ def write_time(moment: datetime) -> str:
 
 
 def read_time(text: str) -> datetime:
-    """Read what `write_time` wrote."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    """Read what `write_time` wrote. Raises ValueError for anything else."""
+    if not text.endswith("Z"):
+        raise ValueError(f'"{text}" is not a time in UTC')
+    return datetime.fromisoformat(text)
 
 
 def say_moment(moment: datetime, now: datetime) -> str:

@@ -1,5 +1,5 @@
 """
-Maintenance windows: those given by command, and those that are open.
+Planned work: maintenance windows given by command, those that are open or to come, and notes for readers of the page.
 """
 
 from dataclasses import dataclass
@@ -23,3 +23,29 @@ class OpenWindow:
 
     until: datetime
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWindow:
+    """
+    One occurrence of a window that is open or to come.
+
+    `title` says what it is for: a group, `all`, or names. `names` are all remotes and proxies that it is for.
+    """
+
+    starts: datetime
+    until: datetime
+    title: str
+    names: frozenset[str]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A text for readers of the page, by `remotestatus note`: about one remote or proxy, or all (an empty `name`)."""
+
+    id: int
+    name: str
+    text: str
+    at: datetime
+    until: datetime | None = None

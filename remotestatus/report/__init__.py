@@ -10,7 +10,7 @@ from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.root_causes import RootCause
 from remotestatus.report.shown_facts import say_size
-from remotestatus.report.site import examine_site, write_site
+from remotestatus.report.site import examine_site
 from remotestatus.report.site_of_round import make_site
 from remotestatus.report.status_document import status_schema, status_table
 
@@ -29,5 +29,4 @@ __all__ = [
     "say_size",
     "status_schema",
     "status_table",
-    "write_site",
 ]

@@ -17,6 +17,7 @@ from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, Subject
 from remotestatus.model.statuses import APPEARANCES, Status
 from remotestatus.model.text import count, write_number
+from remotestatus.model.windows import Note, PlannedWindow
 from remotestatus.report.charts import shares
 from remotestatus.report.clean_text import clean
 from remotestatus.report.incidents import Incident, build_incidents, in_order
@@ -31,6 +32,13 @@ WORDS = tuple(APPEARANCES)
 """Under which words remotes are counted, the worst first."""
 
 
+WORST_FIRST = ("down", "unknown", "degraded", "maintenance", "up")
+"""The same words, for what is worse of two."""
+
+UNGROUPED = "ungrouped"
+"""The page of the remotes without a group, and Ansible's own name for them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """The remotes that the page shows together, in the inventory's order. `name` is empty for those without a group."""
@@ -38,6 +46,17 @@ class Group:
     name: str
     remotes: tuple[RemoteView, ...]
     counts: Mapping[str, int]
+    slug: str = ""
+
+    @property
+    def worst(self) -> str:
+        """The word of the worst of its remotes."""
+        return next((word for word in WORST_FIRST if self.counts[word]), "up")
+
+    @property
+    def icon(self) -> str:
+        """The word of the icon of its page: there is none for maintenance."""
+        return "up" if self.worst == "maintenance" else self.worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +86,18 @@ class Report:
     proxies: tuple[ProxyView, ...]
     remotes: tuple[RemoteView, ...]
     groups: tuple[Group, ...]
+    group_pages: tuple[Group, ...]
     incidents: tuple[Incident, ...]
     slugs: Mapping[str, str]
+    group_slugs: Mapping[str, str]
+    proxy_slugs: Mapping[str, str]
     titles: Mapping[str, str]
     first_seen: datetime
     failing: tuple[FailingDestination, ...] = ()
     workers: tuple[WorkerView, ...] = ()
     out_of_sight: tuple[OutOfSight, ...] = ()
+    planned: tuple[PlannedWindow, ...] = ()
+    notes: tuple[Note, ...] = ()
     version: str = __version__
 
 
@@ -87,9 +111,9 @@ def build_report(report_input: ReportInput, now: datetime, *, public: bool | Non
     fleet, settings, round_ = report_input.fleet, report_input.fleet.settings, report_input.round
     slugs = make_slugs(remote.name for remote in fleet.remotes)
     incidents = build_incidents(report_input.transitions, report_input.states, report_input.acknowledgements)
-    remotes, proxies = _view_remotes(report_input, slugs, incidents, now), _view_proxies(report_input, incidents)
+    remotes, proxies = _view_remotes(report_input, slugs, incidents, now), _view_proxies(report_input, incidents, now)
     workers, out_of_sight = _view_workers(report_input, remotes, incidents), find_out_of_sight(remotes)
-    root_causes = find_root_causes(remotes, proxies, workers)
+    root_causes, group_slugs = find_root_causes(remotes, proxies, workers), _group_slugs(remotes)
     summary = _count(remotes)
     verdict, aside = say_verdict(remotes, root_causes)
     partly = (f"{len(one.remotes)} not from {one.spoken_place}" for one in out_of_sight)
@@ -111,7 +135,10 @@ def build_report(report_input: ReportInput, now: datetime, *, public: bool | Non
         problems=root_causes,
         proxies=proxies,
         remotes=remotes,
-        groups=_groups(remotes),
+        groups=split_groups(remotes, group_slugs),
+        group_pages=_group_pages(remotes, group_slugs),
+        group_slugs=group_slugs,
+        proxy_slugs={proxy.name: proxy.slug for proxy in proxies},
         incidents=in_order(one for found in incidents.values() for one in found if _stands_alone(one)),
         slugs={clean(name): slug for name, slug in slugs.items()},
         titles={clean(remote.name): clean(remote.title) for remote in fleet.remotes},
@@ -119,6 +146,8 @@ def build_report(report_input: ReportInput, now: datetime, *, public: bool | Non
         failing=tuple(replace(one, name=clean(one.name), error=clean(one.error)) for one in report_input.failing),
         workers=workers,
         out_of_sight=out_of_sight,
+        planned=tuple(replace(one, title=clean(one.title), note=clean(one.note)) for one in report_input.planned),
+        notes=tuple(replace(one, text=clean(one.text, 1000)) for one in report_input.notes),
     )
 
 
@@ -146,10 +175,10 @@ def _view_remotes(
 
 
 def _view_proxies(
-    report_input: ReportInput, incidents: Mapping[Subject, tuple[Incident, ...]]
+    report_input: ReportInput, incidents: Mapping[Subject, tuple[Incident, ...]], now: datetime
 ) -> tuple[ProxyView, ...]:
     return tuple(
-        view_proxy(proxy, report_input, incidents[subject])
+        view_proxy(proxy, report_input, incidents[subject], now)
         for proxy in report_input.fleet.proxies
         if (subject := (Kind.PROXY, proxy.name)) in report_input.states
     )
@@ -212,11 +241,26 @@ def _smallest_groups(fleet: Fleet) -> dict[str, str]:
     return {remote.name: min(remote.groups, key=lambda group: sizes[group], default="") for remote in fleet.remotes}
 
 
-def _groups(remotes: tuple[RemoteView, ...]) -> tuple[Group, ...]:
+def split_groups(remotes: Iterable[RemoteView], slugs: Mapping[str, str]) -> tuple[Group, ...]:
+    """Each remote in the smallest of its groups, in the inventory's order."""
     found: dict[str, list[RemoteView]] = {}
     for remote in remotes:
         found.setdefault(remote.group, []).append(remote)
-    return tuple(Group(name, tuple(members), _count(members)) for name, members in found.items())
+    return tuple(Group(name, tuple(members), _count(members), slugs[name]) for name, members in found.items())
+
+
+def _group_pages(remotes: Iterable[RemoteView], slugs: Mapping[str, str]) -> tuple[Group, ...]:
+    """Every group of the inventory, with all its remotes."""
+    found: dict[str, list[RemoteView]] = {}
+    for remote in remotes:
+        for name in remote.groups or ("",):
+            found.setdefault(name, []).append(remote)
+    return tuple(Group(name, tuple(members), _count(members), slugs[name]) for name, members in found.items())
+
+
+def _group_slugs(remotes: Iterable[RemoteView]) -> dict[str, str]:
+    """The names of the groups' pages; that of the remotes without a group is Ansible's own name for them."""
+    return {"": UNGROUPED, **make_slugs(name for remote in remotes for name in remote.groups)}
 
 
 def _count(remotes: Iterable[RemoteView]) -> dict[str, int]:

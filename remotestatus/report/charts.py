@@ -7,19 +7,17 @@ height tells its status, so that a bar can be read without its colours.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 from itertools import groupby
 from statistics import median
 
-from remotestatus.model.days import DayShare
+from remotestatus.model.days import DAY_LETTERS, DayShare, PastDays
 from remotestatus.model.rounds import Sample
 from remotestatus.model.statuses import APPEARANCES
 
 HEIGHTS = {"none": 1, **{word: appearance.bar for word, appearance in APPEARANCES.items()}}
 """The height of a day with this status, of 16."""
-
-DAYS = 90
-"""Days in the bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ WIDTH, HEIGHT = 720, 120
 SLOTS = 40
 
 
-def day_paths(days: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def day_paths(days: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """Paths of a bar of days, oldest first, each day one unit wide: pairs of a word and the path of its days."""
     paths: dict[str, list[str]] = {}
     left = 0
@@ -80,21 +78,35 @@ def day_paths(days: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple((word, "".join(parts)) for word, parts in paths.items())
 
 
-def day_cells(shares: Iterable[DayShare], now: datetime, days: int = DAYS) -> tuple[DayCell, ...]:
+@lru_cache(maxsize=1024)
+def letter_paths(letters: str) -> tuple[tuple[str, str], ...]:
+    """The same of letters. Cached: most remotes of a fleet have the same days."""
+    return day_paths([DAY_LETTERS[letter] for letter in letters])
+
+
+def day_cells(past: PastDays) -> tuple[DayCell, ...]:
     """The last days up to today, oldest first; days without any observation too."""
-    by_day = {share.day: share for share in shares}
-    today = now.astimezone(UTC).date()
-    return tuple(_day_cell(today - timedelta(days=back), by_day) for back in range(days - 1, -1, -1))
+    shares = {share.day: share for share in past.troubled}
+    first = past.today - timedelta(days=len(past.letters) - 1)
+    return tuple(
+        _day_cell(day, DAY_LETTERS[letter], shares.get(day))
+        for place, letter in enumerate(past.letters)
+        if (day := first + timedelta(days=place))
+    )
 
 
-def _day_cell(day: date, by_day: Mapping[date, DayShare]) -> DayCell:
-    share = by_day.get(day)
+def troubled_days(past: PastDays) -> tuple[tuple[int, DayCell], ...]:
+    """The days that were not only up, oldest first, each with its place in the bar."""
+    first = past.today - timedelta(days=len(past.letters) - 1)
+    places = (((share.day - first).days, share) for share in past.troubled)
+    return tuple(
+        (place, _day_cell(share.day, DAY_LETTERS[past.letters[place]], share)) for place, share in places if place >= 0
+    )
+
+
+def _day_cell(day: date, word: str, share: DayShare | None) -> DayCell:
     if share is None:
-        return DayCell(day, "none")
-    worst = share.worst
-    word = worst.value if worst and share.counted else "maintenance" if share.maintenance else "unknown"
-    if worst is None and not share.maintenance:
-        word = "none"
+        return DayCell(day, word)
     return DayCell(
         day,
         word,

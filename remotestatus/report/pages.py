@@ -1,28 +1,55 @@
 """
-Renders the pages of a site with Jinja2, from the shipped templates and those that stand in for them.
+Makes the pages of a site with Jinja2, from the shipped templates and those that stand in for them.
 
-A Report comes in; the files of the site, as bytes by their path, go out. Every value is escaped, an unknown name in a
+A Report comes in; the files of the site go out, each with a function that makes it. A page has the version of what it
+says, so that one that says nothing new is neither made nor written. Every value is escaped, an unknown name in a
 template is an error, and an error names the template and the line.
 """
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 from markupsafe import Markup, escape
+from pydantic_core import to_json
 
+from remotestatus.evaluate import Uptime
 from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RoundError
+from remotestatus.model.states import Kind
 from remotestatus.model.statuses import APPEARANCES, Status
-from remotestatus.report.build import Report
-from remotestatus.report.charts import DayCell, day_paths
+from remotestatus.model.times import write_time
+from remotestatus.report.build import WORDS, Group, Report, split_groups
+from remotestatus.report.charts import DayCell, day_paths, letter_paths, troubled_days
+from remotestatus.report.fleet_rows import write_fleet, write_row
 from remotestatus.report.incidents import Incident
-from remotestatus.report.shown_facts import say_size
+from remotestatus.report.proxy_view import ProxyView
+from remotestatus.report.remote_view import RemoteView
+from remotestatus.report.root_causes import RootCause
+from remotestatus.report.round_file import SUMMARY, round_file_of, round_path, round_values
+from remotestatus.report.shown_facts import say_observed, say_percent, say_size
+from remotestatus.report.site import SiteFile
 from remotestatus.report.slugs import make_slugs
 from remotestatus.templates import TemplateProblem, Templates
+
+TABLE_ROWS = 1000
+"""More remotes than this are no longer one table: the summary lists their groups, and the script fills in the rest."""
+
+PROBLEMS_SHOWN = 200
+"""Problems listed on one page."""
+
+AFFECTED_SHOWN = 60
+"""Remotes listed by name for one problem."""
+
+INCIDENTS_SHOWN = 1000
+"""Incidents listed on their page."""
 
 _LOGOS = {".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif"}
 _LOGO_LIMIT = 2_000_000
@@ -42,28 +69,241 @@ def render_template(templates: Templates, name: str, values: Mapping[str, object
         raise RoundError(f"the page was not made: {problem}") from problem
 
 
-def render_pages(
-    report: Report, templates: Templates, logo: Path | None = None
-) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    """Render all pages; also return sentences about what had to be left out. RoundError for a broken template."""
-    if templates.folder and not templates.folder.is_dir():
-        raise RoundError(
-            f"the templates' folder {templates.folder} does not exist; correct --templates or leave it out"
-        )
-    files = _assets(templates.folders)
-    logo_path, notes = _take_logo(logo, files)
-    values: dict[str, object] = {"report": report, "logo": logo_path, "icon": report.worst, "root": ""}
-    if report.accent:
-        files["assets/accent.css"] = render_template(templates, "accent.css.j2", values)
-    versions = {path: hashlib.sha256(content).hexdigest()[:10] for path, content in files.items()}
-    values["asset"] = lambda name: f"assets/{name}?v={versions[f'assets/{name}']}"
-    for here in ("index", "incidents"):
-        files[f"{here}.html"] = render_template(templates, f"{here}.html.j2", {**values, "here": here})
-    values |= {"root": "../", "here": "remote"}
+@dataclass(frozen=True, slots=True)
+class Page:
+    """
+    One page: its path in the site, its template, and the values for it besides those of every page.
+
+    `says` is all that the page depends on, as plain data: it is made again only when that is different.
+    """
+
+    path: str
+    template: str
+    says: object
+    values: Mapping[str, object]
+
+
+def list_pages(report: Report) -> Iterator[Page]:
+    """All pages of a site, `index.html` first."""
+    problems = [_says_problem(problem) for problem in report.problems[:PROBLEMS_SHOWN]]
+    rows = {remote.name: write_row(remote) for remote in report.remotes}
+    proxies = [_says_proxy(proxy) for proxy in report.proxies]
+    groups = [(group.name, group.counts) for group in report.groups]
+    says = (
+        (report.verdict, report.aside, report.worst, report.summary, report.round.troubles, report.failing),
+        (problems, groups, proxies, list(rows.values()), report.incidents[:8], report.planned[:20], report.notes),
+        (report.workers, report.out_of_sight),
+    )
+    index = {"here": "index", "icon": report.worst, "problems": report.problems[:PROBLEMS_SHOWN]}
+    yield Page("index.html", "index.html.j2", (says, len(report.problems)), index)
+    incidents = (report.incidents[:INCIDENTS_SHOWN], len(report.incidents), report.worst)
+    values = {"here": "incidents", "icon": report.worst, "shown": INCIDENTS_SHOWN}
+    yield Page("incidents.html", "incidents.html.j2", incidents, values)
+    about = _About(report)
+    for group in report.group_pages:
+        yield _group_page(report, group, rows, about)
+    for proxy in report.proxies:
+        yield _proxy_page(report, proxy, rows, about)
     for remote in report.remotes:
-        of_remote = {**values, "remote": remote, "icon": remote.status.value}
-        files[f"remotes/{remote.slug}.html"] = render_template(templates, "remote.html.j2", of_remote)
-    return files, notes
+        yield _remote_page(report, remote, about)
+
+
+class _About:
+    """What a report says about each remote and proxy, by name, so that no page has to search all of it."""
+
+    def __init__(self, report: Report) -> None:
+        self.problems: dict[str, list[int]] = {}
+        self.incidents: dict[str, list[int]] = {}
+        self.planned: dict[str, list[int]] = {}
+        self.behind: dict[str, list[RemoteView]] = {}
+        for place, problem in enumerate(report.problems):
+            for name in problem.names:
+                self.problems.setdefault(name, []).append(place)
+        for place, incident in enumerate(report.incidents):
+            if incident.kind is Kind.REMOTE:
+                self.incidents.setdefault(incident.name, []).append(place)
+        for place, window in enumerate(report.planned):
+            for name in window.names:
+                self.planned.setdefault(name, []).append(place)
+        for remote in report.remotes:
+            for proxy in dict.fromkeys(remote.path):
+                self.behind.setdefault(proxy, []).append(remote)
+
+
+T = TypeVar("T")
+
+
+def _chosen(everything: Sequence[T], places: Mapping[str, list[int]], names: Iterable[str], most: int = 50) -> list[T]:
+    """What is about any of these names, in its order."""
+    found = sorted({place for name in names for place in places.get(name, ())})
+    return [everything[place] for place in found[:most]]
+
+
+def _group_page(report: Report, group: Group, rows: Mapping[str, object], about: _About) -> Page:
+    names = [remote.name for remote in group.remotes]
+    problems = _chosen(report.problems, about.problems, names, PROBLEMS_SHOWN)
+    incidents = _chosen(report.incidents, about.incidents, names, 20)
+    planned = _chosen(report.planned, about.planned, names)
+    parts = _parts(report, group.remotes, group)
+    shown = _says_parts(parts, group.remotes, rows)
+    says = (group.name, group.counts, [_says_problem(one) for one in problems], incidents, planned, shown)
+    values = {"here": "group", "icon": group.icon, "group": group, "problems": problems, "incidents": incidents}
+    more = {"planned": planned, "parts": parts, "whole": len(group.remotes) <= TABLE_ROWS}
+    return Page(f"groups/{group.slug}.html", "group.html.j2", says, {**values, **more})
+
+
+def _proxy_page(report: Report, proxy: ProxyView, rows: Mapping[str, object], about: _About) -> Page:
+    behind = tuple(about.behind.get(proxy.name, ()))
+    planned = _chosen(report.planned, about.planned, [proxy.name])
+    notes = [one for one in report.notes if one.name == proxy.name]
+    parts = _parts(report, behind, None)
+    shown = _says_parts(parts, behind, rows)
+    words = (_uptime_words(proxy.uptime), proxy.past.letters, proxy.past.today)
+    says = (_says_proxy(proxy), proxy.incidents, words, shown, planned, notes)
+    values = {"here": "proxy", "icon": proxy.status.value, "proxy": proxy, "parts": parts, "planned": planned}
+    more = {"notes": notes, "whole": len(behind) <= TABLE_ROWS}
+    return Page(f"proxies/{proxy.slug}.html", "proxy.html.j2", says, {**values, **more})
+
+
+def _parts(report: Report, remotes: tuple[RemoteView, ...], whole: Group | None) -> tuple[Group, ...]:
+    """The groups that a page lists these remotes in: as they are in the summary, or the one group that it is about."""
+    if whole is not None and len(remotes) <= TABLE_ROWS:
+        return (whole,)
+    return split_groups(remotes, report.group_slugs)
+
+
+def _says_parts(parts: Sequence[Group], remotes: Sequence[RemoteView], rows: Mapping[str, object]) -> object:
+    groups = [(one.name, one.counts) for one in parts]
+    listed = remotes if len(remotes) <= TABLE_ROWS else ()
+    return groups, [rows.get(remote.name) or write_row(remote) for remote in listed]
+
+
+def _remote_page(report: Report, remote: RemoteView, about: _About) -> Page:
+    with_round = remote.seen_at >= report.round.started_at
+    restarted = [process.name for process in remote.processes if process.restarted]
+    groups = [(name, report.group_slugs[name]) for name in remote.groups if name in report.group_slugs]
+    proxies = [(name, report.proxy_slugs.get(name)) for name in remote.path]
+    planned = _chosen(report.planned, about.planned, [remote.name])
+    notes = [one for one in report.notes if one.name == remote.name]
+    says = (
+        [getattr(remote, name) for name in _OF_REMOTE],
+        (None if with_round else remote.seen_at, _uptime_words(remote.uptime), restarted, groups, proxies),
+        (planned, notes),
+    )
+    values = {"here": "remote", "remote": remote, "icon": remote.status.value, "with_round": with_round}
+    more = {"groups": groups, "proxies": proxies, "planned": planned, "notes": notes}
+    return Page(f"remotes/{remote.slug}.html", "remote.html.j2", says, {**values, **more})
+
+
+_MEASURED = frozenset(
+    ("seen_at", "connect_ms", "attempts", "processes", "findings", "facts", "notes", "uptime", "measurements")
+) | {"files", "units", "said", "new_oom_kills"}
+_OF_REMOTE = tuple(field.name for field in fields(RemoteView) if field.name not in _MEASURED)
+"""What a remote's page says of it, besides what depends on the round and what `measurements` renews."""
+
+
+def _uptime_words(uptime: Mapping[str, Uptime]) -> list[tuple[str, str]]:
+    return [
+        ("" if one.percent is None else say_percent(one.percent), say_observed(one.observed)) for one in uptime.values()
+    ]
+
+
+def _says_problem(problem: RootCause) -> object:
+    affected = [(remote.slug, remote.title) for remote in problem.affected[:AFFECTED_SHOWN]]
+    values = [getattr(problem, field.name) for field in fields(RootCause) if field.name != "affected"]
+    return values, affected, len(problem.affected)
+
+
+def _says_proxy(proxy: ProxyView) -> object:
+    return [getattr(proxy, name) for name in _OF_PROXY]
+
+
+_OF_PROXY = tuple(field.name for field in fields(ProxyView) if field.name not in ("uptime", "past", "incidents"))
+
+
+class PageMaker:
+    """Makes the pages of one site: with the shipped templates only those whose version is not there already."""
+
+    def __init__(self, report: Report, templates: Templates, logo: Path | None = None) -> None:
+        if templates.folder and not templates.folder.is_dir():
+            raise RoundError(
+                f"the templates' folder {templates.folder} does not exist; correct --templates or leave it out"
+            )
+        self.report, self.templates = report, templates
+        self.assets = _assets(templates.folders)
+        logo_path, self.notes = _take_logo(logo, self.assets)
+        self.big = len(report.remotes) > TABLE_ROWS
+        self._values: dict[str, object] = {
+            "report": report,
+            "logo": logo_path,
+            "big": self.big,
+            "affected_shown": AFFECTED_SHOWN,
+        }
+        if report.accent:
+            self.assets["assets/accent.css"] = render_template(
+                templates, "accent.css.j2", {**self._values, "root": "", "icon": report.worst}
+            )
+        if self.big:
+            self.assets["assets/fleet.js"] = write_fleet(report)
+        self._versions = {path: hashlib.sha256(content).hexdigest()[:10] for path, content in self.assets.items()}
+        self._values["asset"] = lambda name: f"assets/{name}?v={self._versions[f'assets/{name}']}"
+        # What every page says. The summary's rows in fleet.js are its own matter.
+        shared = {path: version for path, version in self._versions.items() if path != "assets/fleet.js"}
+        settings = (report.title, report.accent, report.url, report.public, report.version, logo_path)
+        said = to_json((settings, sorted(shared.items())))
+        self._stamp = hashlib.sha256(said + _sources(templates.folders)).digest()
+
+    def files(self) -> Iterator[SiteFile]:
+        """The assets, the pages and the round files."""
+        for path, content in self.assets.items():
+            yield SiteFile(path, partial(bytes, content), turn=(0, "", 0))
+        count = len(self.report.remotes) + len(self.report.proxies) + len(self.report.group_pages)
+        versions: dict[str, list[str]] = {}
+        for page in list_pages(self.report):
+            name = round_file_of(page.path, count)
+            file = self._file(page, name)
+            versions.setdefault(name, []).append(file.version)
+            yield file
+        for name, known in versions.items():
+            make = partial(self._round_file, known)
+            yield SiteFile(round_path(name), make, turn=(2 + (name == SUMMARY), name, 1))
+
+    def _round_file(self, versions: Sequence[str]) -> bytes:
+        return render_template(self.templates, "round.css.j2", round_values(self.report, versions))
+
+    def _file(self, page: Page, round_file: str) -> SiteFile:
+        values = {
+            **self._values,
+            **page.values,
+            "root": "../" * page.path.count("/"),
+            "round_file": round_path(round_file),
+        }
+        turn = (2 + (round_file == SUMMARY), round_file, 0)
+        if self.templates.folder is None:
+            said = to_json((page.path, page.says))
+            version = hashlib.blake2b(said, digest_size=6, key=self._stamp[:32]).hexdigest()
+            make = partial(render_template, self.templates, page.template, {**values, "version": version})
+            return SiteFile(page.path, make, version, turn)
+        # Somebody's own template may say anything: it is made each time, and its version is that of its text.
+        content = render_template(self.templates, page.template, {**values, "version": _UNKNOWN_VERSION})
+        version = hashlib.blake2b(content, digest_size=6).hexdigest()
+        content = content.replace(_UNKNOWN_VERSION.encode(), version.encode())
+        return SiteFile(page.path, partial(bytes, content), version, turn)
+
+
+_UNKNOWN_VERSION = "version-of-this-page"
+
+
+@lru_cache(maxsize=8)
+def _sources(folders: tuple[Path, ...]) -> bytes:
+    """A digest of all that makes pages: templates, and the modules here, which change without a new version too."""
+    digest = hashlib.sha256()
+    own = Path(__file__).parent
+    paths = [path for folder in folders for path in folder.glob("*.j2")]
+    for path in sorted([*paths, *own.rglob("*.py")]):
+        with suppress(OSError):
+            digest.update(path.read_bytes())
+    return digest.digest()
 
 
 def _utc(moment: datetime, year: bool = False) -> str:
@@ -76,11 +316,16 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else say_duration(timedelta(seconds=seconds))
 
 
-def _percent(percent: float) -> str:
-    """At most two decimals, and never 100 for what is less."""
-    if percent >= 100:
-        return "100 %"
-    return f"{min(percent, 99.99):.2f} %" if percent > 99 else f"{percent:.1f} %"
+def _time_tag(moment: datetime, form: str = "", empty: bool = False) -> Markup:
+    """
+    A moment as an element: UTC in words, which the script turns into the reader's own zone.
+
+    `form` is `year`, `clock` (only hour and minute on the day of the page) or `ago` (how long ago).
+    """
+    shown = "" if empty else _utc(moment, year=form == "year")
+    kind = f" data-{form}" if form else ""
+    exact = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return Markup(f'<time datetime="{write_time(moment)}" title="{exact}"{kind}>{shown}</time>')  # noqa: S704 - no text of others
 
 
 def _ticks(text: str) -> Markup:
@@ -147,7 +392,13 @@ _FILTERS: dict[str, Callable[..., object]] = {
     "utc_clock": lambda moment: f"{moment.astimezone(UTC):%H:%M} UTC",
     "utc_exact": lambda moment: f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
     "seconds": _seconds,
-    "percent": _percent,
+    "percent": say_percent,
+    "observed": say_observed,
+    "time_tag": _time_tag,
+    "letter_paths": letter_paths,
+    "troubled_days": troubled_days,
+    "first_day": lambda past: past.today - timedelta(days=len(past.letters) - 1),
+    "total_counts": lambda groups: {word: sum(one.counts[word] for one in groups) for word in WORDS},
     "size": say_size,
     "ticks": _ticks,
     "day_paths": lambda days: day_paths([day.word for day in days]),

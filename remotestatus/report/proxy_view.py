@@ -4,11 +4,13 @@ Makes what the pages show of one proxy.
 A Proxy with its State and check result comes in, a ProxyView goes out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from remotestatus.evaluate import Uptime, no_days, uptimes
 from remotestatus.model.check_result import Trouble
+from remotestatus.model.days import PastDays
 from remotestatus.model.fleet import Proxy
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.report_input import ReportInput
@@ -33,6 +35,10 @@ class ProxyView:
     troubles: tuple[Trouble, ...]
     unconfirmed: str
     behind: int
+    first_seen: datetime
+    uptime: Mapping[str, Uptime]
+    past: PastDays
+    incidents: tuple[Incident, ...] = ()
     connect_ms: int | None = None
     acknowledged: Acknowledgement | None = None
 
@@ -42,9 +48,11 @@ class ProxyView:
         return self.troubles[0] if self.troubles else None
 
 
-def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Incident]) -> ProxyView:
+def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Incident], now: datetime) -> ProxyView:
     """Make the ProxyView of one proxy that has a State."""
-    state = report_input.states[Kind.PROXY, proxy.name]
+    subject = (Kind.PROXY, proxy.name)
+    state = report_input.states[subject]
+    past = report_input.days.get(subject) or no_days(now)
     result = report_input.check_results.get(proxy.name)
     address = f"{proxy.user}@{proxy.address}" if proxy.user else proxy.address
     if proxy.port not in (None, 22):
@@ -59,6 +67,10 @@ def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Inci
         troubles=tuple(clean_trouble(trouble) for trouble in state.troubles),
         unconfirmed=say_unconfirmed(state, 1, 1),
         behind=len(report_input.fleet.behind(proxy.name)),
+        first_seen=report_input.first_seen.get(subject, state.since),
+        uptime=uptimes(past),
+        past=past,
+        incidents=tuple(incidents),
         connect_ms=result.connect_ms if result else None,
         acknowledged=open_note(incidents),
     )

@@ -5,16 +5,19 @@ A Report and the folder of the site come in; files are what goes out. Raises Rou
 was, when a template is broken or the files cannot be written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import TypeVar
 
 from remotestatus.report import formats
 from remotestatus.report.build import Report
 from remotestatus.report.machine_format import MachineFormat
-from remotestatus.report.pages import page_templates, render_pages, render_template
-from remotestatus.report.site import write_site
+from remotestatus.report.pages import PageMaker, page_templates, render_template
+from remotestatus.report.site import SiteFile, write_site
 from remotestatus.templates import Templates
 
 
@@ -27,25 +30,40 @@ def publish(
     Returns sentences about what had to be left out (a logo that can't be read). Raises RoundError, with the cure, for
     a broken template, a full disk, a folder that can't be written or that is not ours.
     """
-    files, notes = render_site(report, templates or page_templates(), logo)
+    files, notes = site_files(report, templates or page_templates(), logo)
     write_site(site, files)
     return notes
 
 
-def render_site(report: Report, templates: Templates, logo: Path | None) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    """Render all files of the site; also return sentences about what had to be left out."""
-    files, notes = render_pages(report, templates, logo)
-    return {**dict(machine_files(report, templates)), **files}, notes
+def site_files(
+    report: Report, templates: Templates, logo: Path | None = None
+) -> tuple[Iterator[SiteFile], tuple[str, ...]]:
+    """All files of the site, and sentences about what had to be left out."""
+    maker = PageMaker(report, templates, logo)
+    return chain(machine_files(report, templates), maker.files()), maker.notes
 
 
-def machine_files(report: Report, templates: Templates) -> Iterator[tuple[str, bytes]]:
-    """The files of all machine formats, by their path in the site."""
+def machine_files(report: Report, templates: Templates) -> Iterator[SiteFile]:
+    """The files of all machine formats."""
     for found in iter_modules(formats.__path__):
         written: MachineFormat = import_module(f"{formats.__name__}.{found.name}").FORMAT
         for path, write in written.files.items():
-            yield path, write(report).encode("utf-8", "replace")
+            yield SiteFile(path, partial(_encoded, write, report))
         for path, values in written.templates.items():
-            yield path, render_template(templates, f"{path}.j2", values(report))
+            yield SiteFile(path, partial(_rendered, templates, f"{path}.j2", values, report))
         for path, write_remote in written.remote_files.items():
             for remote in report.remotes:
-                yield path.format(slug=remote.slug), write_remote(remote).encode("utf-8", "replace")
+                yield SiteFile(path.format(slug=remote.slug), partial(_encoded, write_remote, remote))
+
+
+Subject = TypeVar("Subject")
+
+
+def _encoded(write: Callable[[Subject], str], subject: Subject) -> bytes:
+    return write(subject).encode("utf-8", "replace")
+
+
+def _rendered(
+    templates: Templates, name: str, values: Callable[[Report], Mapping[str, object]], report: Report
+) -> bytes:
+    return render_template(templates, name, values(report))

@@ -19,7 +19,9 @@ from remotestatus.model.processes import ProcessResult
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import CheckSpec, FileSpec, Limits, ProcessSpec, RemoteSettings
 from remotestatus.model.states import Kind, Subject, Transition
+from remotestatus.model.text import count
 from remotestatus.model.watched import FileResult, UnitResult
+from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.shown_facts import public_facts
 
 T = TypeVar("T")
@@ -31,6 +33,14 @@ def redact(report_input: ReportInput) -> ReportInput:
     """Leave out what strangers must not see."""
     fleet, round_ = report_input.fleet, report_input.round
     names = _Names.of(fleet)
+    own_names = {shown: name for name, shown in names.remotes.items()}
+    settings = {remote.name: remote.settings for remote in fleet.remotes}
+
+    def measured(name: str) -> CheckResult | None:
+        own = own_names.get(name, name)
+        found = report_input.measured(own)
+        return None if found is None else _check_result(found, name, settings.get(own, RemoteSettings()))
+
     return replace(
         report_input,
         fleet=Fleet(
@@ -49,11 +59,15 @@ def redact(report_input: ReportInput) -> ReportInput:
         transitions=[_transition(transition, names) for transition in report_input.transitions],
         days=_renamed(report_input.days, names),
         first_seen=_renamed(report_input.first_seen, names),
-        samples={names(Kind.REMOTE, name): samples for name, samples in report_input.samples.items()},
+        samples=lambda name: report_input.samples(own_names.get(name, name)),
+        measured_at={names(Kind.REMOTE, name): at for name, at in report_input.measured_at.items()},
+        measured=measured,
         maintenance={names(Kind.REMOTE, name): "" for name in report_input.maintenance},
         acknowledgements=_renamed(report_input.acknowledgements, names),
         messages={},
         failing=(),
+        planned=[_planned(window, names) for window in report_input.planned],
+        notes=[replace(note, name=names.of_either(note.name)) for note in report_input.notes],
     )
 
 
@@ -79,6 +93,10 @@ class _Names:
             for number, proxy in enumerate(fleet.proxies, start=1)
         )
         return cls(remotes, proxies)
+
+    def of_either(self, name: str) -> str:
+        """The name that strangers see of a remote or a proxy; anything else stays."""
+        return self.remotes.get(name, self.proxies.get(name, name))
 
     def __call__(self, kind: Kind, name: str) -> str:
         names = self.remotes if kind is Kind.REMOTE else self.proxies
@@ -198,6 +216,15 @@ def _finding(finding: Finding) -> Finding:
 def _transition(transition: Transition, names: _Names) -> Transition:
     (trouble,) = _troubles((transition.trouble,)) if transition.trouble else (None,)
     return replace(transition, name=names(transition.kind, transition.name), trouble=trouble)
+
+
+def _planned(window: PlannedWindow, names: _Names) -> PlannedWindow:
+    shown = frozenset(names.of_either(name) for name in window.names)
+    title = window.title
+    if window.names and shown != window.names:
+        # It may be made of names that are addresses.
+        title = names.of_either(title) if title in window.names else count(len(shown), "remote")
+    return replace(window, title=title, names=shown)
 
 
 def _troubles(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:

@@ -5,12 +5,13 @@ A Remote with its State, check result, days and samples comes in, a RemoteView g
 """
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from remotestatus.evaluate import Uptime, uptime
+from remotestatus.evaluate import Uptime, no_days, uptimes
 from remotestatus.model.check_result import CheckResult, Finding, Trouble, summarize
+from remotestatus.model.days import PastDays
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.notification import Acknowledgement, SentMessage
@@ -24,13 +25,34 @@ from remotestatus.report.incidents import Incident, open_note
 from remotestatus.report.process_view import ProcessView, view_processes
 from remotestatus.report.shown_facts import write_facts
 
-SPANS = {"1d": 1, "7d": 7, "30d": 30, "90d": 90}
-"""The spans that uptime is given for, in days."""
+CHART_SAMPLES = 240
+"""Log-in times in the chart: fewer than are kept, so that an hour of newer ones drops none of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What the page of a remote shows of one check result that differs in every round."""
+
+    at: datetime
+    connect_ms: int | None
+    attempts: int
+    processes: tuple[ProcessView, ...]
+    findings: tuple[Finding, ...]
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    files: tuple[FileResult, ...]
+    units: tuple[UnitResult, ...]
+    chart: Chart | None
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteView:
-    """What the pages show of one remote."""
+    """
+    What the pages show of one remote.
+
+    `connect_ms` to `notes` are those of the last check result. The remote's page shows `measurements()` instead, which
+    were made at `measured_at` and are renewed less often, so that it is not written anew in every round.
+    """
 
     name: str
     slug: str
@@ -62,8 +84,9 @@ class RemoteView:
     notes: tuple[str, ...]
     commands: tuple[tuple[str, str], ...]
     uptime: Mapping[str, Uptime]
-    days: tuple[DayCell, ...]
-    chart: Chart | None
+    past: PastDays
+    measured_at: datetime
+    measurements: Callable[[], Measurements]
     incidents: tuple[Incident, ...] = ()
     messages: tuple[SentMessage, ...] = ()
     files: tuple[FileResult, ...] = ()
@@ -71,6 +94,16 @@ class RemoteView:
     said: Facts = field(default_factory=Facts)
     """What it says of itself, for machine formats; `facts` says the same for people."""
     new_oom_kills: int | None = None
+
+    @property
+    def days(self) -> tuple[DayCell, ...]:
+        """The days of the bar, oldest first."""
+        return day_cells(self.past)
+
+    @property
+    def chart(self) -> Chart | None:
+        """The chart of its log-in times."""
+        return self.measurements().chart
 
     @property
     def title(self) -> str:
@@ -131,9 +164,11 @@ def view_remote(
     state = report_input.states[subject]
     result = report_input.check_results.get(remote.name) or CheckResult(remote.name, now)
     settings = remote.settings
-    days = report_input.days.get(subject, ())
+    past = report_input.days.get(subject) or no_days(now)
     first_seen = report_input.first_seen.get(subject, state.since)
     window = report_input.maintenance.get(remote.name)
+    processes = view_processes(result, report_input.before.get(remote.name))
+    measured_at = report_input.measured_at.get(remote.name, result.at)
     return RemoteView(
         name=clean(remote.name),
         nickname=clean(settings.nickname),
@@ -159,20 +194,42 @@ def view_remote(
         attempts=result.attempts,
         worker=result.worker,
         not_from=result.not_from,
-        processes=view_processes(result, report_input.before.get(remote.name)),
+        processes=processes,
         findings=tuple(clean_finding(finding) for finding in result.findings),
         facts=tuple(write_facts(result.facts)),
         notes=tuple(clean(note) for note in result.facts.notes),
         commands=tuple(_commands(remote, report_input.fleet)),
-        uptime={span: uptime(days, now, timedelta(days=length)) for span, length in SPANS.items()},
-        days=day_cells(days, now),
-        chart=draw_chart(report_input.samples.get(remote.name, ())),
+        uptime=uptimes(past),
+        past=past,
+        measured_at=measured_at,
+        measurements=lambda: _measurements(remote.name, result, processes, measured_at, report_input),
         incidents=incidents,
         messages=_newest_first(report_input.messages.get(subject, ())),
         files=tuple(clean_file(file) for file in result.files),
         units=tuple(clean_unit(unit) for unit in result.units),
         said=result.facts,
         new_oom_kills=result.memory.new_oom_kills,
+    )
+
+
+def _measurements(
+    name: str, result: CheckResult, now: tuple[ProcessView, ...], at: datetime, report_input: ReportInput
+) -> Measurements:
+    """Read what the page shows: the last check result, or that of an earlier round."""
+    shown = result if at == result.at else report_input.measured(name) or result
+    restarted = {process.name for process in now if process.restarted}
+    samples = [sample for sample in report_input.samples(name) if sample.at <= at]
+    return Measurements(
+        at=shown.at,
+        connect_ms=shown.connect_ms,
+        attempts=shown.attempts,
+        processes=tuple(replace(one, restarted=one.name in restarted) for one in view_processes(shown, None)),
+        findings=tuple(clean_finding(finding) for finding in shown.findings),
+        facts=tuple(write_facts(shown.facts)),
+        notes=tuple(clean(note) for note in shown.facts.notes),
+        files=tuple(clean_file(file) for file in shown.files),
+        units=tuple(clean_unit(unit) for unit in shown.units),
+        chart=draw_chart(samples[-CHART_SAMPLES:]),
     )
 
 
@@ -197,9 +254,8 @@ def _commands(remote: Remote, fleet: Fleet) -> Iterable[tuple[str, str]]:
 
 
 def _ssh(remote: Remote, fleet: Fleet) -> str:
-    proxies = {proxy.name: proxy for proxy in fleet.proxies}
     words = ["ssh"]
-    jumps = [_jump(proxies[name]) for name in remote.path if name in proxies]
+    jumps = [_jump(fleet.proxies_by_name[name]) for name in remote.path if name in fleet.proxies_by_name]
     if jumps:
         words += ["-J", ",".join(jumps)]
     if remote.port not in (None, 22):

@@ -32,7 +32,7 @@ class RootCause:
     One thing that is wrong: what it is about, since when, why, what to try, and which remotes it affects.
 
     `subject` says what is wrong ("tunnel-proxy", "12 remotes behind tunnel-proxy"), `slug` is the page of the one
-    remote that it is about, else empty; `affected` are the remotes that are part of it.
+    remote or proxy that it is about, else empty; `affected` are the remotes that are part of it.
     """
 
     status: Status
@@ -46,6 +46,11 @@ class RootCause:
     location: str = ""
     affected: tuple[RemoteView, ...] = ()
     acknowledged: Acknowledgement | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The remotes and the proxy that it is about."""
+        return (*([self.name] if self.name else []), *(remote.name for remote in self.affected))
 
     @property
     def trouble(self) -> Trouble | None:
@@ -96,6 +101,7 @@ def _of_proxy(proxy: ProxyView, behind: Sequence[RemoteView]) -> RootCause:
         kind="proxy",
         subject=f"Proxy {proxy.name}",
         name=proxy.name,
+        slug=proxy.slug,
         since=proxy.since,
         troubles=proxy.troubles,
         unconfirmed=proxy.unconfirmed,

@@ -37,6 +37,18 @@ def say_size(kib: int) -> str:
     return say_bytes(1024 * kib)
 
 
+def say_percent(percent: float) -> str:
+    """Write a share at most with two decimals, and never 100 for what is less."""
+    if percent >= 100:
+        return "100 %"
+    return f"{min(percent, 99.99):.2f} %" if percent > 99 else f"{percent:.1f} %"
+
+
+def say_observed(percent: float) -> str:
+    """Write how much of a span was observed, in whole percent: it grows with every round."""
+    return f"{int(percent)} %"
+
+
 def _running_for(facts: Facts) -> str | None:
     return None if facts.uptime_seconds is None else _duration(facts.uptime_seconds)
 

@@ -1,11 +1,13 @@
 """
 Brings the site's folder up to date, file by file, and never touches what is not ours.
 
-The folder and its files come in. All new files are written to a folder of their own inside the site first; then each
-is renamed into its place: assets first, pages and machine formats next, `index.html` last. A reader finds each file
-whole, the old one or the new one. The folder itself always stays the same one, so a container's mount of it, a web
-server that holds it open and a `cp -R` go on working. A marker file with the list of what we wrote says that the
-folder is ours; a folder without it that holds anything is refused.
+The folder and its files come in, one after the other. A page carries the version of what it says (`data-version`): one
+that is there in that version is neither made nor written again. What is new is written to a folder of its own inside
+the site first; then each file is renamed into its place: assets first, machine formats and pages next, each page
+before the round file that vouches for its version, and `index.html` last. A reader finds each file whole, the old one
+or the new one. The folder itself always stays the same one, so a container's mount of it, a web server that holds it
+open and a `cp -R` go on working. A marker file with the list of what we wrote says that the folder is ours; a folder
+without it that holds anything is refused.
 """
 
 import ctypes
@@ -13,20 +15,39 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from remotestatus.model.errors import RoundError
 
 MARKER = ".remotestatus-site"
+PAGE_END = b"</html>"
+"""How every page ends: one that does not was cut."""
+
 _NEW = ".remotestatus-new"
 _ABOUT = "Written by remotestatus. The files listed here are replaced and removed by it; others are left alone."
 
 
-def write_site(site: Path, files: Mapping[str, bytes]) -> None:
+@dataclass(frozen=True, slots=True)
+class SiteFile:
     """
-    Make `site` hold `files`, by their relative path.
+    A file of the site: its path, and the function that makes it.
+
+    A page has the `version` of what it says, and carries it; without one the file is made and compared each time.
+    `turn` orders the files that are moved into their places.
+    """
+
+    path: str
+    make: Callable[[], bytes]
+    version: str = ""
+    turn: tuple[int, str, int] = (1, "", 0)
+
+
+def write_site(site: Path, files: Iterable[SiteFile]) -> None:
+    """
+    Make `site` hold these files and no others of ours.
 
     Raises RoundError, with the cure, when that is not possible. A full disk, a folder that cannot be written and one
     that is not ours are noticed before anything is replaced.
@@ -58,21 +79,19 @@ def examine_site(site: Path) -> frozenset[str]:
         return frozenset()
 
 
-def _update(site: Path, files: Mapping[str, bytes], ours: frozenset[str]) -> None:
-    gone = sorted(path for path in ours - files.keys() if _is_inside(site, path))
-    # The marker is replaced first and names what is old and what is new, so that a round that is killed leaves nothing
-    # that the next one does not know to be ours.
-    moves = {MARKER: _marker([*files, *gone]), **{path: files[path] for path in sorted(files, key=_order)}}
-    moves = {path: content for path, content in moves.items() if not _holds(site / path, content)}
-    if not moves:
-        return
-    _make_folder(site)
+def _update(site: Path, files: Iterable[SiteFile], ours: frozenset[str]) -> None:
     new = site / _NEW
     shutil.rmtree(new, ignore_errors=True)  # of a round that was killed
     try:
-        for path, content in moves.items():
-            _write(new / path, content)
-        _sync(new)
+        listed, moves = _write_changed(site, new, files)
+        gone = sorted(path for path in ours - listed if _is_inside(site, path))
+        # The marker is replaced first and names what is old and what is new, so that a round that is killed leaves
+        # nothing that the next one does not know to be ours.
+        if listed - ours or not (site / MARKER).exists():
+            _write(new / MARKER, _marker([*listed, *gone]))
+            moves.insert(0, MARKER)
+        if moves:
+            _sync(new)
         for folder in {(site / path).parent for path in moves}:
             _make_folder(folder)
         for path in moves:
@@ -81,10 +100,37 @@ def _update(site: Path, files: Mapping[str, bytes], ours: frozenset[str]) -> Non
             with suppress(OSError, ValueError):
                 (site / path).unlink(missing_ok=True)
         if gone:
-            _write(new / MARKER, _marker(files))
+            _write(new / MARKER, _marker(listed))
             (new / MARKER).replace(site / MARKER)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _write_changed(site: Path, new: Path, files: Iterable[SiteFile]) -> tuple[frozenset[str], list[str]]:
+    """Write what has changed into the folder `new`; returns all paths, and those to be moved, in their order."""
+    listed: set[str] = set()
+    moves: dict[str, tuple[int, str, int]] = {}
+    for file in files:
+        listed.add(file.path)
+        if file.version and _has_version(site / file.path, file.version):
+            continue
+        content = file.make()
+        if not _holds(site / file.path, content):
+            _make_folder(site)
+            _write(new / file.path, content)
+            moves[file.path] = file.turn
+    return frozenset(listed), sorted(moves, key=lambda path: (moves[path], path))
+
+
+def _has_version(path: Path, version: str) -> bool:
+    """Whether a page is there in this version, and whole."""
+    try:
+        content = path.read_bytes()
+    except IsADirectoryError:
+        raise
+    except OSError:
+        return False
+    return f' data-version="{version}"'.encode() in content[:1000] and content.endswith(PAGE_END)
 
 
 def _is_inside(site: Path, path: str) -> bool:
@@ -97,10 +143,6 @@ def _is_inside(site: Path, path: str) -> bool:
 
 def _marker(files: Iterable[str]) -> bytes:
     return (json.dumps({"about": _ABOUT, "files": sorted(files)}, indent=0) + "\n").encode()
-
-
-def _order(path: str) -> tuple[bool, bool]:
-    return path == "index.html", not path.startswith("assets/")
 
 
 def _holds(path: Path, content: bytes) -> bool:

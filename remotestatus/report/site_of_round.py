@@ -1,8 +1,8 @@
 """
 Makes the report and the site of one round, also when the data of one remote keeps them from being made.
 
-ReportInput comes in; the Report, and the files of the site go out. A remote or proxy with which the report or a page
-cannot be made is shown as `checker-error`, without its data, and all others as they are.
+ReportInput comes in, the Report goes out, and the site is brought up to date. A remote or proxy with which the report
+or a page cannot be made is shown as `checker-error`, without its data, and all others as they are.
 """
 
 from collections.abc import Sequence
@@ -18,35 +18,44 @@ from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, Subject
 from remotestatus.model.statuses import Status
 from remotestatus.report.build import Report, build_report
-from remotestatus.report.publish import render_site
+from remotestatus.report.publish import publish, site_files
 from remotestatus.templates import Templates
 
 
 @dataclass(frozen=True, slots=True)
 class RoundSite:
     """
-    What is shown of a round: the whole report, and the files of the site by their path.
+    What is shown of a round: the whole report.
 
     `notes` are sentences about what had to be left out, `culprits` the remotes and proxies that are shown without their
     data.
     """
 
     report: Report
-    files: dict[str, bytes]
     notes: tuple[str, ...] = ()
     culprits: tuple[Subject, ...] = ()
 
 
-def make_site(report_input: ReportInput, templates: Templates, logo: Path | None, now: datetime) -> RoundSite:
-    """Make the report and the site. Raises what went wrong when it is no single remote's or proxy's fault."""
+def make_site(
+    report_input: ReportInput, site: Path, templates: Templates, logo: Path | None, now: datetime
+) -> RoundSite:
+    """
+    Make the report, and write the site.
+
+    Raises what went wrong when it is no single remote's or proxy's fault; the old site stays as it was then.
+    """
     try:
-        return _make(report_input, templates, logo, now)
+        return _make(report_input, site, templates, logo, now)
     except Exception as error:
+        if isinstance(error.__cause__, OSError):
+            raise
         subjects = [subject for subject in report_input.states if _find(report_input, subject)]
 
         def works(some: Sequence[Subject]) -> bool:
             try:
-                _make(_only(report_input, some), templates, None, now)
+                _, shown = _reports(_only(report_input, some), now)
+                for file in site_files(shown, templates)[0]:
+                    file.make()
             except Exception:
                 return False
             return True
@@ -54,13 +63,19 @@ def make_site(report_input: ReportInput, templates: Templates, logo: Path | None
         culprits = find_culprits(subjects, works)
         if not culprits:
             raise
-        return replace(_make(_without_data(report_input, culprits, error), templates, logo, now), culprits=culprits)
+        shown = _without_data(report_input, culprits, error)
+        return replace(_make(shown, site, templates, logo, now), culprits=culprits)
 
 
-def _make(report_input: ReportInput, templates: Templates, logo: Path | None, now: datetime) -> RoundSite:
+def _make(report_input: ReportInput, site: Path, templates: Templates, logo: Path | None, now: datetime) -> RoundSite:
+    report, shown = _reports(report_input, now)
+    return RoundSite(report, publish(shown, site, templates, logo))
+
+
+def _reports(report_input: ReportInput, now: datetime) -> tuple[Report, Report]:
+    """The whole report, and the one that the site shows."""
     report = build_report(report_input, now, public=False)
-    shown = build_report(report_input, now, public=True) if report_input.fleet.settings.public else report
-    return RoundSite(report, *render_site(shown, templates, logo))
+    return report, build_report(report_input, now, public=True) if report_input.fleet.settings.public else report
 
 
 def _only(report_input: ReportInput, some: Sequence[Subject]) -> ReportInput:
@@ -96,7 +111,8 @@ def _without_data(report_input: ReportInput, culprits: Sequence[Subject], error:
         check_results=results,
         transitions=[one for one in report_input.transitions if (one.kind, one.name) not in gone],
         days={subject: days for subject, days in report_input.days.items() if subject not in gone},
-        samples={name: found for name, found in report_input.samples.items() if name not in names},
+        samples=lambda name: () if name in names else report_input.samples(name),
+        measured_at={name: at for name, at in report_input.measured_at.items() if name not in names},
         before={name: result for name, result in report_input.before.items() if name not in names},
         messages={subject: found for subject, found in report_input.messages.items() if subject not in gone},
     )

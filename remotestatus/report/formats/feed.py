@@ -1,5 +1,6 @@
 """
-Makes the entries of `feed.xml`, an Atom feed (RFC 4287): one when an incident begins and one when it is over.
+Makes the entries of `feed.xml`, an Atom feed (RFC 4287): one when an incident begins and one when it is over, one for
+each maintenance window a week before it begins, and one for each note.
 
 A Report comes in, the values for `feed.xml.j2` go out. An entry's id is made of the subject and of when its incident
 began, so it stays the same in every round; what was only its proxy's outage has no entry of its own.
@@ -8,16 +9,22 @@ began, so it stays the same in every round; what was only its proxy's outage has
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import chain
 
 from remotestatus.model.durations import say_duration
 from remotestatus.model.states import Kind
-from remotestatus.model.times import write_time
+from remotestatus.model.times import say_moment, write_time
 from remotestatus.report.build import Report
 from remotestatus.report.incidents import Incident
 from remotestatus.report.machine_format import MachineFormat
 
 ENTRIES = 100
+"""Entries in the feed."""
+
+ANNOUNCED = timedelta(days=7)
+"""How long before it begins a window is in the feed."""
+
 _SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "remotestatus:feed")
 
 
@@ -34,7 +41,9 @@ class Entry:
 
 def feed_values(report: Report) -> Mapping[str, object]:
     """What `feed.xml.j2` is given: the newest entries, newest first."""
-    entries = sorted(_entries(report), key=lambda entry: (entry.at, entry.id), reverse=True)[:ENTRIES]
+    entries = sorted(
+        chain(_entries(report), _planned(report), _notes(report)), key=lambda entry: (entry.at, entry.id), reverse=True
+    )[:ENTRIES]
     return {
         "report": report,
         "id": f"urn:uuid:{uuid.uuid5(_SPACE, report.url or report.title)}",
@@ -58,6 +67,28 @@ def _entries(report: Report) -> Iterator[Entry]:
             lasted = say_duration(incident.lasted(incident.ended_at))
             text = f"It was not up for {lasted}." + (f" {trouble.message}" if trouble else "")
             yield Entry(_id(incident, "ended"), incident.ended_at, f"{name} is up again after {lasted}", text, link)
+
+
+def _planned(report: Report) -> Iterator[Entry]:
+    for window in report.planned:
+        announced = window.starts - ANNOUNCED
+        if announced > report.generated_at:
+            continue
+        key = f"window\n{window.title}\n{write_time(window.starts)}\n{window.note}"
+        span = f"From {say_moment(window.starts, announced)} until {say_moment(window.until, announced)}."
+        text = f"{span} {window.note}".strip()
+        yield Entry(
+            f"urn:uuid:{uuid.uuid5(_SPACE, key)}", announced, f"Maintenance of {window.title}", text, "index.html"
+        )
+
+
+def _notes(report: Report) -> Iterator[Entry]:
+    for note in report.notes:
+        slug, proxy = report.slugs.get(note.name), report.proxy_slugs.get(note.name)
+        link = f"remotes/{slug}.html" if slug else f"proxies/{proxy}.html" if proxy else "index.html"
+        title = f"About {report.titles.get(note.name, note.name)}" if note.name else "About all"
+        key = f"note\n{note.name}\n{write_time(note.at)}\n{note.text}"
+        yield Entry(f"urn:uuid:{uuid.uuid5(_SPACE, key)}", note.at, title, note.text, link)
 
 
 def _id(incident: Incident, what: str) -> str:

@@ -24,7 +24,9 @@ from remotestatus.report.status_document import (
     FileEntry,
     IncidentEntry,
     LimitEntry,
+    NoteEntry,
     OutOfSightEntry,
+    PlannedEntry,
     ProcessEntry,
     ProxyEntry,
     RemoteEntry,
@@ -63,6 +65,24 @@ def write_status(report: Report) -> str:
         ),
         remotes=tuple(_remote(remote) for remote in report.remotes),
         incidents=tuple(_incident(incident) for incident in report.incidents),
+        planned=tuple(
+            PlannedEntry(
+                title=window.title,
+                starts_at=write_time(window.starts),
+                ends_at=write_time(window.until),
+                note=window.note,
+            )
+            for window in report.planned
+        ),
+        notes=tuple(
+            NoteEntry(
+                about=note.name or None,
+                text=note.text,
+                at=write_time(note.at),
+                until=write_time(note.until) if note.until else None,
+            )
+            for note in report.notes
+        ),
     )
     return write_document(document)
 

@@ -1,0 +1,88 @@
+"""`remotestatus note`: a text for the readers of the page, about one remote or proxy, or about all."""
+
+import click
+
+from remotestatus.cli.options import now, open_inventory, with_inventory
+from remotestatus.cli.time_options import read_end, say_local
+from remotestatus.history import History, add_note, current_notes, remove_notes
+from remotestatus.model.errors import ConfigurationError
+from remotestatus.model.fleet import Fleet
+from remotestatus.model.text import did_you_mean, one_line
+from remotestatus.probe import AnsibleSource
+
+_LONGEST = 1000
+
+
+@click.command("note")
+@click.argument("words", metavar="[REMOTE] TEXT", nargs=-1)
+@with_inventory
+@click.option("--all", "everybody", is_flag=True, help="About all: the note stands at the top of the page.")
+@click.option("--for", "lasting", metavar="DURATION", help="For so long, for example 2h.")
+@click.option("--until", metavar="TIME", help='Until then: 22:30, or "2026-01-31 22:30".')
+@click.option("--clear", is_flag=True, help="Take the notes about REMOTE, or with --all those about all, away.")
+@click.option("--list", "listing", is_flag=True, help="List the notes that hold.")
+def command(
+    source: AnsibleSource,
+    words: tuple[str, ...],
+    everybody: bool,
+    lasting: str | None,
+    until: str | None,
+    *,
+    clear: bool,
+    listing: bool,
+) -> None:
+    """
+    Write a note for the readers of the page, about a REMOTE (or proxy), or with --all about all of them.
+
+    It stands on the page and in the feed from the next round on, until its time is over or it is taken away. Nobody is
+    notified of it.
+    """
+    moment = now()
+    end = read_end(lasting, until, moment)
+    name, text = _read_words(words, everybody=everybody, without_text=clear or listing)
+    inventory = open_inventory(source)
+    if name:
+        _check_name(inventory.fleet, name)
+    about = name or "all"
+    with History.open(inventory.database) as history:
+        if listing:
+            _list(history)
+        elif clear:
+            gone = remove_notes(history, name)
+            click.echo(f"Taken away: the notes about {about}." if gone else f"There is no note about {about}.")
+        else:
+            add_note(history, name, text, moment, end)
+            lasts = f" until {say_local(end)}" if end else ""
+            click.echo(f"Noted about {about}{lasts}; on the page from the next round on.")
+
+
+def _read_words(words: tuple[str, ...], *, everybody: bool, without_text: bool) -> tuple[str, str]:
+    """The name, empty for all, and the text."""
+    names = 0 if everybody else 1
+    texts = 0 if without_text else 1
+    if without_text and not words:
+        return "", ""
+    if len(words) != names + texts:
+        raise click.UsageError(
+            'write about what, and one text in quotes: `note capture-1 "a text"`, or `note --all "a text"`'
+        )
+    text = one_line(words[-1], _LONGEST) if texts else ""
+    if texts and not text:
+        raise click.UsageError("the text is empty")
+    return words[0] if names else "", text
+
+
+def _check_name(fleet: Fleet, name: str) -> None:
+    known = [*(remote.name for remote in fleet.remotes), *(proxy.name for proxy in fleet.proxies)]
+    if name not in known:
+        guess = did_you_mean(name, known)
+        raise ConfigurationError(f'"{name}" is no remote or proxy of the inventory{guess}')
+
+
+def _list(history: History) -> None:
+    found = current_notes(history, now())
+    if not found:
+        click.echo("There are no notes.")
+    for note in found:
+        until = f" until {say_local(note.until)}" if note.until else ""
+        click.echo(f"{note.name or 'all'}, since {say_local(note.at)}{until}: {note.text}")

@@ -1,0 +1,41 @@
+"""
+Decides when the pages renew what they show of a remote's measurements: load, memory, processes, log-in time.
+
+The last check result and this one come in. Measurements differ in every round, and a page that showed each of them
+would be written anew in each: so they are renewed once an hour while a remote is up, and in every round while something
+is wrong. `status.json` and the metrics have those of the last round.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zlib import crc32
+
+from remotestatus.model.check_result import CheckResult
+
+RENEWED = timedelta(hours=1)
+"""How old the measurements of a remote that is up may be on its page."""
+
+
+def renews_measurements(measured_at: datetime | None, before: CheckResult | None, result: CheckResult) -> bool:
+    """Whether the measurements of this check result take the place of those that are shown."""
+    if measured_at is None or before is None:
+        return True
+    if replace(before, at=result.at) == result:
+        return False  # as with a remote that cannot be reached
+    if result.troubles or before.troubles:
+        return True
+    if _turn(result.name, measured_at) != _turn(result.name, result.at):
+        return True
+    return _processes(before) != _processes(result)
+
+
+def _turn(name: str, moment: datetime) -> int:
+    """The hour that a moment is in; each remote's hours begin at a minute of its own, so that not all come at once."""
+    length = int(RENEWED.total_seconds())
+    return (int(moment.timestamp()) + crc32(name.encode("utf-8", "replace")) % length) // length
+
+
+def _processes(result: CheckResult) -> list[tuple[str, int | None, frozenset[int]]]:
+    return [
+        (process.name, process.count, frozenset(one.pid for one in process.matched)) for process in result.processes
+    ]
