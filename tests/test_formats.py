@@ -68,6 +68,8 @@ def test_status_has_exactly_the_promised_keys(report: Report) -> None:
         "out_of_sight",
         "remotes",
         "incidents",
+        "planned",
+        "notes",
     ]
     assert status["schema"] == 1
     assert status["round"].keys() == {"id", "started_at", "finished_at", "seconds", "troubles"}

@@ -8,7 +8,7 @@ is wrong. `status.json` and the metrics have those of the last round.
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from zlib import crc32
+from hashlib import sha256
 
 from remotestatus.model.check_result import CheckResult
 
@@ -32,7 +32,8 @@ def renews_measurements(measured_at: datetime | None, before: CheckResult | None
 def _turn(name: str, moment: datetime) -> int:
     """The hour that a moment is in; each remote's hours begin at a minute of its own, so that not all come at once."""
     length = int(RENEWED.total_seconds())
-    return (int(moment.timestamp()) + crc32(name.encode("utf-8", "replace")) % length) // length
+    begins = int.from_bytes(sha256(name.encode("utf-8", "replace")).digest()[:4]) % length
+    return (int(moment.timestamp()) + begins) // length
 
 
 def _processes(result: CheckResult) -> list[tuple[str, int | None, frozenset[int]]]:
