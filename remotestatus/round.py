@@ -27,7 +27,7 @@ from remotestatus.model.check_result import CheckResult
 from remotestatus.model.culprits import say_error
 from remotestatus.model.days import DayShare
 from remotestatus.model.errors import RoundError
-from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
+from remotestatus.model.fleet import Fleet, Inventory, LimitedPage, Proxy, Remote
 from remotestatus.model.notification import Message, NotificationMemory, OrphanedQueue, Plan, Waiting
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
@@ -44,10 +44,11 @@ from remotestatus.notify import (
     plan_for_each,
     read_destinations,
     send,
+    settings_for,
 )
 from remotestatus.probe import PlaybookRunner, Progress
 from remotestatus.probe.attempts import Earlier, FleetResults, check_fleet
-from remotestatus.report import Report, build_report, make_site, page_templates
+from remotestatus.report import Report, build_report, limit_input, make_site, page_templates
 from remotestatus.templates import Templates
 
 
@@ -142,7 +143,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         report, page_troubles = _publish(
             lambda: read_past(history, fleet, round_, states, check_results, before, now), inventory, templates, now
         )
-        delivery, send_troubles = _send(history, destinations, Sending(fleet.settings, templates, now))
+        delivery, send_troubles = _send(history, destinations, _sending(fleet, destinations, templates, now))
         template_troubles = (f"the shipped template of messages was used: {one}" for one in templates.problems)
         troubles = (*round_.troubles, *page_troubles, *send_troubles, *template_troubles)
         heartbeat.finish(troubles)
@@ -240,25 +241,48 @@ def compose_all(plan: Plan, fleet: Fleet, templates: Templates) -> tuple[Sequenc
 def _publish(
     read_input: Callable[[], ReportInput], inventory: Inventory, templates: Templates, now: datetime
 ) -> tuple[Report | None, tuple[str, ...]]:
-    """Make the report and the page; what goes wrong is a sentence, because the round was recorded all the same."""
+    """Make the report and all pages; what goes wrong is a sentence, because the round was recorded all the same."""
     settings = inventory.fleet.settings
     logo = inventory.resolve(settings.logo) if settings.logo else None
-    report, troubles = None, list[str]()
     try:
         report_input = read_input()
-        try:
-            made = make_site(report_input, inventory.site, templates, logo, now)
-        except Exception:
-            # The commands print what was found also without a page.
-            report = build_report(report_input, now, public=False)
-            raise
+    except Exception as error:
+        return None, (_say_page_failed(error),)
+    report, troubles = None, list[str]()
+    try:
+        made = make_site(report_input, inventory.site, templates, logo, now)
         report = made.report
         if names := ", ".join(name for _, name in made.culprits):
             troubles.append(f"what is known of {names} could not be shown; please report this")
         troubles += made.notes
     except Exception as error:
         troubles.append(_say_page_failed(error))
+        with suppress(Exception):
+            # The commands print what was found also without a page.
+            report = build_report(report_input, now, public=False)
+    for page in inventory.fleet.pages:
+        troubles += _publish_page(report_input, page, inventory, templates, now)
     return report, tuple(troubles)
+
+
+def _publish_page(
+    report_input: ReportInput, page: LimitedPage, inventory: Inventory, templates: Templates, now: datetime
+) -> tuple[str, ...]:
+    """Make one further page; what goes wrong with it is no other page's matter."""
+    spec = page.spec
+    try:
+        limited = limit_input(report_input, page)
+        own = page_templates(inventory.resolve(spec.templates)) if spec.templates else templates
+        logo = limited.fleet.settings.logo
+        site = inventory.resolve(spec.site)
+        return make_site(limited, site, own, inventory.resolve(logo) if logo else None, now).notes
+    except Exception as error:
+        return (f"{spec.site}: {_say_page_failed(error)}",)
+
+
+def _sending(fleet: Fleet, destinations: Sequence[Destination], templates: Templates, now: datetime) -> Sending:
+    own = {one.key: settings_for(one.receiver, fleet) for one in destinations} if fleet.pages else {}
+    return Sending(fleet.settings, templates, now, own_settings=own)
 
 
 def _send(history: History, destinations: Sequence[Destination], sending: Sending) -> tuple[Delivery, tuple[str, ...]]:

@@ -20,7 +20,7 @@ from remotestatus.inventory.host_pattern import match_hosts
 from remotestatus.inventory.json_schema import nearest
 from remotestatus.inventory.setting_errors import say_errors
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem, with_vault_cure
-from remotestatus.model.fleet import Fleet, Inventory, Remote, Worker
+from remotestatus.model.fleet import Fleet, Inventory, LimitedPage, Remote, Worker
 from remotestatus.model.settings import (
     FleetSettings,
     RemoteSettings,
@@ -68,13 +68,14 @@ def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Co
     fleet_settings = _fleet_settings(hosts, problems)
     base = Path(described.base)
     workers = tuple(_workers(hosts, fleet_settings, problems))
+    pages = tuple(_pages(hosts, fleet_settings, base, problems))
     if not remotes and not problems:
         raise ConfigurationError(
             f"the inventory {described.source} has no remotes: every host of it is in the group `{PROXIES}`, or "
             "there is none; add a host outside that group"
         )
     inventory = Inventory(
-        fleet=Fleet(tuple(remotes), described.proxies, fleet_settings, workers),
+        fleet=Fleet(tuple(remotes), described.proxies, fleet_settings, workers, pages),
         base=base,
         limited_to=frozenset(described.limited_to),
         ssh=described.ssh,
@@ -222,3 +223,21 @@ def _workers(hosts: Mapping[str, HostDescription], settings: FleetSettings, prob
         if secret := sorted(name for name in only if hosts[name].password and not worker.secrets):
             problems.add("", where, f"{secret[0]} has a password, which {worker.name!r} needs `secrets: true` for")
         yield Worker(worker.name, worker, only)
+
+
+def _pages(
+    hosts: Mapping[str, HostDescription], settings: FleetSettings, base: Path, problems: _Problems
+) -> Iterator[LimitedPage]:
+    """The further pages, with the names that their limits mean."""
+    remotes = {name: host.groups for name, host in hosts.items() if PROXIES not in host.groups}
+    for page in settings.pages:
+        try:
+            names = match_hosts(page.limit, remotes) if page.limit else frozenset(remotes)
+        except ValueError as error:
+            problems.add("", f"{PREFIX}pages", f"limit of {page.site!r}: {error}")
+            continue
+        if not names:
+            problems.add("", f"{PREFIX}pages", f"limit of {page.site!r}: {page.limit!r} matches no remote")
+        if page.templates and not (base / Path(page.templates).expanduser()).is_dir():
+            problems.add("", f"{PREFIX}pages", f"templates of {page.site!r}: there is no folder {page.templates!r}")
+        yield LimitedPage(page, names)

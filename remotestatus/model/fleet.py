@@ -12,7 +12,7 @@ from pathlib import Path
 
 from remotestatus_playbook.protocol import Proxy, SshAccess
 
-from remotestatus.model.settings import FleetSettings, RemoteSettings, WorkerSpec
+from remotestatus.model.settings import FleetSettings, PageSpec, RemoteSettings, WorkerSpec
 
 __all__ = ["Fleet", "Inventory", "Proxy", "Remote", "SshAccess", "Worker"]
 
@@ -53,6 +53,14 @@ class Worker:
     only: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class LimitedPage:
+    """A further page of the round. `names` has the remotes that it shows."""
+
+    spec: PageSpec
+    names: frozenset[str]
+
+
 @dataclass(frozen=True)  # without slots: cached_property needs a __dict__
 class Fleet:
     """All remotes and proxies of one inventory, with the settings that hold for all of them."""
@@ -61,6 +69,7 @@ class Fleet:
     proxies: tuple[Proxy, ...]
     settings: FleetSettings
     workers: tuple[Worker, ...] = ()
+    pages: tuple[LimitedPage, ...] = ()
 
     @cached_property
     def remotes_by_name(self) -> Mapping[str, Remote]:

@@ -9,6 +9,7 @@ without their prefix. The models say what a right value is; the inventory reader
 import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from pathlib import PurePath
 from typing import Annotated, Generic, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -474,6 +475,21 @@ class WorkerSpec(_Model):
         return self
 
 
+class PageSpec(_Model):
+    """A further page of the same round, for other readers: of a part of the fleet, public or not."""
+
+    site: Text = Field(description="the folder that it is written to")
+    limit: Text | None = Field(
+        default=None, description="an Ansible pattern: it shows these remotes and tells of no others"
+    )
+    public: bool | None = Field(default=None, description="as `remotestatus_public`, which holds if it is not given")
+    title: Text | None = Field(default=None, description="its title")
+    logo: Text | None = Field(default=None, description="an image file shown beside the title")
+    accent: Colour | None = Field(default=None, description="its accent colour, as #rrggbb")
+    url: Url | None = Field(default=None, description="where it is served; messages link to it")
+    templates: Text | None = Field(default=None, description="a folder of templates of its own")
+
+
 class FleetSettings(_Model):
     """What is set once for the whole inventory, in `group_vars/all`."""
 
@@ -504,6 +520,22 @@ class FleetSettings(_Model):
     workers: Annotated[OneOrMore[Annotated[WorkerSpec, _or_text("name")]], TEXTS_OR_MAPPINGS] = Field(
         default=(), description="other machines that look too: `name`, `only`, `program`, `command`, `vars`, `secrets`"
     )
+
+    pages: Annotated[OneOrMore[PageSpec], TypeName("list of mappings")] = Field(
+        default=(),
+        description="further pages, of all or a part of the fleet: `site`, `limit`, `public`, `title`, `logo`, "
+        "`accent`, `url`, `templates`",
+    )
+
+    @field_validator("pages")
+    @classmethod
+    def _apart(cls, value: tuple[PageSpec, ...], info: ValidationInfo) -> tuple[PageSpec, ...]:
+        folders = [PurePath(str(info.data.get("site", "site"))), *(PurePath(page.site) for page in value)]
+        for number, one in enumerate(folders):
+            for other in folders[:number]:
+                if one.is_relative_to(other) or other.is_relative_to(one):
+                    raise ValueError(f'the site "{one}" of a page lies in that of another; give each one of its own')
+        return value
 
     @field_validator("workers")
     @classmethod

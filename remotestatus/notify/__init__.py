@@ -7,6 +7,7 @@ from remotestatus.notify.deliver import Sending, send, send_test
 from remotestatus.notify.destinations import load_destinations, problems_of_tags, read_destinations
 from remotestatus.notify.failures import Failure
 from remotestatus.notify.heartbeat import Heartbeat
+from remotestatus.notify.page_links import settings_for
 from remotestatus.notify.plan_each import plan_for_each
 from remotestatus.notify.sendings import Attempt, Delivery, Destination
 
@@ -25,4 +26,5 @@ __all__ = [
     "read_destinations",
     "send",
     "send_test",
+    "settings_for",
 ]

@@ -29,6 +29,7 @@ from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.text import defuse, join_names, lower_first, one_line
 from remotestatus.notify.assemble import SUBJECT, assemble, write_subject
+from remotestatus.notify.page_links import settings_for
 from remotestatus.templates import Templates
 
 GROUP = 4
@@ -91,7 +92,8 @@ class Section:
 
 def compose_message(notification: Notification, fleet: Fleet, templates: Templates) -> Message:
     """Write one notification, as long as its service has room for."""
-    settings, lines, receiver = fleet.settings, notification.lines, notification.receiver
+    lines, receiver = notification.lines, notification.receiver
+    settings = settings_for(receiver, fleet)
     headline = templates.render_or_shipped("messages/notification_subject.txt.j2", _subject(notification, fleet))
     headline = one_line(headline, SUBJECT)
     message = Message(

@@ -7,7 +7,7 @@ deadline, so that a server that hangs cannot hang the round.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 
@@ -27,12 +27,17 @@ REFUSALS_IN_A_ROW = 3
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What is the same for all that a round sends: the fleet's settings, the templates, and the time."""
+    """
+    What is the same for all that a round sends: the fleet's settings, the templates, and the time.
+
+    `own_settings` are those of a receiver whose messages link to a page of its own, by its key.
+    """
 
     settings: FleetSettings
     templates: Templates
     now: datetime
     deadline: float = DEADLINE
+    own_settings: Mapping[str, FleetSettings] = field(default_factory=dict)
 
 
 def send(
@@ -122,6 +127,7 @@ class _Turn:
 
     def _try(self, messages: Sequence[Message], refused: str = "") -> Attempt:
         settings, templates = self.sending.settings, self.sending.templates
+        settings = self.sending.own_settings.get(self.destination.key, settings)
         if refused:
             message = shorten(messages[0], refused, settings, templates)
         else:

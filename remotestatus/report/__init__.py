@@ -4,6 +4,7 @@ Everything that the pages and the machine formats show, and the site they are wr
 
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.incidents import Incident
+from remotestatus.report.limited import limit_input
 from remotestatus.report.pages import page_templates
 from remotestatus.report.process_view import ProcessView, SeenProcess
 from remotestatus.report.proxy_view import ProxyView
@@ -24,6 +25,7 @@ __all__ = [
     "SeenProcess",
     "build_report",
     "examine_site",
+    "limit_input",
     "make_site",
     "page_templates",
     "say_size",

@@ -227,7 +227,7 @@ class PageMaker:
     def __init__(self, report: Report, templates: Templates, logo: Path | None = None) -> None:
         if templates.folder and not templates.folder.is_dir():
             raise RoundError(
-                f"the templates' folder {templates.folder} does not exist; correct --templates or leave it out"
+                f"the templates' folder {templates.folder} does not exist; correct its name or leave it out"
             )
         self.report, self.templates = report, templates
         self.assets = _assets(templates.folders)

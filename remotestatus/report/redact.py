@@ -26,7 +26,7 @@ from remotestatus.report.shown_facts import public_facts
 
 T = TypeVar("T")
 
-_ROUND_TROUBLE = "A part of this round failed; its administrators know more."
+ROUND_TROUBLE = "A part of this round failed; its administrators know more."
 
 
 def redact(report_input: ReportInput) -> ReportInput:
@@ -49,7 +49,7 @@ def redact(report_input: ReportInput) -> ReportInput:
             fleet.settings,
             fleet.workers,
         ),
-        round=replace(round_, troubles=(_ROUND_TROUBLE,) if round_.troubles else ()),
+        round=replace(round_, troubles=(ROUND_TROUBLE,) if round_.troubles else ()),
         states={
             (kind, names(kind, name)): replace(state, name=names(kind, name), troubles=_troubles(state.troubles))
             for (kind, name), state in report_input.states.items()

@@ -28,8 +28,14 @@ _DISTANT = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "
 
 def check_site(inventory: Inventory) -> Iterator[Result]:
     """The page can be written: into its folder, or as a new folder beside it, and over nobody else's files."""
-    site = inventory.site
-    variable = "set remotestatus_site to another folder"
+    yield from _check_site(inventory.site, "set remotestatus_site to another folder")
+    for page in inventory.fleet.pages:
+        yield from _check_site(
+            inventory.resolve(page.spec.site), "set its site in remotestatus_pages to another folder"
+        )
+
+
+def _check_site(site: Path, variable: str) -> Iterator[Result]:
     try:
         examine_site(site.resolve())
     except RoundError as error:

@@ -1,0 +1,29 @@
+"""
+Chooses the page that a receiver's messages link to, where a round makes several.
+
+A receiver and the fleet come in, the settings for its messages go out, with the address of the smallest page that holds
+all remotes which it may be told of. So a customer is led to the customer's page, and who is told of everything to the
+page of everything. Pure: no clock and no network.
+"""
+
+from remotestatus.model.fleet import Fleet, Remote
+from remotestatus.model.notification import Receiver
+from remotestatus.model.settings import FleetSettings
+
+
+def settings_for(receiver: Receiver, fleet: Fleet) -> FleetSettings:
+    """The fleet's settings, with the address of the page that this receiver's messages link to."""
+    if not fleet.pages:
+        return fleet.settings
+    told = frozenset(remote.name for remote in fleet.remotes if _may_be_told(receiver, remote))
+    holding = [page for page in fleet.pages if page.spec.url and told <= page.names]
+    smallest = min(holding, key=lambda page: len(page.names), default=None)
+    if smallest is None or (fleet.settings.url and len(smallest.names) == len(fleet.remotes)):
+        return fleet.settings
+    return fleet.settings.model_copy(update={"url": smallest.spec.url})
+
+
+def _may_be_told(receiver: Receiver, remote: Remote) -> bool:
+    settings = remote.settings
+    tags = {*settings.notify, *(tag for step in settings.escalate for tag in step.notify)}
+    return not settings.notify or not tags.isdisjoint(receiver.tags)

@@ -1,0 +1,121 @@
+"""Several pages from one round: each shows its part of the fleet, and nothing of the rest is in any of its files."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from remotestatus.model.causes import Cause
+from remotestatus.model.check_result import Trouble
+from remotestatus.model.fleet import Fleet, LimitedPage
+from remotestatus.model.notification import Receiver
+from remotestatus.model.report_input import ReportInput
+from remotestatus.model.settings import FleetSettings, PageSpec
+from remotestatus.model.states import Kind
+from remotestatus.model.windows import Note, PlannedWindow
+from remotestatus.notify import settings_for
+from remotestatus.report.build import build_report
+from remotestatus.report.limited import limit_input
+from remotestatus.report.publish import publish
+from tests.made_fleet import Made, make_report_input
+from tests.test_report import SECRETS
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SHOWN = ("barrier-1", "barrier-2", "weather-1", "weather-2", "barrier-3")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> ReportInput:
+    """A fleet with two customers, of whom one is told things that name the other."""
+    made = make_report_input(Made(41, NOW, dead_proxy=True), tmp_path_factory.mktemp("whole") / "history.sqlite3")
+    states = dict(made.states)
+    subject = (Kind.REMOTE, "weather-2")
+    foreign = Trouble(Cause.HOST_KEY_CHANGED, "It answers with the key of signage-1.", detail="signage-1,signage-2")
+    states[subject] = replace(states[subject], troubles=(foreign, *states[subject].troubles))
+    everybody = frozenset(remote.name for remote in made.fleet.remotes)
+    planned = [
+        PlannedWindow(NOW, NOW + timedelta(hours=1), "signage-1, weather-1", frozenset(("signage-1", "weather-1"))),
+        PlannedWindow(NOW, NOW + timedelta(hours=1), "all", everybody, "first north-camera-1, then the rest"),
+        PlannedWindow(NOW, NOW + timedelta(hours=1), "hall-b", frozenset(("signage-1", "signage-2"))),
+    ]
+    notes = [Note(1, "", "A word to all.", NOW), Note(2, "signage-1", "Kept.", NOW), Note(3, "", "signage-2!", NOW)]
+    return replace(made, states=states, planned=planned, notes=notes)
+
+
+def publish_page(whole: ReportInput, folder: Path, *, public: bool) -> str:
+    """Publish the page of one customer, and return all of its files but the assets, with their paths."""
+    spec = PageSpec(site="customer", limit="gates:weather", public=public, title="Customer", url="https://c.example/")
+    limited = limit_input(whole, LimitedPage(spec, frozenset(SHOWN)))
+    publish(build_report(limited, NOW), folder)
+    files = [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "assets"]
+    text = "\n".join(f"{path.relative_to(folder)}\n{path.read_text()}" for path in files)
+    return re.sub(r'data-version="\w+"|\?v=\w+|urn:uuid:[\w-]+|UID:[\w-]+', "", text)
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_nothing_of_others_is_in_any_file(whole: ReportInput, tmp_path: Path, public: bool) -> None:
+    """No name, nickname, group, proxy, count, incident, message or failing destination of the rest of the fleet."""
+    text = publish_page(whole, tmp_path / "customer", public=public)
+    others = [remote for remote in whole.fleet.remotes if remote.name not in SHOWN]
+    foreign = {remote.name for remote in others} | {remote.settings.nickname for remote in others}
+    foreign |= {group for remote in others for group in remote.groups} - {"gates", "weather", "monitored"}
+    foreign |= {"tunnel-proxy", "proxy.example.com", "proxy-user", "pager", "HTTP 503", "mail.example.com", "on call"}
+    foreign |= {"41 remotes", "Harbour boxes"}
+    words = set(re.findall(r"[\w.-]+", text))
+    found = sorted(name for name in foreign - {""} if (name in text if " " in name else name in words))
+    assert found == []
+    assert all(name in text for name in SHOWN)
+    assert "A word to all." in text
+    if public:
+        assert [secret for secret in SECRETS if secret in text] == []
+    else:
+        assert "gate@198.51.100.20" in text, "its own proxy's address"
+
+
+def test_a_page_has_its_own_settings_and_counts(whole: ReportInput) -> None:
+    """Title, address and counts are the page's own; what it does not set is the fleet's."""
+    spec = PageSpec(site="customer", limit="weather", title="Weather")
+    report = build_report(limit_input(whole, LimitedPage(spec, frozenset(("weather-1", "weather-2")))), NOW)
+    assert (report.title, report.url, report.public) == ("Weather", None, False)
+    assert sum(report.summary.values()) == 2
+    assert report.round.remotes == 2
+    assert {proxy.name: proxy.behind for proxy in report.proxies} == {"south-proxy": 2}
+
+
+def test_a_page_without_a_limit_shows_all(whole: ReportInput) -> None:
+    """Only what strangers must not see is left out of a public page of everything."""
+    page = LimitedPage(PageSpec(site="public", public=True), frozenset())
+    report = build_report(limit_input(whole, page), NOW)
+    assert report.public
+    assert len(report.remotes) == 41
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [[{"site": "site"}], [{"site": "site/a"}], [{"site": "a/b"}, {"site": "a"}], [{"site": "a"}, {"site": "a"}]],
+)
+def test_pages_do_not_lie_in_one_another(pages: list[dict[str, str]]) -> None:
+    """Two pages in one folder, or one inside of another, are an error with a cure."""
+    with pytest.raises(ValueError, match="give each one of its own"):
+        FleetSettings.model_validate({"pages": pages})
+
+
+def test_messages_link_to_the_page_of_their_receiver(whole: ReportInput) -> None:
+    """Who is told of one customer only is led to that customer's page, and who is told of all to the page of all."""
+    remotes = tuple(
+        replace(
+            one, settings=one.settings.model_copy(update={"notify": ("customer" if one.name in SHOWN else "ours",)})
+        )
+        for one in whole.fleet.remotes
+    )
+    settings = FleetSettings.model_validate({"url": "https://all.example/"})
+    page = LimitedPage(PageSpec(site="customer", limit="gates", url="https://c.example/"), frozenset(SHOWN))
+    fleet = Fleet(remotes, whole.fleet.proxies, settings, pages=(page,))
+    for tags, url in (
+        (("customer",), "https://c.example/"),
+        (("ours",), "https://all.example/"),
+        (("customer", "ours"), "https://all.example/"),
+    ):
+        assert settings_for(Receiver("key", "name", tags), fleet).url == url
