@@ -7,7 +7,7 @@ its own (page, messages), and a failure of the page keeps no message back.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from remotestatus.evaluate import (
     window_of_proxy,
     window_of_remote,
 )
-from remotestatus.history import History, only_round, outbox, queues, read_past
+from remotestatus.history import History, back_up, only_round, open_or_repair, outbox, queues, read_past
 from remotestatus.inventory import read_inventory
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.culprits import say_error
@@ -31,6 +31,7 @@ from remotestatus.model.fleet import Fleet, Inventory, LimitedPage, Proxy, Remot
 from remotestatus.model.notification import Message, NotificationMemory, OrphanedQueue, Plan, Waiting
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
+from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
 from remotestatus.notify import (
     Attempt,
@@ -41,6 +42,7 @@ from remotestatus.notify import (
     Sending,
     compose_message,
     compose_names,
+    compose_notice,
     plan_for_each,
     read_destinations,
     send,
@@ -99,12 +101,12 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
     inventory = read_inventory(runner.describe_inventory(options.cancel))
     fleet = inventory.fleet
     destinations = read_destinations(inventory)
+    started_at = options.clock()
     with (
         only_round(inventory.database),
-        History.open(inventory.database) as history,
         Heartbeat(fleet.settings.heartbeat) as heartbeat,
+        _open_history(inventory.database, started_at) as (history, repaired),
     ):
-        started_at = options.clock()
         last, before, measured_at = history.states(), history.check_results(), history.measured_at()
         results = check_fleet(
             runner,
@@ -122,7 +124,9 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         memory = outbox.read_memory(history, now, receivers)
         plan, plan_troubles = plan_for_each(fleet, states, receivers, memory, now)
         messages, message_troubles = compose_all(plan, fleet, templates)
-        troubles = (*results.troubles, *plan_troubles, *message_troubles)
+        if repaired:
+            messages = [*messages, *(compose_notice(one.receiver, fleet, repaired, now) for one in destinations)]
+        troubles = (*filter(None, [repaired]), *results.troubles, *plan_troubles, *message_troubles)
         with history.transaction():
             round_ = history.record(
                 Round(0, started_at, now, len(results.remotes), troubles),
@@ -137,17 +141,41 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
                 },
             )
             outbox.add(history, plan, messages)
-            history.prune(now, fleet.settings.retention)
-            outbox.prune(history, now, fleet.settings.retention)
+            _forget(history, fleet.settings, now)
         check_results = {**before, **results.remotes}
         report, page_troubles = _publish(
             lambda: read_past(history, fleet, round_, states, check_results, before, now), inventory, templates, now
         )
         delivery, send_troubles = _send(history, destinations, _sending(fleet, destinations, templates, now))
+        backup_troubles = _back_up(history, fleet.settings, now)
         template_troubles = (f"the shipped template of messages was used: {one}" for one in templates.problems)
-        troubles = (*round_.troubles, *page_troubles, *send_troubles, *template_troubles)
+        troubles = (*round_.troubles, *page_troubles, *send_troubles, *backup_troubles, *template_troubles)
         heartbeat.finish(troubles)
         return FinishedRound(inventory, round_, report, delivery, troubles, tuple(heartbeat.failures), plan.orphans)
+
+
+@contextmanager
+def _open_history(database: Path, now: datetime) -> Iterator[tuple[History, str]]:
+    """The history, and what people have to know of it if it was damaged."""
+    history, repaired = open_or_repair(database, now)
+    with history:
+        yield history, repaired
+
+
+def _forget(history: History, settings: FleetSettings, now: datetime) -> None:
+    """Forget what is older than the retention, unless the clock may be wrong."""
+    if history.may_forget(settings.retention, settings.every):
+        history.prune(now, settings.retention)
+        outbox.prune(history, now, settings.retention)
+
+
+def _back_up(history: History, settings: FleetSettings, now: datetime) -> tuple[str, ...]:
+    """Make the day's copy of the history; return why it could not be made."""
+    try:
+        back_up(history, now, settings.backups)
+    except RoundError as error:
+        return (str(error),)
+    return ()
 
 
 def _evaluate(

@@ -53,11 +53,11 @@ SPEAKERS = {
     "ansible_runner": {"probe"},
     "apprise": {"notify"},
     "jinja2": {"templates"},
-    "sqlite3": {"history", "setup"},
+    "sqlite3": {"history"},
     "rich": {"cli"},
     "click": {"cli"},
 }
-"""The folders that speak to the outer world through these libraries; the doctor examines the history's file itself."""
+"""The folders that speak to the outer world through these libraries."""
 
 SHARED = frozenset({"protocol", "private_directory"})
 """What the package may use of the playbook's: what both know. It needs nothing but the standard library and itself."""

@@ -7,8 +7,10 @@ from itertools import groupby
 import click
 from rich.text import Text
 
-from remotestatus.cli.options import now, with_inventory
+from remotestatus.cli.options import now, open_inventory, with_inventory
 from remotestatus.cli.terminal import make_console, paragraph, print_lines, text_of
+from remotestatus.history import only_round
+from remotestatus.history import repair as repair_history
 from remotestatus.probe import AnsibleSource
 from remotestatus.setup.doctor import Mark, Result, examine
 
@@ -24,7 +26,8 @@ NEEDS_MENDING = 2
 @click.option(
     "--json", "as_json", is_flag=True, help="JSON: a list of what was examined, each with its mark and remedy."
 )
-def command(source: AnsibleSource, offline: bool, as_json: bool) -> None:
+@click.option("--repair", is_flag=True, help="Set a damaged history aside first, and keep what can be read of it.")
+def command(source: AnsibleSource, offline: bool, as_json: bool, repair: bool) -> None:
     """
     Examine everything that a round needs, from top to bottom, with a tick or a remedy for each.
 
@@ -39,6 +42,10 @@ def command(source: AnsibleSource, offline: bool, as_json: bool) -> None:
 
     Exit code 0: nothing needs mending. 2: something does.
     """
+    if repair:
+        database = open_inventory(source).database
+        with only_round(database):
+            click.echo(repair_history(database, now()) or f"the history {database} needs no repair", err=as_json)
     findings = examine(source, now(), offline=offline)
     if as_json:
         results = [

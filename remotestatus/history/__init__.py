@@ -3,9 +3,24 @@ One SQLite file: states, transitions, rounds, days, and the outbox.
 """
 
 from remotestatus.history import outbox, queues
+from remotestatus.history.backup import back_up
 from remotestatus.history.database import History
 from remotestatus.history.lock import only_round
 from remotestatus.history.notes import add_note, current_notes, remove_notes
 from remotestatus.history.past import read_past
+from remotestatus.history.salvage import open_or_repair, repair, what_is_damaged
 
-__all__ = ["History", "add_note", "current_notes", "only_round", "outbox", "queues", "read_past", "remove_notes"]
+__all__ = [
+    "History",
+    "add_note",
+    "back_up",
+    "current_notes",
+    "only_round",
+    "open_or_repair",
+    "outbox",
+    "queues",
+    "read_past",
+    "remove_notes",
+    "repair",
+    "what_is_damaged",
+]

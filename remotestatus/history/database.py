@@ -11,7 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from types import TracebackType
 from typing import Self, TypeVar
 
 from pydantic import TypeAdapter
@@ -30,6 +32,9 @@ SAMPLES_KEPT = 300
 
 ROUNDS_KEPT = 2000
 """Rounds kept, for the page's footer and the doctor."""
+
+BELIEVED_AFTER = timedelta(days=3)
+"""So long rounds have to follow each other after the clock has jumped."""
 
 _STATE = TypeAdapter(State)
 _CHECK_RESULT = TypeAdapter(CheckResult)
@@ -59,7 +64,7 @@ class History:
                 connection = sqlite3.connect(path, isolation_level=None, timeout=30)
                 path.chmod(0o600)
         except (OSError, sqlite3.Error) as error:
-            raise RoundError(_unusable(path, error)) from error
+            raise RoundError(unusable(path, error)) from error
         try:
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA foreign_keys = ON")
@@ -72,7 +77,7 @@ class History:
             connection.close()
             if isinstance(error, RoundError):
                 raise
-            raise RoundError(_unusable(path, error)) from error
+            raise RoundError(unusable(path, error)) from error
         return history
 
     def close(self) -> None:
@@ -82,8 +87,12 @@ class History:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error):
+            raise RoundError(unusable(self.path, error)) from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -94,7 +103,7 @@ class History:
         try:
             self.connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise RoundError(_unusable(self.path, error)) from error
+            raise RoundError(unusable(self.path, error)) from error
         try:
             yield self.connection
             self.connection.execute("COMMIT")
@@ -102,7 +111,7 @@ class History:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
-                raise RoundError(_unusable(self.path, error)) from error
+                raise RoundError(unusable(self.path, error)) from error
             raise
 
     def _migrate(self, *, read_only: bool) -> None:
@@ -110,7 +119,7 @@ class History:
         if version > len(MIGRATIONS):
             raise RoundError(
                 f"the history {self.path} was written by a newer remotestatus (its version {version}, ours "
-                f"{len(MIGRATIONS)}): update remotestatus"
+                f"{len(MIGRATIONS)}): install that one, or have it set aside: remotestatus doctor --repair"
             )
         if read_only:
             if version < len(MIGRATIONS):
@@ -167,7 +176,11 @@ class History:
         return replace(round_, id=number, troubles=tuple(troubles))
 
     def prune(self, now: datetime, retention: timedelta) -> None:
-        """Forget days, transitions and departed subjects older than the retention; what is open stays."""
+        """
+        Forget days, transitions and departed subjects older than the retention; what is open stays.
+
+        Ask `may_forget` first.
+        """
         limit = write_time(now - retention)
         with self.transaction() as db:
             db.execute("DELETE FROM days WHERE day < ?", (limit[:10],))
@@ -177,6 +190,20 @@ class History:
                 (limit,),
             )
             db.execute("DELETE FROM subjects WHERE gone_since < ?", (limit,))
+
+    def may_forget(self, retention: timedelta, every: timedelta) -> bool:
+        """
+        Whether the clock can be believed that it is time to forget something.
+
+        After a jump back, or one forward by more than a tenth of the retention, rounds have to agree for some days: a
+        clock that was two years ahead for one round must not cost the history of two years.
+        """
+        gap = max(retention / 10, every * 3).total_seconds()
+        rows = self.connection.execute("SELECT finished FROM rounds ORDER BY id DESC").fetchall()
+        for later, earlier in pairwise(row["finished"] for row in rows):
+            if not 0 <= later - earlier <= gap:
+                return bool(rows[0]["finished"] - later >= BELIEVED_AFTER.total_seconds())
+        return True
 
     # -- what the next round reads ---------------------------------------------------------------------------------
 
@@ -308,13 +335,16 @@ def _day_values(share: DayShare) -> tuple[str, float, float, float, float, float
     return share.day.isoformat(), share.up, share.degraded, share.down, share.unknown, share.maintenance
 
 
-def _unusable(path: Path, error: Exception) -> str:
+def unusable(path: Path, error: Exception) -> str:
+    """Why a history cannot be used, and what to do about it."""
     text = str(error)
     cure = "check its folder's owner and mode, or set remotestatus_database to another file"
     if "locked" in text:
         cure = "another program holds it; try again when that has finished"
     elif "malformed" in text or "not a database" in text:
-        cure = "it is damaged or no SQLite file: move it aside (history starts anew) or restore a copy"
+        cure = (
+            "it is damaged or no SQLite file: `remotestatus doctor --repair` sets it aside and keeps what can be read"
+        )
     elif "full" in text:
         cure = "the disk is full: make room; nothing of this round was recorded"
     return f"cannot use the history {path}: {text}; {cure}"

@@ -17,7 +17,9 @@ from remotestatus.model.errors import RoundError, RoundRunning
 @contextmanager
 def only_round(database: Path) -> Iterator[None]:
     """Hold the lock; raises RoundRunning when another round has it, RoundError when it can't be made."""
-    path = database.with_name(database.name + ".lock")
+    # Of the file itself: the path may lead to it through a link.
+    real = Path(os.path.realpath(database))
+    path = real.with_name(real.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

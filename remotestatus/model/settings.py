@@ -512,6 +512,9 @@ class FleetSettings(_Model):
     )
     heartbeat: Url | None = Field(default=None, description="a URL that is pinged after each finished round")
     retention: Duration = Field(default=timedelta(days=400), description="how long history is kept")
+    backups: Annotated[int, Field(ge=0, le=366)] = Field(
+        default=7, description="how many daily copies of the history are kept beside it; 0: none is made"
+    )
     public: bool = Field(default=False, description="leave addresses, ports, users and raw errors off the page")
     forks: Annotated[int, Field(ge=1, le=500)] | Literal["auto"] = Field(
         default="auto", description="how many remotes are checked at the same time; `auto`: by the fleet's size"

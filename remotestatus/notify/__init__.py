@@ -2,7 +2,7 @@
 Decides who is notified of what, composes messages and sends them.
 """
 
-from remotestatus.notify.compose import compose_message, compose_names
+from remotestatus.notify.compose import compose_message, compose_names, compose_notice
 from remotestatus.notify.deliver import Sending, send, send_test
 from remotestatus.notify.destinations import load_destinations, problems_of_tags, read_destinations
 from remotestatus.notify.failures import Failure
@@ -20,6 +20,7 @@ __all__ = [
     "Sending",
     "compose_message",
     "compose_names",
+    "compose_notice",
     "load_destinations",
     "plan_for_each",
     "problems_of_tags",

@@ -24,6 +24,7 @@ from remotestatus.model.notification import (
     Notification,
     NotificationType,
     OrphanedQueue,
+    Receiver,
 )
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Severity, Status
@@ -133,6 +134,21 @@ def compose_names(notification: Notification) -> Message:
         text=text,
         html=f"<p>{escape(text)}</p>",
         about=tuple((line.subject, line.event_type) for line in notification.lines),
+    )
+
+
+def compose_notice(receiver: Receiver, fleet: Fleet, sentence: str, now: datetime) -> Message:
+    """Write one sentence about the checker itself, such as that its history was damaged."""
+    headline = one_line(sentence, SUBJECT)
+    return Message(
+        destination=receiver.key,
+        destination_name=receiver.name,
+        at=now,
+        type=NotificationType.WARNING,
+        headline=headline,
+        subject=one_line(f"{fleet.settings.title}: {headline}", SUBJECT),
+        text=sentence,
+        html=f"<p>{escape(sentence)}</p>",
     )
 
 

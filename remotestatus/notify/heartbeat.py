@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
+from remotestatus.model.culprits import say_error
 from remotestatus.model.errors import RoundError, RoundGivenUp
 from remotestatus.notify.failures import explain_failure
 from remotestatus.notify.sendings import Attempt, run_together
@@ -41,8 +42,8 @@ class Heartbeat:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if isinstance(error, RoundError) and not isinstance(error, RoundGivenUp):
-            self._send(Signal.FAILURE, str(error))
+        if isinstance(error, Exception) and not isinstance(error, RoundGivenUp):
+            self._send(Signal.FAILURE, str(error) if isinstance(error, RoundError) else say_error(error))
 
     def finish(self, troubles: Sequence[str]) -> None:
         """The round was recorded; say so, or what of it failed."""

@@ -5,14 +5,13 @@ The inventory comes in, Results go out.
 """
 
 import os
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-from remotestatus.history import History
+from remotestatus.history import History, what_is_damaged
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.text import one_line
@@ -69,20 +68,19 @@ def check_database(inventory: Inventory) -> Iterator[Result]:
             yield fine(f"the history will be made at {path}")
         return
     try:
-        with History.open(path, read_only=True) as history:
-            found = [row[0] for row in history.connection.execute("PRAGMA quick_check(3)")]
+        if damage := what_is_damaged(path):
+            yield wrong(
+                f"the history {path} is damaged: {one_line(damage, 200)}",
+                "remotestatus doctor --repair sets it aside and keeps what can be read, as the next round does",
+            )
+            return
+        with History.open(path, read_only=True):
+            pass
     except RoundError as error:
         yield wrong(str(error))
-        return
-    except sqlite3.Error as error:
-        found = [str(error)]
-    if found != ["ok"]:
-        yield wrong(
-            f"the history {path} is damaged: {one_line('; '.join(found), 200)}",
-            "move it aside (history starts anew), or restore a copy",
-        )
-    elif not problem:
-        yield fine(f"the history {path} is whole ({_size(path.stat().st_size)})")
+    else:
+        if not problem:
+            yield fine(f"the history {path} is whole ({_size(path.stat().st_size)})")
 
 
 def _unwritable(folder: Path) -> str:

@@ -1,0 +1,67 @@
+"""
+Copies the history once a day, so that there is something to go back to.
+
+The open history and the time come in; a file beside it with the day in its name goes out. The copy is made by SQLite
+itself, so it is whole whatever else happens meanwhile, and it is there whole or not at all.
+"""
+
+import os
+import re
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from remotestatus.history.database import History, unusable
+from remotestatus.model.errors import RoundError
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def back_up(history: History, now: datetime, kept: int) -> None:
+    """
+    Make the day's copy unless it is there, and remove all but the newest of so many.
+
+    Copies of days to come, of a clock that was wrong, count as the oldest. Raises RoundError when it cannot be written.
+    """
+    copies = backups(history.path)
+    today = _path_of(history.path, f"{now:%Y-%m-%d}")
+    try:
+        if kept and today not in copies:
+            _copy(history, today)
+            copies.append(today)
+        copies.sort(key=lambda path: (path.name <= today.name, path.name), reverse=True)
+        for path in copies[kept:]:
+            path.unlink(missing_ok=True)
+    except (OSError, sqlite3.Error) as error:
+        raise RoundError(f"the day's copy of the history was not made: {unusable(today, error)}") from error
+
+
+def backups(database: Path) -> list[Path]:
+    """The copies of a history, oldest first."""
+    real = Path(os.path.realpath(database))
+    found = real.parent.glob(f"{real.name}.backup-*")
+    return sorted(path for path in found if _DAY.fullmatch(path.name.removeprefix(f"{real.name}.backup-")))
+
+
+def newest_backup(database: Path) -> Path | None:
+    """The newest copy of a history, or None."""
+    return next(reversed(backups(database)), None)
+
+
+def _path_of(database: Path, day: str) -> Path:
+    real = Path(os.path.realpath(database))
+    return real.with_name(f"{real.name}.backup-{day}")
+
+
+def _copy(history: History, target: Path) -> None:
+    unfinished = target.with_name(f"{target.name}.part")
+    unfinished.unlink(missing_ok=True)
+    try:
+        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with closing(sqlite3.connect(unfinished)) as copy:
+            history.connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,174 @@
+"""
+Sets a damaged history aside, and makes a new one of what can be read of it and of the newest copy.
+
+Takes the path of the history; leaves a history that can be used, and the damaged file beside it under another name.
+Nothing is ever deleted. Only whoever holds the round's lock may do this.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
+
+from remotestatus.history.backup import newest_backup
+from remotestatus.history.database import History, unusable
+from remotestatus.history.migrations import MIGRATIONS
+from remotestatus.model.errors import RoundError
+from remotestatus.model.text import count
+
+_HEADER = b"SQLite format 3\0"
+_ENDINGS = ("", "-wal", "-shm", "-journal")
+
+_LARGE = 50_000_000
+"""Bytes."""
+
+_LATER_SAID = "messages"
+"""Of a copy only those messages are taken that were sent or dropped: the others were, after it was made."""
+
+
+def what_is_damaged(path: Path, *, every_page: bool = True) -> str | None:
+    """
+    What is wrong with the file of a history, or None: it is whole, new, or only cannot be opened now.
+
+    With `every_page` all of it is read, which takes about 10 ms for a megabyte. Raises RoundError for a database that
+    is another program's: that is not ours to move.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(len(_HEADER))
+    except OSError:
+        return None
+    if header and header != _HEADER:
+        return "it is no SQLite file"
+    try:
+        with closing(_read_only(path)) as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version > len(MIGRATIONS):
+                return f"a newer remotestatus wrote it (its version {version}, ours {len(MIGRATIONS)})"
+            names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if names and "subjects" not in names:
+                raise RoundError(
+                    f"{path} is another program's database, and no history; set remotestatus_database to another file"
+                )
+            if version and not names:
+                return "its tables are gone"
+            found = [str(row[0]) for row in db.execute("PRAGMA quick_check(1)")] if every_page else ["ok"]
+            return None if found == ["ok"] else found[0].splitlines()[-1]
+    except sqlite3.OperationalError:
+        return None  # locked, or not ours to read: said when it is opened
+    except sqlite3.DatabaseError as error:
+        return str(error)
+
+
+def open_or_repair(path: Path, now: datetime) -> tuple[History, str]:
+    """
+    Open the history, and repair it before if it is damaged; also return a sentence about that, or nothing.
+
+    Every page of a large one is looked at once a day, before the day's copy is made.
+    """
+    newest = newest_backup(path)
+    is_small = not path.exists() or path.stat().st_size <= _LARGE
+    sentence = repair(path, now, every_page=is_small or newest is None or not newest.name.endswith(f"{now:%Y-%m-%d}"))
+    return History.open(path), sentence
+
+
+def repair(path: Path, now: datetime, *, every_page: bool = True) -> str:
+    """
+    Put a new history in the place of a damaged one; return what became of it, or nothing if it is whole.
+
+    Raises RoundError when nothing can be written there.
+    """
+    damage = what_is_damaged(path, every_page=every_page)
+    if damage is None:
+        return ""
+    path = Path(os.path.realpath(path))
+    aside = path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%SZ}")
+    new = path.with_name(f"{path.name}.new")
+    try:
+        _remove(new)
+        with History.open(new) as history:
+            _fill(history, path)
+        for ending in _ENDINGS:
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
+        new.rename(path)
+    except (OSError, sqlite3.Error) as error:
+        raise RoundError(unusable(path, error)) from error
+    with History.open(path) as history:
+        rounds, subjects = (
+            history.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - names of ours
+            for table in ("rounds", "subjects")
+        )
+    kept = f"{count(rounds, 'round')} and {count(subjects, 'remote or proxy').replace('proxys', 'proxies')}"
+    return f"the history was damaged ({damage}); it was set aside as {aside}, and {kept} could be read of it"
+
+
+def _fill(history: History, damaged: Path) -> None:
+    db = history.connection
+    db.execute("PRAGMA foreign_keys = OFF")
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()]
+    for source in (damaged, newest_backup(damaged)):
+        with suppress(sqlite3.DatabaseError):
+            if source is not None and source.exists():
+                with closing(_read_only(source)) as old:
+                    for table in tables:
+                        _copy(old, history, table, is_copy=source != damaged)
+    with history.transaction():
+        for table, rowid, *_ in db.execute("PRAGMA foreign_key_check").fetchall():
+            if rowid is not None:
+                db.execute(f"DELETE FROM {table} WHERE rowid = ?", (rowid,))  # noqa: S608
+        for table, column in (("days", "subject_id"), ("samples", "subject_id"), ("mentions", "message_id")):
+            owner = "messages" if table == "mentions" else "subjects"
+            db.execute(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT id FROM {owner})")  # noqa: S608
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.execute("PRAGMA journal_mode = DELETE")
+
+
+def _copy(old: sqlite3.Connection, history: History, table: str, *, is_copy: bool) -> None:
+    """Copy the rows of a table that can be read and are not there yet."""
+    columns, ours = _columns(old, table), _columns(history.connection, table)
+    shared = [name for name in ours if name in columns]
+    if not shared:
+        return
+    where = " WHERE sent_at IS NOT NULL OR dropped IS NOT NULL" if is_copy and table == _LATER_SAID else ""
+    names, marks = ", ".join(shared), ", ".join("?" for _ in shared)
+    with history.transaction() as db:
+        for row in _readable_rows(old, f"SELECT {names} FROM {table}{where}", _key(old, table)):  # noqa: S608
+            with suppress(sqlite3.IntegrityError):
+                db.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})", row)  # noqa: S608
+
+
+def _readable_rows(db: sqlite3.Connection, query: str, key: Sequence[str]) -> Iterator[tuple[object, ...]]:
+    """The rows before the first place that cannot be read, and then those behind the last one."""
+    for direction in ("ASC", "DESC"):
+        order = ", ".join(f"{name} {direction}" for name in key)
+        try:
+            yield from db.execute(f"{query} ORDER BY {order}")
+            return
+        except sqlite3.DatabaseError:
+            continue
+
+
+def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+    with suppress(sqlite3.DatabaseError):
+        return [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+    return []
+
+
+def _key(db: sqlite3.Connection, table: str) -> list[str]:
+    """The columns in whose order the table itself is stored: no index is needed to read it."""
+    rows = sorted((row[5], row[1]) for row in db.execute(f"PRAGMA table_info({table})") if row[5])
+    return [name for _, name in rows] or ["rowid"]
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    return connection
+
+
+def _remove(path: Path) -> None:
+    for ending in _ENDINGS:
+        path.with_name(path.name + ending).unlink(missing_ok=True)

@@ -1,0 +1,221 @@
+"""
+A damaged history is a sentence and a way out: what can be read is kept, the rest set aside, and rounds go on.
+"""
+
+import os
+import random
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from remotestatus.history import History, back_up, only_round, open_or_repair, outbox, repair, what_is_damaged
+from remotestatus.history.backup import backups
+from remotestatus.model.errors import RoundError, RoundRunning
+from remotestatus.model.rounds import Round
+from tests.lab import Command, Lab, SmtpSink
+from tests.made_fleet import Made, make_report_input
+from tests.rounds import run_round
+from tests.stories import START
+
+PAGE = 4096
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A history with ninety days of twelve remotes."""
+    path = tmp_path_factory.mktemp("whole") / "history.sqlite3"
+    make_report_input(Made(remotes=12, now=START), path)
+    with History.open(path) as history:
+        history.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path.read_bytes()
+
+
+def counts(path: Path) -> dict[str, int]:
+    """How many rows each table has."""
+    with History.open(path) as history:
+        tables = ("subjects", "transitions", "days", "samples", "rounds")
+        return {name: history.connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pages_that_were_zeroed_cost_only_themselves(tmp_path: Path, whole: bytes, seed: int) -> None:
+    """Whichever page it is, most of the history is kept, the old file stands beside it, and the new one is whole."""
+    path = tmp_path / "history.sqlite3"
+    path.write_bytes(whole)
+    before = counts(path)
+    damaged = bytearray(path.read_bytes())
+    page = random.Random(seed).randrange(2, len(damaged) // PAGE)
+    damaged[page * PAGE : (page + 1) * PAGE] = bytes(PAGE)
+    path.write_bytes(damaged)
+
+    said = repair(path, START)
+
+    [aside] = [one for one in tmp_path.glob("*.damaged-*") if not one.name.endswith(("-wal", "-shm"))]
+    assert aside.name == "history.sqlite3.damaged-20260302T120000Z"
+    assert aside.read_bytes() == bytes(damaged)
+    assert str(aside) in said
+    assert what_is_damaged(path) is None
+    after = counts(path)
+    assert sum(after.values()) > sum(before.values()) / 3, (page, before, after)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (lambda whole: b"not a database at all" * 100, "no SQLite file"),
+        (lambda whole: bytes(len(whole)), "no SQLite file"),
+        (lambda whole: bytes(PAGE) + whole[PAGE:], "no SQLite file"),
+        (lambda whole: whole[: len(whole) // 2 // PAGE * PAGE], ""),
+        (lambda whole: whole[:5000], ""),
+        (lambda whole: whole[:100] + os.urandom(200) + whole[300:], ""),
+    ],
+    ids=["foreign", "zeroes", "first page", "half", "a page", "its schema"],
+)
+def test_what_cannot_be_opened_is_set_aside(tmp_path: Path, whole: bytes, content: object, reason: str) -> None:
+    """Rounds begin anew, or with the newest copy if there is one."""
+    path = tmp_path / "history.sqlite3"
+    path.write_bytes(whole)
+    with History.open(path) as history:
+        back_up(history, START, 7)
+    assert callable(content)
+    path.write_bytes(content(whole))
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    history, said = open_or_repair(path, START)
+    with history:
+        assert reason in said
+        assert len(history.states()) >= 12
+    assert what_is_damaged(path) is None
+    assert repair(path, START) == ""
+
+
+def test_a_newer_schema_is_set_aside(tmp_path: Path, whole: bytes) -> None:
+    """What an older remotestatus knows of it is kept; the newer file stays whole beside it."""
+    path = tmp_path / "history.sqlite3"
+    path.write_bytes(whole)
+    with History.open(path) as history:
+        states = history.states()
+        history.connection.execute("ALTER TABLE subjects ADD COLUMN mood TEXT")
+        history.connection.execute("PRAGMA user_version = 999")
+    with pytest.raises(RoundError, match="doctor --repair"):
+        History.open(path)
+    history, said = open_or_repair(path, START)
+    with history:
+        assert "a newer remotestatus wrote it" in said
+        assert history.states() == states
+
+
+def test_another_programs_database_is_not_moved(tmp_path: Path) -> None:
+    """A wrong path is a sentence, and that file stays where it is."""
+    path = tmp_path / "shop.sqlite3"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE customers (name TEXT)")
+    db.close()
+    with pytest.raises(RoundError, match="another program's database"):
+        open_or_repair(path, START)
+    assert [one.name for one in tmp_path.iterdir()] == ["shop.sqlite3"]
+
+
+def test_what_is_whole_or_new_is_left_alone(tmp_path: Path, whole: bytes) -> None:
+    """No repair, no other file; an empty file is a new history."""
+    path = tmp_path / "history.sqlite3"
+    assert repair(path, START) == ""
+    path.write_bytes(b"")
+    assert repair(path, START) == ""
+    path.write_bytes(whole)
+    assert repair(path, START) == ""
+    assert {one.name.removesuffix("-wal").removesuffix("-shm") for one in tmp_path.iterdir()} == {"history.sqlite3"}
+
+
+def test_a_copy_a_day_is_kept_as_many_as_wanted(tmp_path: Path, whole: bytes) -> None:
+    """One a day, whole and ours alone; the oldest goes; a clock that was ahead costs its own copy first."""
+    path = tmp_path / "history.sqlite3"
+    path.write_bytes(whole)
+    with History.open(path) as history:
+        back_up(history, START + timedelta(days=700), 3)
+        for hours in range(0, 24 * 5, 6):
+            back_up(history, START + timedelta(hours=hours), 3)
+        names = [one.name.rpartition("backup-")[2] for one in backups(path)]
+        assert names == ["2026-03-05", "2026-03-06", "2026-03-07"]
+        for one in backups(path):
+            assert one.stat().st_mode & 0o777 == 0o600
+            assert what_is_damaged(one) is None
+            assert counts(one) == counts(path)
+        back_up(history, START + timedelta(days=9), 0)
+        assert backups(path) == []
+
+
+def test_a_copy_that_cannot_be_made_is_a_sentence(tmp_path: Path, whole: bytes) -> None:
+    """Something in its place: the round is done, and says so."""
+    path = tmp_path / "history.sqlite3"
+    path.write_bytes(whole)
+    (tmp_path / "history.sqlite3.backup-2026-03-02.part").mkdir()
+    with History.open(path) as history, pytest.raises(RoundError, match="the day's copy"):
+        back_up(history, START, 3)
+
+
+RETENTION, EVERY = timedelta(days=400), timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("steps", "believed"),
+    [
+        ([EVERY] * 5, True),
+        ([EVERY, timedelta(days=730)], False),
+        ([timedelta(days=730), timedelta(days=-730), EVERY, EVERY], False),
+        ([timedelta(days=730), timedelta(days=-730), *[timedelta(days=1)] * 4], True),
+        ([timedelta(days=7)] * 4, True),
+        ([timedelta(days=60), *[timedelta(days=1)] * 4], True),
+        ([timedelta(seconds=-30)], False),
+    ],
+    ids=["steady", "ahead", "back again", "steady again", "weekly", "after a long pause", "a little back"],
+)
+def test_nothing_is_forgotten_on_the_word_of_one_round(tmp_path: Path, steps: list[timedelta], believed: bool) -> None:
+    """After a jump of the clock rounds have to agree for three days before anything is deleted."""
+    with History.open(tmp_path / "history.sqlite3") as history:
+        now = START
+        history.record(Round(0, now, now, 1), [], [])
+        for step in steps:
+            now += step
+            history.record(Round(0, now, now, 1), [], [])
+        assert history.may_forget(RETENTION, EVERY) is believed
+
+
+def test_two_rounds_through_a_link_are_one_at_a_time(tmp_path: Path) -> None:
+    """The lock is that of the file itself."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with (
+        only_round(tmp_path / "real" / "history.sqlite3"),
+        pytest.raises(RoundRunning),
+        only_round(tmp_path / "link" / "history.sqlite3"),
+    ):
+        pass
+
+
+def test_a_damaged_history_is_told_once_and_rounds_go_on(lab: Lab, remotestatus: Command, smtp_sink: SmtpSink) -> None:
+    """The round is done, people get one message, the page says it once, and `status` never shows a traceback."""
+    lab.remote("capture-1")
+    inventory = lab.write_inventory(remotestatus_apprise=[smtp_sink.url], remotestatus_attempts=1)
+    run_round(lab, remotestatus, inventory)
+    database = lab.directory / "history.sqlite3"
+    database.write_bytes(b"oh dear" * 1000)
+    shown = remotestatus("status", "-i", inventory)
+    assert "Traceback" not in shown.stderr
+    assert "doctor --repair" in " ".join(shown.stderr.split())
+
+    done = remotestatus("run", "-i", inventory)
+
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "it was set aside as" in " ".join(done.stderr.split())
+    [mail] = smtp_sink.wait_for(1)
+    assert "the history was damaged" in str(mail["Subject"])
+    assert run_round(lab, remotestatus, inventory).causes == {"capture-1": None}
+    assert len(smtp_sink.messages) == 1
+    with History.open(database) as history:
+        assert outbox.count_waiting(history) == 0
+    repaired = remotestatus("doctor", "--offline", "--repair", "-i", inventory)
+    assert "needs no repair" in repaired.stdout
