@@ -140,3 +140,22 @@ def test_a_remotes_password_goes_to_the_remote_once(
     remotestatus("run", "-i", inventory)
 
     assert [password for _, _, password in bastion.offered if password] == [SECRET]
+
+
+def test_the_first_hosts_password_is_for_nobody_else(
+    tmp_path: Path, remotestatus: Command, bastion: RecordingBastion
+) -> None:
+    """A task that runs once has the keywords of the play's first host; that host's password goes to no other."""
+    inventory = tmp_path / "inventory"
+    inventory.mkdir()
+    (inventory / "remotes.yml").write_text(
+        "all:\n  vars: {ansible_host: 127.0.0.1, ansible_user: me, remotestatus_attempts: 1}\n"
+        f"  hosts:\n    a-first: {{ansible_port: 9, ansible_password: {SECRET}, ansible_become_password: {SECRET}}}\n"
+        f"    box: {{ansible_port: {bastion.port}}}\n"
+    )
+    (tmp_path / "known_hosts").write_text(f"box {bastion.public_key}\n")
+
+    done = remotestatus("run", "-i", inventory)
+
+    assert bastion.connections > 0, done.stdout + done.stderr
+    assert bastion.passwords == set()

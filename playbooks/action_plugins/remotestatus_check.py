@@ -35,6 +35,7 @@ from ansible.release import __version__ as ansible_version
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from remotestatus_playbook import inventory
+from remotestatus_playbook.asked_passwords import AskedPasswords, asked_passwords
 from remotestatus_playbook.become import BecomePlugins
 from remotestatus_playbook.opening import KEEP_SECONDS, Opener, close_all
 from remotestatus_playbook.order import artifacts_on_worker, given_workdir, root, take_order
@@ -92,8 +93,8 @@ class ActionModule(ActionBase):
     def _check(self, task_vars: Mapping[str, Any], workdir: Workdir) -> dict[str, Any]:
         play_hosts = [str(name) for name in task_vars["ansible_play_hosts_all"]]
         base = inventory.base_directory(task_vars)
-        password = str(self._play_context.password or "")
-        plugins = self._plugins(any_password=bool(password))
+        asked = asked_passwords()
+        plugins = self._plugins(asked)
         entries = inventory.read_entries(task_vars["hostvars"], base, plugins, frozenset(play_hosts))
         topology = inventory.topology_of(entries)
         known_hosts = inventory.known_hosts_of(entries, base)
@@ -106,7 +107,9 @@ class ActionModule(ActionBase):
             workdir.write_ssh(topology, known_hosts)
         if order.passwords_to:
             names = order.names or ()
-            write_passwords(Path(order.passwords_to), inventory.passwords(task_vars["hostvars"], names, password))
+            write_passwords(
+                Path(order.passwords_to), inventory.passwords(task_vars["hostvars"], names, asked.connection)
+            )
             workdir.note_done()
             return {"workdir": str(workdir.path), "proxies": {}, "by_plugin": [], "at_once": 1}
         order = replace(
@@ -115,7 +118,7 @@ class ActionModule(ActionBase):
             at_once=order.at_once or int(context.CLIARGS["forks"]),
         )
         only_proxies = order.proxies_only or boolean(self._task.args.get("proxies_only", False))
-        attempt = _Attempt(task_vars["hostvars"], entries, topology, known_hosts, workdir, order, password)
+        attempt = _Attempt(task_vars["hostvars"], entries, topology, known_hosts, workdir, order, asked.connection)
         proxies = attempt.open_proxies()
         by_plugin = () if only_proxies else attempt.probe(proxies, self._say)
         if not by_plugin:
@@ -127,15 +130,15 @@ class ActionModule(ActionBase):
             "at_once": order.at_once,
         }
 
-    def _plugins(self, *, any_password: bool) -> inventory.Plugins:
+    def _plugins(self, asked: AskedPasswords) -> inventory.Plugins:
         """What Ansible says of its plugins, in this run."""
         connection_loader.get("ssh", class_only=True)  # makes its options known
         shell = shell_loader.get("sh")
         shell.set_options()
         shell.executable = constants.DEFAULT_EXECUTABLE
         keywords = {name: value for name in ("become_user", "become_method") if (value := context.CLIARGS.get(name))}
-        if self._play_context.become_pass:
-            keywords["become_pass"] = self._play_context.become_pass
+        if asked.become:
+            keywords["become_pass"] = asked.become
         become = BecomePlugins(
             become_loader.get, _become_variables, shell, keywords, same_user=constants.BECOME_ALLOW_SAME_USER
         )
@@ -144,7 +147,7 @@ class ActionModule(ActionBase):
             become,
             _connection_class,
             partial(constants.config.get_plugin_vars, "connection"),
-            any_password,
+            any_password=bool(asked.connection),
         )
 
     def _say(self, plan: Plan) -> None:

@@ -20,6 +20,7 @@ from ansible.plugins.action import ActionBase
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from remotestatus_playbook.asked_passwords import asked_passwords
 from remotestatus_playbook.become import SHELL
 from remotestatus_playbook.children import log_file
 from remotestatus_playbook.inventory import passwords
@@ -110,13 +111,15 @@ class ActionModule(ActionBase):
 
     def _hand_over_passwords(self, name: str, hostvars: Any) -> None:
         """Evaluate the host's own passwords, once: the play gives Ansible empty ones, which it evaluates many times."""
-        given = str(self._play_context.password or "")
-        found = passwords(hostvars, [name], given).get(name)
+        asked = asked_passwords()
+        found = passwords(hostvars, [name], asked.connection).get(name)
         if found is not None and self._connection.has_option("password"):
             self._connection.set_option("password", found.learn())
         become = self._connection.become
         if become is None:
             return
+        if asked.become:
+            become.set_option("become_pass", asked.become)
         written = hostvars.raw_get(name)
         for variable in ("ansible_become_pass", "ansible_become_password"):
             if variable in written:

@@ -31,6 +31,9 @@ ROOT = "REMOTESTATUS_ROOT"
 TMPDIR = "REMOTESTATUS_TMPDIR"
 """Environment variable: TMPDIR as it was before the package gave Ansible one of the round's own."""
 
+PASSWORDS = "REMOTESTATUS_PASSWORDS"
+"""Environment variable: where the passwords can be read that were typed for this run; they are in no file on a disk."""
+
 OPENING = "REMOTESTATUS_OPENING"
 """Environment variable that is set while a shared connection is being opened."""
 
