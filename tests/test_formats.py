@@ -99,6 +99,7 @@ def test_status_has_exactly_the_promised_keys(report: Report) -> None:
         "checks",
         "files",
         "units",
+        "devices",
         "notes",
         "seen_at",
         "first_seen",

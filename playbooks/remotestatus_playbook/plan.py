@@ -11,6 +11,7 @@ from typing import Any
 
 from remotestatus_playbook.become import SECONDS, SHELL, Become
 from remotestatus_playbook.children import log_file
+from remotestatus_playbook.device_probe import Device
 from remotestatus_playbook.inventory import Entry
 from remotestatus_playbook.probe_script import Check, Questions
 from remotestatus_playbook.protocol import (
@@ -34,6 +35,9 @@ It has a few round trips more, and all remotes share one connection, in which th
 until the one before is acknowledged (Nagle's algorithm): a round trip each, measured 33 s to the proxy's 15.
 """
 
+_FOR_DEVICES = 30
+"""A remote's connection stays open so many seconds, for the devices behind it to be asked."""
+
 _FAR = 5
 """From so many seconds on top the way is slow enough for compression to pay."""
 
@@ -46,6 +50,7 @@ class Plan:
     `command` is empty unless it is reached by ssh or is this machine itself; `host` is None unless it is reached by
     ssh, and `hop` the last proxy on the way to it. `kept` is the socket of a connection that is used from round to
     round. `problem` and `unsupported` say why it cannot be probed at all. `by_plugin`: by Ansible's own connection.
+    `devices` are connected to through `kept`, which is `passing` when it is there for them alone.
     """
 
     name: str
@@ -60,6 +65,8 @@ class Plan:
     problem: str = ""
     unsupported: str = ""
     by_plugin: bool = False
+    devices: tuple[Device, ...] = ()
+    passing: bool = False
 
     @property
     def path(self) -> tuple[Hop, ...]:
@@ -104,7 +111,7 @@ def plan_probe(
     )
     if plan.problem or plan.unsupported:
         return plan
-    plan = replace(plan, questions=_questions_for(entry, order))
+    plan = replace(plan, questions=_questions_for(entry, order), devices=tuple(_devices_of(entry)))
     host = entry.host if entry.connection == "ssh" else None
     if host is not None:
         return _plan_ssh(replace(plan, host=host, hop=hop), host, topology, known_hosts, workdir, order, far)
@@ -131,10 +138,11 @@ def _plan_ssh(
     # On a slow link the list of processes takes several round trips; compressed it takes one.
     options = ["-o", "Compression=yes"] if order.attempt > 1 or far > _FAR else []
     # Two remotes may both be 127.0.0.1:8001, behind different proxies.
-    kept = workdir.control / socket_name((host, plan.hop and plan.hop.socket)) if order.keep_seconds else None
+    keep_seconds = order.keep_seconds or (_FOR_DEVICES if plan.devices else 0)
+    kept = workdir.control / socket_name((host, plan.hop and plan.hop.socket)) if keep_seconds else None
     # A later attempt does without: a kept connection may be dead and not know it.
     if kept and order.attempt == 1 and not order.fresh:
-        ours = ("ControlMaster=auto", f"ControlPersist={order.keep_seconds}", f"ControlPath={kept}")
+        ours = ("ControlMaster=auto", f"ControlPersist={keep_seconds}", f"ControlPath={kept}")
         options = [word for option in ours for word in ("-o", option)]
     command = probe_command(
         host,
@@ -147,7 +155,7 @@ def _plan_ssh(
         log=log_file(workdir.output(plan.name)),
         shell=plan.become.command if plan.become and plan.become.command else SHELL,
     )
-    return replace(plan, command=tuple(command), kept=kept)
+    return replace(plan, command=tuple(command), kept=kept, passing=not order.keep_seconds)
 
 
 def _questions_for(entry: Entry, order: Order) -> Questions:
@@ -172,6 +180,17 @@ def _files_of(entry: Entry) -> Iterator[tuple[str, str]]:
     for file in _listed(entry, "files"):
         path = file if isinstance(file, str) else str(file["path"])
         yield (path if isinstance(file, str) else str(file.get("name") or path)).strip(), path
+
+
+def _devices_of(entry: Entry) -> Iterator[Device]:
+    for device in _listed(entry, "devices"):
+        name = str(device.get("name") or f"{device['host']}:{device['port']}").strip()
+        yield Device(
+            name,
+            str(device["host"]).strip(),
+            int(device["port"]),
+            tls=str(device.get("tls", False)).lower() in ("true", "yes", "1"),
+        )
 
 
 def _checks_of(entry: Entry) -> Iterator[Check]:

@@ -9,6 +9,7 @@ import mmap
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from remotestatus_playbook import opening
 from remotestatus_playbook.become import Become
 from remotestatus_playbook.children import TOO_MUCH, Child, Password, run_all
+from remotestatus_playbook.device_probe import ask_devices, end_connection
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.plan import Plan
 from remotestatus_playbook.plugin_probe import PluginProbe
@@ -28,6 +30,8 @@ from remotestatus_playbook.workdir import Workdir
 
 OUTPUT_BYTES = 16 * 1024 * 1024
 """What a probe may print: real ones print a hundredth of that, and garbage in front of one is allowed for."""
+_AT_ONCE = 16
+"""Remotes whose devices are asked at the same time."""
 _SSH_FAILED = 255
 _NOT_STARTED = (125, 126, 127)  # timeout(1) failed, or what it was to start
 
@@ -58,6 +62,8 @@ class Prober:
         nonces = {plan.name: secrets.token_hex(16) for plan in plans}
         failed: dict[str, RemoteAnswer] = {}
         full = False
+        asking: list[Future[None]] = []
+        pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="devices")
         for child in run_all(self._children(plans, nonces), at_once):
             full = full or self.workdir.is_full()
             answer = read_answer(child, nonces[child.name], by_name[child.name])
@@ -66,12 +72,26 @@ class Prober:
                 # What is missing of its answer may be missing because of us.
                 where = self.workdir.path.parent
                 answer = RemoteAnswer(Outcome.ERROR, stderr=f"no space was left on the checker, in {where}")
-            self._leave(child.name, answer)
+            plan = by_name[child.name]
+            if plan.devices and answer.outcome is Outcome.ANSWERED and self.attempt == 1:
+                asking.append(pool.submit(self._ask_devices, plan, answer, plan.seconds - child.taken))
+            else:
+                self._leave(child.name, answer)
             self.workdir.count(answer.outcome)
-            if by_name[child.name].host and answer.outcome in (Outcome.SSH_FAILED, Outcome.TIMED_OUT):
+            if plan.host and answer.outcome in (Outcome.SSH_FAILED, Outcome.TIMED_OUT):
                 failed[child.name] = answer
         for name, answer in failed.items():
             self._leave(name, self._examine(by_name[name], answer))
+        pool.shutdown()
+        for one in asking:
+            one.result()
+
+    def _ask_devices(self, plan: Plan, answer: RemoteAnswer, seconds: float) -> None:
+        """Ask the devices behind a remote that has answered, within the rest of its time."""
+        devices = ask_devices(plan.kept, plan.devices, seconds)
+        if plan.kept and plan.passing:
+            end_connection(plan.kept)
+        self._leave(plan.name, replace(answer, devices=devices))
 
     def _children(self, plans: Sequence[Plan], nonces: Mapping[str, str]) -> Iterator[Child]:
         """What to run, for every remote that can be reached; the others get their answer at once."""

@@ -383,6 +383,22 @@ class UnitOutput:
     since_seconds: Number | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceOutput:
+    """
+    How a device behind a remote answered.
+
+    `connected` is None when nobody could ask it. `connect_ms` is the time to a TCP connection from the remote, with the
+    way to the remote; `certificate_until` is when its TLS certificate ends, in epoch seconds.
+    """
+
+    name: str
+    connected: bool | None = None
+    connect_ms: Whole | None = None
+    error: str = ""
+    certificate_until: Number | None = None
+
+
 # -- answers ----------------------------------------------------------------------------------------------------------
 
 
@@ -460,6 +476,7 @@ class RemoteAnswer(Answer):
     checks: tuple[CheckOutput, ...] = ()
     files: tuple[FileOutput, ...] = ()
     units: tuple[UnitOutput, ...] | None = None
+    devices: tuple[DeviceOutput, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

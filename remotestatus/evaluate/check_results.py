@@ -15,7 +15,7 @@ from remotestatus.evaluate.diagnosis import diagnose, explain
 from remotestatus.evaluate.limits import examine_checks, examine_limits
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.remembering import find_boot_loop, find_storage_faults, recall, remember
-from remotestatus.evaluate.watching import examine_files, examine_units
+from remotestatus.evaluate.watching import examine_devices, examine_files, examine_units
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Finding, Trouble, most_severe_first
 from remotestatus.model.facts import Facts
@@ -24,7 +24,7 @@ from remotestatus.model.memory import Memory
 from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.model.statuses import Severity
 from remotestatus.model.text import one_line
-from remotestatus.model.watched import FileResult, UnitResult
+from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,12 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
     )
     files = examine_files(remote.settings.files, answer.files)
     units = examine_units(remote.settings.units, answer.units, facts)
+    devices = examine_devices(remote.settings.devices, answer.devices, at)
     troubles = (
         *find_boot_loop(remote, memory, at, past.every),
         *find_storage_faults(remote, memory, facts),
         *_find_troubles(remote, results, findings, facts),
-        *_find_watched(remote, files, units),
+        *_find_watched(remote, files, units, devices),
     )
     return CheckResult(
         name=remote.name,
@@ -76,6 +77,7 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
         attempts=answer.attempts,
         files=files,
         units=units,
+        devices=devices,
         memory=memory,
     )
 
@@ -142,11 +144,19 @@ def _cut_arguments(process: Process) -> Process:
     return process if len(argv) == len(process.argv) and left >= 0 else replace(process, argv=tuple(argv))
 
 
-def _find_watched(remote: Remote, files: Sequence[FileResult], units: Sequence[UnitResult]) -> Iterator[Trouble]:
+def _find_watched(
+    remote: Remote, files: Sequence[FileResult], units: Sequence[UnitResult], devices: Sequence[DeviceResult]
+) -> Iterator[Trouble]:
     """What is wrong with the files and units that are asked for; what nobody could look at is a failed check."""
-    found: list[tuple[Cause, str, str, FileResult | UnitResult]]
+    found: list[tuple[Cause, str, str, FileResult | UnitResult | DeviceResult]]
     found = [(Cause.FILE_STALE, one.name, f"{one.name}: {one.sentence}", one) for one in files]
     found += [(Cause.UNIT_FAILED, one.unit, f"{one.unit}: {one.sentence}", one) for one in units]
+    # A device that was not asked is none of the remote's: a remote that needed a second attempt is asked less.
+    found += [
+        (Cause.DEVICE_UNREACHABLE, one.name, f"{one.name} ({one.host}:{one.port}): {one.sentence}", one)
+        for one in devices
+        if one.ok is not None
+    ]
     for cause, what, phrase, one in found:
         if one.ok is None:
             yield explain(Cause.CHECK_FAILED, remote, names=[phrase], what=what, severity=Severity.WARNING)

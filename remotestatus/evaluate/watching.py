@@ -1,20 +1,20 @@
 """
-Compares the files and systemd units of a remote with what the inventory wants of them.
+Compares the files, systemd units and devices of a remote with what the inventory wants of them.
 
-Specifications and the playbook's outputs come in; a FileResult or UnitResult for each goes out, good ones too. What
-nobody could look at is not wrong, but unknown.
+Specifications and the playbook's outputs come in; a FileResult, UnitResult or DeviceResult for each goes out, good ones
+too. What nobody could look at is not wrong, but unknown.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from remotestatus_playbook.protocol import FileOutput, UnitOutput
+from remotestatus_playbook.protocol import DeviceOutput, FileOutput, UnitOutput
 
 from remotestatus.model.durations import say_duration, write_duration
 from remotestatus.model.facts import Facts
-from remotestatus.model.settings import FileSpec, UnitSpec
+from remotestatus.model.settings import DeviceSpec, FileSpec, UnitSpec
 from remotestatus.model.text import count, one_line, say_bytes
-from remotestatus.model.watched import FileResult, UnitResult
+from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 
 FORGIVEN = timedelta(hours=24)
 """A file's time may be so far in the future, because another machine's clock is wrong, and still count as new."""
@@ -152,3 +152,43 @@ def _examine_failed(spec: UnitSpec, failed: Sequence[str] | None, asked: Sequenc
     for unit in failed:
         if unit not in asked:
             yield UnitResult(one_line(unit, 255), ok=False, sentence="failed", severity=spec.severity, active="failed")
+
+
+def examine_devices(
+    specs: Sequence[DeviceSpec], outputs: Sequence[DeviceOutput], at: datetime
+) -> tuple[DeviceResult, ...]:
+    """Say of each device whether it was connected to, how long that took, and how long its certificate is good."""
+    by_name = {output.name: output for output in outputs}
+    return tuple(_examine_device(spec, by_name.get(spec.title), at) for spec in specs)
+
+
+def _examine_device(spec: DeviceSpec, output: DeviceOutput | None, at: datetime) -> DeviceResult:
+    ok: bool | None = None
+    sentence = "it was not asked in this round"
+    if output is not None:
+        ok, sentence = _assess_device(spec, output, at)
+    return DeviceResult(
+        name=spec.title,
+        host=spec.host,
+        port=spec.port,
+        ok=ok,
+        sentence=sentence,
+        severity=spec.severity,
+        connect_ms=output.connect_ms if output else None,
+        certificate_until=output.certificate_until if output else None,
+    )
+
+
+def _assess_device(spec: DeviceSpec, output: DeviceOutput, at: datetime) -> tuple[bool | None, str]:
+    error = one_line(output.error, 200)
+    if not output.connected:
+        return output.connected, error or "no answer"
+    answered = f"answers in {output.connect_ms} ms" if output.connect_ms is not None else "answers"
+    if not spec.tls:
+        return True, answered
+    if output.certificate_until is None:
+        return False, f"{answered}, {error or 'its certificate cannot be read'}"
+    left = output.certificate_until - at.timestamp()
+    if left < 0:
+        return False, f"{answered}, its certificate has expired {_age(-left)} ago"
+    return True, f"{answered}, its certificate is good for {_age(left)}"

@@ -236,6 +236,14 @@ class Cause(StrEnum):
         hint="On {name}, `systemctl status` and `journalctl -e -u`, each with the unit's name, say why.",
         public="A systemd unit is not as it should be.",
     )
+    DEVICE_UNREACHABLE = CauseDeclaration(
+        "device-unreachable",
+        status=Status.DEGRADED,
+        message="A device behind it does not answer: {names}.",
+        hint="The box itself is reached: look at the device's power and cable. On {name}, `nc -vz` with its host and "
+        "port asks again; the sshd there needs AllowTcpForwarding for this.",
+        public="A device behind it does not answer.",
+    )
     BOOT_LOOP = CauseDeclaration(
         "boot-loop",
         status=Status.DEGRADED,

@@ -12,7 +12,7 @@ from remotestatus.model.memory import Memory
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.text import join_names
-from remotestatus.model.watched import FileResult, UnitResult
+from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 
 NAMED = 6
 """Findings of one cause that a summary names; it counts the others."""
@@ -122,6 +122,7 @@ class CheckResult:
     not_from: tuple[str, ...] = ()
     files: tuple[FileResult, ...] = ()
     units: tuple[UnitResult, ...] = ()
+    devices: tuple[DeviceResult, ...] = ()
     memory: Memory = field(default_factory=Memory)
 
     @property

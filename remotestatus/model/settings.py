@@ -292,6 +292,23 @@ class FileSpec(_Model):
         return self.name or self.path
 
 
+class DeviceSpec(_Model):
+    """A device behind a remote: connected to over TCP, through the remote's own SSH connection."""
+
+    name: Text | None = Field(default=None, description="its name on the page")
+    host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=253, pattern=r"^\S+$")] = (
+        Field(description="its name or address, as the remote sees it")
+    )
+    port: Port = Field(description="the TCP port that it listens on")
+    tls: bool = Field(default=False, description="whether it speaks TLS there; then its certificate is looked at, too")
+    severity: Severity = Field(default=Severity.CRITICAL, description=WORSE)
+
+    @property
+    def title(self) -> str:
+        """Its name: as given, else host and port."""
+        return self.name or f"{self.host}:{self.port}"
+
+
 class UnitSpec(_Model):
     """A systemd unit that has to be active, or that no unit at all may have failed."""
 
@@ -379,6 +396,9 @@ class RemoteSettings(_Model):
     units: Annotated[OneOrMore[Annotated[UnitSpec, _or_text("unit")]], TEXTS_OR_MAPPINGS] = Field(
         default=(), description="systemd units that have to be active: names, or `unit`, `severity`; `failed: none`"
     )
+    devices: OneOrMore[DeviceSpec] = Field(
+        default=(), description="devices behind it: `name`, `host`, `port`, `tls`, `severity`"
+    )
     attempts: Annotated[int, Field(ge=1, le=5)] = Field(
         default=2, description="tries in one round before a remote counts as unreachable"
     )
@@ -400,17 +420,17 @@ class RemoteSettings(_Model):
         default=(), description="windows in which nobody is told and uptime is not counted"
     )
 
-    @field_validator("processes", "checks", "files", "units")
+    @field_validator("processes", "checks", "files", "units", "devices")
     @classmethod
     def _distinct(
-        cls, value: tuple[ProcessSpec | CheckSpec | FileSpec | UnitSpec, ...], info: ValidationInfo
+        cls, value: tuple[ProcessSpec | CheckSpec | FileSpec | UnitSpec | DeviceSpec, ...], info: ValidationInfo
     ) -> object:
         names = [spec.name if isinstance(spec, CheckSpec) else spec.title for spec in value]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice and info.field_name == "units":
             raise ValueError(f"the unit {twice[0]!r} is written twice")
         if twice:
-            noun = {"processes": "process", "checks": "check"}.get(info.field_name or "", "file")
+            noun = {"processes": "process", "checks": "check", "files": "file"}.get(info.field_name or "", "device")
             raise ValueError(f"two entries have the same name {twice[0]!r}; give one {noun} another `name`")
         return value
 

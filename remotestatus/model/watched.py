@@ -40,3 +40,19 @@ class UnitResult:
     result: str = ""
     restarts: int | None = None
     since_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceResult:
+    """
+    One device behind a remote: the milliseconds to a TCP connection, and when its TLS certificate ends (epoch seconds).
+    """
+
+    name: str
+    host: str
+    port: int
+    ok: bool | None
+    sentence: str
+    severity: Severity = Severity.CRITICAL
+    connect_ms: int | None = None
+    certificate_until: float | None = None

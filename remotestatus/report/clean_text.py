@@ -11,7 +11,7 @@ from dataclasses import replace
 from remotestatus.model.check_result import Finding, Trouble
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.text import one_line
-from remotestatus.model.watched import FileResult, UnitResult
+from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 
 _UNPRINTABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
@@ -53,6 +53,11 @@ def clean_file(file: FileResult) -> FileResult:
 def clean_unit(unit: UnitResult) -> UnitResult:
     """The same unit in clean text."""
     return replace(unit, unit=clean(unit.unit), sentence=clean(unit.sentence))
+
+
+def clean_device(device: DeviceResult) -> DeviceResult:
+    """The same device in clean text."""
+    return replace(device, name=clean(device.name), host=clean(device.host), sentence=clean(device.sentence))
 
 
 def clean_note(acknowledgement: Acknowledgement) -> Acknowledgement:

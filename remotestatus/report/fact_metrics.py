@@ -204,6 +204,24 @@ FACT_FAMILIES: tuple[Family, ...] = (
         lambda remote: {unit.unit: None if unit.ok is None else float(unit.ok) for unit in remote.units},
     ),
     _of_each(
+        "remotestatus_device_up",
+        "Whether a device behind a remote answers as it should.",
+        "device",
+        lambda remote: {one.name: None if one.ok is None else float(one.ok) for one in remote.devices},
+    ),
+    _of_each(
+        "remotestatus_device_connect_seconds",
+        "How long a connection to the device took, through the remote.",
+        "device",
+        lambda remote: {one.name: one.connect_ms and one.connect_ms / 1000 for one in remote.devices},
+    ),
+    _of_each(
+        "remotestatus_device_certificate_not_after_timestamp_seconds",
+        "When the device's TLS certificate ends, in seconds since the epoch.",
+        "device",
+        lambda remote: {one.name: one.certificate_until for one in remote.devices},
+    ),
+    _of_each(
         "remotestatus_unit_restarts",
         "How often systemd has started a unit again.",
         "unit",

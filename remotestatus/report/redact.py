@@ -20,7 +20,7 @@ from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import CheckSpec, FileSpec, Limits, ProcessSpec, RemoteSettings
 from remotestatus.model.states import Kind, Subject, Transition
 from remotestatus.model.text import count
-from remotestatus.model.watched import FileResult, UnitResult
+from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.shown_facts import public_facts
 
@@ -143,6 +143,7 @@ def _remote(remote: Remote, names: _Names) -> Remote:
             "limits": Limits(),
             "files": tuple(FileSpec(name=title, path="-") for title in _file_names(settings.files)),
             "units": (),
+            "devices": (),
         }
     )
     return Remote(
@@ -180,6 +181,7 @@ def _check_results(results: Mapping[str, CheckResult], fleet: Fleet, names: _Nam
 def _check_result(result: CheckResult, name: str, settings: RemoteSettings) -> CheckResult:
     specs = settings.processes
     files = {spec.title: title for spec, title in zip(settings.files, _file_names(settings.files), strict=True)}
+    devices = {spec.title: spec.name for spec in settings.devices}
     shown = {spec.title: title for spec, title in zip(specs, _process_names(specs), strict=True)}
     return CheckResult(
         name=name,
@@ -196,6 +198,10 @@ def _check_result(result: CheckResult, name: str, settings: RemoteSettings) -> C
         files=tuple(
             FileResult(files.get(one.name) or f"file {number}", "", one.ok, "", one.severity)
             for number, one in enumerate(result.files, start=1)
+        ),
+        devices=tuple(
+            DeviceResult(devices.get(one.name) or f"device {number}", "", 0, one.ok, "", one.severity)
+            for number, one in enumerate(result.devices, start=1)
         ),
         units=tuple(
             UnitResult(f"unit {number}", one.ok, "", one.severity) for number, one in enumerate(result.units, start=1)

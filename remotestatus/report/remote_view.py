@@ -18,9 +18,9 @@ from remotestatus.model.notification import Acknowledgement, SentMessage
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, State
 from remotestatus.model.statuses import Severity, Status
-from remotestatus.model.watched import FileResult, UnitResult
+from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.report.charts import Chart, DayCell, day_cells, draw_chart
-from remotestatus.report.clean_text import clean, clean_file, clean_finding, clean_trouble, clean_unit
+from remotestatus.report.clean_text import clean, clean_device, clean_file, clean_finding, clean_trouble, clean_unit
 from remotestatus.report.incidents import Incident, open_note
 from remotestatus.report.process_view import ProcessView, view_processes
 from remotestatus.report.shown_facts import write_facts
@@ -42,6 +42,7 @@ class Measurements:
     notes: tuple[str, ...]
     files: tuple[FileResult, ...]
     units: tuple[UnitResult, ...]
+    devices: tuple[DeviceResult, ...]
     chart: Chart | None
 
 
@@ -91,6 +92,7 @@ class RemoteView:
     messages: tuple[SentMessage, ...] = ()
     files: tuple[FileResult, ...] = ()
     units: tuple[UnitResult, ...] = ()
+    devices: tuple[DeviceResult, ...] = ()
     said: Facts = field(default_factory=Facts)
     """What it says of itself, for machine formats; `facts` says the same for people."""
     new_oom_kills: int | None = None
@@ -207,6 +209,7 @@ def view_remote(
         messages=_newest_first(report_input.messages.get(subject, ())),
         files=tuple(clean_file(file) for file in result.files),
         units=tuple(clean_unit(unit) for unit in result.units),
+        devices=tuple(clean_device(device) for device in result.devices),
         said=result.facts,
         new_oom_kills=result.memory.new_oom_kills,
     )
@@ -229,6 +232,7 @@ def _measurements(
         notes=tuple(clean(note) for note in shown.facts.notes),
         files=tuple(clean_file(file) for file in shown.files),
         units=tuple(clean_unit(unit) for unit in shown.units),
+        devices=tuple(clean_device(device) for device in shown.devices),
         chart=draw_chart(samples[-CHART_SAMPLES:]),
     )
 

@@ -214,6 +214,20 @@ class UnitEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceEntry:
+    """One device behind a remote."""
+
+    name: Annotated[str, _about("its name")]
+    host: Annotated[str, _about("its name or address, as the remote sees it")]
+    port: Annotated[int, _about("its TCP port")]
+    ok: Annotated[bool | None, _about("whether it answered as it should; null when it was not asked")]
+    severity: Annotated[str | None, _about("`warning` or `critical`; null when it answered as it should")]
+    message: Annotated[str, _about("what was seen")]
+    connect_ms: Annotated[int | None, _about("milliseconds to a connection through the remote")]
+    certificate_until: Annotated[Time | None, _about("when its TLS certificate ends")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteEntry:
     """One remote."""
 
@@ -240,6 +254,7 @@ class RemoteEntry:
     checks: Annotated[tuple[CheckEntry, ...], _about("its checks")]
     files: Annotated[tuple[FileEntry, ...], _about("its files")]
     units: Annotated[tuple[UnitEntry, ...], _about("its systemd units")]
+    devices: Annotated[tuple[DeviceEntry, ...], _about("the devices behind it")]
     notes: Annotated[tuple[str, ...], _about("what could not be read on it")]
     seen_at: Annotated[Time, _about("when it was checked last")]
     first_seen: Annotated[Time, _about("when it was checked first")]

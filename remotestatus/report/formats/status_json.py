@@ -4,7 +4,7 @@ Writes `status.json`, the part of a round that others may build on.
 A Report comes in, JSON text goes out. What stands in it is declared, key by key, in `status_document.py`.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from remotestatus.model.check_result import Finding, Trouble
 from remotestatus.model.facts import Facts
@@ -19,6 +19,7 @@ from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.status_document import (
     CauseEntry,
     CheckEntry,
+    DeviceEntry,
     DiskEntry,
     FactsEntry,
     FileEntry,
@@ -157,6 +158,19 @@ def _remote(remote: RemoteView) -> RemoteEntry:
             )
             for unit in remote.units
         ),
+        devices=tuple(
+            DeviceEntry(
+                name=device.name,
+                host=device.host,
+                port=device.port,
+                ok=device.ok,
+                severity=None if device.ok else device.severity.value,
+                message=device.sentence,
+                connect_ms=device.connect_ms,
+                certificate_until=_time_of(device.certificate_until),
+            )
+            for device in remote.devices
+        ),
         notes=remote.notes,
         seen_at=write_time(remote.seen_at),
         first_seen=write_time(remote.first_seen),
@@ -250,6 +264,12 @@ def _booted_at(facts: Facts, seen_at: datetime) -> str | None:
         return write_time(seen_at - timedelta(seconds=facts.uptime_seconds))
     except (OverflowError, ValueError):
         return None
+
+
+def _time_of(seconds: float | None) -> str | None:
+    if seconds is None or not 0 < seconds < 253402300800:
+        return None
+    return write_time(datetime.fromtimestamp(seconds, UTC))
 
 
 def _used_percent(total: int | None, free: int | None) -> float | None:
