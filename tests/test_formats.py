@@ -100,6 +100,7 @@ def test_status_has_exactly_the_promised_keys(report: Report) -> None:
         "files",
         "units",
         "devices",
+        "advice",
         "notes",
         "seen_at",
         "first_seen",

@@ -12,9 +12,9 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +52,13 @@ def ask_devices(control: Path | None, devices: Sequence[Device], seconds: float)
     limit = max(1.0, min(SECONDS, seconds))
     with ThreadPoolExecutor(max_workers=max(1, min(len(devices), 16))) as pool:
         return tuple(pool.map(lambda device: _ask(control, device, limit), devices))
+
+
+@contextmanager
+def connect_through(control: Path | None, device: Device, seconds: float) -> Iterator[socket.socket]:
+    """A stream to a host and port, through an open connection or directly; raises DeviceError."""
+    with _Channel(control, seconds) if control else _Direct() as way:
+        yield way.connect(device, seconds)
 
 
 def end_connection(control: Path) -> None:

@@ -74,7 +74,10 @@ class Opener:
         while True:
             answer = replace(self._open(hop), attempts=attempt)
             if answer.outcome is Outcome.ANSWERED or attempt == self.attempts or _refused(answer.stderr):
-                return replace(answer, answered_by=owners_of_offered_key(answer.stderr, self.known_hosts))
+                owners = owners_of_offered_key(answer.stderr, self.known_hosts)
+                return replace(
+                    answer, answered_by=owners, banner=_said_first(log_of(self.workdir.control / hop.socket))
+                )
             attempt += 1
             time.sleep(1)
 
@@ -135,6 +138,15 @@ class Opener:
         finally:
             if secret is not None:
                 secret.forget()
+
+
+_SAID_FIRST = re.compile(r"^debug1: \w*exchange_identification: banner line 0: (.{1,255})$", re.MULTILINE)
+
+
+def _said_first(log: Path) -> str:
+    """What the server said in place of its banner, as ssh notes it."""
+    found = _SAID_FIRST.search(_text_of(log))
+    return found[1].strip() if found else ""
 
 
 def _refused(text: str) -> bool:

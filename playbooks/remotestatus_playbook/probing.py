@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from remotestatus_playbook import opening
+from remotestatus_playbook.banner import is_lost, read_banner
 from remotestatus_playbook.become import Become
 from remotestatus_playbook.children import TOO_MUCH, Child, Password, run_all
 from remotestatus_playbook.device_probe import ask_devices, end_connection
@@ -144,6 +145,8 @@ class Prober:
         """Add what ssh's own words leave open: whose key was offered, why the proxy refused, and if it is there."""
         answer = replace(answer, answered_by=owners_of_offered_key(answer.stderr, self.known_hosts))
         if plan.host is None or plan.hop is None:
+            if plan.host is not None and is_lost(answer.stderr):
+                answer = replace(answer, banner=read_banner(None, plan.host.address, plan.host.port or 22))
             return answer
         socket = self.workdir.control / plan.hop.socket
         if socket not in self._open:
@@ -151,7 +154,10 @@ class Prober:
             self._refusals[socket] = opening.Refusals(opening.log_of(socket))
         refusal = self._refusals[socket].of(plan.host.address, plan.host.port)
         stderr = f"{refusal}\n{answer.stderr}"[:KEPT] if refusal else answer.stderr
-        return replace(answer, proxy_lost=not self._open[socket], stderr=stderr)
+        banner = ""
+        if self._open[socket] and is_lost(stderr):
+            banner = read_banner(socket, plan.host.address, plan.host.port or 22)
+        return replace(answer, proxy_lost=not self._open[socket], stderr=stderr, banner=banner)
 
 
 def read_answer(child: Child, nonce: str, plan: Plan) -> RemoteAnswer:

@@ -427,11 +427,12 @@ class Answer:
     """
     How an attempt ended, and what there is to tell why it failed.
 
-    `proxy` is the one that does not answer (PROXY_DOWN). `stderr` is what ssh itself said, `printed` what the other end
-    had it print (a banner, errors of its programs), `noise` what came in place of the probe's output. `logged_in` and
-    `frame` tell how far it came: to a log-in, and to the beginning of the probe's output. `answered_by` are the hosts
-    whose trusted key was offered in place of the expected one. `proxy_lost`: the shared connection to the proxy has
-    ended. `connect_ms` is the time to a finished log-in in milliseconds.
+    `proxy` is the one that does not answer (PROXY_DOWN). `banner` is what the server said first when it was asked once
+    more. `stderr` is what ssh itself said, `printed` what the other end had it print (a banner, errors of its
+    programs), `noise` what came in place of the probe's output. `logged_in` and `frame` tell how far it came: to a
+    log-in, and to the beginning of the probe's output. `answered_by` are the hosts whose trusted key was offered in
+    place of the expected one. `proxy_lost`: the shared connection to the proxy has ended. `connect_ms` is the time to a
+    finished log-in in milliseconds.
     """
 
     __pydantic_config__: ClassVar[Mapping[str, bool]] = {"strict": True, "allow_inf_nan": False}
@@ -441,6 +442,7 @@ class Answer:
     connect_ms: Whole | None = None
     proxy: str = ""
     stderr: str = ""
+    banner: str = ""
     printed: str = ""
     noise: str = ""
     logged_in: bool = False

@@ -19,6 +19,7 @@ from remotestatus.evaluate.planned_windows import planned_windows
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.remembering import is_due
 from remotestatus.evaluate.state_machine import next_state
+from remotestatus.evaluate.tunnel_advice import advise
 from remotestatus.evaluate.uptime import DaySums, Uptime, no_days, share_out, uptimes
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "DaySums",
     "Past",
     "Uptime",
+    "advise",
     "combine",
     "diagnose",
     "diagnose_worker",

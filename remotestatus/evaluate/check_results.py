@@ -15,6 +15,7 @@ from remotestatus.evaluate.diagnosis import diagnose, explain
 from remotestatus.evaluate.limits import examine_checks, examine_limits
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.remembering import find_boot_loop, find_storage_faults, recall, remember
+from remotestatus.evaluate.tunnel_advice import find_tunnels
 from remotestatus.evaluate.watching import examine_devices, examine_files, examine_units
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Finding, Trouble, most_severe_first
@@ -78,6 +79,7 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
         files=files,
         units=units,
         devices=devices,
+        tunnels=find_tunnels(answer.processes) if remote.path else (),
         memory=memory,
     )
 

@@ -81,6 +81,11 @@ _REFUSED_BY = {
 _BREAKS = frozenset({Cause.CONNECTION_LOST, Cause.CONNECTION_TIMEOUT, Cause.TUNNEL_STALE})
 
 
+_MAY_BE_THROTTLED = frozenset({Cause.SSHD_DOWN, Cause.CONNECTION_LOST, None})
+_THROTTLED = re.compile(r"not allowed at this time|exceeded maxstartups", re.IGNORECASE)
+"""What sshd writes in place of its banner (OpenSSH 9.8 and later, and before)."""
+
+
 def cause_of_text(text: str, *, tunnelled: bool) -> Cause | None:
     """
     The cause that an SSH client's error text means, or None when the text says nothing known.
@@ -125,7 +130,10 @@ def diagnose(subject: Remote | Proxy, answer: Answer) -> Trouble:
             owners = tuple(one_line(name, 80) for name in answer.answered_by if name != subject.name)[:3]
             key = _key_trouble(text)
             special = _special_case(subject, cause, text, owners, key)
-            return explain(cause, subject, special, detail=evidence(text) or noise, owners=owners, key=key)
+            detail = evidence(text) or noise
+            if cause is Cause.CONNECTION_THROTTLED:
+                detail = one_line(answer.banner)
+            return explain(cause, subject, special, detail=detail, owners=owners, key=key)
         case _:
             return explain(Cause.PROBE_FAILED, subject, detail=noise or one_line(text))
 
@@ -138,6 +146,8 @@ def _cause_of_failure(subject: Remote | Proxy, answer: Answer) -> Cause:
         # The remote's own programs may print anything on standard error, "connection refused" as well.
         lost = cause in _BREAKS or answer.frame
         cause = Cause.CONNECTION_LOST if lost else Cause.PROBE_FAILED
+    if cause in _MAY_BE_THROTTLED and _THROTTLED.search(answer.banner):
+        return Cause.CONNECTION_THROTTLED
     refused = cause is not None and (cause.declaration.about_trust or cause is Cause.PROBE_FAILED)
     if answer.proxy_lost and not refused:
         return Cause.NOT_CHECKED

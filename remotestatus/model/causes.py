@@ -88,6 +88,15 @@ class Cause(StrEnum):
         "listens on.",
         public="The tunnel is up, but no SSH server answers at its end.",
     )
+    CONNECTION_THROTTLED = CauseDeclaration(
+        "connection-throttled",
+        status=Status.DOWN,
+        message="An SSH server answers as {name}, and turns us away for now.",
+        hint="Its sshd limits connections: raise MaxStartups, and exempt the checker from PerSourcePenalties with "
+        "PerSourcePenaltyExemptList in the sshd_config of {name}. Through a tunnel all log-ins come from 127.0.0.1, so "
+        "one client that fails shuts out all; look for it in sshd's log.",
+        public="An SSH server is there, and turns us away for now.",
+    )
     NAME_UNRESOLVED = CauseDeclaration(
         "name-unresolved",
         status=Status.DOWN,

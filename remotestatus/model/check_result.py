@@ -12,6 +12,7 @@ from remotestatus.model.memory import Memory
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.text import join_names
+from remotestatus.model.tunnels import Tunnel
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 
 NAMED = 6
@@ -123,6 +124,7 @@ class CheckResult:
     files: tuple[FileResult, ...] = ()
     units: tuple[UnitResult, ...] = ()
     devices: tuple[DeviceResult, ...] = ()
+    tunnels: tuple[Tunnel, ...] = ()
     memory: Memory = field(default_factory=Memory)
 
     @property

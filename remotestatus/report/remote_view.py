@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from remotestatus.evaluate import Uptime, no_days, uptimes
+from remotestatus.evaluate import Uptime, advise, no_days, uptimes
 from remotestatus.model.check_result import CheckResult, Finding, Trouble, summarize
 from remotestatus.model.days import PastDays
 from remotestatus.model.facts import Facts
@@ -93,6 +93,7 @@ class RemoteView:
     files: tuple[FileResult, ...] = ()
     units: tuple[UnitResult, ...] = ()
     devices: tuple[DeviceResult, ...] = ()
+    advice: tuple[str, ...] = ()
     said: Facts = field(default_factory=Facts)
     """What it says of itself, for machine formats; `facts` says the same for people."""
     new_oom_kills: int | None = None
@@ -210,6 +211,7 @@ def view_remote(
         files=tuple(clean_file(file) for file in result.files),
         units=tuple(clean_unit(unit) for unit in result.units),
         devices=tuple(clean_device(device) for device in result.devices),
+        advice=_advice(remote, report_input),
         said=result.facts,
         new_oom_kills=result.memory.new_oom_kills,
     )
@@ -235,6 +237,18 @@ def _measurements(
         devices=tuple(clean_device(device) for device in shown.devices),
         chart=draw_chart(samples[-CHART_SAMPLES:]),
     )
+
+
+def _advice(remote: Remote, report_input: ReportInput) -> tuple[str, ...]:
+    """What will make its tunnel fail the next time; strangers see no ports."""
+    if report_input.fleet.settings.public or not remote.path:
+        return ()
+    tunnels = (
+        {remote.name: report_input.check_results[remote.name].tunnels}
+        if (remote.name in report_input.check_results)
+        else {}
+    )
+    return tuple(clean(sentence, 400) for sentence in advise(remote, report_input.fleet, tunnels))
 
 
 def say_unconfirmed(state: State, fail_after: int, recover_after: int) -> str:

@@ -255,6 +255,7 @@ class RemoteEntry:
     files: Annotated[tuple[FileEntry, ...], _about("its files")]
     units: Annotated[tuple[UnitEntry, ...], _about("its systemd units")]
     devices: Annotated[tuple[DeviceEntry, ...], _about("the devices behind it")]
+    advice: Annotated[tuple[str, ...], _about("what will make its tunnel fail the next time, in sentences")]
     notes: Annotated[tuple[str, ...], _about("what could not be read on it")]
     seen_at: Annotated[Time, _about("when it was checked last")]
     first_seen: Annotated[Time, _about("when it was checked first")]

@@ -171,6 +171,7 @@ def _remote(remote: RemoteView) -> RemoteEntry:
             )
             for device in remote.devices
         ),
+        advice=remote.advice,
         notes=remote.notes,
         seen_at=write_time(remote.seen_at),
         first_seen=write_time(remote.first_seen),

@@ -6,15 +6,18 @@ The inventory and the time come in, Results go out.
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from remotestatus.evaluate import advise
 from remotestatus.history import History
+from remotestatus.model.check_result import CheckResult
 from remotestatus.model.durations import say_duration, write_duration
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.rounds import Round
+from remotestatus.model.text import count, join_names
 from remotestatus.setup.doctor.machine import SET_CLOCK, run
 from remotestatus.setup.doctor.result import Result, fine, warning, wrong
 from remotestatus.setup.timer_units import CRON_MARK, MARK
@@ -109,6 +112,32 @@ def _examine_timer(path: Path, scope: str, text: str, every: str) -> Result:
 def _unit_folders() -> tuple[tuple[Path, str], ...]:
     own = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "systemd" / "user"
     return (own, "--user"), (Path("/etc/systemd/system"), "")
+
+
+def check_tunnels(inventory: Inventory) -> Iterator[Result]:
+    """What the last round saw of the tunnels: each remote whose own ssh will not keep it."""
+    fleet = inventory.fleet
+    results = _last_results(inventory)
+    tunnels = {name: result.tunnels for name, result in results.items()}
+    seen = [remote for remote in fleet.remotes if tunnels.get(remote.name)]
+    wrong_ones = [(remote.name, sentence) for remote in seen for sentence in advise(remote, fleet, tunnels)]
+    by_sentence: dict[str, list[str]] = {}
+    for name, sentence in wrong_ones:
+        by_sentence.setdefault(sentence, []).append(name)
+    for sentence, names in by_sentence.items():
+        yield warning(f"{join_names(names, 6)}: {sentence}", "docs/tunnel.md shows a tunnel that keeps itself up")
+    if seen and not by_sentence:
+        yield fine(f"the tunnels of {count(len(seen), 'remote')} are kept as they should be")
+
+
+def _last_results(inventory: Inventory) -> Mapping[str, CheckResult]:
+    if not inventory.database.exists():
+        return {}
+    try:
+        with History.open(inventory.database, read_only=True) as history:
+            return history.check_results()
+    except RoundError:
+        return {}
 
 
 def _last_round(inventory: Inventory) -> Round | None:

@@ -1,0 +1,44 @@
+"""
+Reads what an SSH server says first: its banner, or why it turns us away for now.
+
+Takes the control socket of the connection to the proxy, or none for a direct way; returns the server's first line. A
+server that limits connections (MaxStartups, PerSourcePenalties; sshd_config(5)) closes them at once, as one does that
+is not there; only what it writes before tells the two apart, and ssh shows that to nobody.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from remotestatus_playbook.device_probe import Device, DeviceError, connect_through
+
+SECONDS = 4.0
+_LONGEST = 255  # RFC 4253, 4.2
+
+
+def read_banner(control: Path | None, address: str, port: int, seconds: float = SECONDS) -> str:
+    """The first line of the server at this address, as the proxy sees it; empty when there is none."""
+    with (
+        suppress(DeviceError, OSError, ValueError),
+        connect_through(control, Device("", address, port), seconds) as way,
+    ):
+        way.settimeout(seconds)
+        return _first_line(way.recv)
+    return ""
+
+
+def _first_line(receive: Callable[[int], bytes]) -> str:
+    found = b""
+    while b"\n" not in found and len(found) < _LONGEST:
+        part = receive(_LONGEST)
+        if not part:
+            break
+        found += part
+    text = found.partition(b"\n")[0][:_LONGEST].decode("ascii", "replace")
+    return "".join(char if char.isprintable() else " " for char in text).strip()
+
+
+def is_lost(words: str) -> bool:
+    """Whether ssh's own words say that the connection was closed before any banner."""
+    lowered = words.lower()
+    return "exchange_identification" in lowered and "timed out" not in lowered and "open failed" not in lowered

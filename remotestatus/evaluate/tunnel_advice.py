@@ -1,0 +1,133 @@
+"""
+Looks at the tunnel from the remote's own end, while it is up: what will make it fail the next time.
+
+The processes of a remote come in, its Tunnels go out; and the Tunnels of the whole fleet come in, and sentences of
+advice for one remote go out. Advice is no status: everything works now. What an ssh_config file sets is not seen, so
+the sentences speak of the command line.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from remotestatus.model.fleet import Fleet, Remote
+from remotestatus.model.processes import Process
+from remotestatus.model.tunnels import Tunnel
+
+MAX_TUNNELS = 20
+
+_WITH_VALUE = frozenset("BbcDEeFIiJLlmOoPpQRSWw")
+"""Options of ssh(1) that take a value."""
+
+
+def find_tunnels(processes: Iterable[Process] | None) -> tuple[Tunnel, ...]:
+    """The reverse forwardings of every ssh that runs there and is not the checker's own."""
+    found: list[Tunnel] = []
+    for process in processes or ():
+        if process.own or process.zombie or not process.argv or process.argv[0].rpartition("/")[2] != "ssh":
+            continue
+        found += _tunnels_of(process.argv[1:])
+        if len(found) >= MAX_TUNNELS:
+            break
+    return tuple(dict.fromkeys(found[:MAX_TUNNELS]))
+
+
+def _tunnels_of(arguments: Sequence[str]) -> Iterator[Tunnel]:
+    forwardings, settings = _read_options(arguments)
+    interval = settings.get("serveraliveinterval", "")
+    exits = settings.get("exitonforwardfailure")
+    for forwarding in forwardings:
+        bind, port = _bound(forwarding)
+        if port is not None:
+            yield Tunnel(
+                port=port,
+                bind=bind,
+                exit_on_failure=None if exits is None else exits.lower() in ("yes", "true"),
+                alive_interval=int(interval)
+                if interval.isascii() and interval.isdigit() and len(interval) < 9
+                else None,
+            )
+
+
+def _read_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The values of -R, and those of -o by their names in small letters; the first one counts, as for ssh."""
+    forwardings: list[str] = []
+    settings: dict[str, str] = {}
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-") or word == "-":
+            continue
+        for at, letter in enumerate(word[1:], start=1):
+            if letter not in _WITH_VALUE:
+                continue
+            value = word[at + 1 :] or (rest.pop(0) if rest else "")
+            if letter == "R":
+                forwardings.append(value)
+            elif letter == "o":
+                name, _, setting = value.strip().replace("=", " ", 1).partition(" ")
+                settings.setdefault(name.lower(), setting.strip())
+                if name.lower() == "remoteforward":
+                    forwardings.append(setting.strip().replace(" ", ":", 1))
+            break
+    return forwardings, settings
+
+
+def _bound(forwarding: str) -> tuple[str | None, int | None]:
+    """The address and port on the proxy of `[bind_address:]port[:host:hostport]`; no port for a socket."""
+    bind: str | None = None
+    rest = forwarding
+    if rest.startswith("["):
+        bind, _, rest = rest[1:].partition("]:")
+    # An address in brackets has colons of its own.
+    parts = re.sub(r"\[[^\]]{0,100}\]", "host", rest).split(":")
+    if bind is None and len(parts) in (2, 4) and not parts[0].isdigit():
+        bind, parts = parts[0], parts[1:]
+    port = parts[0] if parts else ""
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65535):
+        return bind, None
+    return bind, int(port)
+
+
+def advise(remote: Remote, fleet: Fleet, tunnels: Mapping[str, Sequence[Tunnel]]) -> tuple[str, ...]:
+    """Sentences about the tunnel of a remote that is reached through one; `tunnels` are those of all, by name."""
+    seen = tunnels.get(remote.name, ())
+    if remote.proxy is None or not seen:
+        return ()
+    return tuple(dict.fromkeys([*_about_ports(remote, fleet, seen), *_about_options(remote, seen)]))
+
+
+def _about_ports(remote: Remote, fleet: Fleet, seen: Sequence[Tunnel]) -> Iterator[str]:
+    ports = {tunnel.port for tunnel in seen}
+    if remote.port is not None and remote.port not in ports:
+        asked = ", ".join(str(port) for port in sorted(ports))
+        yield (
+            f"It is reached at port {remote.port} of {remote.proxy}, but no ssh on it asks for that port, only for "
+            f"{asked}: correct -R before the tunnel is started anew"
+        )
+    for other in fleet.behind(remote.proxy or ""):
+        if other.name != remote.name and other.proxy == remote.proxy and other.port in ports:
+            yield (
+                f"An ssh on it asks for port {other.port} of {remote.proxy}, which is that of {other.name}: whoever "
+                "starts first has it"
+            )
+
+
+def _about_options(remote: Remote, seen: Sequence[Tunnel]) -> Iterator[str]:
+    for tunnel in seen:
+        if remote.port is not None and tunnel.port != remote.port:
+            continue
+        if not tunnel.exit_on_failure:
+            yield (
+                "The ssh of its tunnel is started without -o ExitOnForwardFailure=yes: when the port is still held on "
+                "the proxy, it goes on without a tunnel"
+            )
+        if not tunnel.alive_interval:
+            yield (
+                "The ssh of its tunnel is started without -o ServerAliveInterval=30: when the line breaks, it may wait "
+                "for hours before it connects again"
+            )
+        if tunnel.bind in ("", "*", "0.0.0.0", "::"):  # noqa: S104 - what somebody else asks for
+            yield (
+                f"Its tunnel asks to listen on all addresses of {remote.proxy}: unless GatewayPorts forbids it there, "
+                f"anybody who reaches the proxy reaches port {tunnel.port}"
+            )
