@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint docs bench bench-scale pictures clean
+.PHONY: help demo test test-fast lint docs bench bench-scale bench-workers pictures clean
 
 help:  ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | awk -F: '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -42,6 +42,9 @@ bench: $(DEV)  ## compares a round with pdsh, clush and stock Ansible
 
 bench-scale: $(DEV)  ## what a round costs as the fleet grows: seconds, memory and bytes, with their exponents
 	PYTHONPATH=playbooks $(BIN)/python -m tests.bench_scale
+
+bench-workers: $(DEV)  ## measures rounds with more and more workers
+	PYTHONPATH=playbooks $(BIN)/python -m tests.bench_workers
 
 pictures: $(DEV)  ## takes the picture in docs/ from the demo
 	./tests/prepare

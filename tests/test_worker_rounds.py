@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from remotestatus.model.causes import Cause
-from tests.lab import Command, Lab
+from tests.lab import Command, HttpSink, Lab, require_root
 from tests.rounds import Recorded, run_round
 
 LIAR = Path(__file__).parent / "lab" / "lying_worker.py"
@@ -43,7 +43,7 @@ def _on_workers(lab: Lab) -> list[psutil.Process]:
     """What runs on the workers of this lab."""
     folder = str(lab.scratch / "bin")
     found = []
-    for process in psutil.process_iter(["environ"]):
+    for process in psutil.process_iter(["environ", "cmdline"]):
         environment = process.info["environ"] or {}
         if "REMOTESTATUS_WORKER" in environment and environment.get("PATH", "").startswith(folder):
             found.append(process)
@@ -158,17 +158,20 @@ def test_nothing_stays_on_a_worker(seen: Seen) -> None:
     assert _on_workers(seen.lab) == []
 
 
-def test_a_frozen_and_killed_worker(lab: Lab, remotestatus: Command) -> None:
+def test_a_frozen_and_killed_worker(lab: Lab, remotestatus: Command, http_sink: HttpSink) -> None:
     """
     Frozen at its first try, killed at its second: what only it looks at is unknown, and it is one incident.
 
-    Nothing of it stays there, in no process and no directory.
+    Nothing of it stays there, in no process and no directory, and people are told once.
     """
     lab.proxy()
     lab.remote("camera-1", group="site").fall_silent()
     lab.remote("camera-2")
     lab.direct("north")
-    inventory = lab.write_inventory(remotestatus_workers=[_worker(lab, "north", only="site")])
+    inventory = lab.write_inventory(
+        remotestatus_workers=[_worker(lab, "north", only="site")],
+        remotestatus_apprise=[http_sink.apprise_url],
+    )
     with subprocess.Popen(
         [sys.executable, "-m", "remotestatus", "run", "-i", str(inventory)],
         env=remotestatus.environment,
@@ -190,6 +193,9 @@ def test_a_frozen_and_killed_worker(lab: Lab, remotestatus: Command) -> None:
         ("north", None),
     ]
     assert [(one["subject"], one["status"]) for one in status["incidents"]] == [("north", "down")]
+    (request,) = http_sink.wait_for(1)
+    assert "The worker north is down" in request.body.decode()
+    assert "camera-1" in request.body.decode()
 
 
 def _await_runner(lab: Lab, known: set[int]) -> psutil.Process:
@@ -197,7 +203,7 @@ def _await_runner(lab: Lab, known: set[int]) -> psutil.Process:
     end = time.monotonic() + 60
     while time.monotonic() < end:
         running = _on_workers(lab)
-        words = {process.pid: process.cmdline() for process in running if process.is_running()}
+        words = {process.pid: process.info["cmdline"] or [] for process in running}
         connecting = any("exec /bin/sh -s" in word for line in words.values() for word in line)
         for process in running:
             line = words.get(process.pid, [])
@@ -205,3 +211,22 @@ def _await_runner(lab: Lab, known: set[int]) -> psutil.Process:
                 return process
         time.sleep(0.05)
     raise AssertionError("no ansible-runner was seen")
+
+
+def test_a_password_goes_where_it_may(lab: Lab, remotestatus: Command) -> None:
+    """With `secrets: true` a worker logs in with the inventory's password, and no file here or there keeps it."""
+    require_root("an account with a password")
+    lab.proxy(variables={"ansible_host": ELSEWHERE})
+    lab.remote("locked", password="told-to-north-only")
+    lab.direct("north")
+    here = {"ansible_host": "127.0.0.1"}
+    inventory = lab.write_inventory(remotestatus_workers=[_worker(lab, "north", vars=here, secrets=True)])
+    found = run_round(lab, remotestatus, inventory)
+    assert found.causes["locked"] is None
+    assert found.readings["locked"].worker == "north"
+    kept = [path for path in lab.directory.rglob("*") if path.is_file() and b"told-to-north-only" in path.read_bytes()]
+    assert [path.name for path in kept] == ["remotes.yml"]
+    without = lab.write_inventory(remotestatus_workers=[_worker(lab, "north", vars=here)])
+    found = run_round(lab, remotestatus, without)
+    assert found.causes["locked"] is Cause.PROXY_UNREACHABLE
+    assert "Tried from" not in found.words("locked")

@@ -7,7 +7,7 @@ from remotestatus.cli.time_options import read_end, say_local
 from remotestatus.history import History, outbox
 from remotestatus.model.errors import ConfigurationError, RoundError
 from remotestatus.model.notification import Acknowledgement
-from remotestatus.model.states import State, Subject
+from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.statuses import Status
 from remotestatus.model.text import did_you_mean, one_line
 from remotestatus.probe import AnsibleSource
@@ -32,7 +32,7 @@ def command(
     listing: bool,
 ) -> None:
     """
-    Acknowledge the problem of a REMOTE (or proxy): no reminders and no escalation until it is over.
+    Acknowledge the problem of a REMOTE (or proxy, or worker): no reminders and no escalation until it is over.
 
     It is shown on the page with its note. That it gets worse is told all the same, and so is its recovery, which ends
     the acknowledgement.
@@ -61,11 +61,16 @@ def command(
 
 
 def find(history: History, name: str) -> tuple[Subject, State]:
-    """The remote or proxy of this name, with its state. Raises ConfigurationError with the nearest right name."""
+    """
+    The remote, proxy or worker of this name, with its state: one that is not up, if there are several.
+
+    Raises ConfigurationError with the nearest right name.
+    """
     states = history.states()
-    for subject, state in sorted(states.items(), key=lambda item: item[0][0].value, reverse=True):
-        if subject[1] == name:
-            return subject, state
+    order = (Kind.REMOTE, Kind.WORKER, Kind.PROXY)
+    found = sorted((one for one in states.items() if one[0][1] == name), key=lambda one: order.index(one[0][0]))
+    if found:
+        return next((one for one in found if one[1].status is not Status.UP), found[0])
     guess = did_you_mean(name, [known for _, known in states])
     raise ConfigurationError(f'no remote or proxy "{name}" was checked so far{guess}')
 

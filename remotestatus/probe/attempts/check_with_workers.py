@@ -110,7 +110,7 @@ class _FleetCheck:
         self.proxies: dict[str, dict[str, CheckResult]] = {}
         self.workers: dict[str, CheckResult] = {}
         self.troubles: list[str] = []
-        self._failed_here = False
+        self._failed_here = self._aborted = False
         self._lock = Lock()
 
     @property
@@ -128,7 +128,11 @@ class _FleetCheck:
         alive = [worker for worker in self.fleet.workers if self._is_alive(worker)]
         with ThreadPoolExecutor(max_workers=max(1, len(alive)), thread_name_prefix="worker") as pool:
             working = [pool.submit(self._work, worker, queue, order) for worker in alive]
-            self._work_here(queue, order)
+            try:
+                self._work_here(queue, order)
+            except BaseException:
+                self._aborted = True  # nobody waits for workers then
+                raise
         for done in working:
             done.result()
         if self.cancel():
@@ -213,7 +217,10 @@ class _FleetCheck:
         while (batch := queue.take(worker.name, self._given_up)) is not None or idle:
             idle = False
             names = batch.names if batch else ()
-            asked = replace(order, names=names, at_once=self._at_once(names), keep_seconds=0, fresh=False)
+            hourly = tuple(name for name in order.hourly if name in names)
+            asked = replace(
+                order, names=names, at_once=self._at_once(names), keep_seconds=0, fresh=False, hourly=hourly
+            )
             try:
                 answers = self.caller.call(worker, asked, self.deadline, self._given_up)
                 self._take_over(worker, answers, names, order)
@@ -286,7 +293,7 @@ class _FleetCheck:
         return choose_forks(self.fleet.settings.forks, len(names))
 
     def _given_up(self) -> bool:
-        return self.cancel() or time.monotonic() > self.deadline
+        return self._aborted or self.cancel() or time.monotonic() > self.deadline
 
 
 def _by_our_clock(answer: RemoteAnswer, off: float) -> RemoteAnswer:
