@@ -15,7 +15,7 @@ from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, Inv
 
 from remotestatus.model.settings import VariableValue
 
-TRAVELS = frozenset({"checks", "files", "timeout", "units"})
+TRAVELS = frozenset({"checks", "devices", "files", "timeout", "units"})
 """The settings of a remote that its probe needs to know."""
 
 STAYS = frozenset(
