@@ -12,6 +12,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.states import Kind, State
 from tests.lab import Command, Lab
+from tests.lab.inventory import known_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ def run_round(lab: Lab, remotestatus: Command, inventory: Path, *, timeout: floa
 
 def forget_key(lab: Lab, name: str) -> None:
     """Take the trusted host key of one host away."""
+    name = known_name(lab.proxies[name], lab.way) if name in lab.proxies else name
     lines = lab.known_hosts.read_text().splitlines(keepends=True)
     lab.known_hosts.write_text("".join(line for line in lines if not line.startswith(f"{name} ")))
 

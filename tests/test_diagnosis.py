@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.opening import Refusals
 from remotestatus_playbook.protocol import PROXY_LOST, Answer, Outcome, ProxyAnswer, RemoteAnswer
+from remotestatus_playbook.ssh_output import local_fault, without_warnings
 
 from remotestatus.evaluate.check_results import read_proxy, read_remote
 from remotestatus.evaluate.diagnosis import cause_of_text, diagnose, evidence, explain
@@ -349,3 +350,63 @@ def test_any_text_becomes_one_short_line(text: str, limit: int) -> None:
     assert len(line.splitlines()) <= 1
     assert not any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 for character in line)
     assert one_line(line, limit) == line
+
+
+# -- the checker's own faults -----------------------------------------------------------------------------------------
+
+OWN_FAULTS = {
+    "timeout: failed to run command 'ssh': No such file or directory": "the program ssh could not be started",
+    "the program timeout could not be started: No such file or directory": "there is no program timeout",
+    "Bad owner or permissions on /home/me/.ssh/config": "refuses a configuration file",
+    "Can't open user config file /x: No such file or directory": "refuses a configuration file",
+    "/home/me/.ssh/config: line 2: Bad configuration option: nosuch": "does not take an option",
+    "/x: terminating, 1 bad configuration options": "does not take an option",
+    "command-line line 0: Bad port 'abc'.": "does not take an option",
+    "unknown option -- 9\nusage: ssh [-46AaCfGgKkMNnqsTtVvXxYy]": "does not take an option",
+    "vdollar_percent_expand: unknown key %z\npercent_expand: failed": "does not take an option",
+    "ssh_askpass: exec(/x/askpass): Permission denied\nPermission denied (password).": "hands ssh the password",
+    "/bin/sh: 1: exec: cloudflared: not found\nkex_exchange_identification: Connection closed": "its ProxyCommand",
+    "/bin/bash: line 1: /opt/dial: No such file or directory": "its ProxyCommand",
+    "/bin/bash: line 1: exec: /opt/dial: cannot execute: Permission denied": "its ProxyCommand",
+    "zsh:1: command not found: cloudflared": "its ProxyCommand",
+    'unix_listener: path "/long" too long for Unix domain socket': "no room for the socket",
+}
+
+
+@pytest.mark.parametrize("text", OWN_FAULTS)
+def test_a_fault_of_the_checkers_own_is_held_against_nobody_else(text: str) -> None:
+    """Remote and proxy are unknown, with what is wrong on the checker and its cure; the line that says it is shown."""
+    for outcome in (Outcome.ERROR, Outcome.SSH_FAILED):
+        for subject in (TUNNELLED, DIRECT, PROXY):
+            trouble = diagnose(subject, Answer(outcome, stderr=f"{text}\n"))
+            assert trouble.cause is Cause.CHECKER_ERROR
+            assert OWN_FAULTS[text] in trouble.message
+            assert trouble.detail == text.splitlines()[0]
+            assert trouble.hint
+    after = Answer(Outcome.SSH_FAILED, stderr=f"Authenticated to h.\n{text}", logged_in=True)
+    assert diagnose(TUNNELLED, after).cause is not Cause.CHECKER_ERROR
+
+
+def test_what_no_text_tells_is_no_fault_of_the_checkers() -> None:
+    """Texts of real failures that lie elsewhere are never taken for the checker's own fault."""
+    for transcript in read_transcripts():
+        assert local_fault(transcript.text) is None, transcript.name
+
+
+KEY_EXCHANGE = (
+    "** WARNING: connection is not using a post-quantum key exchange algorithm.\n"
+    '** This session may be vulnerable to "store now, decrypt later" attacks.\n'
+    "** The server may need to be upgraded. See https://openssh.com/pq.html\n"
+)
+
+
+def test_a_warning_about_key_exchange_is_no_evidence() -> None:
+    """What OpenSSH 10.1 and later print of each connection that is not post-quantum is left out wherever it stands."""
+    assert without_warnings(KEY_EXCHANGE) == ""
+    assert without_warnings(f"before\n{KEY_EXCHANGE}after") == "before\nafter"
+    assert evidence(KEY_EXCHANGE) == ""
+    for transcript in read_transcripts():
+        subject, outcome = SUBJECTS[transcript.path], Outcome.SSH_FAILED
+        text = f"{KEY_EXCHANGE}{transcript.text}{KEY_EXCHANGE}"
+        found = diagnose(subject, Answer(outcome, stderr=text, logged_in=transcript.logged_in))
+        assert found == diagnose(subject, Answer(outcome, stderr=transcript.text, logged_in=transcript.logged_in))

@@ -45,6 +45,7 @@ PURE_LIBRARIES = words(
     heapq hmac html http ipaddress itertools json math operator pathlib posixpath re shlex statistics string textwrap
     time types typing unicodedata urllib.parse uuid warnings xml.sax.saxutils zoneinfo
     cronsim dateutil pydantic pydantic_core regex yaml remotestatus_playbook.protocol
+    remotestatus_playbook.ssh_output
     """
 )
 """All that a pure module may import from outside: what neither reads nor writes anything."""
@@ -59,7 +60,7 @@ SPEAKERS = {
 }
 """The folders that speak to the outer world through these libraries."""
 
-SHARED = frozenset({"protocol", "private_directory"})
+SHARED = frozenset({"protocol", "private_directory", "ssh_output"})
 """What the package may use of the playbook's: what both know. It needs nothing but the standard library and itself."""
 
 CLOCK_READERS = {

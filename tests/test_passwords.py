@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Command, RecordingBastion
+from tests.lab import Command, Lab, RecordingBastion
 
 SECRET = "correct horse battery staple"
 PROXY_SECRET = "the proxy's own"
@@ -95,6 +95,33 @@ def test_a_jump_host_never_sees_a_remotes_password(
     assert bastion.connections > 0, done.stdout + done.stderr
     assert bastion.passwords == set()
     assert SECRET not in done.stdout + done.stderr
+
+
+def test_nor_does_the_second_of_a_chain_or_one_behind_another_program(
+    lab: Lab, remotestatus: Command, bastion: RecordingBastion
+) -> None:
+    """Behind a proxy that lets us in, and behind a ProxyCommand that only its own ssh understands, it is the same."""
+    proxy, key = lab.proxy(), lab.keys["checker"].path
+    outer = f"ssh -i {key} -p {proxy.sshd.port} -W %%h:%%p {proxy.login.user}@127.0.0.1"
+    inner = f"-p {bastion.port} -o UserKnownHostsFile={lab.known_hosts} proxy_user@127.0.0.1"
+    ways = {
+        "jumps": f"-J tunnel-proxy,proxy_user@127.0.0.1:{bastion.port}",
+        "commands": f"""-o 'ProxyCommand=ssh -o ProxyCommand="{outer}" -W %h:%p {inner}'""",
+        "netcat": f"-o 'ProxyCommand=ssh {inner} nc %h %p'",
+    }
+    for name, arguments in ways.items():
+        remote = lab.remote(name, variables={"ansible_password": SECRET, "ansible_ssh_common_args": arguments})
+        remote.variables["ansible_user"] = "remote_user"
+    inventory = lab.write_inventory(remotestatus_timeout=10, remotestatus_attempts=1)
+    with lab.known_hosts.open("a") as file:
+        file.write(f"[127.0.0.1]:{bastion.port} {bastion.public_key}\n")
+
+    done = remotestatus("run", "-i", inventory)
+
+    assert bastion.connections >= len(ways), done.stdout + done.stderr
+    assert bastion.passwords == set()
+    assert proxy.logins() > 0
+    assert "password" not in proxy.sshd.log.read_text()
 
 
 @pytest.mark.parametrize("setting", ["ANSIBLE_SSH_COMMON_ARGS", "ANSIBLE_SSH_ARGS"])

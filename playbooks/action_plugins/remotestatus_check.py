@@ -96,11 +96,11 @@ class ActionModule(ActionBase):
         asked = asked_passwords()
         plugins = self._plugins(asked)
         entries = inventory.read_entries(task_vars["hostvars"], base, plugins, frozenset(play_hosts))
-        topology = inventory.topology_of(entries)
+        topology = inventory.topology_of(entries, base)
         known_hosts = inventory.known_hosts_of(entries, base)
         workdir.write_ssh(topology, known_hosts)
         if given_workdir():
-            workdir.leave_inventory(inventory.describe(entries, topology, base, play_hosts))
+            workdir.leave_inventory(inventory.describe(entries, topology, base, play_hosts, workdir.config_for))
         order = take_order()
         if order.control:
             workdir = Workdir(workdir.path, Path(order.control))

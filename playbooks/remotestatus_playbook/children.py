@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from remotestatus_playbook.host_variables import say_error
 from remotestatus_playbook.protocol import TMPDIR
+from remotestatus_playbook.ssh_output import NO_TIMEOUT
 
 _TIME_UP = (124, 128 + signal.SIGKILL, -signal.SIGKILL)
 """How timeout(1) ends when it had to end a program, by request or by force."""
@@ -97,7 +98,7 @@ class Child:
                     start_new_session=True,
                 )
         except OSError as error:
-            self.trouble = f"the program timeout could not be started: {error.strerror}"
+            self.trouble = f"{NO_TIMEOUT}: {error.strerror}"
 
     @property
     def timed_out(self) -> bool:

@@ -15,14 +15,17 @@ from typing import Any
 
 from remotestatus_playbook.become import Become, BecomePlugins, become_of
 from remotestatus_playbook.children import Password
+from remotestatus_playbook.client_config import ClientConfig
 from remotestatus_playbook.host_variables import HostVariables, needs_lookup, say_error
+from remotestatus_playbook.jump_steps import program_of
 from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, InventoryDescription, Proxy, SshAccess
 from remotestatus_playbook.round_config import opening_arguments
 from remotestatus_playbook.sent_passwords import take_passwords
 from remotestatus_playbook.ssh_options import Options, PathError, split_options
-from remotestatus_playbook.topology import Host, Topology, trace
+from remotestatus_playbook.topology import Host, Topology, place_of, trace
 from remotestatus_playbook.user_config import (
     mapped_arguments,
+    name_by_hand,
     reaching_arguments,
     user_config_end,
     write_user_config,
@@ -208,7 +211,7 @@ def _host_of(name: str, variables: HostVariables, base: Path, *, password: bool,
         user=variables.text_of(_USER, "remote_user"),
         key_file=key_path,
         password=variables.has_secret(_PASSWORD, prove=prove) or password,
-        options=_options_of(variables),
+        options=_options_of(variables, base),
         program=variables.text_of(_PROGRAM, "ssh_executable") or "ssh",
         connect_seconds=int(seconds) if seconds else None,
     )
@@ -226,13 +229,22 @@ def _port_of(variables: HostVariables) -> int | None:
     return None
 
 
-def _options_of(variables: HostVariables) -> Options:
-    texts = [variables.text_of((f"ansible_{option}",), option) for option in _ARGUMENTS]
-    try:
-        return split_options(*texts)
-    except PathError as error:
-        variables.problems.append(("ansible_ssh_common_args", str(error)))
-        return Options(None, None, ())
+def _options_of(variables: HostVariables, base: Path) -> Options:
+    texts = {option: variables.text_of((f"ansible_{option}",), option) for option in _ARGUMENTS}
+    problems = []
+    for option, text in texts.items():
+        try:
+            split_options(text)
+        except PathError as error:
+            # What an ansible.cfg or the environment says is no variable of the host.
+            problems.append((f"ansible_{option}" if f"ansible_{option}" in variables.raw else option, str(error)))
+    if problems:
+        variables.problems += problems
+        return Options()
+    options = split_options(*texts.values(), base=base)
+    if options.config and not Path(options.config).is_file():
+        variables.problems.append(("ansible_ssh_common_args", f"-F {options.config}: there is no such file"))
+    return options
 
 
 def passwords(hostvars: Any, names: Iterable[str], given: str = "") -> dict[str, Password]:
@@ -255,9 +267,10 @@ def _evaluate_password(hostvars: Any, name: str, variables: Sequence[str], given
     return given if value in (None, "") else str(value)
 
 
-def topology_of(entries: Mapping[str, Entry]) -> Topology:
+def topology_of(entries: Mapping[str, Entry], base: Path) -> Topology:
     """The way to every host that is reached by SSH."""
-    return trace(_ssh_hosts(entries), [name for name, entry in entries.items() if PROXIES in entry.groups])
+    proxies = [name for name, entry in entries.items() if PROXIES in entry.groups]
+    return trace(_ssh_hosts(entries), proxies, ClientConfig(), base)
 
 
 def _ssh_hosts(entries: Mapping[str, Entry]) -> dict[str, Host]:
@@ -265,42 +278,60 @@ def _ssh_hosts(entries: Mapping[str, Entry]) -> dict[str, Host]:
 
 
 def describe(
-    entries: Mapping[str, Entry], topology: Topology, base: Path, limited_to: Iterable[str]
+    entries: Mapping[str, Entry],
+    topology: Topology,
+    base: Path,
+    limited_to: Iterable[str],
+    config_for: Callable[[str], Path],
 ) -> InventoryDescription:
-    """Everything about the inventory, for whoever started the playbook. No secrets are in it."""
+    """
+    Everything about the inventory, for whoever started the playbook. No secrets are in it.
+
+    `config_for` says where the round's configuration is for what has one of its own (`-F`).
+    """
     proxies = (
         Proxy(
             name=hop.name,
             alias=hop.spec,
-            address=hop.host.address if hop.host else hop.target,
-            port=hop.port,
+            address=hop.place[0] or hop.address,
+            port=hop.port or (hop.place[1] if hop.place[1] != 22 else None),
             user=hop.user,
             path=tuple(before.name for before in hop.path),
             in_inventory=hop.host is not None,
+            program=program_of(hop.command or ""),
         )
         for hop in topology.in_order()
     )
     return InventoryDescription(
         hosts={name: _describe_entry(entry, topology) for name, entry in entries.items()},
         proxies=tuple(proxies),
-        ssh=describe_ssh(entries, topology, base),
+        ssh=describe_ssh(entries, topology, base, config_for),
         limited_to=tuple(limited_to),
         base=str(base),
     )
 
 
-def describe_ssh(entries: Mapping[str, Entry], topology: Topology, base: Path) -> SshAccess:
+def describe_ssh(
+    entries: Mapping[str, Entry], topology: Topology, base: Path, config_for: Callable[[str], Path]
+) -> SshAccess:
     """How `ssh` reaches every host by hand."""
+
+    def with_config(config: str | None, arguments: Sequence[str]) -> list[str]:
+        return [*(["-F", str(config_for(config))] if config else []), *arguments]
+
     hosts = _ssh_hosts(entries)
     known_hosts = known_hosts_of(entries, base)
     hops = topology.in_order()
     return SshAccess(
         blocks=write_user_config(topology, hosts, known_hosts=known_hosts),
         end=user_config_end(),
-        hosts={name: reaching_arguments(host, topology, known_hosts=known_hosts) for name, host in hosts.items()},
-        proxies={hop.spec: opening_arguments(hop) for hop in hops},
-        jumps={hop.name: hop.written for hop in hops},
-        key_names={hop.name: hop.host.name for hop in hops if hop.host is not None},
+        hosts={
+            name: with_config(host.options.config, reaching_arguments(host, topology, known_hosts=known_hosts))
+            for name, host in hosts.items()
+        },
+        proxies={hop.spec: with_config(hop.config, opening_arguments(hop)) for hop in hops},
+        jumps={hop.name: name_by_hand(hop) for hop in hops},
+        key_names={hop.name: hop.host.key_name for hop in hops if hop.host is not None},
         mapped={name: mapped_arguments(host, known_hosts=known_hosts) for name, host in hosts.items()},
     )
 
@@ -308,6 +339,7 @@ def describe_ssh(entries: Mapping[str, Entry], topology: Topology, base: Path) -
 def _describe_entry(entry: Entry, topology: Topology) -> HostDescription:
     last, host = topology.last_hop.get(entry.name), entry.host
     problem = topology.problems.get(entry.name)
+    address, port = place_of(host, topology) if host else (entry.name, None)
     return HostDescription(
         groups=tuple(entry.groups),
         variables=entry.variables,
@@ -315,13 +347,14 @@ def _describe_entry(entry: Entry, topology: Topology) -> HostDescription:
         connection=entry.connection,
         become_method=entry.become.method if entry.become else "",
         become_user=entry.become.user if entry.become else "",
-        address=host.address if host else entry.name,
-        port=host.port if host else None,
+        address=address,
+        port=port if port != 22 or (host and host.port) else None,
         user=host.user if host else None,
         key_file=host.key_file if host else None,
         password=host is not None and host.password,
         ssh_options=host.options.rest if host else (),
         path=tuple(hop.name for hop in (*last.path, last)) if last else (),
+        program=program_of(topology.commands.get(entry.name, "")),
     )
 
 

@@ -21,6 +21,7 @@ from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.protocol import OPENING, Outcome, ProxyAnswer
 from remotestatus_playbook.round_config import opening_arguments
 from remotestatus_playbook.ssh_log import own_words, printed_words
+from remotestatus_playbook.ssh_output import NO_TIMEOUT, local_fault
 from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
 
@@ -67,13 +68,16 @@ class Opener:
     def _open_when(self, hop: Hop, before: "Future[ProxyAnswer] | None") -> ProxyAnswer:
         """Open one as soon as the one before it is open, and try again what failed."""
         if before is not None and hop.parent is not None and before.result().outcome is not Outcome.ANSWERED:
+            if before.result().outcome is Outcome.ERROR:
+                return replace(before.result(), attempts=0)
             return ProxyAnswer(Outcome.PROXY_DOWN, attempts=0, proxy=hop.parent.name)
         if hop.host is not None and (problem := self.problems.get(hop.host.name)):
             return ProxyAnswer(Outcome.MISCONFIGURED, attempts=0, stderr=problem)
         attempt = 1
         while True:
             answer = replace(self._open(hop), attempts=attempt)
-            if answer.outcome is Outcome.ANSWERED or attempt == self.attempts or _refused(answer.stderr):
+            hopeless = answer.outcome is Outcome.ERROR or _refused(answer.stderr)
+            if answer.outcome is Outcome.ANSWERED or attempt == self.attempts or hopeless:
                 owners = owners_of_offered_key(answer.stderr, self.known_hosts)
                 return replace(
                     answer, answered_by=owners, banner=_said_first(log_of(self.workdir.control / hop.socket))
@@ -84,42 +88,47 @@ class Opener:
     def _open(self, hop: Hop) -> ProxyAnswer:
         socket = self.workdir.control / hop.socket
         log = log_of(socket)
-        if is_open(socket):
+        if is_open(socket, hop.program):
             if not self.fresh:
                 _shorten(log)
                 return ProxyAnswer(Outcome.ANSWERED, kept=True, took_ms=_when_opened(socket))
-            end(socket)
+            end(socket, hop.program)
         log.unlink(missing_ok=True)
         stderr = self.workdir.path / f"proxy-{hop.socket}.err"
         started = time.monotonic()
         try:
             code = self._run_ssh(hop, log, stderr)
         except OSError as error:
-            return ProxyAnswer(Outcome.ERROR, stderr=f"ssh could not be started: {error.strerror}")
+            return ProxyAnswer(Outcome.ERROR, stderr=f"{NO_TIMEOUT}: {error.strerror}")
         taken = round((time.monotonic() - started) * 1000)
         if code == 0:
             with suppress(OSError):  # a full disk costs no more than this
                 _took(socket).write_text(str(taken))
             return ProxyAnswer(Outcome.ANSWERED, connect_ms=taken, took_ms=taken)
+        text = own_words(log, stderr)
+        if local_fault(text):
+            return ProxyAnswer(Outcome.ERROR, stderr=text)
         outcome = (
             Outcome.TIMED_OUT if code in (124, 137) else Outcome.TOO_MUCH if code in TOO_MUCH else Outcome.SSH_FAILED
         )
-        return ProxyAnswer(outcome, stderr=own_words(log, stderr), printed=printed_words(log, stderr))
+        return ProxyAnswer(outcome, stderr=text, printed=printed_words(log, stderr))
 
     def _run_ssh(self, hop: Hop, log: Path, stderr: Path) -> int:
         """Start the connection, which goes on in the background; return the exit code."""
         command = [
-            *limit_files(PRINTED_BYTES, "timeout", "-k", "2", str(self.seconds), "ssh"),
-            *("-F", str(self.workdir.ssh_config), "-f", "-N"),
+            *limit_files(PRINTED_BYTES, "timeout", "-k", "2", str(self.seconds), hop.program),
+            *("-F", str(self.workdir.config_for(hop.config)), "-f", "-N"),
             *("-o", "ControlMaster=yes", "-o", f"ControlPersist={self.keep_seconds}"),
             # What becomes of each remote's channel stands only in this connection's own log; see `Refusals`.
             *("-E", str(log), "-o", "LogLevel=DEBUG"),
+            # Without it a connection that others share throws away what its ProxyCommand complains of.
+            *(["-v"] if hop.command is not None else []),
             *opening_arguments(hop),
         ]
         environment = {**os.environ, OPENING: "1", "LC_ALL": "C.UTF-8"}
         secret = None
         if hop.host is not None and hop.host.name in self.passwords:
-            asked = f"{hop.user or ''}@{hop.host.name}"
+            asked = f"{hop.user or ''}@{hop.host.key_name}"
             file = self.workdir.path / f"proxy-{hop.socket}.secret"
             # In a thread of its own already.
             secret = Secret(replace(self.passwords[hop.host.name], slow=False), asked, file)
@@ -155,9 +164,9 @@ def _refused(text: str) -> bool:
     return any(sign in lowered for sign in ("permission denied", "host key", "too many authentication"))
 
 
-def is_open(socket: Path) -> bool:
+def is_open(socket: Path, program: str = "ssh") -> bool:
     """Whether the shared connection behind this socket still stands, as far as its own end knows."""
-    return socket.exists() and _run(["ssh", "-F", "none", "-S", str(socket), "-O", "check", "x"], 10) == 0
+    return socket.exists() and _run([program, "-F", "none", "-S", str(socket), "-O", "check", "x"], 10) == 0
 
 
 def _took(socket: Path) -> Path:
@@ -232,10 +241,10 @@ def close_all(folder: Path) -> None:
             end(path)
 
 
-def end(socket: Path) -> None:
+def end(socket: Path, program: str = "ssh") -> None:
     """End the shared connection behind this socket, if there is one."""
     if socket.exists():
-        _run(["ssh", "-F", "none", "-S", str(socket), "-O", "exit", "x"], 10)
+        _run([program, "-F", "none", "-S", str(socket), "-O", "exit", "x"], 10)
 
 
 def _run(command: list[str], seconds: int) -> int:

@@ -24,7 +24,7 @@ from remotestatus_playbook.protocol import (
     whole_unit,
 )
 from remotestatus_playbook.round_config import probe_command
-from remotestatus_playbook.topology import Hop, Host, Topology, socket_name
+from remotestatus_playbook.topology import Hop, Host, Topology, place_of, socket_name
 from remotestatus_playbook.workdir import Workdir
 
 _SLOWER = 2
@@ -67,6 +67,8 @@ class Plan:
     by_plugin: bool = False
     devices: tuple[Device, ...] = ()
     passing: bool = False
+    place: tuple[str, int | None] = ("", None)
+    """The address and port that the last proxy is told to connect to."""
 
     @property
     def path(self) -> tuple[Hop, ...]:
@@ -76,7 +78,7 @@ class Plan:
     @property
     def asked(self) -> str:
         """How ssh names the host when it asks for its password."""
-        return f"{self.host.user or ''}@{self.host.name}" if self.host else ""
+        return f"{self.host.user or ''}@{self.host.key_name}" if self.host else ""
 
 
 def plan_probe(
@@ -147,7 +149,7 @@ def _plan_ssh(
     command = probe_command(
         host,
         topology,
-        config=workdir.remote_config if plan.hop else workdir.ssh_config,
+        config=workdir.config_for(host.options.config, behind=plan.hop is not None),
         known_hosts=known_hosts,
         options=options,
         # The handshake is most of the way: what is left is one exchange more, and the probe.
@@ -155,7 +157,9 @@ def _plan_ssh(
         log=log_file(workdir.output(plan.name)),
         shell=plan.become.command if plan.become and plan.become.command else SHELL,
     )
-    return replace(plan, command=tuple(command), kept=kept, passing=not order.keep_seconds)
+    return replace(
+        plan, command=tuple(command), kept=kept, passing=not order.keep_seconds, place=place_of(host, topology)
+    )
 
 
 def _questions_for(entry: Entry, order: Order) -> Questions:

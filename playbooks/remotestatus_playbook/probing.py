@@ -27,6 +27,7 @@ from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import compose
 from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
 from remotestatus_playbook.ssh_log import KEPT, own_words, printed_words
+from remotestatus_playbook.ssh_output import local_fault
 from remotestatus_playbook.workdir import Workdir
 
 OUTPUT_BYTES = 16 * 1024 * 1024
@@ -107,8 +108,8 @@ class Prober:
                 self.workdir.leave_plugin_probe(plan.name, probe)
                 self.by_plugin.append(plan.name)
                 continue
-            if plan.kept and self.attempt > 1:
-                opening.end(plan.kept)
+            if plan.kept and plan.host and self.attempt > 1:
+                opening.end(plan.kept, plan.host.program)
             yield self._child(plan, nonces[plan.name])
 
     def _answer_without(self, plan: Plan) -> RemoteAnswer | None:
@@ -118,7 +119,11 @@ class Prober:
         if plan.unsupported:
             return RemoteAnswer(Outcome.UNSUPPORTED, stderr=plan.unsupported)
         for hop in plan.path:
-            if hop.spec not in self.proxies or self.proxies[hop.spec].outcome is not Outcome.ANSWERED:
+            answer = self.proxies.get(hop.spec)
+            if answer is not None and answer.outcome is Outcome.ERROR:
+                # Nobody knows whether the proxy answers: it is the checker that could not ask.
+                return RemoteAnswer(Outcome.ERROR, stderr=answer.stderr)
+            if answer is None or answer.outcome is not Outcome.ANSWERED:
                 return RemoteAnswer(Outcome.PROXY_DOWN, proxy=hop.name)
         return None
 
@@ -150,9 +155,9 @@ class Prober:
             return answer
         socket = self.workdir.control / plan.hop.socket
         if socket not in self._open:
-            self._open[socket] = opening.is_open(socket)
+            self._open[socket] = opening.is_open(socket, plan.hop.program)
             self._refusals[socket] = opening.Refusals(opening.log_of(socket))
-        refusal = self._refusals[socket].of(plan.host.address, plan.host.port)
+        refusal = self._refusals[socket].of(*plan.place)
         stderr = f"{refusal}\n{answer.stderr}"[:KEPT] if refusal else answer.stderr
         banner = ""
         if self._open[socket] and is_lost(stderr):
@@ -177,7 +182,7 @@ def read_answer(child: Child, nonce: str, plan: Plan) -> RemoteAnswer:
     elif (logged_in or plan.host is None) and _was_refused(child, plan.become, output):
         said = _last_line(printed or (stderr if plan.host is None else ""))
         return RemoteAnswer(Outcome.BECOME_FAILED, stderr=said or output.noise, logged_in=True)
-    elif child.code in _NOT_STARTED and not logged_in:
+    elif not logged_in and (child.code in _NOT_STARTED or local_fault(stderr)):
         outcome = Outcome.ERROR
     elif child.code in TOO_MUCH:
         outcome = Outcome.TOO_MUCH

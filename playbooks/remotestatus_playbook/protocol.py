@@ -149,7 +149,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An SSH jump host. `path` holds the proxies passed before it; `alias` is its name for `ssh`."""
+    """
+    An SSH jump host. `path` holds the proxies passed before it; `alias` is its name for `ssh`.
+
+    `program` is the name of the program that leads to it (its ProxyCommand), if it is no `ssh`.
+    """
 
     name: str
     alias: str
@@ -158,6 +162,7 @@ class Proxy:
     user: str | None
     path: tuple[str, ...] = ()
     in_inventory: bool = True
+    program: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +192,8 @@ class HostDescription:
 
     `problems` are (variable, sentence) pairs, which keep this host from being checked; `password` tells whether there
     is one, never what it is; `path` holds the proxies on the way, checker's side first. `become_method` is empty unless
-    the user is changed after the log-in.
+    the user is changed after the log-in. `program` is the name of the program that leads to it (its ProxyCommand), if
+    that is no `ssh`.
     """
 
     groups: tuple[str, ...] = ()
@@ -203,6 +209,7 @@ class HostDescription:
     path: tuple[str, ...] = ()
     become_method: str = ""
     become_user: str = ""
+    program: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from remotestatus_playbook.protocol import OPENING, PROXY_LOST
 from remotestatus_playbook.ssh_options import quote
-from remotestatus_playbook.topology import JUMP, Hop, Host, Topology
+from remotestatus_playbook.topology import Hop, Host, Topology
 
 USER_CONFIGS = ("~/.ssh/config", "/etc/ssh/ssh_config")
 """What `ssh` reads by itself, and `ssh -F` does not."""
@@ -61,45 +61,51 @@ def _hop_lines(hop: Hop, control: Path, known_hosts: Path, connect_timeout: int)
     body = [f"ControlPath {control / hop.socket}", "ControlMaster no"]
     lines = []
     if hop.host is None:
-        # The user's own settings for this host stay in force, also a ProxyCommand or ProxyJump: so the guard only
-        # stands while nobody is opening the connection.
-        body += [
-            "StrictHostKeyChecking yes",
-            *_ASK_NOBODY,
-            "ServerAliveInterval 10",
-            f"ConnectTimeout {connect_timeout}",
-        ]
-        # Not quoted for the shell: OpenSSH knows no escaped quotes here. Without a value it is a `test` of "-z".
-        lines += [f'Match originalhost {hop.target} exec "test -z ${OPENING}"', f"  {guard}"]
-        if hop.target != hop.spec.rpartition("@")[2].partition(":")[0].strip("[]"):
-            parsed = JUMP.match(hop.written)
-            if parsed is not None:
-                body.append(f"HostName {quote(parsed['host'].strip('[]'))}")
-            body += [f"User {quote(hop.user)}"] if hop.user else []
-            body += [f"Port {hop.port}"] if hop.port else []
+        body += [*_ASK_NOBODY, *(address_lines(hop) if hop.renamed else ()), *hop.settings]
+        body += ["StrictHostKeyChecking yes", "ServerAliveInterval 10", f"ConnectTimeout {connect_timeout}"]
+        if hop.renamed:
+            body.append(guard)
+        else:
+            # The user's own settings for this host stay in force, also a ProxyCommand or ProxyJump: so the guard only
+            # stands while nobody is opening the connection. Not quoted for the shell: OpenSSH knows no escaped quotes
+            # here. Without a value it is a `test` of "-z".
+            lines += [f'Match originalhost {hop.target} exec "test -z ${OPENING}"', f"  {guard}"]
     else:
         host = hop.host
-        body += [f"HostName {quote(host.address)}", f"HostKeyAlias {hop.host.name}"]
-        body += [f"Port {hop.port}"] if hop.port else []
-        body += [f"User {quote(hop.user)}"] if hop.user else []
-        body += [f"IdentityFile {quote(host.key_file)}"] if host.key_file else []
-        body += host.options.as_lines()
+        # Without a HostName line, an alias of the user's own of the same name keeps the one it has.
+        body += [f"HostName {quote(host.address)}"] if hop.target != host.address else []
+        body += [f"HostKeyAlias {host.key_name}"]
         body += [f"UserKnownHostsFile {quote(known_hosts)}", *(_ONE_PASSWORD if host.password else _ASK_NOBODY)]
         # Keeps OpenSSH's own order of key exchanges here, see `remote_options`.
         body += ["KexAlgorithms +curve25519-sha256", *_COMMON, f"ConnectTimeout {connect_timeout}", guard]
     return [*lines, f"Host {hop.target}", *(f"  {line}" for line in body)]
 
 
+def address_lines(hop: Hop) -> list[str]:
+    """Where a hop is that ssh's own configuration knows by another name."""
+    known = any(line.lower().startswith("hostname ") for line in hop.settings)
+    lines = [] if known else [f"HostName {quote(hop.address)}"]
+    return [*lines, *([f"User {quote(hop.user)}"] if hop.user else []), *([f"Port {hop.port}"] if hop.port else [])]
+
+
 def opening_arguments(hop: Hop) -> list[str]:
-    """Arguments with which `ssh` reaches this hop by itself instead of through a shared connection."""
-    arguments: list[str] = []
+    """
+    Arguments with which `ssh` reaches this hop by itself instead of through a shared connection.
+
+    Options of the inventory's stand here and not in the configuration, where a wrong one would stop every connection.
+    """
+    arguments = ["-p", str(hop.port)] if hop.port else []
+    arguments += ["-l", hop.user] if hop.user else []
+    if hop.host is None:
+        arguments += [word for line in _ASK_NOBODY for word in ("-o", _as_word(line))]
+    else:
+        arguments += ["-i", hop.host.key_file] if hop.host.key_file else []
+        arguments += hop.host.options.heard()
+    arguments += hop.options.heard()
     if hop.parent is not None:
         arguments += ["-o", f"ProxyJump={hop.parent.spec}"]
-    elif hop.host is not None:
-        arguments += ["-o", "ProxyCommand=none"]
-    if hop.host is None:
-        arguments += ["-l", hop.user] if hop.user else []
-        arguments += ["-p", str(hop.port)] if hop.port else []
+    elif hop.command is not None or hop.host is not None or hop.renamed:
+        arguments += ["-o", f"ProxyCommand={hop.command or 'none'}"]
     return [*arguments, hop.target]
 
 
@@ -110,8 +116,9 @@ def remote_options(host: Host, topology: Topology, *, known_hosts: Path) -> list
     Strict host key checking under the remote's inventory name, so that forty remotes on 127.0.0.1 don't clash.
     """
     last_hop = topology.last_hop.get(host.name)
+    command = topology.commands.get(host.name)
     ours = [
-        f"HostKeyAlias={host.name}",
+        f"HostKeyAlias={host.key_name}",
         f"UserKnownHostsFile={quote(known_hosts)}",
         # Says "Authenticated to ..." on standard error, which tells a log-in that hangs from one that never came.
         "LogLevel=VERBOSE",
@@ -121,9 +128,11 @@ def remote_options(host: Host, topology: Topology, *, known_hosts: Path) -> list
     ]
     if last_hop is not None:
         ours.append(f"ProxyJump={last_hop.spec}")
+    elif command is not None:
+        ours.append(f"ProxyCommand={command}")
     elif any(hop.target == host.address for hop in topology.hops.values()):
         ours.append("ProxyCommand=none")
-    return [*host.options.rest, *(word for option in ours for word in ("-o", option))]
+    return [*host.options.heard(), *(word for option in ours for word in ("-o", option))]
 
 
 def probe_command(

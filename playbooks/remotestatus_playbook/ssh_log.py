@@ -9,13 +9,15 @@ And where ssh quotes a server in its log, or prints for it, what follows is the 
 import re
 from pathlib import Path
 
+from remotestatus_playbook.ssh_output import without_warnings
+
 KEPT = 6000
 """Characters kept of ssh's own words, and of what a server printed."""
 
 READ = 256 * 1024
 """Bytes that are read of a log, which may be a flood of a server's doing."""
 
-_DEBUG = re.compile(r"debug\d: ")
+_DEBUG = re.compile(r"debug\d: |OpenSSH_\d")
 
 _QUOTES = re.compile(
     r"(Received disconnect from \S+ port \d+:\d+:) |(.*Their offer:) |(Bad remote protocol version identification): "
@@ -54,12 +56,12 @@ def own_words(log: Path, stderr: Path) -> str:
         words = f"{_read(stderr, KEPT)}\n{words}"
     elif _ENDED.fullmatch(last := _read(stderr).strip().rpartition("\n")[2].strip()):
         words = f"{words}\n{last}"
-    return words.strip()[:KEPT]
+    return without_warnings(words).strip()[:KEPT]
 
 
 def printed_words(log: Path, stderr: Path) -> str:
     """What came on standard error and is not ssh's own: banners, and what programs at the other end print."""
-    return _read(stderr, KEPT) if log.exists() else ""
+    return without_warnings(_read(stderr, KEPT)) if log.exists() else ""
 
 
 def read_own(text: str) -> str:

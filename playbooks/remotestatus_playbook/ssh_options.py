@@ -5,9 +5,12 @@ Text comes in; the jump, the configuration file and the rest go out, which can b
 ssh_config(5).
 """
 
+import difflib
 import re
 import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 _FLAGS_WITH_VALUE = frozenset("BbcDEeFIiJLlmOopPQRSWw")
 _LINES_WITH_VALUE = {
@@ -33,6 +36,10 @@ _LINES = {
 _SHARING = frozenset({"controlmaster", "controlpath", "controlpersist"})
 """Options of shared connections, as many an ansible.cfg has them: which connections are shared is our own business."""
 
+_WAYS = frozenset({"proxyjump", "proxycommand"})
+_FILES = frozenset({"identityfile", "certificatefile"})
+"""Options whose value is the path of a file that ssh looks for where it was started."""
+
 
 class PathError(ValueError):
     """A host's SSH variables cannot be understood; the text says why."""
@@ -40,11 +47,17 @@ class PathError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """SSH arguments, taken apart: the jump, the configuration file, and the rest as they were."""
+    """
+    SSH arguments, taken apart: the way, the configuration file, and the rest as they were.
 
-    jump: str | None
-    config: str | None
-    rest: tuple[str, ...]
+    The way is a `jump` (ProxyJump) or a `command` (ProxyCommand), whichever came first, as ssh itself takes them. What
+    says that there is none (`ProxyCommand=none`) stays in the rest.
+    """
+
+    jump: str | None = None
+    config: str | None = None
+    rest: tuple[str, ...] = ()
+    command: str | None = None
 
     def as_lines(self) -> list[str]:
         """The rest as lines of an SSH configuration; flags that have no line are left out."""
@@ -60,37 +73,121 @@ class Options:
                 lines.append(_LINES[word])
         return lines
 
+    def heard(self) -> list[str]:
+        """The rest without what would keep ssh from saying what happened, or make it say more than that."""
+        words: list[str] = []
+        for word in (rest := iter(self.rest)):
+            if word == "-o" and (option := next(rest, "")):
+                if not option.lower().startswith("loglevel="):
+                    words += [word, option]
+            elif word[:1] == "-" and word[1:2] in _FLAGS_WITH_VALUE:
+                words += [word, next(rest, "")]
+            elif not re.fullmatch("-[qv]", word):
+                words.append(word)
+        return words
 
-def split_options(*texts: str | None) -> Options:
-    """Take SSH arguments (as in ansible_ssh_common_args) apart. Raises PathError for unbalanced quotes."""
-    jump = config = None
-    rest: list[str] = []
+    def value_of(self, option: str) -> str | None:
+        """The value that the rest has for an option of ssh_config(5); None when it has none."""
+        lines = (line.partition(" ") for line in self.as_lines())
+        return next((value.strip('"') for key, _, value in lines if key.lower() == option.lower()), None)
+
+
+def split_options(*texts: str | None, base: Path | None = None) -> Options:
+    """
+    Take SSH arguments (as in ansible_ssh_common_args) apart. Relative paths start at `base`.
+
+    Raises PathError for unbalanced quotes, and for a word that is no option and no option's value.
+    """
     try:
-        words = iter([word for text in texts if text for word in shlex.split(text)])
+        words = [word for text in texts if text for word in shlex.split(text)]
     except ValueError as error:
         raise PathError(f"SSH arguments cannot be split into words: {error}") from error
-    for word in words:
-        letter = word[1:2] if word.startswith("-") and not word.startswith("--") else ""
-        if not letter or letter not in _FLAGS_WITH_VALUE:
-            rest.append(word)
+    options, others = split_words(words, base)
+    if others:
+        raise PathError(_no_option(others[0]))
+    return options
+
+
+def split_words(words: Sequence[str], base: Path | None = None) -> tuple[Options, tuple[str, ...]]:
+    """Take the words of an ssh command line apart: its options, and the words that are none (host and command)."""
+    said: dict[str, str] | None = None
+    config: str | None = None
+    rest: list[str] = []
+    others: list[str] = []
+    for flag, value in _flags(words):
+        if not flag:
+            others.append(value or "")
+        elif value is None:
+            rest.append(flag)
+        elif flag == "-F":
+            config = config or _absolute(str(Path(value).expanduser()), base)
+        elif flag == "-J":
+            said = _way("proxyjump", value, rest) if said is None else said
+        elif flag == "-o":
+            key, setting = _key_and_value(value)
+            if key.lower() in _WAYS:
+                said = _way(key, setting, rest) if said is None else said
+            elif key.lower() not in _SHARING:
+                setting = _absolute(setting, base) if key.lower() in _FILES else setting
+                rest += [flag, f"{key}={setting}"]
+        else:
+            rest += [flag, _absolute(value, base) if flag == "-i" else value]
+    way = said or {}
+    return Options(way.get("proxyjump"), config, tuple(rest), way.get("proxycommand")), tuple(others)
+
+
+def _flags(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Each flag with its value, or None where it takes none; a word that is no flag comes with an empty one."""
+    remaining = iter(words)
+    for word in remaining:
+        if not word.startswith("-") or word in ("-", "--"):
+            yield "", word
             continue
-        value = word[2:] or next(words, "")
-        if letter == "o":
-            key, value = _key_and_value(value)
-            if key.lower() == "proxyjump":
-                jump = jump or value.strip('"')
-                continue
-            if key.lower() in _SHARING:
-                continue
-            value = f"{key}={value}"
-        elif letter == "J":
-            jump = jump or value
-            continue
-        elif letter == "F":
-            config = config or value
-            continue
-        rest += [f"-{letter}", value]
-    return Options(None if jump is None or jump.lower() == "none" else jump, config, tuple(rest))
+        # Flags may stand together, and the last of them may take a value: -qp 2222.
+        for position, letter in enumerate(word[1:], start=2):
+            if letter in _FLAGS_WITH_VALUE:
+                yield f"-{letter}", word[position:] or next(remaining, "")
+                break
+            yield f"-{letter}", None
+
+
+def _way(key: str, value: str, rest: list[str]) -> dict[str, str]:
+    """The way that this option says; one that says that there is none joins the rest, for ssh."""
+    key = key.lower()
+    value = value.strip('"') if key == "proxyjump" else value
+    if value.lower() in ("", "none"):
+        rest += ["-o", f"{'ProxyJump' if key == 'proxyjump' else 'ProxyCommand'}=none"]
+        return {}
+    return {key: value}
+
+
+def _no_option(word: str) -> str:
+    """What is wrong with a word that stands where only options may, and what was probably meant."""
+    key, separator, value = word.partition("=")
+    if separator and re.fullmatch(r"[A-Za-z]+", key):
+        # A value may hold a secret; that of a jump is a name.
+        shown = value if key.lower() == "proxyjump" else "..."
+        return f"{key}={shown} is no option of ssh; did you mean -o {key}={shown}?"
+    if key.lower() in _WAYS:
+        return f"{word} is no option of ssh; write -o {word}=..."
+    return f"{one_word(word)} does not begin with - and is no option's value; ssh would take it for the host"
+
+
+def one_word(word: str) -> str:
+    """A word of an administrator's, short enough for a sentence."""
+    return repr(word if len(word) <= 40 else f"{word[:39]}…")
+
+
+def nearest(name: str, names: Sequence[str]) -> str | None:
+    """The name that was probably meant, or None."""
+    return next(iter(difflib.get_close_matches(name, names, 1, 0.75)), None)
+
+
+def _absolute(value: str, base: Path | None) -> str:
+    """A path as ssh finds it wherever it is started; what ssh expands itself stays as it is."""
+    if base is None or value.lower() in ("", "none") or value[0] in "/~%$" or value.startswith("pkcs11:"):
+        return value
+    return str(next((folder / value for folder in (base, Path.cwd()) if (folder / value).exists()), base / value))
 
 
 def _key_and_value(option: str) -> tuple[str, str]:

@@ -1,19 +1,22 @@
 """
 Works out how each host is reached: the proxies on the way to it, and how they are reached themselves.
 
-Takes the connection of each host as Ansible evaluated it; returns a Hop for each proxy, and the last one on the way to
-each host.
+Takes the connection of each host as Ansible evaluated it, and what ssh's own configuration files say; returns a Hop for
+each proxy, and the last one on the way to each host.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from getpass import getuser
+from itertools import chain, count
+from pathlib import Path
 
+from remotestatus_playbook.client_config import ClientConfig, Found, Question
+from remotestatus_playbook.jump_steps import JumpStep, read_proxy_command, read_proxy_jump
 from remotestatus_playbook.protocol import SOCKET_NAME
-from remotestatus_playbook.ssh_options import Options, PathError
-
-JUMP = re.compile(r"^(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:@\s]+)(?::(?P<port>\d+))?/?$")
+from remotestatus_playbook.ssh_options import Options, PathError, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,18 @@ class Host:
     program: str = "ssh"
     connect_seconds: int | None = None
 
+    @property
+    def key_name(self) -> str:
+        """The name that its host key is known by, and that ssh asks for its password with."""
+        return self.options.value_of("HostKeyAlias") or self.name
+
+    @property
+    def question(self) -> Question:
+        """What ssh's own configuration is asked about it."""
+        options = self.options.rest
+        # Many remotes are one address with many ports: no block of a configuration tells these apart.
+        return Question(self.address, self.user, None, self.options.config, options, self.program)
+
 
 @dataclass(frozen=True, slots=True)
 class Hop:
@@ -43,7 +58,10 @@ class Hop:
 
     `target` is what ssh is told to connect to, `spec` the same with user and port for ProxyJump, `written` what the
     inventory says. `host` is the inventory's host for it; None for one that only `ssh` knows (`user@host:port`, or an
-    alias of the user's own).
+    alias of the user's own). It is reached through its `parent`, by a `command` (ProxyCommand) of its own, or directly.
+    `options` are those of an `ssh` of its own (a ProxyCommand), `config` is the file that ssh reads for it in the place
+    of the user's. `renamed` tells that this file knows it by another name, and `settings` are its lines there. `place`
+    is the address and port that ssh connects to, where that is known.
     """
 
     name: str
@@ -54,11 +72,25 @@ class Hop:
     user: str | None
     port: int | None
     parent: "Hop | None" = None
+    command: str | None = None
+    options: Options = field(default_factory=Options)
+    settings: tuple[str, ...] = ()
+    config: str | None = None
+    program: str = "ssh"
+    renamed: bool = False
+    place: tuple[str, int | None] = ("", None)
 
     @property
     def path(self) -> tuple["Hop", ...]:
         """The proxies before this one, checker's side first."""
         return (*self.parent.path, self.parent) if self.parent else ()
+
+    @property
+    def address(self) -> str:
+        """Where it is, as the inventory or what is written says it: an address, or a name that ssh knows."""
+        if self.host is not None:
+            return self.host.address
+        return read_proxy_jump(self.written)[0].target
 
     @property
     def socket(self) -> str:
@@ -67,7 +99,8 @@ class Hop:
 
         OpenSSH's own %C is the same for one address behind two different proxies (before OpenSSH 9.6).
         """
-        return socket_name([(hop.spec, hop.user, hop.port, hop.host) for hop in (*self.path, self)])
+        way = [(hop.spec, hop.user, hop.port, hop.host, hop.command, hop.options) for hop in (*self.path, self)]
+        return socket_name(way)
 
 
 def socket_name(way: object) -> str:
@@ -75,78 +108,260 @@ def socket_name(way: object) -> str:
     return hashlib.sha256(repr(way).encode()).hexdigest()[:SOCKET_NAME]
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The end of the way to something: the last proxy, or a `command` that is no ssh; neither when it is direct."""
+
+    hop: Hop | None = None
+    command: str | None = None
+
+
 @dataclass
 class Topology:
-    """Every proxy, and the last hop on the way to each host (None: direct)."""
+    """
+    Every proxy, and the last hop on the way to each host (None: direct).
 
-    hops: dict[tuple[str, ...], Hop] = field(default_factory=dict)
+    `commands` holds the ProxyCommand of each host that is reached by one which is no ssh, and `found` what ssh's own
+    configuration says of a host, where it was asked.
+    """
+
+    hops: dict[tuple[object, ...], Hop] = field(default_factory=dict)
     last_hop: dict[str, Hop | None] = field(default_factory=dict)
+    commands: dict[str, str] = field(default_factory=dict)
+    found: dict[str, Found] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     configs: tuple[str, ...] = ()
-    """The configuration files (`-F`) that hosts of the inventory name."""
+    """The configuration files (`-F`) that hosts and proxies name."""
 
     def in_order(self) -> list[Hop]:
         """The proxies, each after the one it is reached through."""
         return sorted(self.hops.values(), key=lambda hop: (len(hop.path), hop.name))
 
 
-def trace(hosts: Mapping[str, Host], proxies: Iterable[str] = ()) -> Topology:
-    """Find the way to every host. Hosts named in `proxies` become hops even when no remote uses them."""
-    topology = Topology(configs=tuple(sorted({host.options.config for host in hosts.values() if host.options.config})))
+def place_of(host: Host, topology: Topology) -> tuple[str, int | None]:
+    """The address and port that a host is connected to at, with what ssh's own configuration says of them."""
+    found = topology.found.get(host.name)
+    if found is None:
+        return host.address, host.port
+    return found.value_of("hostname") or host.address, host.port or found.port
+
+
+def trace(
+    hosts: Mapping[str, Host],
+    proxies: Iterable[str] = (),
+    client: ClientConfig | None = None,
+    base: Path | None = None,
+) -> Topology:
+    """
+    Find the way to every host. Hosts named in `proxies` become hops even when no remote uses them.
+
+    Without a `client` nobody is asked what ssh's own configuration says. Relative paths start at `base`.
+    """
+    proxies = [name for name in proxies if name in hosts]
+    tracer = _Tracer(hosts, proxies, client, base, {host.address for host in hosts.values()})
+    topology = tracer.topology
+    tracer.ask_ahead()
     for name, host in hosts.items():
         try:
-            topology.last_hop[name] = _last_hop(topology, hosts, host, ())
+            way = tracer.way_to(host, ())
         except PathError as error:
             topology.problems[name] = str(error)
-            topology.last_hop[name] = None
+            way = Way()
+        topology.last_hop[name] = way.hop
+        if way.command is not None:
+            topology.commands[name] = way.command
     for name in proxies:
         # One that remotes pass is connected to on their way there: it may be reachable on no other.
         passed = any(hop.host is not None and hop.host.name == name for hop in topology.hops.values())
-        if name in hosts and name not in topology.problems and not passed:
-            _hop(topology, hosts, name, topology.last_hop[name])
+        if name not in topology.problems and not passed:
+            tracer.hop(JumpStep(name, written=name), Way(topology.last_hop[name], topology.commands.get(name)))
+    used = {host.options.config for host in hosts.values()} | {hop.config for hop in topology.hops.values()}
+    topology.configs = tuple(sorted(config for config in used if config))
     return topology
 
 
-def _last_hop(topology: Topology, hosts: Mapping[str, Host], host: Host, seen: tuple[str, ...]) -> Hop | None:
-    if host.name in seen:
-        raise PathError(f"its ProxyJump goes round in a circle: {' -> '.join((*seen, host.name))}")
-    if host.options.jump is None:
+@dataclass
+class _Tracer:
+    hosts: Mapping[str, Host]
+    proxies: Collection[str]
+    client: ClientConfig | None
+    base: Path | None
+    addresses: Collection[str]
+    topology: Topology = field(default_factory=Topology)
+    _meant: dict[JumpStep, Host | None] = field(default_factory=dict)
+    _known: set[JumpStep] = field(default_factory=set)
+
+    def ask_ahead(self) -> None:
+        """Ask at the same time what will be asked of hosts that say no way themselves."""
+        if self.client is not None:
+            silent = (host for host in self.hosts.values() if not (host.options.jump or host.options.command))
+            self.client.look_up_all(host.question for host in silent)
+
+    def way_to(self, host: Host, seen: tuple[str, ...]) -> Way:
+        """The way to a host of the inventory; `seen` is what it is the way of."""
+        if host.name in seen:
+            raise PathError(f"its ProxyJump goes round in a circle: {' -> '.join((*seen, host.name))}")
+        options = host.options
+        if options.jump is None and options.command is None:
+            found = self.client.look_up(host.question) if self.client else None
+            if found is None:
+                return Way()
+            self.topology.found[host.name] = found
+            return self._told(found, host.user, options.config, host.program, (*seen, host.name))
+        return self._follow(options, host.user, options.config, host.program, (*seen, host.name))
+
+    def _told(self, found: Found, user: str | None, config: str | None, program: str, seen: tuple[str, ...]) -> Way:
+        """The way that ssh's own configuration says."""
+        options = Options(found.value_of("proxyjump"), None, (), found.value_of("proxycommand"))
+        try:
+            return self._follow(options, user, config, program, seen, told=True)
+        except PathError:
+            return Way()
+
+    def _follow(
+        self,
+        options: Options,
+        user: str | None,
+        config: str | None,
+        program: str,
+        seen: tuple[str, ...],
+        *,
+        told: bool = False,
+    ) -> Way:
+        """The way that a ProxyJump or ProxyCommand says, for what `user` logs in to."""
+        if options.jump is not None:
+            steps = read_proxy_jump(options.jump, config, program)
+        elif options.command is None:
+            return Way()
+        else:
+            step = read_proxy_command(options.command, user, self.base)
+            if step is None:
+                return Way(command=options.command)
+            steps = (step,)
+        way = Way()
+        for number, step in enumerate(steps):
+            if not told:
+                self._must_be_known(step)
+            before = self._before(step, seen) if number == 0 else way
+            way = Way(self.hop(step, before))
+        return way
+
+    def _before(self, step: JumpStep, seen: tuple[str, ...]) -> Way:
+        """The way to a jump host itself: as its own ssh says, as the inventory does, or as ssh's configuration does."""
+        options = step.options
+        if options.jump is not None or options.command is not None:
+            return self._follow(options, step.user, options.config, step.program, (*seen, step.written))
+        host = self._listed(step)
+        if host is not None:
+            return self.way_to(host, seen)
+        found = self._found(step)
+        if found is None or step.written in seen:
+            return Way()
+        return self._told(found, step.user, step.config, step.program, (*seen, step.written))
+
+    def _found(self, step: JumpStep) -> Found | None:
+        return self.client.look_up(_question(step)) if self.client else None
+
+    def _must_be_known(self, step: JumpStep) -> None:
+        """Raises PathError for the name of a proxy that was misspelt; one that means something is left alone."""
+        if self.client is None or step in self._known or re.search(r"[.:]", step.target) or step.target in self.hosts:
+            return
+        self._known.add(step)
+        meant = nearest(step.target, sorted(self.hosts))
+        if meant is not None and not self.client.knows(_question(step)):
+            self._known.discard(step)
+            raise PathError(f"{step.target}: no such host; did you mean {meant}?")
+
+    def _listed(self, step: JumpStep) -> Host | None:
+        """The host of the inventory that is meant: by its name, or a proxy by its address, port and user."""
+        if step not in self._meant:
+            self._meant[step] = self._find_listed(step)
+        return self._meant[step]
+
+    def _find_listed(self, step: JumpStep) -> Host | None:
+        if step.written in self.hosts:
+            return self.hosts[step.written]
+        if step.target in self.hosts:
+            return self.hosts[step.target]
+        if not self.proxies:
+            return None
+        found = self.client.settings_of(_question(step)) if self.client else None
+        address = (found.value_of("hostname") if found else None) or step.target
+        port = step.port or (found.port if found else 22)
+        user = step.user or (found.value_of("user") if found else None) or getuser()
+        for name in self.proxies:
+            host = self.hosts[name]
+            # Who says no user takes what the inventory knows: ssh's own default is nobody's intention.
+            same_user = user in (host.user or user, getuser()) if step.user is None else user == host.user
+            if same_user and (host.address.lower(), host.port or 22) == (address.lower(), port):
+                return host
         return None
-    hop: Hop | None = None
-    for number, spec in enumerate(part.strip() for part in host.options.jump.split(",")):
-        parsed = JUMP.match(spec)
-        if parsed is None:
-            raise PathError(f"ProxyJump {spec!r} is not of the form name or user@host:port")
-        through = hosts.get(parsed["host"])
-        if number == 0 and through is not None:
-            hop = _last_hop(topology, hosts, through, (*seen, host.name))
-        hop = _hop(topology, hosts, spec, hop)
-    return hop
+
+    # -- hops ---------------------------------------------------------------------------------------------------------
+
+    def hop(self, step: JumpStep, before: Way) -> Hop:
+        """The proxy of this step, made when it is met for the first time."""
+        host = self._listed(step)
+        if host is not None:
+            step = _as_listed(step, host)
+        parent = before.hop
+        way = (*(hop.spec for hop in (*parent.path, parent)),) if parent else (before.command,)
+        key = (*way, step.written) if host else (*way, step.written, step.config, tuple(step.options.as_lines()))
+        hops = self.topology.hops
+        if key not in hops:
+            hops[key] = self._make_hop(step, host, before)
+        return hops[key]
+
+    def _make_hop(self, step: JumpStep, host: Host | None, before: Way) -> Hop:
+        parent = before.hop
+        target = self._free_target(step, parent, host)
+        renamed = target != step.target
+        client = self.client if host is None else None
+        found = client.settings_of(_question(step)) if client else None
+        return Hop(
+            name=self._free_name(step.written, parent),
+            target=target,
+            spec=target if renamed or host is not None else step.written,
+            written=step.written,
+            host=host,
+            user=step.user or (host.user if host else None),
+            port=step.port or (host.port if host else None),
+            parent=parent,
+            command=before.command,
+            options=step.options,
+            settings=tuple(client.lines_for(_question(step))) if client and renamed else (),
+            config=host.options.config if host else step.config,
+            program=host.program if host else step.program,
+            renamed=renamed,
+            place=(found.value_of("hostname") or "", found.port) if found else ("", None),
+        )
+
+    def _free_target(self, step: JumpStep, parent: Hop | None, host: Host | None) -> str:
+        """A name that ssh's configuration can know this hop by, and nothing else that is connected to."""
+        taken = {other.target for other in self.topology.hops.values()}
+        taken.update(() if host else self.addresses)
+        if step.target not in taken:
+            return step.target
+        longer = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{step.written}-via-{parent.target if parent else 'checker'}")
+        return next(one for one in chain([longer], (f"{longer}-{number}" for number in count(2))) if one not in taken)
+
+    def _free_name(self, name: str, parent: Hop | None) -> str:
+        taken = {hop.name for hop in self.topology.hops.values()}
+        if name not in taken:
+            return name
+        longer = f"{name} (through {parent.name})" if parent else f"{name} (directly)"
+        more = (f"{longer[:-1]}, {number})" for number in count(2))
+        return next(one for one in chain([longer], more) if one not in taken)
 
 
-def _hop(topology: Topology, hosts: Mapping[str, Host], spec: str, parent: Hop | None) -> Hop:
-    parsed = JUMP.match(spec)
-    target, user, port = spec, None, None
-    if spec not in hosts and parsed is not None:
-        target = parsed["host"].strip("[]")
-        user, port = parsed["user"], int(parsed["port"]) if parsed["port"] else None
-    host = hosts.get(target)
-    if host is not None:
-        user, port = user or host.user, port or host.port
-        if (user, port) == (host.user, host.port):
-            spec = target
-    key = (*(hop.spec for hop in parent.path), parent.spec, spec) if parent else (spec,)
-    if key in topology.hops:
-        return topology.hops[key]
-    name = spec
-    clash = any(
-        other.target == target and (host is not None or other.parent is not parent) for other in topology.hops.values()
-    )
-    if clash:
-        target = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{spec}-via-{parent.target if parent else 'checker'}")
-    if any(other.name == name for other in topology.hops.values()):
-        name = f"{name} (through {parent.name})" if parent else f"{name} (directly)"
-    jump_spec = target if clash or host is not None else spec
-    hop = Hop(name, target, jump_spec, spec, host, user, port, parent)
-    topology.hops[key] = hop
-    return hop
+def _as_listed(step: JumpStep, host: Host) -> JumpStep:
+    """The step to a host of the inventory under its own name, unless it is another account or port there."""
+    user, port = step.user or host.user, step.port or host.port
+    same = (user, port or 22) == (host.user, host.port or 22)
+    written = host.name if same or step.target != host.name else step.written
+    options = step.options
+    return JumpStep(host.name, user, port, written, options, step.config, step.program)
+
+
+def _question(step: JumpStep) -> Question:
+    return Question(step.target, step.user, step.port, step.config, step.options.rest, step.program)

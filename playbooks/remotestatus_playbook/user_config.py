@@ -4,12 +4,13 @@ Writes how `ssh`, `scp` and `rsync` reach every host by hand: blocks of ssh_conf
 Takes the topology; returns texts and arguments, in which there is no password.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from remotestatus_playbook.round_config import USER_CONFIGS, remote_options
+from remotestatus_playbook.round_config import USER_CONFIGS, address_lines, remote_options
 from remotestatus_playbook.ssh_options import quote
-from remotestatus_playbook.topology import JUMP, Hop, Host, Topology
+from remotestatus_playbook.topology import Hop, Host, Topology
 
 
 def write_user_config(topology: Topology, hosts: Mapping[str, Host], *, known_hosts: Path) -> dict[str, str]:
@@ -34,27 +35,40 @@ def _user_block(host: Host, topology: Topology, known_hosts: Path) -> str:
     last_hop = topology.last_hop.get(host.name)
     # Without a HostName line, an alias of the user's own of the same name keeps the one it has.
     body = [f"HostName {quote(host.address)}"] if host.address != host.name else []
-    body += [f"HostKeyAlias {host.name}"]
+    body += [f"HostKeyAlias {host.key_name}"]
     body += [f"Port {host.port}"] if host.port else []
     body += [f"User {quote(host.user)}"] if host.user else []
     body += [f"IdentityFile {quote(host.key_file)}"] if host.key_file else []
     body += host.options.as_lines()
-    # The whole way, each proxy as the inventory spells it: a later `-J` on the command line then means what it says.
-    body += [f"ProxyJump {','.join(hop.written for hop in (*last_hop.path, last_hop))}"] if last_hop else []
+    body += _way_lines(last_hop, topology.commands.get(host.name))
     body += [f"UserKnownHostsFile {quote(known_hosts)}", "StrictHostKeyChecking yes"]
     body += [f"Include {quote(host.options.config)}"] if host.options.config else []
     return "\n".join([f"Host {host.name}", *(f"  {line}" for line in body)]) + "\n"
 
 
+def _way_lines(last_hop: Hop | None, command: str | None) -> list[str]:
+    """The whole way, each proxy as the inventory spells it: a later `-J` then means what it says."""
+    if last_hop is None:
+        return [f"ProxyCommand {command}"] if command is not None else []
+    return [f"ProxyJump {','.join(name_by_hand(hop) for hop in (*last_hop.path, last_hop))}"]
+
+
+def name_by_hand(hop: Hop) -> str:
+    """What a proxy is called for `ssh` with these blocks: as it is written, unless its ssh has options of its own."""
+    if hop.host is not None or not (hop.renamed or hop.options.rest):
+        return hop.written
+    return hop.target if hop.renamed else re.sub(r"[^A-Za-z0-9.-]+", "-", hop.written)
+
+
 def _outsider_block(hop: Hop, known_hosts: Path) -> str:
-    """A proxy that only the user's own configuration knows: we add where else its key may be trusted."""
+    """A proxy that only ssh's own configuration knows: we add where else its key may be trusted."""
+    name = name_by_hand(hop)
     trusted = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2", quote(known_hosts)]
-    return f"Host {_address_in(hop)}\n  UserKnownHostsFile {' '.join(trusted)}\n"
-
-
-def _address_in(hop: Hop) -> str:
-    parsed = JUMP.match(hop.written)
-    return parsed["host"].strip("[]") if parsed else hop.target
+    body = [*(address_lines(hop) if name != hop.written else ()), *hop.options.as_lines(), *hop.settings]
+    body += [f"UserKnownHostsFile {' '.join(trusted)}"]
+    body += [f"Include {quote(hop.config)}"] if hop.config else []
+    pattern = hop.address if name == hop.written else name
+    return "\n".join([f"Host {pattern}", *(f"  {line}" for line in body)]) + "\n"
 
 
 def reaching_arguments(host: Host, topology: Topology, *, known_hosts: Path) -> list[str]:
@@ -68,5 +82,5 @@ def mapped_arguments(host: Host, *, known_hosts: Path) -> list[str]:
     """Arguments of `ssh` that go with a host wherever its port is mapped to: who it is, and how to log in."""
     arguments = ["-i", host.key_file] if host.key_file else []
     arguments += ["-l", host.user] if host.user else []
-    ours = (f"HostKeyAlias={host.name}", f"UserKnownHostsFile={quote(known_hosts)}")
+    ours = (f"HostKeyAlias={host.key_name}", f"UserKnownHostsFile={quote(known_hosts)}")
     return [*arguments, *host.options.rest, *(word for option in ours for word in ("-o", option))]

@@ -4,6 +4,7 @@ The private directory of one round: its SSH configuration, the sockets of connec
 Everything in it goes with the round.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -44,6 +45,10 @@ _NEARLY_FULL = 64 * 1024
 _PLUGIN_PROBES = "plugin-probes"
 
 
+def _mark(config: str) -> str:
+    return hashlib.sha256(os.fsencode(config)).hexdigest()[:8]
+
+
 class Workdir:
     """
     The private directory at `path`; see `make` for a new one.
@@ -65,26 +70,39 @@ class Workdir:
         """The configuration for the proxies, and for whatever passes through them."""
         return self.path / SSH_CONFIG
 
-    @property
-    def remote_config(self) -> Path:
-        """The configuration for remotes behind a proxy."""
-        return self.path / "remote_config"
+    def config_for(self, config: str | None, *, behind: bool = False) -> Path:
+        """The configuration for what has a file of its own in the place of the user's; `behind`: a proxy."""
+        name = "remote_config" if behind else SSH_CONFIG
+        return self.path / (name if config is None else f"{name}-{_mark(config)}")
 
     def write_ssh(self, topology: Topology, known_hosts: Path, *, connect_timeout: int = 12) -> None:
-        """Write both configurations."""
-        text = write_config(
-            topology,
-            control=self.control,
-            known_hosts=known_hosts,
-            user_configs=[*topology.configs, *USER_CONFIGS],
-            connect_timeout=connect_timeout,
-        )
-        self.ssh_config.write_text(text)
-        # Behind a proxy the handshake already travels inside an encrypted connection whose own key exchange is
-        # post-quantum; the cheap exchange first saves most of a round's processor time.
-        self.remote_config.write_text(
-            f"Include {self.ssh_config}\nHost *\n  KexAlgorithms ^curve25519-sha256,curve25519-sha256@libssh.org\n"
-        )
+        """Write the configurations."""
+        for config in (None, *topology.configs):
+            text = write_config(
+                topology,
+                control=self.control,
+                known_hosts=known_hosts,
+                user_configs=USER_CONFIGS if config is None else [self._copy(config)],
+                connect_timeout=connect_timeout,
+            )
+            file = self.config_for(config)
+            file.write_text(text)
+            # Behind a proxy the handshake already travels inside an encrypted connection whose own key exchange is
+            # post-quantum; the cheap exchange first saves most of a round's processor time.
+            self.config_for(config, behind=True).write_text(
+                f"Include {file}\nHost *\n  KexAlgorithms ^curve25519-sha256,curve25519-sha256@libssh.org\n"
+            )
+
+    def _copy(self, config: str) -> str:
+        """
+        A copy of a configuration file, to be included.
+
+        ssh refuses to include what others may write to, and not to be given it (`-F`).
+        """
+        copy = self.path / f"own-{_mark(config)}"
+        with suppress(OSError):  # the round's problems name it
+            copy.write_bytes(Path(config).expanduser().read_bytes())
+        return str(copy)
 
     def leave_inventory(self, described: InventoryDescription) -> None:
         """

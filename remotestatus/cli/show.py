@@ -115,13 +115,14 @@ def _say_acknowledgement(acknowledgement: Acknowledgement) -> str:
 
 def _where(remote: RemoteView) -> Iterator[RenderableType]:
     path = " → ".join((*remote.path, f"port {remote.remote_port}")) if remote.path else ""
+    direct = f"by its ProxyCommand {remote.program}" if remote.program else "direct"
     address = f"{remote.user}@{remote.address}" if remote.user else remote.address
     pairs = (
         ("Location", remote.location),
         ("Groups", ", ".join(remote.groups)),
         ("Looked from", remote.worker or ""),
         ("Not from", ", ".join(remote.not_from)),
-        ("Way", path or ("this machine itself" if remote.connection == "local" else "direct")),
+        ("Way", path or ("this machine itself" if remote.connection == "local" else direct)),
         ("Address", "" if remote.connection == "local" else f"{address} port {remote.remote_port or 22}"),
         ("Remote port", str(remote.remote_port or "") if remote.path else ""),
         ("Virtual port", str(remote.virtual_port or "")),

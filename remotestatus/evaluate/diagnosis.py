@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from remotestatus_playbook.protocol import PROXY_LOST, Answer, Outcome
+from remotestatus_playbook.ssh_output import LocalFault, local_fault, without_warnings
 
 from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import Trouble
@@ -55,7 +56,6 @@ _TEXTS = tuple(
         (Cause.NO_ROUTE, r"no route to host|network is unreachable|host is (down|unreachable)"),
         (Cause.CONNECTION_TIMEOUT, r"timed out during banner exchange|port \d+: .*timed out|port \d+ timed out"),
         (Cause.CONNECTION_REFUSED, r"connection refused"),
-        (Cause.CHECKER_ERROR, r"bad configuration option|controlpath too long|no such file or directory.*ssh"),
         (Cause.SSHD_DOWN, r"kex_exchange_identification|ssh_exchange_identification|bad remote protocol version"),
         (Cause.CONNECTION_TIMEOUT, r"(connection|operation) timed out"),
         (
@@ -119,12 +119,14 @@ def diagnose(subject: Remote | Proxy, answer: Answer) -> Trouble:
             cause = cause_of_text(text, tunnelled=False) or Cause.CONNECTION_LOST
             return explain(cause, subject, SpecialCase.PLUGIN_FAILED, detail=evidence(text) or noise)
         case Outcome.ERROR:
-            return explain(Cause.CHECKER_ERROR, subject, detail=evidence(text))
+            return _checker_error(subject, text)
         case Outcome.TOO_MUCH:
             return explain(Cause.PROBE_TIMEOUT, subject, SpecialCase.ENDLESS_OUTPUT, detail=noise)
         case Outcome.TIMED_OUT if answer.logged_in:
             special = SpecialCase.PLUGIN_HANGS if _is_by_plugin(subject) else None
             return explain(Cause.PROBE_TIMEOUT, subject, special, detail=noise or evidence(text))
+        case Outcome.TIMED_OUT | Outcome.SSH_FAILED if not answer.logged_in and local_fault(text):
+            return _checker_error(subject, text)
         case Outcome.TIMED_OUT | Outcome.SSH_FAILED:
             cause = _cause_of_failure(subject, answer)
             owners = tuple(one_line(name, 80) for name in answer.answered_by if name != subject.name)[:3]
@@ -136,6 +138,26 @@ def diagnose(subject: Remote | Proxy, answer: Answer) -> Trouble:
             return explain(cause, subject, special, detail=detail, owners=owners, key=key)
         case _:
             return explain(Cause.PROBE_FAILED, subject, detail=noise or one_line(text))
+
+
+_FAULTS = {
+    LocalFault.NO_TIMEOUT: SpecialCase.NO_TIMEOUT,
+    LocalFault.NO_SSH: SpecialCase.NO_SSH,
+    LocalFault.NO_ASKPASS: SpecialCase.NO_ASKPASS,
+    LocalFault.NO_PROXY_PROGRAM: SpecialCase.NO_PROXY_PROGRAM,
+    LocalFault.FILE_REFUSED: SpecialCase.FILE_REFUSED,
+    LocalFault.OPTION_REFUSED: SpecialCase.OPTION_REFUSED,
+    LocalFault.SOCKET: SpecialCase.SOCKET_TOO_LONG,
+}
+
+
+def _checker_error(subject: Remote | Proxy, text: str) -> Trouble:
+    """The checker itself is at fault, and if ssh or a program beside it says how, that is told with its cure."""
+    found = local_fault(text)
+    if found is None:
+        return explain(Cause.CHECKER_ERROR, subject, detail=evidence(text))
+    fault, line = found
+    return explain(Cause.CHECKER_ERROR, subject, _FAULTS[fault], detail=one_line(line))
 
 
 def _cause_of_failure(subject: Remote | Proxy, answer: Answer) -> Cause:
@@ -183,7 +205,7 @@ def _is_by_plugin(subject: Remote | Proxy) -> bool:
 
 def evidence(text: str) -> str:
     """The most telling line of an SSH client's error text, cleaned and capped."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in without_warnings(text).splitlines() if line.strip()]
     lines = [line for line in lines if not _CHATTER.search(line)]
     for known in _TEXTS:
         for line in lines:

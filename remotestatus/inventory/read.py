@@ -201,6 +201,7 @@ def _remote(name: str, host: HostDescription, settings: RemoteSettings) -> Remot
         port=host.port,
         user=host.user,
         path=host.path,
+        program=host.program,
     )
 
 

@@ -395,6 +395,36 @@ class SpecialCase(Enum):
         "The connection to the proxy {proxy} broke before {name} had answered.",
         "If it happens again, look at sshd's log on {proxy}: it ended the connection that all remotes behind it share.",
     )
+    NO_SSH = (
+        "{name} was not checked: the program ssh could not be started on the checker.",
+        "Install the OpenSSH client: `apt-get install openssh-client`; or correct ansible_ssh_executable.",
+    )
+    NO_TIMEOUT = (
+        "{name} was not checked: there is no program timeout on the checker.",
+        "Install coreutils: `apt-get install coreutils`.",
+    )
+    NO_ASKPASS = (
+        "{name} was not checked: the checker could not start the program that hands ssh the password.",
+        "It has to be executable: correct the mode of the file that is named, or mount its file system without noexec.",
+    )
+    NO_PROXY_PROGRAM = (
+        "{name} was not checked: the program of its ProxyCommand is not on the checker.",
+        "Install it, or correct ProxyCommand in ansible_ssh_common_args or ~/.ssh/config.",
+    )
+    FILE_REFUSED = (
+        "{name} was not checked: ssh refuses a configuration file of the checker's.",
+        "It has to be there, to belong to the user who runs rounds or to root, and nobody else may write to it: "
+        "`chown` it, and `chmod go-w` it.",
+    )
+    OPTION_REFUSED = (
+        "{name} was not checked: ssh does not take an option of its configuration.",
+        "Correct it in the SSH arguments of the inventory, ~/.ssh/config or /etc/ssh/ssh_config; "
+        "`remotestatus doctor` says which file it is in.",
+    )
+    SOCKET_TOO_LONG = (
+        "{name} was not checked: the checker has no room for the socket of a shared connection.",
+        "Let rounds use a folder with a short path: `export TMPDIR=/tmp`.",
+    )
 
 
 def causes_table(*, hints: bool = True) -> str:

@@ -19,7 +19,11 @@ __all__ = ["Fleet", "Inventory", "Proxy", "Remote", "SshAccess", "Worker"]
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A host that is checked. `path` holds its proxies' names, checker's side first; empty when reached directly."""
+    """
+    A host that is checked. `path` holds its proxies' names, checker's side first; empty when reached directly.
+
+    `program` is the name of the program that leads to it (its ProxyCommand), if that is no `ssh`.
+    """
 
     name: str
     groups: tuple[str, ...]
@@ -32,6 +36,7 @@ class Remote:
     become_method: str = ""
     """How the user is changed after the log-in; empty when it is not."""
     become_user: str = ""
+    program: str = ""
 
     @property
     def proxy(self) -> str | None:

@@ -64,6 +64,7 @@ class RemoteView:
     group: str
     path: tuple[str, ...]
     connection: str
+    program: str
     address: str
     user: str
     remote_port: int | None
@@ -180,6 +181,7 @@ def view_remote(
         groups=tuple(clean(name) for name in remote.groups),
         path=tuple(clean(proxy) for proxy in remote.path),
         connection=remote.connection,
+        program=clean(remote.program),
         address=clean(remote.address),
         user=clean(remote.user or ""),
         remote_port=remote.port,

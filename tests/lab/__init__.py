@@ -4,6 +4,7 @@ A test laboratory: real OpenSSH servers, tunnels, processes, mail and web server
 
 from tests.lab.bastion import RecordingBastion
 from tests.lab.command import Command, run_command
+from tests.lab.jump_ways import JumpWay
 from tests.lab.lab import Lab, lab_folders
 from tests.lab.link import BadLink
 from tests.lab.proxy import Proxy
@@ -15,6 +16,7 @@ __all__ = [
     "BadLink",
     "Command",
     "HttpSink",
+    "JumpWay",
     "Lab",
     "LocalRemote",
     "Proxy",

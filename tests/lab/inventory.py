@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from tests.lab.jump_ways import JumpWay, address_of, remote_variables
 from tests.lab.keys import Key
 from tests.lab.proxy import Proxy
 from tests.lab.remote import LocalRemote, Remote
@@ -21,13 +22,15 @@ def write_inventory(
     remotes: Iterable[Remote | LocalRemote],
     checker: Key,
     variables: Mapping[str, Mapping[str, Any]],
+    way: JumpWay,
+    ssh_config: Path,
 ) -> None:
     """Write remotes.yml, and a file in group_vars for each group in `variables` (`all` is one)."""
     groups: dict[str, dict[str, Any]] = {}
-    for proxy in proxies:
+    for proxy in proxies if way is JumpWay.INVENTORY else ():
         groups.setdefault("proxies", {})[proxy.name] = dict(proxy.inventory_variables(checker))
     for remote in remotes:
-        groups.setdefault(remote.group, {})[remote.name] = dict(remote.inventory_variables(checker))
+        groups.setdefault(remote.group, {})[remote.name] = remote_variables(remote, checker, way, ssh_config)
     for group in variables:
         if group != "all":
             groups.setdefault(group, {})
@@ -40,9 +43,16 @@ def write_inventory(
         _write(folder / "group_vars" / f"{group}.yml", dict(values))
 
 
-def write_known_hosts(path: Path, hosts: Iterable[Proxy | Remote]) -> None:
+def write_known_hosts(path: Path, hosts: Iterable[Proxy | Remote], way: JumpWay) -> None:
     """A line per host under its inventory name, as `HostKeyAlias` of ssh_config(5) looks it up."""
-    path.write_text("".join(f"{host.name} {host.sshd.host_key.public}\n" for host in hosts))
+    path.write_text("".join(f"{known_name(host, way)} {host.sshd.host_key.public}\n" for host in hosts))
+
+
+def known_name(host: Proxy | Remote, way: JumpWay) -> str:
+    """What the key of a host is looked up by: a ProxyCommand says no more of a proxy than its address."""
+    if isinstance(host, Proxy) and way is JumpWay.COMMAND:
+        return f"[{address_of(host)}]:{host.sshd.port}"
+    return host.name
 
 
 def write_ssh_config(
@@ -54,7 +64,7 @@ def write_ssh_config(
         password = isinstance(host, Remote) and host.password is not None
         lines += [
             f"Host {host.name}",
-            "  HostName 127.0.0.1",
+            f"  HostName {host.variables.get('ansible_host', '127.0.0.1')}",
             f"  Port {host.port if isinstance(host, Remote) else host.sshd.port}",
             f"  User {host.login.user}",
             f"  HostKeyAlias {host.name}",

@@ -24,6 +24,7 @@ from tests.lab.account import allow_sudo, make_account, own_login
 from tests.lab.command import run_command
 from tests.lab.host import CHECKER, TUNNELS
 from tests.lab.inventory import write_inventory, write_known_hosts, write_ssh_config
+from tests.lab.jump_ways import JumpWay
 from tests.lab.keeper import LIFETIME, Keeper
 from tests.lab.keys import make_key
 from tests.lab.link import BadLink
@@ -72,6 +73,8 @@ class Lab:
                 "remotestatus_database": "history.sqlite3",
             }
         }
+        self.way = JumpWay.INVENTORY
+        """How the inventory says that remotes are reached through their proxies."""
         self._ports: list[Port] = []
         self._keeper = Keeper(lifetime)
         try:
@@ -205,6 +208,8 @@ class Lab:
             [*self.remotes.values(), *self.locals.values()],
             self.keys[CHECKER],
             self.variables,
+            self.way,
+            self.ssh_config(3),
         )
         self._trust()
         return self.inventory
@@ -341,7 +346,7 @@ class Lab:
         return tuple(self.proxies[jump] if isinstance(jump, str) else jump for jump in chain)
 
     def _trust(self) -> None:
-        write_known_hosts(self.known_hosts, (*self.proxies.values(), *self.remotes.values()))
+        write_known_hosts(self.known_hosts, (*self.proxies.values(), *self.remotes.values()), self.way)
 
     def _client_environment(self, name: str) -> dict[str, str]:
         environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.directory), "LC_ALL": "C"}

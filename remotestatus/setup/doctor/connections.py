@@ -214,6 +214,27 @@ def check_configuration(examined: Examined) -> Iterator[Result]:
         yield fine("ssh takes the configuration that a round writes for it, together with your own")
 
 
+def check_programs(inventory: Inventory) -> Iterator[Result]:
+    """What is reached by a program that is no `ssh` is known, and what is lost by that."""
+    found: dict[str, list[str]] = {}
+    for remote in inventory.fleet.remotes:
+        if remote.program and not remote.path:
+            found.setdefault(remote.program, []).append(remote.name)
+    for program, names in found.items():
+        verb = "is reached by its" if len(names) == 1 else "are reached by their"
+        yield warning(
+            f"{_names(names)} {verb} own ProxyCommand ({program}): each makes a connection of its own, and what fails "
+            "in that program reads as a failure of the remote",
+            "if it leads to an SSH server, name that in a ProxyJump, or in a ProxyCommand with ssh -W %h:%p",
+        )
+    for proxy in inventory.fleet.proxies:
+        if proxy.program:
+            yield fine(
+                f"the proxy {proxy.name} is reached by its own ProxyCommand ({proxy.program}), once a round for all "
+                "that is behind it; what fails in that program reads as a failure of the proxy"
+            )
+
+
 def check_ports(inventory: Inventory) -> Iterator[Result]:
     """No two remotes are the same place, and no two want the same virtual port."""
     places: dict[tuple[object, ...], list[str]] = {}

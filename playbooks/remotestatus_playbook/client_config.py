@@ -1,0 +1,201 @@
+"""
+Finds out what ssh's own configuration files say of the way to a host.
+
+A host and the files that ssh reads for it come in; what `ssh -G` says goes out. The rule worth knowing: a process costs
+more than a file, so ssh is asked only about a host that a line about proxies in these files may be meant for.
+"""
+
+import os
+import pwd
+import re
+import shlex
+import socket
+import subprocess
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from remotestatus_playbook.protocol import OPENING
+
+_SECONDS = 15
+_AT_ONCE = 8
+_DEEPEST = 16
+_EVERY_HOST = "*"
+
+_OUR_OWN = frozenset(
+    {
+        *("proxyjump", "proxycommand", "controlmaster", "controlpath", "controlpersist", "batchmode", "requesttty"),
+        *("stricthostkeychecking", "loglevel", "host", "sessiontype", "forkafterauthentication", "stdinnull"),
+        *("localforward", "remoteforward", "dynamicforward", "clearallforwardings", "tunnel"),
+    }
+)
+"""What a round says itself of every proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What ssh would be told to connect to: the same words have the same answer."""
+
+    target: str
+    user: str | None = None
+    port: int | None = None
+    config: str | None = None
+    options: tuple[str, ...] = ()
+    program: str = "ssh"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What ssh would do, as `ssh -G` says it; `settings` are its lines, in their order."""
+
+    settings: tuple[tuple[str, str], ...]
+
+    def value_of(self, option: str) -> str | None:
+        """The value of an option, in lower case; None when it is not set."""
+        value = next((value for key, value in self.settings if key == option), None)
+        return None if value is None or value.lower() in ("", "none") else value
+
+    @property
+    def port(self) -> int:
+        """The port that it connects to."""
+        return int(self.value_of("port") or 22)
+
+
+@dataclass
+class ClientConfig:
+    """The configuration files of ssh, as far as they were asked for."""
+
+    _patterns: dict[str | None, frozenset[str]] = field(default_factory=dict)
+    _answers: dict[Question, Found | None] = field(default_factory=dict)
+
+    def may_say_proxy(self, question: Question) -> bool:
+        """Whether a line about a proxy in these files may be meant for this host."""
+        if question.config not in self._patterns:
+            self._patterns[question.config] = frozenset(_patterns_of(question.config))
+        name = question.target.lower()
+        return any(fnmatchcase(name, pattern) for pattern in self._patterns[question.config])
+
+    def look_up_all(self, questions: Iterable[Question]) -> None:
+        """Ask ssh about those hosts that a line about a proxy may be meant for, all at the same time."""
+        new = {one: None for one in questions if one not in self._answers and self.may_say_proxy(one)}
+        if new:
+            with ThreadPoolExecutor(max_workers=min(len(new), _AT_ONCE)) as pool:
+                self._answers |= dict(zip(new, pool.map(_ask, new), strict=True))
+
+    def look_up(self, question: Question) -> Found | None:
+        """What ssh says of this host, if a line about a proxy may be meant for it, and ssh takes its configuration."""
+        self.look_up_all([question])
+        return self._answers.get(question)
+
+    def settings_of(self, question: Question) -> Found | None:
+        """What ssh says of this host, whatever its files say."""
+        if question not in self._answers:
+            self._answers[question] = _ask(question)
+        return self._answers[question]
+
+    def lines_for(self, question: Question) -> list[str]:
+        """What ssh's files say of this host beyond ssh's own defaults, as lines of a block under another name."""
+        found = self.settings_of(question)
+        usual = self.settings_of(Question(question.target, config="none", program=question.program))
+        if found is None or usual is None:
+            return []
+        wanted = (one for one in found.settings if one[0] == "hostname" or one not in usual.settings)
+        return [f"{key} {value}" for key, value in wanted if key not in _OUR_OWN]
+
+    def knows(self, question: Question) -> bool:
+        """Whether this name means anything: to the files, or to the name service, if that can be asked."""
+        found = self.settings_of(question)
+        if found is not None and found.value_of("hostname") not in (None, question.target.lower(), question.target):
+            return True
+        try:
+            socket.getaddrinfo(question.target, None)
+        except socket.gaierror as error:
+            return error.errno not in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+        except (OSError, UnicodeError):
+            return True
+        return True
+
+
+def files_of(config: str | None) -> list[Path]:
+    """The configuration files that ssh reads: the one it is given (-F), or the user's and the system's."""
+    if config is not None:
+        return [Path(config).expanduser()]
+    # As ssh finds it: HOME means nothing to it.
+    return [Path(pwd.getpwuid(os.getuid()).pw_dir) / ".ssh/config", Path("/etc/ssh/ssh_config")]
+
+
+def _patterns_of(config: str | None) -> Iterator[str]:
+    """The patterns of the hosts for which a line of these files may name a proxy."""
+    for path in files_of(config):
+        yield from _read(path, [_EVERY_HOST], 0)
+
+
+def _read(path: Path, hosts: list[str], depth: int) -> Iterator[str]:
+    try:
+        text = path.read_text("utf-8", "replace") if depth < _DEEPEST else ""
+    except OSError:
+        return
+    for key, value in map(_keyword, text.splitlines()):
+        if key == "host":
+            hosts = [pattern for pattern in _words(value.lower()) if not pattern.startswith("!")]
+        elif key == "match":
+            hosts = [_EVERY_HOST]
+        elif key in ("proxyjump", "proxycommand"):
+            yield from hosts
+        elif key == "canonicalizehostname" and value.lower() != "no":
+            yield _EVERY_HOST  # the blocks of another name count then, too
+        elif key == "include":
+            for word in _words(value):
+                yield from _read_included(word, path, hosts, depth)
+
+
+def _read_included(word: str, path: Path, hosts: list[str], depth: int) -> Iterator[str]:
+    if re.search(r"[%$]", word):
+        yield from hosts  # which files these are only ssh knows
+        return
+    system = Path("/etc/ssh")
+    folder = system if path.is_relative_to(system) else files_of(None)[0].parent
+    included = Path(word).expanduser() if word.startswith("~") else folder / word
+    for one in sorted(Path(included.anchor).glob(str(included.relative_to(included.anchor)))):
+        yield from _read(one, hosts, depth + 1)
+
+
+def _keyword(line: str) -> tuple[str, str]:
+    found = re.match(r"\s*([A-Za-z]+)(?:\s*=\s*|\s+)(.*)", line)
+    return (found[1].lower(), found[2].strip()) if found else ("", "")
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text, comments=True)
+    except ValueError:
+        return text.split()
+
+
+def _ask(question: Question) -> Found | None:
+    """What `ssh -G` says; None when it refuses its configuration: the connection itself will say why."""
+    command = [
+        *(question.program, "-T", "-G"),
+        *(["-F", question.config] if question.config else []),
+        *question.options,
+        *(["-p", str(question.port)] if question.port else []),
+        *(["-l", question.user] if question.user else []),
+        *("--", question.target),
+    ]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_SECONDS,
+            check=False,
+            env={**os.environ, "LC_ALL": "C.UTF-8", OPENING: "1"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    lines = (line.partition(" ") for line in done.stdout.splitlines())
+    return Found(tuple((key, value) for key, _, value in lines)) if done.returncode == 0 else None

@@ -1,0 +1,133 @@
+"""
+Reads which jump hosts a ProxyJump or a ProxyCommand leads through.
+
+Text comes in, as ssh_config(5) has it; a JumpStep for each jump host goes out, checker's side first. A ProxyCommand
+leads through a jump host when it is an `ssh` that only connects its standard input and output to the far end
+(`ssh -W %h:%p`). Any other is a program that we know nothing of.
+"""
+
+import re
+import shlex
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+from remotestatus_playbook.ssh_options import Options, PathError, split_words
+
+_JUMP = re.compile(r"^(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:@\s]+)(?::(?P<port>\d+))?/?$")
+
+_HOST, _PORT = "\0h", "\0p"
+_FAR_END = frozenset({f"{_HOST}:{_PORT}", f"[{_HOST}]:{_PORT}"})
+"""What -W has to be given, with the tokens %h and %p in a form that nobody writes."""
+
+_REDIRECTION = re.compile(r"\s+2>\s*(/dev/null|&1)\s*$")
+_SHELL = re.compile(r"[;&|<>`()*?#\n]|\$")
+"""What only a shell understands. Such a command is left as it is."""
+
+_STARTERS = frozenset({"exec", "env", "sudo", "nohup"})
+
+
+@dataclass(frozen=True, slots=True)
+class JumpStep:
+    """
+    A jump host, as it is written.
+
+    `written` is how a ProxyJump would name it; `options` are those of its own `ssh`, where it has one. `config` is the
+    configuration file that this ssh reads in the place of the user's, and `program` the ssh itself.
+    """
+
+    target: str
+    user: str | None = None
+    port: int | None = None
+    written: str = ""
+    options: Options = field(default_factory=Options)
+    config: str | None = None
+    program: str = "ssh"
+
+
+def read_proxy_jump(text: str, config: str | None = None, program: str = "ssh") -> tuple[JumpStep, ...]:
+    """
+    The jump hosts of a ProxyJump (`host`, `user@host:port`, several with commas between).
+
+    They read the same `config`, and are reached by the same `program`, as what they lead to. Raises PathError.
+    """
+    return tuple(_read_jump(part.strip(), config, program) for part in text.split(","))
+
+
+def _read_jump(spec: str, config: str | None, program: str) -> JumpStep:
+    found = _JUMP.match(spec)
+    if found is None:
+        raise PathError(f"ProxyJump {spec!r} is not of the form name or user@host:port")
+    port = int(found["port"]) if found["port"] else None
+    return JumpStep(found["host"].strip("[]"), found["user"], port, spec, config=config, program=program)
+
+
+def read_proxy_command(text: str, user: str | None = None, base: Path | None = None) -> JumpStep | None:
+    """
+    The jump host that a ProxyCommand leads through, or None when it is no such ssh.
+
+    `user` is the one that logs in at the far end (%r). Relative paths in it start at `base`.
+    """
+    words = _words_of(text, user)
+    if not words or Path(words[0]).name != "ssh":
+        return None
+    options, others = split_words(words[1:], base)
+    rest = list(options.rest)
+    if len(others) != 1 or _take(rest, "-W") not in _FAR_END or any("\0" in word for word in (*rest, *others)):
+        return None
+    try:
+        named = _read_jump(others[0], options.config, words[0])
+    except PathError:
+        return None
+    # What comes first counts, and options come before the host.
+    user = _take(rest, "-l") or _take_option(rest, "user") or named.user
+    port = _take(rest, "-p") or _take_option(rest, "port") or named.port
+    if not str(port or 1).isdigit():
+        return None
+    step = replace(named, user=user, port=int(port) if port else None)
+    return replace(step, written=_written(step), options=replace(options, rest=tuple(rest)))
+
+
+def _words_of(text: str, user: str | None) -> list[str]:
+    """The words of a ProxyCommand, as the shell would make them; none where it takes a shell to know."""
+    text = _REDIRECTION.sub("", re.sub(r"^\s*exec\s+", "", text))
+    text = re.sub(r"\$(HOME\b|\{HOME\})", lambda _: str(Path.home()), text)
+    tokens = {"%h": _HOST, "%p": _PORT, "%%": "%", **({"%r": user} if user else {})}
+    text = re.sub("%.", lambda found: tokens.get(found[0], "\0"), text)
+    if _SHELL.search(text):
+        return []
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return []
+
+
+def _take(words: list[str], flag: str) -> str | None:
+    """Take a flag and its value out of the words; the first value counts."""
+    values = [value for name, value in pairwise(words) if name == flag]
+    while flag in words:
+        place = words.index(flag)
+        del words[place : place + 2]
+    return values[0] if values else None
+
+
+def _take_option(words: list[str], option: str) -> str | None:
+    """The same for an option of ssh_config(5)."""
+    values = []
+    for place in reversed([place for place, word in enumerate(words) if word == "-o"]):
+        key, _, value = words[place + 1].partition("=")
+        if key.lower() == option:
+            values.append(value)
+            del words[place : place + 2]
+    return values[-1] if values else None
+
+
+def _written(step: JumpStep) -> str:
+    host = f"[{step.target}]" if ":" in step.target else step.target
+    return f"{f'{step.user}@' if step.user else ''}{host}{f':{step.port}' if step.port else ''}"
+
+
+def program_of(command: str) -> str:
+    """The name of the program that a ProxyCommand starts: its arguments may hold secrets."""
+    words = [word for word in command.split() if not re.match(r"\w+=", word) and word not in _STARTERS]
+    return Path(words[0].strip("'\"")).name[:40] if words else ""

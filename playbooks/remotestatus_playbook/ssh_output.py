@@ -1,0 +1,65 @@
+"""
+Reads what `ssh` prints on standard error: what is no news, and which faults are the checker's own.
+
+Text comes in; text or an answer goes out. The rule worth knowing: a fault of the checker's own is never held against
+the host that could not be connected to, nor against the proxy before it.
+"""
+
+import re
+from enum import StrEnum
+
+_WARNING = re.compile(r"^\*\* .*(?:\n|\Z)", re.MULTILINE)
+"""OpenSSH 10.1 and later warn in this form of a key exchange that is not post-quantum."""
+
+
+def without_warnings(text: str) -> str:
+    """The text without ssh's general warnings, which say nothing of this connection's end."""
+    return _WARNING.sub("", text)
+
+
+class LocalFault(StrEnum):
+    """What may be wrong with the checker itself."""
+
+    NO_TIMEOUT = "no-timeout"
+    NO_SSH = "no-ssh"
+    NO_ASKPASS = "no-askpass"
+    NO_PROXY_PROGRAM = "no-proxy-program"
+    FILE_REFUSED = "file-refused"
+    OPTION_REFUSED = "option-refused"
+    SOCKET = "socket"
+
+
+NO_TIMEOUT = "the program timeout could not be started"
+
+_TEXTS = tuple(
+    (fault, re.compile(pattern, re.MULTILINE))
+    for fault, pattern in (
+        (LocalFault.NO_TIMEOUT, f"^{NO_TIMEOUT}.*"),
+        # coreutils, busybox
+        (LocalFault.NO_SSH, r"^timeout: (failed to (run|execute) command|can't execute) .*"),
+        (LocalFault.FILE_REFUSED, r"^(Bad owner or permissions on|Can't open user config file) .*"),
+        (LocalFault.NO_ASKPASS, r"^ssh_askpass: exec\(.*"),
+        # dash, bash, zsh
+        (
+            LocalFault.NO_PROXY_PROGRAM,
+            r"^\S*sh: ((line )?\d+: )?(exec: )?\S+: (cannot execute: )?"
+            r"((command )?not found|No such file or directory|Permission denied)$|^\S*sh:\d+: command not found: .*",
+        ),
+        (
+            LocalFault.OPTION_REFUSED,
+            r"^(command-line|[~/].*?):? line \d+: .*|.*: terminating, \d+ bad configuration options$"
+            r"|^(unknown|illegal) option -- .*|^(vdollar_)?percent_expand: .*|^Bad \S+ '.*|^Bad .* specification .*",
+        ),
+        (LocalFault.SOCKET, r"^(ControlPath too long|unix_listener: (path|cannot bind to path)) .*"),
+    )
+)
+
+
+def local_fault(text: str) -> tuple[LocalFault, str] | None:
+    """
+    Which fault of the checker's own a text tells of, with the line that says so; None when it tells of none.
+
+    ssh says these before it connects to anything. A text that came after a log-in may be the far end's.
+    """
+    found = ((fault, pattern.search(text)) for fault, pattern in _TEXTS)
+    return next(((fault, match[0].strip()) for fault, match in found if match), None)
