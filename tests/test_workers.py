@@ -11,6 +11,7 @@ import time
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePath
 
@@ -33,7 +34,10 @@ from remotestatus.inventory.host_pattern import match_hosts
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Fleet, Inventory, Remote, Worker
+from remotestatus.model.report_input import ReportInput
+from remotestatus.model.rounds import Round
 from remotestatus.model.settings import CHECKER, FleetSettings, RemoteSettings, WorkerSpec
+from remotestatus.model.states import Kind, State
 from remotestatus.model.statuses import Status
 from remotestatus.model.worker_faults import Fault
 from remotestatus.probe.workers.batch_queue import BatchQueue
@@ -42,6 +46,7 @@ from remotestatus.probe.workers.passwords import password_variables
 from remotestatus.probe.workers.sent_inventory import STAYS, TRAVELS, sent_inventory, sent_known_hosts
 from remotestatus.probe.workers.worker_archive import ANSWER_BYTES, read_archive
 from remotestatus.probe.workers.worker_stream import LINE_BYTES, Bounds, WorkerFault, WorkerStream
+from remotestatus.report import build_report
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HERE = frozenset({CHECKER})
@@ -413,3 +418,28 @@ def test_what_is_tried_elsewhere(cause: Cause | None, of_proxy: Cause | None, *,
     """What was not reached is; what refused us, itself or by its proxy, is not."""
     proxies = {"p": _result(of_proxy)} if of_proxy else {}
     assert is_worth_another_place(_result(cause), proxies, ("p",)) is worth
+
+
+# -- what the page says ------------------------------------------------------------------------------------------------
+
+
+def test_a_site_that_one_place_cannot_see_is_one_entry() -> None:
+    """All behind a proxy, chains too, are one entry; single remotes are one entry a place."""
+    not_from = {"outer-1": (CHECKER,), "inner-1": (CHECKER,), "direct-1": (CHECKER, "north"), "other-1": (CHECKER,)}
+    paths = {"outer-1": ("outer",), "inner-1": ("outer", "inner"), "other-1": ("other",), "other-2": ("other",)}
+    names = ("outer-1", "inner-1", "direct-1", "other-1", "other-2")
+    remotes = tuple(replace(_remote(name), path=paths.get(name, ())) for name in names)
+    made = ReportInput(
+        fleet=Fleet(remotes, (), FleetSettings(), (NORTH,)),
+        round=Round(1, NOW, NOW, len(remotes)),
+        states={(Kind.REMOTE, name): State(Kind.REMOTE, name, Status.UP, NOW, NOW) for name in names},
+        check_results={name: CheckResult(name, NOW, not_from=not_from.get(name, ())) for name in names},
+    )
+    report = build_report(made, NOW)
+    assert [(one.place, one.proxy, one.remotes) for one in report.out_of_sight] == [
+        (CHECKER, "outer", ("outer-1", "inner-1")),
+        (CHECKER, None, ("direct-1", "other-1")),
+        ("north", None, ("direct-1",)),
+    ]
+    assert report.aside == "4 not from the checker, 1 not from the worker north"
+    assert not build_report(made, NOW, public=True).out_of_sight

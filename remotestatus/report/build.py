@@ -26,7 +26,7 @@ from remotestatus.report.redact import redact
 from remotestatus.report.remote_view import RemoteView, view_remote
 from remotestatus.report.root_causes import RootCause, find_root_causes
 from remotestatus.report.slugs import make_slugs
-from remotestatus.report.worker_view import OutOfSight, WorkerView, find_out_of_sight, view_worker
+from remotestatus.report.worker_view import OutOfSight, WorkerView, find_out_of_sight, say_out_of_sight, view_worker
 
 WORDS = tuple(APPEARANCES)
 """Under which words remotes are counted, the worst first."""
@@ -116,7 +116,7 @@ def build_report(report_input: ReportInput, now: datetime, *, public: bool | Non
     root_causes, group_slugs = find_root_causes(remotes, proxies, workers), _group_slugs(remotes)
     summary = _count(remotes)
     verdict, aside = say_verdict(remotes, root_causes)
-    partly = (f"{len(one.remotes)} not from {one.spoken_place}" for one in out_of_sight)
+    partly = say_out_of_sight(out_of_sight)
     return Report(
         title=clean(settings.title) or "remotestatus",
         accent=settings.accent,

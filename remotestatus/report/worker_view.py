@@ -73,16 +73,26 @@ def view_worker(
 
 def find_out_of_sight(remotes: Sequence[RemoteView]) -> tuple[OutOfSight, ...]:
     """What is up and cannot be reached from everywhere, the most at once first."""
-    groups: dict[tuple[str, str | None], list[str]] = {}
-    for remote in remotes:
-        for place in remote.not_from:
-            groups.setdefault((place, remote.proxy), []).append(remote.name)
-    behind: dict[str | None, int] = {}
-    for remote in remotes:
-        if remote.status in (Status.UP, Status.DEGRADED):
-            behind[remote.proxy] = behind.get(remote.proxy, 0) + 1
-    found = [
-        OutOfSight(place, proxy if proxy and len(names) == behind[proxy] else None, tuple(names))
-        for (place, proxy), names in groups.items()
-    ]
+    reached = [remote for remote in remotes if remote.status in (Status.UP, Status.DEGRADED)]
+    places = sorted({place for remote in reached for place in remote.not_from})
+    found = [one for place in places for one in _out_of_sight_from(place, reached)]
     return tuple(sorted(found, key=lambda one: (-len(one.remotes), one.place)))
+
+
+def say_out_of_sight(found: Iterable[OutOfSight]) -> list[str]:
+    """How many cannot be reached from where, a few words for each place."""
+    counts: dict[str, int] = {}
+    for one in found:
+        counts[one.spoken_place] = counts.get(one.spoken_place, 0) + len(one.remotes)
+    return [f"{count} not from {place}" for place, count in counts.items()]
+
+
+def _out_of_sight_from(place: str, reached: Sequence[RemoteView]) -> Iterable[OutOfSight]:
+    seen = {proxy for remote in reached if place not in remote.not_from for proxy in remote.path}
+    groups: dict[str | None, list[str]] = {}
+    for remote in reached:
+        if place in remote.not_from:
+            # The first proxy on the way behind which that place reaches nobody.
+            proxy = next((proxy for proxy in remote.path if proxy not in seen), None)
+            groups.setdefault(proxy, []).append(remote.name)
+    return [OutOfSight(place, proxy, tuple(names)) for proxy, names in groups.items()]
