@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from remotestatus_playbook.probe_output import parse
 from remotestatus_playbook.protocol import Outcome, Process, RemoteAnswer, to_json
 
-from remotestatus.evaluate.check_results import ARGUMENTS_KEPT, MATCHED_KEPT, read_remote
+from remotestatus.evaluate.check_results import ARGUMENTS_KEPT, MATCHED_KEPT, TROUBLES_KEPT, read_remote
 from remotestatus.evaluate.pattern_search import SECONDS, PatternSearch
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.state_machine import next_state
@@ -96,6 +96,13 @@ FLOODS: dict[str, Callable[[], bytes]] = {
     "a ps of columns": lambda: frame(
         section(b"ps", (b"1 " * 4000 + b"\n") * 1900, b" pid user" + b" x" * 4000 + b" args")
     ),
+    "full disks": lambda: frame(
+        section(b"disks", b"".join(b"/dev/x%d 100 100 0 100%% /%d\n" % (number, number) for number in range(3000)))
+    ),
+    "units": lambda: frame(
+        section(b"units", MARK + b":show\n" + b"Id=a\n" * 200_000 + MARK + b":exit 0\n"),
+    ),
+    "mounts": lambda: frame(section(b"linux", b"/proc/mounts:/dev/sda /mnt ext4 rw 0 0\n" * 300_000)),
     "many checks": lambda: frame(section(b"check", b"\n" * 65000, b" 6161") * 240),
     "names": lambda: frame(section(b"names", b"a:b:1:\n" * (2 * MEGABYTE))),
     "sections that do not end": lambda: frame((b"[" + MARK + b":disks\n") * 400_000),
@@ -120,6 +127,7 @@ def test_a_flood_costs_a_bounded_time(flood: str) -> None:
     assert time.process_time() - begun < BUDGET
     assert len(written) < 32 * MEGABYTE
     assert len(TypeAdapter(CheckResult).dump_json(result)) < MEGABYTE / 2
+    assert len(result.troubles) <= TROUBLES_KEPT + 1
 
 
 def test_an_expression_that_takes_too_long_is_unknown_and_says_so() -> None:

@@ -14,6 +14,8 @@ from remotestatus_playbook.children import TOO_MUCH, Child, Password, Secret, li
 
 ASKPASS = Path(__file__).resolve().parent.parent / "playbooks" / "files" / "askpass"
 
+MEGABYTE = 1_000_000
+
 
 def child(folder: Path, script: str, *, name: str = "one", seconds: float = 20, printing: int | None = None) -> Child:
     return Child(name, ["/bin/sh", "-c", script], b"read me\n", folder / name, seconds, printing)
@@ -208,3 +210,16 @@ def test_a_password_that_cannot_be_learnt_is_a_sentence(tmp_path: Path, slow: bo
     assert one.out.read_text() == ""
     assert "the lookup 'url' failed" in one.secret_trouble
     assert "t0ken" not in one.secret_trouble
+
+
+def test_what_floods_together_is_ended_the_largest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred remotes that print 16 MiB each do not fill the checker's memory, and nobody else is ended for them."""
+    monkeypatch.setattr("remotestatus_playbook.children.TOGETHER_BYTES", 300_000)
+    flood = "head -c 200000 /dev/zero; sleep 2"
+    quiet = Child("quiet", ["sh", "-c", "echo here; sleep 1"], b"", tmp_path / "quiet", 20, printing=MEGABYTE)
+    floods = [
+        Child(f"flood-{n}", ["sh", "-c", flood], b"", tmp_path / f"flood-{n}", 20, printing=MEGABYTE) for n in range(4)
+    ]
+    codes = {child.name: child.code for child in run_all([quiet, *floods], 5)}
+    assert codes["quiet"] == 0
+    assert len([code for name, code in codes.items() if name != "quiet" and code in TOO_MUCH]) == 3

@@ -8,6 +8,7 @@ time it waits. Time is limited by timeout(1) and not by us, so it is limited eve
 
 import os
 import resource
+import shutil
 import signal
 import stat
 import subprocess
@@ -28,6 +29,12 @@ _TIME_UP = (124, 128 + signal.SIGKILL, -signal.SIGKILL)
 
 TOO_MUCH = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
 """How it ends when the program was ended because a file of its was full: of coreutils and of busybox."""
+
+TOGETHER_BYTES = 256 * 1024 * 1024
+"""What all programs that run at the same time may have printed together, if that is no more than half of the room."""
+
+_LOOK_SECONDS = 0.2
+"""How often it is looked at how much they have printed."""
 
 _POLL_SECONDS = 0.005
 """How often the programs are asked whether they have ended."""
@@ -114,6 +121,21 @@ class Child:
         self._note_end()
         return True
 
+    @property
+    def printed_bytes(self) -> int:
+        """How much it has printed so far."""
+        total = 0
+        for path in (self.out, self.err, self.log):
+            with suppress(FileNotFoundError):
+                total += path.stat().st_size
+        return total
+
+    def end_flood(self) -> None:
+        """End it as if a file of its were full."""
+        if self._process is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGXFSZ)
+
     def kill(self) -> None:
         """End it at once, and forget what it printed."""
         if self._process is not None:
@@ -161,6 +183,7 @@ def log_file(output: Path) -> Path:
 def run_all(children: Iterable[Child], at_once: int) -> Iterator[Child]:
     """Start the children in their order, so many at the same time; yield each when it has ended."""
     waiting, running = iter(children), list[Child]()
+    looked_at = time.monotonic()
     try:
         while True:
             ended = [child for child in running if child.has_ended()]
@@ -171,11 +194,28 @@ def run_all(children: Iterable[Child], at_once: int) -> Iterator[Child]:
             yield from ended
             if not running:
                 return
+            if time.monotonic() >= looked_at + _LOOK_SECONDS:
+                looked_at = time.monotonic()
+                _end_largest(running)
             if not ended:
                 time.sleep(_POLL_SECONDS)
     finally:
         for child in running:
             child.kill()
+
+
+def _end_largest(running: Sequence[Child]) -> None:
+    """End what has printed most, while all have printed more together than there is room for."""
+    printed = {child: child.printed_bytes for child in running if child.printing is not None}
+    if not printed:
+        return
+    total = sum(printed.values())
+    room = min(TOGETHER_BYTES, (total + shutil.disk_usage(running[0].output.parent).free) // 2)
+    for child in sorted(printed, key=lambda one: printed[one], reverse=True):
+        if total <= room:
+            return
+        child.end_flood()
+        total -= printed[child]
 
 
 def limit_files(most: int, *words: str) -> list[str]:

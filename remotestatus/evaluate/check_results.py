@@ -70,7 +70,7 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
     return CheckResult(
         name=remote.name,
         at=at,
-        troubles=most_severe_first(troubles),
+        troubles=_most_severe(remote, troubles),
         connect_ms=answer.connect_ms,
         processes=results,
         findings=findings,
@@ -119,6 +119,20 @@ def _find_troubles(
         for one in findings:
             if one.kind == kind and not one.ok:
                 yield explain(cause, remote, names=[one.sentence], what=one.name, severity=one.severity)
+
+
+TROUBLES_KEPT = 50
+"""Troubles kept of one remote: it chooses how many file systems it has, and each may be a problem of its own."""
+
+
+def _most_severe(remote: Remote, troubles: Sequence[Trouble]) -> tuple[Trouble, ...]:
+    """The most severe troubles, and how many there are besides."""
+    ordered = most_severe_first(troubles)
+    if len(ordered) <= TROUBLES_KEPT:
+        return ordered
+    more = [f"{len(ordered) - TROUBLES_KEPT} more things are wrong than are listed"]
+    rest = explain(Cause.CHECK_FAILED, remote, names=more, what="more", severity=Severity.WARNING)
+    return (*ordered[:TROUBLES_KEPT], rest)
 
 
 MATCHED_KEPT = 50
