@@ -8,7 +8,7 @@ its own (page, messages), and a failure of the page keeps no message back.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from remotestatus.evaluate import (
     window_of_proxy,
     window_of_remote,
 )
-from remotestatus.history import History, back_up, only_round, open_or_repair, outbox, queues, read_past
+from remotestatus.history import History, answered, back_up, only_round, open_or_repair, outbox, queues, read_past
 from remotestatus.inventory import read_inventory
+from remotestatus.model.answers import TakenAnswers
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.culprits import say_error
 from remotestatus.model.days import DayShare
@@ -45,6 +46,7 @@ from remotestatus.notify import (
     compose_notice,
     plan_for_each,
     read_destinations,
+    read_sources,
     send,
     settings_for,
 )
@@ -86,6 +88,7 @@ class FinishedRound:
     troubles: tuple[str, ...] = ()
     heartbeat_failures: tuple[str, ...] = ()
     orphans: tuple[OrphanedQueue, ...] = ()
+    answers: TakenAnswers = field(default_factory=TakenAnswers)
 
 
 def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
@@ -108,6 +111,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         _open_history(inventory.database, started_at) as (history, repaired),
     ):
         last, before, measured_at = history.states(), history.check_results(), history.measured_at()
+        answers = _take_answers(history, fleet, last, started_at)
         results = check_fleet(
             runner,
             inventory,
@@ -121,8 +125,9 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         states = _current_states(fleet, last, changes)
         receivers = [one.receiver for one in destinations]
         queues.carry_over(history, receivers)
-        memory = outbox.read_memory(history, now, receivers)
+        memory = replace(outbox.read_memory(history, now, receivers), answers=answers)
         plan, plan_troubles = plan_for_each(fleet, states, receivers, memory, now)
+        plan = answered.invite(history, plan, fleet.settings.answers, now)
         messages, message_troubles = compose_all(plan, fleet, templates)
         if repaired:
             messages = [*messages, *(compose_notice(one.receiver, fleet, repaired, now) for one in destinations)]
@@ -141,6 +146,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
                 },
             )
             outbox.add(history, plan, messages)
+            answered.keep_codes(history, plan.codes)
             _forget(history, fleet.settings, now)
         check_results = {**before, **results.remotes}
         report, page_troubles = _publish(
@@ -151,7 +157,21 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         template_troubles = (f"the shipped template of messages was used: {one}" for one in templates.problems)
         troubles = (*round_.troubles, *page_troubles, *send_troubles, *backup_troubles, *template_troubles)
         heartbeat.finish(troubles)
-        return FinishedRound(inventory, round_, report, delivery, troubles, tuple(heartbeat.failures), plan.orphans)
+        return FinishedRound(
+            inventory, round_, report, delivery, troubles, tuple(heartbeat.failures), plan.orphans, answers
+        )
+
+
+def _take_answers(history: History, fleet: Fleet, states: Mapping[Subject, State], now: datetime) -> TakenAnswers:
+    """Do what people answered since the last round; whatever is wrong with that, remotes are checked all the same."""
+    sources = fleet.settings.answers
+    if not sources:
+        return TakenAnswers()
+    try:
+        found = read_sources([(source, answered.read_until(history, source.key)) for source in sources])
+        return answered.take(history, found, {source.key: source.place for source in sources}, states, now)
+    except Exception as error:
+        return TakenAnswers(failures=(f"answers could not be taken: {say_error(error)}; please report this",))
 
 
 @contextmanager

@@ -7,8 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from remotestatus.cli.options import now, open_inventory, with_inventory
+from remotestatus.cli.progress import say_refused
 from remotestatus.cli.time_options import say_local
-from remotestatus.history import History, outbox
+from remotestatus.history import History, answered, outbox
+from remotestatus.model.answers import Refusal
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.notification import FailingDestination
 from remotestatus.notify import Destination, Sending, load_destinations, problems_of_tags, send_test
@@ -40,10 +42,16 @@ def command(source: AnsibleSource, tag: str | None, *, test: bool) -> None:
         raise ConfigurationError(f'no destination has the tag "{tag}"; there is {", ".join(tags) or "none"}')
     if not test:
         failing: dict[str, FailingDestination] = {}
+        refused: dict[Refusal, int] = {}
         if inventory.database.exists():
             with History.open(inventory.database) as history:
                 failing = {one.key: one for one in outbox.failing_destinations(history)}
+                refused = answered.refused_so_far(history)
         _list([one for one in destinations if not tag or tag in one.tags], failing)
+        for answers in inventory.fleet.settings.answers:
+            click.echo(f"Answers are read from {answers.place}.")
+        for sentence in say_refused(refused):
+            click.echo(f"So far, {sentence}.")
         return
     outcomes = send_test(destinations, tag, Sending(inventory.fleet.settings, Templates(), now()))
     for destination, attempt in outcomes:

@@ -2,7 +2,8 @@
 Runs a round with a progress bar, and says what went wrong with the round itself.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from remotestatus.model.answers import Refusal
 from remotestatus.model.text import count
 from remotestatus.probe import PlaybookRunner
 from remotestatus.probe import Progress as ProbeProgress
@@ -37,8 +39,18 @@ def say_troubles(finished: FinishedRound) -> list[str]:
             f"remotestatus_apprise; the last one: {queue.newest}"
             for queue in finished.orphans
         ),
+        *finished.answers.failures,
+        *say_refused(Counter(finished.answers.refused)),
         *finished.heartbeat_failures,
     ]
+
+
+def say_refused(refused: Mapping[Refusal, int]) -> list[str]:
+    """How many answers changed nothing, and why, in a sentence; nothing if there were none."""
+    if not refused:
+        return []
+    kinds = ", ".join(f"{number} {why}" for why, number in sorted(refused.items()))
+    return [f"{count(sum(refused.values()), 'answer')} to messages changed nothing: {kinds}"]
 
 
 def run_with_progress(runner: PlaybookRunner, options: RoundOptions, console: Console) -> FinishedRound:

@@ -2,6 +2,7 @@
 Answers -> check results -> states. Pure: no files, network, clock, Ansible or SQLite.
 """
 
+from remotestatus.evaluate.answer_codes import check_answer, is_meant, write_code
 from remotestatus.evaluate.check_results import Past, read_proxy, read_remote, read_unlooked
 from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker
 from remotestatus.evaluate.failed import failed_result, failed_trouble
@@ -28,12 +29,14 @@ __all__ = [
     "Past",
     "Uptime",
     "advise",
+    "check_answer",
     "combine",
     "diagnose",
     "diagnose_worker",
     "failed_result",
     "failed_trouble",
     "is_due",
+    "is_meant",
     "is_worth_another_place",
     "match",
     "next_state",
@@ -50,4 +53,5 @@ __all__ = [
     "uptimes",
     "window_of_proxy",
     "window_of_remote",
+    "write_code",
 ]

@@ -2,7 +2,7 @@
 One SQLite file: states, transitions, rounds, days, and the outbox.
 """
 
-from remotestatus.history import outbox, queues
+from remotestatus.history import answered, outbox, queues
 from remotestatus.history.backup import back_up
 from remotestatus.history.database import History
 from remotestatus.history.lock import only_round
@@ -13,6 +13,7 @@ from remotestatus.history.salvage import open_or_repair, repair, what_is_damaged
 __all__ = [
     "History",
     "add_note",
+    "answered",
     "back_up",
     "current_notes",
     "only_round",

@@ -172,4 +172,29 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        "CREATE TABLE IF NOT EXISTS answer_key (id INTEGER PRIMARY KEY, key BLOB NOT NULL)",
+        """
+        CREATE TABLE IF NOT EXISTS answer_codes (
+            id INTEGER PRIMARY KEY,
+            destination TEXT NOT NULL,
+            subjects TEXT NOT NULL,          -- JSON: what the message is about
+            expires TEXT NOT NULL,
+            used INTEGER NOT NULL DEFAULT 0
+        )
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS answer_sources (
+            key TEXT PRIMARY KEY,            -- a hash of its address without secrets
+            position TEXT NOT NULL           -- how far it was read
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS answers_refused (
+            why TEXT PRIMARY KEY,
+            number INTEGER NOT NULL,
+            last_at TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+    ),
 )

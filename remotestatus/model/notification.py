@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from remotestatus.model.answers import AnswerCode, AnswerInvitation, TakenAnswers
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Key, Trouble
 from remotestatus.model.reasons import Reason
@@ -143,6 +144,7 @@ class NotificationMemory:
     windows: tuple[CommandWindow, ...] = ()
     failing: tuple[FailingDestination, ...] = ()
     orphans: tuple[OrphanedQueue, ...] = ()
+    answers: TakenAnswers = field(default_factory=TakenAnswers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +189,21 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Everything that one receiver is notified of in one round, before it is put into words."""
+    """
+    Everything that one receiver is notified of in one round, before it is put into words.
+
+    `done` says what became of its answers, `standing` counts the remotes by status where it asked for that. With
+    `answer` it can be answered.
+    """
 
     receiver: Receiver
     at: datetime
     lines: tuple[Line, ...]
     failing: tuple[FailingDestination, ...] = ()
     orphans: tuple[OrphanedQueue, ...] = ()
+    done: tuple[str, ...] = ()
+    standing: Mapping[Status, int] = field(default_factory=dict)
+    answer: AnswerInvitation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +238,8 @@ class Plan:
     """Subjects whose acknowledgement ends because they recovered."""
     orphans: tuple[OrphanedQueue, ...] = ()
     """Queues that are given up, because their destination is no longer configured."""
+    codes: tuple[AnswerCode, ...] = ()
+    """With which the notifications can be answered."""
 
 
 class NotificationType(StrEnum):

@@ -6,11 +6,13 @@ RemoteSettings (per remote, so also per group) and FleetSettings (one value for 
 without their prefix. The models say what a right value is; the inventory reader says where a wrong one was found.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from pathlib import PurePath
 from typing import Annotated, Generic, Literal, Self, TypeVar
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -446,6 +448,44 @@ class Destination(_Model):
     )
 
 
+class AnswerSource(_Model):
+    """A place where people answer messages: exactly one of `ntfy` and `imap`."""
+
+    ntfy: Url | None = Field(default=None, description="the URL of an ntfy topic; a secret, best vaulted")
+    token: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        default=None, description="the access token of the ntfy topic"
+    )
+    imap: Annotated[str, StringConstraints(pattern=r"^imaps?://[^/\s]+:[^/\s]+@[^\s]+$")] | None = Field(
+        default=None, description="a mailbox, `imaps://user:password@host/INBOX`; a secret, best vaulted"
+    )
+    address: Text | None = Field(default=None, description="where people are told to answer to")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.ntfy is None) == (self.imap is None):
+            raise ValueError("write exactly one of ntfy or imap")
+        if self.token and not self.ntfy:
+            raise ValueError("`token` is for ntfy; write the mailbox's user and password into its URL")
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where people answer to, without secrets."""
+        parts = urlsplit(str(self.ntfy or self.imap))
+        if self.ntfy:
+            return self.address or f"{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+        user = unquote(parts.username or "")
+        return self.address or (user if "@" in user else f"{user}@{parts.hostname}")
+
+    @property
+    def key(self) -> str:
+        """What the history knows it by: a hash of its address without secrets."""
+        parts = urlsplit(str(self.ntfy or self.imap))
+        user = parts.username if self.imap else ""
+        address = f"{user}@{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+        return hashlib.sha256(address.encode()).hexdigest()[:16]
+
+
 class QuietHours(_Model):
     """Hours in which receivers are not told: their messages are held and then sent as a digest."""
 
@@ -530,6 +570,9 @@ class FleetSettings(_Model):
     quiet_hours: OneOrMore[QuietHours] = Field(
         default=(), description="`from`, `until`, `timezone`, `tags`, `let_down_pass`"
     )
+    answers: OneOrMore[AnswerSource] = Field(
+        default=(), description="where messages are answered: `ntfy` (and `token`) or `imap`, and `address`"
+    )
     heartbeat: Url | None = Field(default=None, description="a URL that is pinged after each finished round")
     retention: Duration = Field(default=timedelta(days=400), description="how long history is kept")
     backups: Annotated[int, Field(ge=0, le=366)] = Field(
@@ -569,7 +612,7 @@ class FleetSettings(_Model):
         return value
 
 
-SECRET_SETTINGS = frozenset({"apprise", "checks", "heartbeat", "workers"})
+SECRET_SETTINGS = frozenset({"answers", "apprise", "checks", "heartbeat", "workers"})
 """Settings that may hold a password (in a URL, in a command): no error quotes their values."""
 
 

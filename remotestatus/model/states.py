@@ -87,6 +87,11 @@ class State:
         return most_severe_first(found)
 
     @property
+    def is_well(self) -> bool:
+        """Whether it is up, and up for good."""
+        return self.status is Status.UP and self.confirmed is Status.UP
+
+    @property
     def flapping(self) -> bool:
         """Whether it changes too often for a notification each time."""
         return self.flapping_since is not None

@@ -2,6 +2,7 @@
 Decides who is notified of what, composes messages and sends them.
 """
 
+from remotestatus.notify.answer_sources import read_sources
 from remotestatus.notify.compose import compose_message, compose_names, compose_notice
 from remotestatus.notify.deliver import Sending, send, send_test
 from remotestatus.notify.destinations import load_destinations, problems_of_tags, read_destinations
@@ -25,6 +26,7 @@ __all__ = [
     "plan_for_each",
     "problems_of_tags",
     "read_destinations",
+    "read_sources",
     "send",
     "send_test",
     "settings_for",

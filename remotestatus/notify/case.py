@@ -124,7 +124,7 @@ class Case:
     @property
     def is_over(self) -> bool:
         """Whether it is up, and up for good: then an acknowledgement ends."""
-        return self.state.status is Status.UP and not self.is_bad
+        return self.state.is_well
 
     @cached_property
     def tags(self) -> frozenset[str] | None:
@@ -251,7 +251,8 @@ class Case:
                 return EventType.WORSE if any(change.is_bad for change in changes) else EventType.BETTER
             if known.held or known.held_findings:
                 return EventType.CAME_AND_WENT
-            return EventType.REMINDER if truth is not Status.UP and self.remind_every else None
+            reminded = self.remind_every is not None or receiver.key in self.memory.answers.asked
+            return EventType.REMINDER if truth is not Status.UP and reminded else None
         if truth is Status.UP:
             return EventType.RECOVERED
         if known.status in (Status.UP, Status.UNKNOWN):

@@ -81,7 +81,7 @@ class Section:
     """One part of a message. A compact one is a list of sentences; `left` counts what is not shown."""
 
     kind: str
-    entries: Sequence[Entry | FailingDestination | OrphanedQueue]
+    entries: Sequence[Entry | FailingDestination | OrphanedQueue | str | Mapping[Status, int]]
     compact: bool = False
     left: int = 0
 
@@ -110,7 +110,12 @@ def compose_message(notification: Notification, fleet: Fleet, templates: Templat
     )
     sections = [section for section in _sections(notification, fleet) if section.entries]
     for most in SHOWN:
-        values = {"sections": [section.cut(most) for section in sections], "at": notification.at, "url": settings.url}
+        values = {
+            "sections": [section.cut(most) for section in sections],
+            "at": notification.at,
+            "url": settings.url,
+            "answer": notification.answer,
+        }
         html = templates.render_or_shipped("messages/notification.html.j2", values)
         message = replace(message, html=html)
         sent = assemble([message], notification.at, settings, templates)
@@ -183,6 +188,8 @@ def _subject(notification: Notification, fleet: Fleet) -> Mapping[str, object]:
         "reminders": _names(reminders),
         "failing": tuple(one.name for one in notification.failing),
         "orphans": tuple(one.name for one in notification.orphans),
+        "answers": notification.done,
+        "standing": tuple(status.spoken for status in notification.standing),
     }
     return {
         "names_by_kind": {kind: several for kind, several in names.items() if several},
@@ -215,6 +222,7 @@ def _sections(notification: Notification, fleet: Fleet) -> Iterable[Section]:
         return [_entry([line], fleet, at) for line in found]
 
     new = [line for line in lines if line.is_problem and line.event_type is not EventType.WORSE]
+    yield Section("answers", notification.done, compact=True)
     yield Section("problems", _problems(new, fleet, at))
     yield Section("worse", _problems(_of(notification, EventType.WORSE), fleet, at))
     yield Section("unstable", single(_of(notification, EventType.FLAPPING)))
@@ -224,6 +232,7 @@ def _sections(notification: Notification, fleet: Fleet) -> Iterable[Section]:
     yield Section("reminders", single(sorted(_of(notification, EventType.REMINDER), key=_rank)), compact=True)
     yield Section("failing", notification.failing)
     yield Section("orphans", notification.orphans, compact=True)
+    yield Section("standing", [notification.standing] if notification.standing else [], compact=True)
 
 
 def _problems(lines: Iterable[Line], fleet: Fleet, at: datetime) -> list[Entry]:

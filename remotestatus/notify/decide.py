@@ -8,6 +8,7 @@ maintenance, quiet hours, flapping, a proxy that is down) is sent as soon as not
 true, and a message that could not be made in one round is made in the next. Pure: no clock, database or network.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -30,7 +31,7 @@ from remotestatus.model.notification import (
 )
 from remotestatus.model.reasons import Reason
 from remotestatus.model.settings import QuietHours
-from remotestatus.model.states import State, Subject
+from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.statuses import Status
 from remotestatus.model.text import join_names
 from remotestatus.model.times import say_moment
@@ -75,16 +76,24 @@ def plan_notifications(
         lines = tuple(outcome.line for outcome in outcomes if outcome.line)
         quiet = quiet_hours_now(fleet.settings.quiet_hours, receiver, now)
         others = () if quiet else tuple(one for one in failing if one.key != receiver.key)
-        if lines or others or memory.orphans:
-            notifications.append(Notification(receiver, now, lines, others, memory.orphans))
+        done = tuple(sentence for key, sentence in memory.answers.done if key == receiver.key)
+        standing = _count_statuses(states) if receiver.key in memory.answers.asked else {}
+        if lines or others or memory.orphans or done or standing:
+            notifications.append(Notification(receiver, now, lines, others, memory.orphans, done, standing))
     recovered = [case.subject for case in cases if case.acknowledgement and case.is_over]
     recovered += [subject for subject in memory.acknowledged if subject not in states]
     return Plan(tuple(notifications), tuple(decisions), known, tuple(recovered), memory.orphans)
 
 
+def _count_statuses(states: Mapping[Subject, State]) -> Mapping[Status, int]:
+    """How many remotes there are of each status, the worst first."""
+    found = Counter(state.status for (kind, _), state in states.items() if kind is Kind.REMOTE)
+    return {status: found[status] for status in sorted(Status, key=lambda one: -one.rank) if found[status]}
+
+
 def _is_uneventful(state: State) -> bool:
     """Whether a subject is up, and nothing of it could be told to anybody who knows nothing of it."""
-    return state.status is Status.UP and state.confirmed is Status.UP and not state.flapping
+    return state.is_well and not state.flapping
 
 
 def quiet_hours_now(hours: Sequence[QuietHours], receiver: Receiver, now: datetime) -> QuietHours | None:
@@ -110,6 +119,8 @@ class _Outcome:
 
 def _decide_all(cases: Sequence[Case], receiver: Receiver) -> list[_Outcome]:
     """What becomes of each case; once one reminder is due, all open problems go into the same message."""
+    if cases and receiver.key in cases[0].memory.answers.asked:
+        return [_decide(case, receiver, remind=True) for case in cases]
     outcomes = [_decide(case, receiver) for case in cases]
     if any(outcome.line and outcome.line.event_type is EventType.REMINDER for outcome in outcomes):
         return [_decide(case, receiver, remind=True) for case in cases]
@@ -127,12 +138,13 @@ def _decide(case: Case, receiver: Receiver, *, remind: bool = False) -> _Outcome
     escalated = not routed and any(case.now - case.begun >= step.after for step in case.escalations_to(receiver))
     if not routed and not escalated:
         return _Outcome(known, _not_for(case, receiver))
-    if case.acknowledged and (escalated or event_type is EventType.REMINDER):
+    asked = receiver.key in case.memory.answers.asked
+    if case.acknowledged and (escalated or (event_type is EventType.REMINDER and not asked)):
         reason = Reason.NOT_ESCALATED if escalated else Reason.NOT_REMINDED
         return _Outcome(known, case.decide(reason, receiver.name))
     if event_type is EventType.REMINDER and not (remind or _reminder_is_due(case, known)):
         return _Outcome(_adopt(gap), _below(case, receiver))
-    if held := _held(case, receiver, gap, event_type):
+    if (held := _held(case, receiver, gap, event_type)) and not (asked and event_type is EventType.REMINDER):
         hold_change = held.reason is Reason.QUIET_HOURS and event_type is not EventType.REMINDER
         return _Outcome(_hold(case, gap) if hold_change else known, held)
     reason = Reason.ESCALATED if escalated else Reason.NOTIFIED

@@ -1,0 +1,185 @@
+"""
+Keeps the codes that messages are answered with, does what was answered, and notes how far each source was read.
+
+All that the answers of one round change is changed in one transaction, with the positions of their sources, so each is
+done once. The key that signs codes is made once and lies in the history file, which only its owner can read.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
+from remotestatus.evaluate import check_answer, is_meant, write_code
+from remotestatus.history import outbox
+from remotestatus.history.database import History
+from remotestatus.model.answers import (
+    CODE_LIFE,
+    Answer,
+    AnswerCode,
+    AnswerCommand,
+    AnswerInvitation,
+    ReadSource,
+    Refusal,
+    TakenAnswers,
+)
+from remotestatus.model.notification import Acknowledgement, Plan
+from remotestatus.model.settings import AnswerSource
+from remotestatus.model.states import Kind, State, Subject
+from remotestatus.model.text import join_names
+from remotestatus.model.times import read_time, say_moment, write_time
+
+_KEY_BYTES = 32
+
+
+def take(
+    history: History,
+    found: Sequence[ReadSource],
+    places: Mapping[str, str],
+    states: Mapping[Subject, State],
+    now: datetime,
+) -> TakenAnswers:
+    """
+    Do what the answers say; what is forged, replayed, too late or not for its code changes nothing and is counted.
+
+    `places` has the words for each source, `states` is what the last round found.
+    """
+    key = signing_key(history)
+    done: list[tuple[str, str]] = []
+    asked: set[str] = set()
+    refused: list[Refusal] = []
+    with history.transaction():
+        for source in found:
+            for text in filter(is_meant, source.texts):
+                checked = check_answer(text, key, lambda number: _code_of(history, number), now)
+                if isinstance(checked, Refusal):
+                    refused.append(checked)
+                    continue
+                answer, code = checked
+                _use_code(history, code.id)
+                done.append((code.destination, _do(history, answer, code, states, now)))
+                if answer.command is AnswerCommand.STATUS:
+                    asked.add(code.destination)
+            if source.position:
+                _note_position(history, source.key, source.position)
+        _count_refused(history, refused, now)
+    failures = [f"{places[one.key]} could not be read for answers: {one.failure}" for one in found if one.failure]
+    return TakenAnswers(tuple(done), frozenset(asked), tuple(refused), tuple(failures))
+
+
+def _do(history: History, answer: Answer, code: AnswerCode, states: Mapping[Subject, State], now: datetime) -> str:
+    """Do what one answer says, and say so."""
+    match answer.command:
+        case AnswerCommand.STATUS:
+            return "You asked for the status."
+        case AnswerCommand.MUTE:
+            assert answer.lasting is not None
+            outbox.open_window(history, answer.name, now, now + answer.lasting, "muted by an answer to a message")
+            return (
+                f"{answer.name} is in maintenance until {say_moment(now + answer.lasting, now)}: nobody is told of it."
+            )
+        case AnswerCommand.ACK:
+            until = now + answer.lasting if answer.lasting else None
+            wrong = [subject for subject in code.subjects if subject in states and not states[subject].is_well]
+            for subject in wrong:
+                note = "acknowledged by an answer to a message"
+                outbox.acknowledge(history, subject, Acknowledgement(now, until, note))
+            names = join_names([name for _, name in wrong], 12)
+            ends = f"until {say_moment(until, now)}" if until else "until it is over"
+            return f"Acknowledged {ends}: {names}." if wrong else "There was nothing left to acknowledge."
+        case _:
+            assert_never(answer.command)
+
+
+def invite(history: History, plan: Plan, sources: Sequence[AnswerSource], now: datetime) -> Plan:
+    """Give each notification of a problem a code with which it can be answered; keep the codes with `keep_codes`."""
+    if not sources:
+        return plan
+    key, number = signing_key(history), _next_number(history)
+    places = tuple(source.place for source in sources)
+    notifications, codes = [], []
+    for notification in plan.notifications:
+        problems = [line.subject for line in notification.lines if not line.is_recovery]
+        if problems:
+            code = AnswerCode(number, notification.receiver.key, tuple(problems), now + CODE_LIFE)
+            invitation = AnswerInvitation(write_code(key, number), places, code.expires, problems[0][1])
+            notification = replace(notification, answer=invitation)
+            codes.append(code)
+            number += 1
+        notifications.append(notification)
+    return replace(plan, notifications=tuple(notifications), codes=tuple(codes))
+
+
+def signing_key(history: History) -> bytes:
+    """The key that signs codes."""
+    with history.transaction() as db:
+        db.execute("INSERT OR IGNORE INTO answer_key (id, key) VALUES (1, ?)", (os.urandom(_KEY_BYTES),))
+        (key,) = db.execute("SELECT key FROM answer_key").fetchone()
+    return bytes(key)
+
+
+def _next_number(history: History) -> int:
+    """The number of the next code; numbers are never given twice."""
+    (number,) = history.connection.execute("SELECT coalesce(max(id), 0) + 1 FROM answer_codes").fetchone()
+    return int(number)
+
+
+def keep_codes(history: History, codes: Sequence[AnswerCode]) -> None:
+    """Note what new codes are good for, and forget expired ones but for the last, from which the numbers go on."""
+    if not codes:
+        return
+    now = codes[0].expires - CODE_LIFE
+    with history.transaction() as db:
+        db.executemany(
+            "INSERT INTO answer_codes (id, destination, subjects, expires) VALUES (?, ?, ?, ?)",
+            [(code.id, code.destination, json.dumps(code.subjects), write_time(code.expires)) for code in codes],
+        )
+        db.execute(
+            "DELETE FROM answer_codes WHERE expires < ? AND id < (SELECT max(id) FROM answer_codes)", (write_time(now),)
+        )
+
+
+def _code_of(history: History, number: int) -> AnswerCode | None:
+    """What a code is good for; None when it is not known any more."""
+    row = history.connection.execute("SELECT * FROM answer_codes WHERE id = ?", (number,)).fetchone()
+    if row is None:
+        return None
+    subjects: tuple[Subject, ...] = tuple((Kind(kind), name) for kind, name in json.loads(row["subjects"]))
+    return AnswerCode(row["id"], row["destination"], subjects, read_time(row["expires"]), bool(row["used"]))
+
+
+def _use_code(history: History, number: int) -> None:
+    """Note that a code was used: it is good for nothing more."""
+    with history.transaction() as db:
+        db.execute("UPDATE answer_codes SET used = 1 WHERE id = ?", (number,))
+
+
+def read_until(history: History, source: str) -> str:
+    """How far a source was read, in its own words; empty when it was never read."""
+    row = history.connection.execute("SELECT position FROM answer_sources WHERE key = ?", (source,)).fetchone()
+    return str(row["position"]) if row else ""
+
+
+def _note_position(history: History, source: str, position: str) -> None:
+    """Note how far a source was read."""
+    with history.transaction() as db:
+        db.execute("INSERT OR REPLACE INTO answer_sources (key, position) VALUES (?, ?)", (source, position))
+
+
+def _count_refused(history: History, refused: Sequence[Refusal], now: datetime) -> None:
+    """Count answers that changed nothing."""
+    with history.transaction() as db:
+        db.executemany(
+            "INSERT INTO answers_refused (why, number, last_at) VALUES (?, ?, ?) ON CONFLICT (why) DO UPDATE SET "
+            "number = number + excluded.number, last_at = excluded.last_at",
+            [(why, number, write_time(now)) for why, number in Counter(refused).items()],
+        )
+
+
+def refused_so_far(history: History) -> dict[Refusal, int]:
+    """How many answers changed nothing so far, by the reason."""
+    rows = history.connection.execute("SELECT why, number FROM answers_refused ORDER BY why")
+    return {Refusal(row["why"]): int(row["number"]) for row in rows}

@@ -1,0 +1,83 @@
+"""
+What people answer to a message from a phone: commands with a code, what became of them, and how many were refused.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from remotestatus.model.states import Subject
+
+CODE_LIFE = timedelta(days=3)
+"""So long a message can be answered."""
+
+
+class AnswerCommand(StrEnum):
+    """What an answer may ask for."""
+
+    ACK = "ack"
+    MUTE = "mute"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer as it was read: for `mute` the name and how long, for `ack` how long if that is said."""
+
+    command: AnswerCommand
+    code: str
+    name: str = ""
+    lasting: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCode:
+    """What a code is good for: the subjects of one message, for one receiver, until it expires or was used."""
+
+    id: int
+    destination: str
+    subjects: tuple[Subject, ...]
+    expires: datetime
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerInvitation:
+    """How a message can be answered: with which code, where to, until when, and a name to mute."""
+
+    code: str
+    places: tuple[str, ...]
+    until: datetime
+    name: str
+
+
+class Refusal(StrEnum):
+    """Why an answer changes nothing."""
+
+    UNREADABLE = "unreadable"
+    FORGED = "forged"
+    EXPIRED = "expired"
+    REPLAYED = "replayed"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSource:
+    """What came from one source: texts, oldest first, and how far it is read now; `failure` says why it could not."""
+
+    key: str
+    texts: tuple[str, ...] = ()
+    position: str = ""
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenAnswers:
+    """What became of the answers of one round. `done` are sentences by the key of the receiver that was answered."""
+
+    done: tuple[tuple[str, str], ...] = ()
+    asked: frozenset[str] = frozenset()
+    """Receivers that asked for the status."""
+    refused: tuple[Refusal, ...] = ()
+    failures: tuple[str, ...] = ()
+    """Why a source could not be read."""

@@ -1,0 +1,143 @@
+"""
+Reads where people answer: an ntfy topic or a mailbox, polled once at the start of a round. Nothing listens.
+
+A source and how far it was read come in; texts and the new position go out. The rule: what comes back is hostile, so
+there are limits on everything, and no address or password appears in an error.
+"""
+
+import email.policy
+import imaplib
+import json
+import re
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from email.message import EmailMessage
+from email.parser import BytesParser
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from remotestatus.model.answers import ReadSource
+from remotestatus.model.settings import AnswerSource
+from remotestatus.notify.failures import explain_failure
+from remotestatus.notify.sendings import Attempt, run_together
+
+TIMEOUT = 10.0
+"""Seconds that one request may take; all sources together have twice as much."""
+
+MOST = 100
+"""Texts read from one source in one round; the rest is read in the next."""
+
+LARGEST = 2_000_000
+"""Bytes read of one ntfy poll at most."""
+
+LARGEST_MAIL = 100_000
+"""Bytes read of one mail at most."""
+
+_IMAP_PORT = {"imap": 143, "imaps": 993}
+
+
+def read_sources(sources: Sequence[tuple[AnswerSource, str]]) -> list[ReadSource]:
+    """Read all sources at the same time; each comes with the position that it was read until."""
+    by_key = {source.key: (source, position) for source, position in sources}
+
+    def read(key: str) -> Iterator[ReadSource]:
+        source, position = by_key[key]
+        try:
+            texts, now_at = _read_ntfy(source, position) if source.ntfy else _read_imap(source, position)
+        except (OSError, ValueError, imaplib.IMAP4.error, urllib.error.URLError) as error:
+            yield ReadSource(key, failure=_explain(error))
+        else:
+            yield ReadSource(key, tuple(texts), now_at)
+
+    outcomes = dict(run_together(by_key, read, 2 * TIMEOUT))
+    return [
+        found if isinstance(found, ReadSource) else ReadSource(key, failure=_error_of(found))
+        for key, found in outcomes.items()
+    ]
+
+
+def _error_of(attempt: Attempt) -> str:
+    return attempt.error
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"its server answers {error.code}"
+    if isinstance(error, imaplib.IMAP4.error):
+        return "its mail server refuses the log-in or the mailbox"
+    why, _ = explain_failure([f"DEBUG {error}"], ())
+    return why
+
+
+def _read_ntfy(source: AnswerSource, position: str) -> tuple[list[str], str]:
+    parts = urlsplit(str(source.ntfy))
+    place = parts.netloc.rpartition("@")[2]
+    # A topic keeps its messages for some hours; codes are younger than that, or refused.
+    query = f"poll=1&since={position or 'all'}"
+    url = urlunsplit((parts.scheme, place, parts.path.rstrip("/") + "/json", query, ""))
+    request = urllib.request.Request(url)  # noqa: S310 - http(s) only, the settings say so
+    request.add_header("User-Agent", "remotestatus")
+    if source.token:
+        request.add_header("Authorization", f"Bearer {source.token}")
+    elif parts.username:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        request.add_header("Authorization", f"Basic {b64encode(pair.encode()).decode()}")
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+        lines = answer.read(LARGEST).splitlines()
+    texts: list[str] = []
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(event, dict) or event.get("event") != "message" or len(texts) >= MOST:
+            continue
+        texts.append(str(event.get("message", "")))
+        number = str(event.get("id", ""))
+        position = number if re.fullmatch(r"[A-Za-z0-9]{1,40}", number) else position
+    return texts, position
+
+
+def _read_imap(source: AnswerSource, position: str) -> tuple[list[str], str]:
+    """Read new mails by their numbers, and change nothing in the mailbox."""
+    parts = urlsplit(str(source.imap))
+    port = parts.port or _IMAP_PORT[parts.scheme]
+    host = parts.hostname or ""
+    kind = imaplib.IMAP4_SSL if parts.scheme == "imaps" else imaplib.IMAP4
+    with kind(host, port, timeout=TIMEOUT) as mailbox:
+        mailbox.login(unquote(parts.username or ""), unquote(parts.password or ""))
+        folder = unquote(parts.path.strip("/")) or "INBOX"
+        status, _ = mailbox.select(f'"{folder}"', readonly=True)
+        if status != "OK":
+            raise imaplib.IMAP4.error("no such mailbox")
+        validity = _text_of(mailbox.response("UIDVALIDITY")[1])
+        known, _, last = position.partition(" ")
+        begin = int(last) + 1 if known == validity and last.isdecimal() else 1
+        _, found = mailbox.uid("SEARCH", f"UID {begin}:*")
+        numbers = sorted(number for number in map(int, _text_of(found).split()) if number >= begin)
+        texts = []
+        # A mailbox that is read for the first time may hold years of mail.
+        for number in numbers[:MOST] if position else numbers[-MOST:]:
+            _, data = mailbox.uid("FETCH", str(number), f"(BODY.PEEK[]<0.{LARGEST_MAIL}>)")
+            texts += [_text_of_mail(part[1]) for part in data if isinstance(part, tuple)]
+            last = str(number)
+    return texts, f"{validity} {last or begin - 1}"
+
+
+def _text_of(data: Sequence[object]) -> str:
+    first = next(iter(data), None)
+    return first.decode("ascii", "replace") if isinstance(first, bytes) else str(first or "")
+
+
+def _text_of_mail(raw: bytes) -> str:
+    """The plain text of a mail, and below it the subject, in which the code may stand."""
+    message = BytesParser(_class=EmailMessage, policy=email.policy.default).parsebytes(raw)
+    try:
+        body = message.get_body(("plain", "html"))
+        text = str(body.get_content()) if body else ""
+    except (LookupError, ValueError):
+        text = ""
+    if body is not None and body.get_content_type() == "text/html":
+        text = re.sub(r"<[^>]{0,2000}>", "\n", text)
+    return f"{text}\n{message.get('Subject', '')}"
