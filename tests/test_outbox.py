@@ -185,9 +185,13 @@ def test_a_history_from_before_the_outbox_is_brought_up_to_date(tmp_path: Path) 
         tables = ("mentions", "messages", "destinations", "told", "decisions", "acknowledgements", "windows")
         for table in tables:
             history.connection.execute(f"DROP TABLE {table}")
-        history.connection.execute("PRAGMA user_version = 1")
         now = START
         history.record(Round(0, now, now, 1), check_round(make_fleet(), {}, {}, now), ())
+        for column in ("measured", "measured_at"):
+            history.connection.execute(f"ALTER TABLE subjects DROP COLUMN {column}")
+        for table in ("notes", "receivers"):
+            history.connection.execute(f"DROP TABLE {table}")
+        history.connection.execute("PRAGMA user_version = 1")
     with History.open(path) as history:
         have_round(history, make_fleet(), "d", 1)
         assert outbox.count_waiting(history) == 2

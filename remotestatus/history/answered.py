@@ -98,17 +98,17 @@ def invite(history: History, plan: Plan, sources: Sequence[AnswerSource], now: d
     """Give each notification of a problem a code with which it can be answered; keep the codes with `keep_codes`."""
     if not sources:
         return plan
-    key, number = signing_key(history), _next_number(history)
+    key = signing_key(history)
     places = tuple(source.place for source in sources)
     notifications, codes = [], []
     for notification in plan.notifications:
         problems = [line.subject for line in notification.lines if not line.is_recovery]
         if problems:
+            number = _new_number(history)
             code = AnswerCode(number, notification.receiver.key, tuple(problems), now + CODE_LIFE)
             invitation = AnswerInvitation(write_code(key, number), places, code.expires, problems[0][1])
             notification = replace(notification, answer=invitation)
             codes.append(code)
-            number += 1
         notifications.append(notification)
     return replace(plan, notifications=tuple(notifications), codes=tuple(codes))
 
@@ -121,14 +121,16 @@ def signing_key(history: History) -> bytes:
     return bytes(key)
 
 
-def _next_number(history: History) -> int:
-    """The number of the next code; numbers are never given twice."""
-    (number,) = history.connection.execute("SELECT coalesce(max(id), 0) + 1 FROM answer_codes").fetchone()
-    return int(number)
+def _new_number(history: History) -> int:
+    """A number for a new code, drawn by chance: a copy of the history that is put back must not give one again."""
+    while True:
+        number = int.from_bytes(os.urandom(3), "big")
+        if _code_of(history, number) is None:
+            return number
 
 
 def keep_codes(history: History, codes: Sequence[AnswerCode]) -> None:
-    """Note what new codes are good for, and forget expired ones but for the last, from which the numbers go on."""
+    """Note what new codes are good for, and forget those that expired."""
     if not codes:
         return
     now = codes[0].expires - CODE_LIFE
@@ -137,9 +139,7 @@ def keep_codes(history: History, codes: Sequence[AnswerCode]) -> None:
             "INSERT INTO answer_codes (id, destination, subjects, expires) VALUES (?, ?, ?, ?)",
             [(code.id, code.destination, json.dumps(code.subjects), write_time(code.expires)) for code in codes],
         )
-        db.execute(
-            "DELETE FROM answer_codes WHERE expires < ? AND id < (SELECT max(id) FROM answer_codes)", (write_time(now),)
-        )
+        db.execute("DELETE FROM answer_codes WHERE expires < ?", (write_time(now),))
 
 
 def _code_of(history: History, number: int) -> AnswerCode | None:
