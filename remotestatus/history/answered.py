@@ -8,7 +8,7 @@ done once. The key that signs codes is made once and lies in the history file, w
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
@@ -104,7 +104,7 @@ def invite(history: History, plan: Plan, sources: Sequence[AnswerSource], now: d
     for notification in plan.notifications:
         problems = [line.subject for line in notification.lines if not line.is_recovery]
         if problems:
-            number = _new_number(history)
+            number = _new_number(history, {code.id for code in codes})
             code = AnswerCode(number, notification.receiver.key, tuple(problems), now + CODE_LIFE)
             invitation = AnswerInvitation(write_code(key, number), places, code.expires, problems[0][1])
             notification = replace(notification, answer=invitation)
@@ -121,11 +121,11 @@ def signing_key(history: History) -> bytes:
     return bytes(key)
 
 
-def _new_number(history: History) -> int:
+def _new_number(history: History, given: Collection[int]) -> int:
     """A number for a new code, drawn by chance: a copy of the history that is put back must not give one again."""
     while True:
         number = int.from_bytes(os.urandom(3), "big")
-        if _code_of(history, number) is None:
+        if number not in given and _code_of(history, number) is None:
             return number
 
 
