@@ -26,7 +26,7 @@ from remotestatus.model.answers import (
     Refusal,
     TakenAnswers,
 )
-from remotestatus.model.notification import Acknowledgement, Plan
+from remotestatus.model.notification import Acknowledgement, Notification, Plan
 from remotestatus.model.settings import AnswerSource
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.text import join_names
@@ -100,7 +100,8 @@ def invite(history: History, plan: Plan, sources: Sequence[AnswerSource], now: d
         return plan
     key = signing_key(history)
     places = tuple(source.place for source in sources)
-    notifications, codes = [], []
+    notifications: list[Notification] = []
+    codes: list[AnswerCode] = []
     for notification in plan.notifications:
         problems = [line.subject for line in notification.lines if not line.is_recovery]
         if problems:
