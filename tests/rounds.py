@@ -39,9 +39,8 @@ class Recorded:
         }
 
     def words(self, name: str) -> str:
-        """Everything people are told of one remote: message, hint and the line of evidence."""
-        trouble = self.readings[name].trouble
-        return f"{trouble.message} {trouble.hint} {trouble.detail}" if trouble else ""
+        """Everything people are told of one remote: message, hint and the line of evidence of each finding."""
+        return "\n".join(f"{one.message} {one.hint} {one.detail}" for one in self.readings[name].troubles)
 
 
 def run_round(lab: Lab, remotestatus: Command, inventory: Path, *, timeout: float = 120) -> Recorded:

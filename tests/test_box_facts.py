@@ -13,6 +13,8 @@ from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import Questions, compose
 from remotestatus_playbook.protocol import Facts, FileOutput, Mount, ReserveState
 
+from tests.lab import require_program
+
 NONCE = "0123456789abcdefABCDEF"
 SHELLS = {
     "dash": ["dash", "-s"],
@@ -215,8 +217,7 @@ MACHINES = {"debian": DEBIAN, "raspberry-pi": RASPBERRY_PI, "openwrt": OPENWRT, 
 def shell(request: pytest.FixtureRequest) -> list[str]:
     """Each shell that is installed here."""
     command = SHELLS[request.param]
-    if not shutil.which(command[0]):
-        pytest.skip(f"no {command[0]} here")
+    require_program(command[0], "this test")
     return command
 
 

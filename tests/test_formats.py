@@ -1,7 +1,6 @@
 """The machine formats, read back by parsers that others wrote."""
 
 import json
-import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -22,6 +21,7 @@ from remotestatus.report.formats.status_json import write_status
 from remotestatus.report.pages import page_templates
 from remotestatus.report.publish import machine_files
 from remotestatus.report.status_document import status_schema
+from tests.lab import require_program
 from tests.made_fleet import Made, make_report_input
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -264,11 +264,11 @@ def test_each_fact_limit_and_check_is_a_series(report: Report) -> None:
     assert not any(labels["remote"] == "signage-1" for labels, _ in found["remotestatus_load1"])
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool here")
 def test_promtool_has_nothing_to_say(report: Report) -> None:
     """Prometheus's own check of names and units finds nothing."""
+    promtool = require_program("promtool", "this test")
     done = subprocess.run(
-        ["promtool", "check", "metrics"], input=write_metrics(report), capture_output=True, text=True, check=False
+        [promtool, "check", "metrics"], input=write_metrics(report), capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

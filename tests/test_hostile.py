@@ -320,8 +320,8 @@ class _Memory:
     def watch(self) -> None:
         """Sample until ended."""
         while not self.ended.wait(0.05):
-            with suppress(psutil.Error):
-                for child in psutil.Process().children():
+            for child in psutil.Process().children():
+                with suppress(psutil.Error):
                     if "remotestatus" in child.cmdline():
                         for process in (child, *child.children(recursive=True)):
                             self.largest = max(self.largest, _size(process))

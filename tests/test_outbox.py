@@ -1,6 +1,9 @@
 """What the outbox keeps: messages, memory, decisions, acknowledgements and windows, in a real history file."""
 
+import itertools
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,11 +11,11 @@ import pytest
 
 from remotestatus.history import outbox
 from remotestatus.history.database import History
+from remotestatus.history.migrations import MIGRATIONS
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.notification import Acknowledgement, Receiver
-from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind
-from tests.stories import EVERY, OPS, START, check_round, make_fleet, record_round
+from tests.stories import EVERY, OPS, START, make_fleet, record_round
 
 R1 = (Kind.REMOTE, "r1")
 CHAT = Receiver("id chat", "chat")
@@ -178,23 +181,20 @@ def test_old_messages_are_forgotten_and_waiting_ones_are_not(history: History) -
     assert outbox.decisions_about(history, R1) == []
 
 
-def test_a_history_from_before_the_outbox_is_brought_up_to_date(tmp_path: Path) -> None:
-    """A file with only the first migration gets the outbox's tables and keeps what is in it."""
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_a_history_of_every_older_version_is_brought_up_to_date(version: int, tmp_path: Path) -> None:
+    """It gets the tables and columns that it lacks, and keeps what is in it."""
     path = tmp_path / "history.sqlite3"
-    with History.open(path) as history:
-        tables = ("mentions", "messages", "destinations", "told", "decisions", "acknowledgements", "windows")
-        for table in tables:
-            history.connection.execute(f"DROP TABLE {table}")
-        now = START
-        history.record(Round(0, now, now, 1), check_round(make_fleet(), {}, {}, now), ())
-        for column in ("measured", "measured_at"):
-            history.connection.execute(f"ALTER TABLE subjects DROP COLUMN {column}")
-        for table in ("notes", "receivers"):
-            history.connection.execute(f"DROP TABLE {table}")
-        history.connection.execute("PRAGMA user_version = 1")
+    with closing(sqlite3.connect(path)) as old:
+        for statement in itertools.chain.from_iterable(MIGRATIONS[:version]):
+            old.execute(statement)
+        old.execute("INSERT INTO rounds VALUES (41, ?, ?, 1, '[]')", (START.timestamp(), START.timestamp()))
+        old.execute(f"PRAGMA user_version = {version}")
+        old.commit()
     with History.open(path) as history:
         have_round(history, make_fleet(), "d", 1)
         assert outbox.count_waiting(history) == 2
+        assert [row[0] for row in history.connection.execute("SELECT id FROM rounds ORDER BY id")] == [41, 42]
 
 
 def test_a_message_that_waits_since_an_older_version_is_sent_by_its_subject(history: History) -> None:
