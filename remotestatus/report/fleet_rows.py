@@ -27,7 +27,7 @@ def write_row(remote: RemoteView) -> Sequence[object]:
         remote.word,
         remote.status.label if remote.maintenance is not None and remote.status.value != "up" else "",
         trouble.cause.value if trouble else "",
-        remote.unconfirmed,
+        remote.note,
         remote.running,
         int(remote.since.timestamp()),
         remote.location,

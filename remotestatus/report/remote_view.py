@@ -125,6 +125,12 @@ class RemoteView:
         return open_note(self.incidents)
 
     @property
+    def note(self) -> str:
+        """What stands beside its status: that it is not confirmed yet, and from where it cannot be reached."""
+        partly = f"not from {', '.join(self.not_from)}" if self.not_from else ""
+        return "; ".join(filter(None, (self.unconfirmed, partly)))
+
+    @property
     def trouble(self) -> Trouble | None:
         """The most telling thing that is wrong, or None."""
         return self.troubles[0] if self.troubles else None

@@ -252,6 +252,8 @@ class _FleetCheck:
 
     def _note_fault(self, worker: Worker, fault: WorkerFault) -> None:
         if fault.fault is Fault.GIVEN_UP:
+            with self._lock:
+                self.troubles += [fault.seen] if fault.seen and fault.seen not in self.troubles else []
             return
         by_ssh = worker.settings.command is None
         subject = self.caller.subject(worker)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from remotestatus_playbook.protocol import InventoryDescription, Order
 
+from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Inventory, Proxy, Worker
 from remotestatus.probe.playbook_run import PlaybookRunner
 from remotestatus.probe.workers.passwords import password_variables, read_passwords
@@ -40,7 +41,11 @@ class WorkerCaller:
         self._numbers = itertools.count()
         self._ssh_config = runner.workdir / "workers_config"
         blocks = dict.fromkeys(inventory.ssh.blocks.values())
-        self._ssh_config.write_text("\n".join([*blocks, inventory.ssh.end]))
+        try:
+            self._ssh_config.write_text("\n".join([*blocks, inventory.ssh.end]))
+        except OSError as error:
+            place = runner.workdir.parent
+            raise RoundError(f"nothing can be written to {place}: {error.strerror}; free it, or set TMPDIR") from error
         try:
             self._trusted = inventory.known_hosts.read_text("utf-8", "replace").splitlines()
         except OSError:

@@ -68,6 +68,10 @@ def run_worker(parcel: Parcel, deadline: float, given_up: Callable[[], bool], st
     """Have a worker look, until `deadline` (monotonic) at most. Raises WorkerFault."""
     try:
         _pack(parcel)
+    except OSError as error:
+        # Our own disk is no fault of the worker's.
+        raise WorkerFault(Fault.GIVEN_UP, f"nothing can be sent to workers: {error.strerror}") from error
+    try:
         process = start(lambda: _start(parcel.words))
     except OSError as error:
         raise WorkerFault(Fault.ENDED, f"its command could not be started: {error.strerror}") from error

@@ -69,6 +69,15 @@ FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
         ],
     ),
     (
+        "remotestatus_worker_status",
+        "1 for the status that a worker has, 0 for the others.",
+        lambda report: [
+            ({"worker": worker.name, "status": status.value}, worker.status is status)
+            for worker in report.workers
+            for status in Status
+        ],
+    ),
+    (
         "remotestatus_remote_status",
         "1 for the status that a remote has, 0 for the others.",
         lambda report: [
