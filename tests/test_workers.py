@@ -77,6 +77,7 @@ LAB = Worker("lab", WorkerSpec(name="lab", only="lab_site"), frozenset({"lab-1"}
         (_remote("a"), "a", {CHECKER, "trusted"}),
         (_remote("a", "p"), "p", {CHECKER, "trusted"}),
         (_remote("a", connection="local"), "", {CHECKER}),
+        (replace(_remote("a"), program="nc"), "", {CHECKER}),
         (_remote("lab-1"), "", {"lab"}),
         (_remote("lab-1"), "lab-1", set()),
         (_remote("north"), "", {CHECKER, "trusted"}),

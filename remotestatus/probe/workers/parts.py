@@ -43,6 +43,10 @@ def _places_of(remote: Remote, inventory: Inventory) -> frozenset[str]:
     able = {worker.name for worker in workers if _may(worker, remote, inventory)}
     if claimed:
         return claimed & able
+    ways = {proxy.name: proxy.program for proxy in inventory.fleet.proxies}
+    if remote.program or any(ways.get(hop) for hop in remote.path):
+        # A program of the checker's leads there (ProxyCommand); nobody knows where it would lead from elsewhere.
+        return frozenset({CHECKER})
     return frozenset({CHECKER, *(worker.name for worker in workers if not worker.only and worker.name in able)})
 
 
