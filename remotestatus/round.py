@@ -26,6 +26,7 @@ from remotestatus.inventory import read_inventory
 from remotestatus.model.answers import TakenAnswers
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.culprits import say_error
+from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.days import DayShare
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Inventory, LimitedPage, Proxy, Remote
@@ -115,7 +116,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         results = check_fleet(
             runner,
             inventory,
-            Earlier(last, before, fleet.settings.every),
+            Earlier(last, before, fleet.settings.every, _ranges(history, fleet)),
             options.clock,
             options.cancel,
             options.progress,
@@ -180,6 +181,12 @@ def _open_history(database: Path, now: datetime) -> Iterator[tuple[History, str]
     history, repaired = open_or_repair(database, now)
     with history:
         yield history, repaired
+
+
+def _ranges(history: History, fleet: Fleet) -> Mapping[str, Ranges]:
+    """The days of the remotes that have a limit on where they are going; nobody else's are read."""
+    asked = (remote.name for remote in fleet.remotes if remote.settings.limits.disk_full_within)
+    return {name: history.ranges(name) for name in asked}
 
 
 def _forget(history: History, settings: FleetSettings, now: datetime) -> None:

@@ -101,9 +101,11 @@ def _read_back(history: History, fleet: Fleet, made: Made, round_: Round) -> Rep
     found = read_past(history, fleet, round_, states, history.check_results(), history.check_results(), made.now)
     # Read now: the history is closed when the pages are made.
     samples = {remote.name: found.samples(remote.name) for remote in fleet.remotes}
+    ranges = {remote.name: found.ranges(remote.name) for remote in fleet.remotes}
     return replace(
         found,
         samples=lambda name: samples.get(name, ()),
+        ranges=lambda name: ranges.get(name, {}),
         measured=lambda name: found.check_results.get(name),
         acknowledgements={
             (Kind.REMOTE, name): Acknowledgement(made.now - timedelta(minutes=5), note="Spare part is on its way.")

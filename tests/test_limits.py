@@ -92,4 +92,4 @@ def test_wrong_bounds_are_refused(limits: dict[str, Any], words: str) -> None:
 
 def test_every_limit_that_can_be_set_is_compared() -> None:
     """The settings know no limit that the comparison does not know, and the other way round."""
-    assert set(Limits.model_fields) == {*MOUNT_LIMITS, *LIMITS}
+    assert set(Limits.model_fields) == {*MOUNT_LIMITS, *LIMITS, "disk_full_within"}

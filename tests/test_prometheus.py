@@ -1,5 +1,5 @@
 """
-The alert rules and the dashboard that come with the guide: they ask for metrics that are written, in Prometheus's words.
+The alert rules and the dashboard that come with the guide: they ask for metrics that are written.
 """
 
 import json

@@ -20,6 +20,7 @@ from remotestatus.evaluate.planned_windows import planned_windows
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.remembering import is_due
 from remotestatus.evaluate.state_machine import next_state
+from remotestatus.evaluate.trends import disks_until_full, kept_values
 from remotestatus.evaluate.tunnel_advice import advise
 from remotestatus.evaluate.uptime import DaySums, Uptime, no_days, share_out, uptimes
 
@@ -33,11 +34,13 @@ __all__ = [
     "combine",
     "diagnose",
     "diagnose_worker",
+    "disks_until_full",
     "failed_result",
     "failed_trouble",
     "is_due",
     "is_meant",
     "is_worth_another_place",
+    "kept_values",
     "match",
     "next_state",
     "no_days",

@@ -6,19 +6,21 @@ could not be checked are unknown, never "not running".
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
 
 from remotestatus.evaluate.diagnosis import diagnose, explain
-from remotestatus.evaluate.limits import examine_checks, examine_limits
+from remotestatus.evaluate.limits import examine_checks, examine_limits, examine_trends
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.remembering import find_boot_loop, find_storage_faults, recall, remember
+from remotestatus.evaluate.trends import disks_until_full
 from remotestatus.evaluate.tunnel_advice import find_tunnels
 from remotestatus.evaluate.watching import examine_devices, examine_files, examine_units
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Finding, Trouble, most_severe_first
+from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.memory import Memory
@@ -30,10 +32,11 @@ from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is known of the time before: the remote's last check result, and how often it is checked."""
+    """What is known of the time before: the last check result, how often it is checked, and its days so far."""
 
     last: CheckResult | None = None
     every: timedelta = timedelta(minutes=10)
+    ranges: Ranges = field(default_factory=dict)
 
     @property
     def memory(self) -> Memory:
@@ -56,6 +59,7 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
     facts = recall(memory, answer.facts)
     findings = (
         *examine_limits(remote.settings.limits, facts),
+        *examine_trends(remote.settings.limits, disks_until_full(facts, past.ranges, at.date())),
         *examine_checks(remote.settings.checks, answer.checks),
     )
     files = examine_files(remote.settings.files, answer.files)

@@ -12,6 +12,7 @@ from datetime import timedelta
 from remotestatus_playbook.protocol import CheckOutput
 
 from remotestatus.model.check_result import Finding
+from remotestatus.model.durations import say_duration, write_duration
 from remotestatus.model.facts import Disk, Facts
 from remotestatus.model.settings import Bounds, CheckSpec, Limits
 from remotestatus.model.statuses import NagiosState, Severity
@@ -111,6 +112,37 @@ def _examine_mounts(name: str, bounds: Mapping[str, Bounds[float]], facts: Facts
     for mount in bounds:
         if mount != "*" and mount not in mounted:
             yield Finding("limit", f"{name} {mount}", ok=False, value="not mounted", wanted="limit set")
+
+
+def examine_trends(limits: Limits, days_left: Mapping[str, float]) -> Iterator[Finding]:
+    """Compare the time until each disk is full with its limit; a disk without a steady trend is none."""
+    bounds = limits.disk_full_within
+    if bounds is None:
+        return
+    warning, critical = _number(bounds.warning), _number(bounds.critical)
+    for mount, days in days_left.items():
+        seconds = days * 86400
+        severity = None
+        if critical is not None and seconds < critical:
+            severity = Severity.CRITICAL
+        elif warning is not None and seconds < warning:
+            severity = Severity.WARNING
+        wanted = " and ".join(
+            f"{word} within {write_duration(timedelta(seconds=bound))}"
+            for word, bound in (("warning", warning), ("critical", critical))
+            if bound is not None
+        )
+        yield Finding(
+            "limit",
+            f"disk_full_within {mount}",
+            ok=severity is None,
+            value=f"is full in about {say_duration(timedelta(days=days))} at this rate",
+            wanted=wanted,
+            severity=severity or Severity.WARNING,
+            number=round(seconds),
+            warning=warning,
+            critical=critical,
+        )
 
 
 def examine_checks(specs: Sequence[CheckSpec], outputs: Sequence[CheckOutput]) -> tuple[Finding, ...]:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +18,11 @@ from typing import Self, TypeVar
 
 from pydantic import TypeAdapter
 
+from remotestatus.evaluate import kept_values
 from remotestatus.history.migrations import MIGRATIONS
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.culprits import say_error
+from remotestatus.model.day_ranges import DayRange
 from remotestatus.model.days import DayShare
 from remotestatus.model.errors import RoundError
 from remotestatus.model.rounds import Round
@@ -29,6 +31,9 @@ from remotestatus.model.times import read_time, write_time
 
 SAMPLES_KEPT = 300
 """Connect times kept per remote, for the chart."""
+
+RANGES_KEPT = timedelta(days=91)
+"""How long the lowest and highest values of each day are kept: the page shows 90 days of them."""
 
 ROUNDS_KEPT = 2000
 """Rounds kept, for the page's footer and the doctor."""
@@ -184,6 +189,7 @@ class History:
         limit = write_time(now - retention)
         with self.transaction() as db:
             db.execute("DELETE FROM days WHERE day < ?", (limit[:10],))
+            db.execute("DELETE FROM ranges WHERE day < ?", (write_time(now - min(retention, RANGES_KEPT))[:10],))
             db.execute(
                 "DELETE FROM transitions WHERE at < ? AND id NOT IN (SELECT max(id) FROM transitions "
                 "GROUP BY subject_id, stage)",
@@ -234,6 +240,18 @@ class History:
         )
         return next(readable(rows, lambda row: _CHECK_RESULT.validate_json(row["shown"])), None)
 
+    def ranges(self, name: str) -> dict[str, list[DayRange]]:
+        """The lowest and highest value of each day of a remote, by what is measured, the oldest first."""
+        rows = self.connection.execute(
+            "SELECT r.measure, r.day, r.low, r.high FROM ranges r JOIN subjects s ON s.id = r.subject_id "
+            "WHERE s.kind = ? AND s.name = ? ORDER BY r.measure, r.day",
+            (Kind.REMOTE, name),
+        )
+        found: dict[str, list[DayRange]] = {}
+        for measure, one in readable(rows, lambda row: (str(row["measure"]), _day_range(row))):
+            found.setdefault(measure, []).append(one)
+        return found
+
     def last_round(self) -> Round | None:
         """The newest round, or None before the first."""
         return next(iter(self.rounds(1)), None)
@@ -243,6 +261,10 @@ class History:
         return list(
             readable(self.connection.execute("SELECT * FROM rounds ORDER BY id DESC LIMIT ?", (limit,)), _round)
         )
+
+
+def _day_range(row: sqlite3.Row) -> DayRange:
+    return DayRange(date.fromisoformat(row["day"]), float(row["low"]), float(row["high"]))
 
 
 def readable(rows: Iterable[sqlite3.Row], read: Callable[[sqlite3.Row], T]) -> Iterator[T]:
@@ -309,7 +331,11 @@ def _record_check_result(db: sqlite3.Connection, result: CheckResult, *, renewed
         f"UPDATE subjects SET {change}, reading = ?1 WHERE kind = ?3 AND name = ?4 RETURNING id",  # noqa: S608 - ours
         (_CHECK_RESULT.dump_json(result), write_time(result.at), Kind.REMOTE, result.name),
     ).fetchone()
-    if row is None or result.connect_ms is None:
+    if row is None:
+        return
+    day = write_time(result.at)[:10]
+    db.executemany(_ADD_TO_RANGE, [(row["id"], name, day, value) for name, value in kept_values(result).items()])
+    if result.connect_ms is None:
         return
     db.execute(
         "INSERT OR REPLACE INTO samples (subject_id, at, connect_ms) VALUES (?, ?, ?)",
@@ -321,6 +347,11 @@ def _record_check_result(db: sqlite3.Connection, result: CheckResult, *, renewed
         (row["id"], row["id"], SAMPLES_KEPT - 1),
     )
 
+
+_ADD_TO_RANGE = """
+    INSERT INTO ranges (subject_id, measure, day, low, high) VALUES (?1, ?2, ?3, ?4, ?4)
+    ON CONFLICT (subject_id, measure, day) DO UPDATE SET low = min(low, excluded.low), high = max(high, excluded.high)
+"""
 
 _ADD_TO_DAY = """
     INSERT INTO days (subject_id, day, up, degraded, down, unknown, maintenance)

@@ -197,4 +197,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE ranges (
+            subject_id INTEGER NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,
+            measure TEXT NOT NULL,           -- what is measured: disk /, memory, temperature, clock, log-in
+            day TEXT NOT NULL,               -- a UTC day
+            low REAL NOT NULL, high REAL NOT NULL,
+            PRIMARY KEY (subject_id, measure, day)
+        ) WITHOUT ROWID
+        """,
+    ),
 )

@@ -56,6 +56,7 @@ def read_past(
         transitions=_transitions(history, since),
         days=_days(history, now),
         samples=lambda name: _samples(history, ids.get((Kind.REMOTE, name))),
+        ranges=history.ranges,
         measured_at=history.measured_at(),
         measured=history.measured,
         first_seen=_first_seen(history),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from remotestatus.model.check_result import CheckResult
+from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.days import PastDays
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.notification import Acknowledgement, FailingDestination, SentMessage
@@ -22,11 +23,11 @@ class ReportInput:
 
     `transitions` are those seen in the last 90 days or more, oldest first; `days` is what the same time comes to.
     `check_results` are by a remote's name. `measured_at` says when the measurements that its page shows were made;
-    `measured` reads them, and `samples` its last connect times, oldest first, when they are asked for: only pages that
-    are written anew need them. Where a remote has no `measured_at` its page shows those of its check result.
-    `maintenance` has the remotes that are in maintenance now, with a description of the window. `before` holds the
-    check results of the round before: with them the page says that a process was restarted. `planned` are the
-    maintenance windows that are open or to come, the first to start first.
+    `measured` reads them, `samples` its last connect times and `ranges` what its days were, oldest first, when they are
+    asked for: only pages that are written anew need them. Where a remote has no `measured_at` its page shows those of
+    its check result. `maintenance` has the remotes that are in maintenance now, with a description of the window.
+    `before` holds the check results of the round before: with them the page says that a process was restarted.
+    `planned` are the maintenance windows that are open or to come, the first to start first.
     """
 
     fleet: Fleet
@@ -38,6 +39,7 @@ class ReportInput:
     samples: Callable[[str], Sequence[Sample]] = lambda _: ()
     measured_at: Mapping[str, datetime] = field(default_factory=dict)
     measured: Callable[[str], CheckResult | None] = lambda _: None
+    ranges: Callable[[str], Ranges] = lambda _: {}
     first_seen: Mapping[Subject, datetime] = field(default_factory=dict)
     before: Mapping[str, CheckResult] = field(default_factory=dict)
     acknowledgements: Mapping[Subject, Acknowledgement] = field(default_factory=dict)

@@ -210,6 +210,12 @@ def _rising(bounds: Bounds[Value]) -> Bounds[Value]:
     return bounds
 
 
+def _falling(bounds: Bounds[Value]) -> Bounds[Value]:
+    if bounds.warning is not None and bounds.critical is not None and not bounds.warning > bounds.critical:
+        raise ValueError("`critical` has to be shorter than `warning`")
+    return bounds
+
+
 def _bounds_schema(*ways: _Schema) -> WithJsonSchema:
     """The schema of bounds whose values can be written in these ways."""
     value = {"anyOf": [*ways]}
@@ -223,6 +229,9 @@ Temperatures = Annotated[
     Bounds[Degrees], WrapValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_NUMBER_SCHEMAS)
 ]
 Offsets = Annotated[Bounds[Timeout], WrapValidator(_bounds), AfterValidator(_rising), _bounds_schema(*_TIME_SCHEMAS)]
+TimesLeft = Annotated[
+    Bounds[Duration], WrapValidator(_bounds), AfterValidator(_falling), _bounds_schema(*_TIME_SCHEMAS)
+]
 
 
 def _disks(value: object) -> object:
@@ -245,6 +254,9 @@ class Limits(_Model):
     swap: Shares | None = Field(default=None, description="used swap")
     load: Loads | None = Field(default=None, description="load average of 5 minutes, per CPU")
     clock: Offsets | None = Field(default=None, description="how far its clock may be off the checker's")
+    disk_full_within: TimesLeft | None = Field(
+        default=None, description="in how much time a disk may be full at the rate of the last days"
+    )
     temperature: Temperatures | None = Field(default=None, description="the hottest sensor, in degrees Celsius")
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import groupby
 from statistics import median
 
+from remotestatus.model.day_ranges import DayRange, Ranges
 from remotestatus.model.days import DAY_LETTERS, DayShare, PastDays
 from remotestatus.model.rounds import Sample
 from remotestatus.model.statuses import APPEARANCES
@@ -193,3 +194,76 @@ def _round_up(milliseconds: int) -> int:
             if milliseconds <= step * factor:
                 return step * factor
         step *= 10
+
+
+@dataclass(frozen=True, slots=True)
+class RangeChart:
+    """
+    The lowest and highest value of each day, as a band in a chart `WIDTH` by `HEIGHT` large.
+
+    `top` and `bottom` are the values at its edges; `low` and `high` the extremes, `last` the last day's highest.
+    """
+
+    label: str
+    unit: str
+    band: str
+    top: float
+    bottom: float
+    first: date
+    last_day: date
+    low: float
+    high: float
+    last: float
+    days: tuple[DayRange, ...]
+
+
+_RANGES = (
+    ("disk", "Disk", "%"),
+    ("memory", "Memory", "%"),
+    ("temperature", "Temperature", "°C"),
+    ("clock", "Clock", "s"),
+    ("log-in", "Log-in, by day", "ms"),
+)
+"""Each measure's first word, how a chart of it is called, and its unit."""
+
+
+def draw_ranges(ranges: Ranges) -> Iterator[RangeChart]:
+    """Draw what has at least two days."""
+    for word, label, unit in _RANGES:
+        for measure, days in ranges.items():
+            name, _, mount = measure.partition(" ")
+            if name == word and len(days) > 1:
+                yield _range_chart(f"{label} {mount}".strip(), unit, tuple(days))
+
+
+def _range_chart(label: str, unit: str, days: tuple[DayRange, ...]) -> RangeChart:
+    low, high = min(day.low for day in days), max(day.high for day in days)
+    bottom, top = (0.0, 100.0) if unit == "%" else (min(0.0, low), max(high, low + 1))
+    first, last = days[0].day, days[-1].day
+    span = max(1, (last - first).days)
+    parts = []
+    for run in _without_gaps(days):
+        points = [(WIDTH * (day.day - first).days / span, day) for day in run]
+        if len(points) == 1:
+            left, only = points[0]
+            points = [(max(0.0, left - 2), only), (min(float(WIDTH), left + 2), only)]
+        # At least a line's width, where a day had one value.
+        upper = "L".join(f"{x:.0f} {_at(day.high, bottom, top) - 1:.0f}" for x, day in points)
+        lower = "L".join(f"{x:.0f} {_at(day.low, bottom, top) + 1:.0f}" for x, day in reversed(points))
+        parts.append(f"M{upper}L{lower}z")
+    return RangeChart(label, unit, "".join(parts), top, bottom, first, last, low, high, days[-1].high, days)
+
+
+def _without_gaps(days: Iterable[DayRange]) -> Iterator[list[DayRange]]:
+    run: list[DayRange] = []
+    for day in days:
+        if run and (day.day - run[-1].day).days > 2:
+            yield run
+            run = []
+        run.append(day)
+    if run:
+        yield run
+
+
+def _at(value: float, bottom: float, top: float) -> float:
+    return HEIGHT - HEIGHT * (value - bottom) / (top - bottom)

@@ -65,6 +65,7 @@ def redact(report_input: ReportInput) -> ReportInput:
         maintenance={names(Kind.REMOTE, name): "" for name in report_input.maintenance},
         acknowledgements=_renamed(report_input.acknowledgements, names),
         messages={},
+        ranges=lambda _: {},
         failing=(),
         planned=[_planned(window, names) for window in report_input.planned],
         notes=[replace(note, name=names.of_either(note.name)) for note in report_input.notes],

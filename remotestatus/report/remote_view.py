@@ -5,13 +5,15 @@ A Remote with its State, check result, days and samples comes in, a RemoteView g
 """
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from remotestatus.evaluate import Uptime, advise, no_days, uptimes
+from remotestatus.evaluate import Uptime, advise, disks_until_full, no_days, uptimes
 from remotestatus.model.check_result import CheckResult, Finding, Trouble, summarize
+from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.days import PastDays
+from remotestatus.model.durations import say_duration
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.notification import Acknowledgement, SentMessage
@@ -19,7 +21,7 @@ from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, State
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
-from remotestatus.report.charts import Chart, DayCell, day_cells, draw_chart
+from remotestatus.report.charts import Chart, DayCell, RangeChart, day_cells, draw_chart, draw_ranges
 from remotestatus.report.clean_text import clean, clean_device, clean_file, clean_finding, clean_trouble, clean_unit
 from remotestatus.report.incidents import Incident, open_note
 from remotestatus.report.process_view import ProcessView, view_processes
@@ -43,6 +45,8 @@ class Measurements:
     files: tuple[FileResult, ...]
     units: tuple[UnitResult, ...]
     devices: tuple[DeviceResult, ...]
+    trends: tuple[RangeChart, ...]
+    filling: tuple[str, ...]
     chart: Chart | None
 
 
@@ -231,6 +235,7 @@ def _measurements(
     """Read what the page shows: the last check result, or that of an earlier round."""
     shown = result if at == result.at else report_input.measured(name) or result
     restarted = {process.name for process in now if process.restarted}
+    ranges = {} if report_input.fleet.settings.public else report_input.ranges(name)
     samples = [sample for sample in report_input.samples(name) if sample.at <= at]
     return Measurements(
         at=shown.at,
@@ -243,6 +248,8 @@ def _measurements(
         files=tuple(clean_file(file) for file in shown.files),
         units=tuple(clean_unit(unit) for unit in shown.units),
         devices=tuple(clean_device(device) for device in shown.devices),
+        trends=tuple(replace(one, label=clean(one.label)) for one in draw_ranges(ranges)),
+        filling=tuple(_say_filling(shown, ranges)),
         chart=draw_chart(samples[-CHART_SAMPLES:]),
     )
 
@@ -257,6 +264,12 @@ def _advice(remote: Remote, report_input: ReportInput) -> tuple[str, ...]:
         else {}
     )
     return tuple(clean(sentence, 400) for sentence in advise(remote, report_input.fleet, tunnels))
+
+
+def _say_filling(result: CheckResult, ranges: Ranges) -> Iterator[str]:
+    """A sentence for each disk that fills up steadily."""
+    for mount, days in disks_until_full(result.facts, ranges, result.at.date()).items():
+        yield f"Disk {clean(mount)} is full in about {say_duration(timedelta(days=days))} at this rate."
 
 
 def say_unconfirmed(state: State, fail_after: int, recover_after: int) -> str:

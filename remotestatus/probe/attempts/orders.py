@@ -11,6 +11,7 @@ from remotestatus_playbook.protocol import Order, ProxyAnswer, RemoteAnswer
 
 from remotestatus.evaluate import Past, failed_result, is_due, read_proxy, read_remote
 from remotestatus.model.check_result import CheckResult
+from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.errors import RoundGivenUp
 from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
 from remotestatus.model.memory import Memory
@@ -42,15 +43,16 @@ class FleetResults:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What the history knows of the rounds before: the last states, the last check results, and how far apart."""
+    """What the history knows of the rounds before: last states and check results, how far apart, and days so far."""
 
     states: Mapping[Subject, State] = field(default_factory=dict)
     results: Mapping[str, CheckResult] = field(default_factory=dict)
     every: timedelta = timedelta(minutes=10)
+    ranges: Mapping[str, Ranges] = field(default_factory=dict)
 
     def past(self, name: str) -> Past:
         """What is known of the time before of one remote."""
-        return Past(self.results.get(name), self.every)
+        return Past(self.results.get(name), self.every, self.ranges.get(name, {}))
 
     def due(self, remotes: Sequence[Remote], now: datetime) -> tuple[str, ...]:
         """The remotes that are to be asked what is asked once an hour."""
