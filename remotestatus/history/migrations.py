@@ -199,7 +199,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     (
         """
-        CREATE TABLE ranges (
+        CREATE TABLE IF NOT EXISTS ranges (
             subject_id INTEGER NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,
             measure TEXT NOT NULL,           -- what is measured: disk /, memory, temperature, clock, log-in
             day TEXT NOT NULL,               -- a UTC day
