@@ -31,6 +31,8 @@ def command(source: AnsibleSource, templates: Path | None, quiet: bool) -> None:
     if names := click.get_current_context().args:
         limit = shlex.quote(",".join(names))
         raise click.UsageError(f"a round takes no names; to check only some: remotestatus run --limit {limit}")
+    if source.warning:
+        click.echo(f"remotestatus: {source.warning}", err=True)
     with stop_on_signal() as stop, PlaybookRunner(source) as runner:
         runner.begin()
         # Ansible starts while the rest of the program is loaded, which takes as long.

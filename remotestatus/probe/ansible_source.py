@@ -2,6 +2,8 @@
 Where the inventory is, and what Ansible needs to read it.
 """
 
+import os
+import pwd
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +41,28 @@ class AnsibleSource:
                 raise ConfigurationError(f"the inventory {path} is an empty folder; make one with `remotestatus init`")
 
     @property
+    def warning(self) -> str:
+        """What root has to know of an inventory that is another user's, or nothing."""
+        owners = {path.stat().st_uid for path in (*self.paths, self.base) if path.exists()} - {0}
+        if os.geteuid() != 0 or not owners:
+            return ""
+        names = " and ".join(sorted(_user_name(owner) for owner in owners))
+        return (
+            f"you are root, and the inventory {self} belongs to {names}: who may edit it can have root run commands "
+            "(checks of this machine, lookups, inventory scripts); run rounds as that user, or chown it to root"
+        )
+
+    @property
     def arguments(self) -> Sequence[str]:
         """What `ansible-playbook` is given for the Vault."""
         return [
             *(f"--vault-id={name}" for name in self.vault_ids),
             *(f"--vault-password-file={path.absolute()}" for path in self.vault_password_files),
         ]
+
+
+def _user_name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"

@@ -7,6 +7,8 @@ Ansible or its children do, the round's directory is removed and no process of t
 knowing: results are files that were left whole, never events, which ansible-runner may drop or cut.
 """
 
+import errno
+import os
 import shlex
 import shutil
 import time
@@ -108,9 +110,15 @@ class PlaybookRunner:
         """The SSH configuration of this round, once the inventory was read."""
         return self.workdir / SSH_CONFIG
 
-    def keep_connections(self, database: Path) -> None:
-        """Let SSH connections outlive the round, in a private directory that belongs to this history."""
-        self.child_processes.control = make_kept_folder(database)
+    def keep_connections(self, database: Path) -> bool:
+        """
+        Let SSH connections outlive the round, in a private directory that belongs to this history.
+
+        Returns whether there is one: somebody else may hold its name, and then connections last as long as the round.
+        """
+        with suppress(RoundError):
+            self.child_processes.control = make_kept_folder(database)
+        return self.child_processes.control is not None
 
     def begin(self) -> None:
         """Let Ansible start to read the inventory, and go on at once. Raises ConfigurationError if there is none."""
@@ -139,6 +147,7 @@ class PlaybookRunner:
             self.described = replace(described, base=str(self.source.base), source=str(self.source))
             return self.described
         self._end_run()
+        self._blame_no_room(run.output)
         if self.source.limit and "leaves us with no hosts to target" in run.output:
             raise ConfigurationError(f"the limit {self.source.limit!r} matches no host of {self.source}")
         if not problems and run.code == 0:
@@ -221,6 +230,7 @@ class PlaybookRunner:
                 trouble = "The round was ended before every remote had answered."
             elif run.has_ended(_POLL_SECONDS) and not done.exists():
                 self._end_run()
+                self._blame_no_room(run.output)
                 problems = find_ansible_errors(run.output)
                 trouble = f"Ansible did not finish: {problems[0].what if problems else f'exit code {run.code}'}"
         self._count(state, progress)
@@ -261,6 +271,13 @@ class PlaybookRunner:
             place = self.workdir.parent
             raise RoundError(f"nothing can be written to {place}: {error.strerror}; free it, or set TMPDIR") from error
 
+    def _blame_no_room(self, said: str) -> None:
+        """Raise RoundError when what was said is about our own place, and not about the inventory or a remote."""
+        for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS):
+            if f"[Errno {code}]" in said:
+                place = self.workdir.parent
+                raise RoundError(f"nothing can be written to {place}: {os.strerror(code)}; free it, or set TMPDIR")
+
     def _end_run(self) -> None:
         """
         See to it that the run has ended, and that nothing is left of it but the shared connections.
@@ -276,6 +293,7 @@ class PlaybookRunner:
                 run.has_ended(_POLL_SECONDS)
             _ = run.code
         except Exception as error:
+            self._blame_no_room(str(error))
             raise RoundError(f"Ansible could not be run: {one_line(error)}; `remotestatus doctor` says more") from error
         finally:
             self.child_processes.kill_all_but_connections()

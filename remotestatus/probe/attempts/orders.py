@@ -72,15 +72,14 @@ def first_order(
 ) -> Order:
     """The order of the first attempt; `hourly` are asked what is asked once an hour."""
     settings = inventory.fleet.settings
-    if settings.keep_connections:
-        runner.keep_connections(inventory.database)
-    else:
+    kept = settings.keep_connections and runner.keep_connections(inventory.database)
+    if not settings.keep_connections:
         end_kept_connections(inventory.database)
     return Order(
         names=tuple(sorted(inventory.limited_to)),
         at_once=choose_forks(settings.forks, len(remotes)),
         attempts=max((remote.settings.attempts for remote in remotes), default=1),
-        keep_seconds=round(settings.every.total_seconds() * 2.5) if settings.keep_connections else 0,
+        keep_seconds=round(settings.every.total_seconds() * 2.5) if kept else 0,
         hourly=hourly,
     )
 

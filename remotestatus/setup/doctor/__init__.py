@@ -27,7 +27,7 @@ Finding = tuple[str, Result]
 def examine(source: AnsibleSource, now: datetime, *, offline: bool) -> Iterator[Finding]:
     """Examine everything; `offline` leaves out what connects to somebody else."""
     yield from _section("This machine", machine.check_versions, machine.check_locale, lambda: machine.check_clock(now))
-    yield from _section("Earlier rounds", machine.check_dead_rounds)
+    yield from _section("Earlier rounds", machine.check_dead_rounds, lambda: machine.check_owner(source))
     yield from _section("SSH", machine.check_ssh, machine.check_timeout)
     try:
         with PlaybookRunner(source) as playbooks:

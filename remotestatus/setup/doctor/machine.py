@@ -20,7 +20,7 @@ from packaging.version import Version
 
 from remotestatus import __version__
 from remotestatus.model.text import count, one_line
-from remotestatus.probe import remove_dead_directories
+from remotestatus.probe import AnsibleSource, remove_dead_directories
 from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wrong
 
 OLDEST_SSH = (8, 4)
@@ -145,6 +145,12 @@ def check_dead_rounds() -> Iterator[Result]:
     if removed := remove_dead_directories():
         places = ", ".join(map(str, removed[:3]))
         yield warning(f"{count(len(removed), 'round')} ended by being killed; removed what was left: {places}")
+
+
+def check_owner(source: AnsibleSource) -> Iterator[Result]:
+    """Root runs no other user's commands unknowingly."""
+    if source.warning:
+        yield warning(source.warning)
 
 
 def check_clock(now: datetime) -> Iterator[Result]:
