@@ -255,7 +255,11 @@ def test_a_lie_about_others_is_refused_and_told() -> None:
     assert found.refused == ("b", "../../../../tmp/evil")
 
 
-@pytest.mark.parametrize("answer", ["[]", "{", b"\xff", '{"outcome": "up"}', "9" * (ANSWER_BYTES + 1)])
+@pytest.mark.parametrize(
+    "answer",
+    ["[]", "{", b"\xff", '{"outcome": "up"}', "9" * (ANSWER_BYTES + 1)],
+    ids=["list", "half", "no text", "other keys", "too large"],
+)
 def test_an_answer_that_cannot_be_read_costs_that_remote(answer: str | bytes) -> None:
     """Wrong types, broken text and one that unpacks without end: an error of that one remote."""
     found = read_archive(_zip({**ABOUT, "remotestatus/remotes/a.json": answer}), ["a"], [])
@@ -271,6 +275,7 @@ def test_an_answer_that_cannot_be_read_costs_that_remote(answer: str | bytes) ->
         (_zip({"remotestatus/worker.json": '{"ansible": 1}'}), Fault.GARBAGE),
         (_zip(ABOUT)[:-30], Fault.GARBAGE),
     ],
+    ids=["nothing", "no archive", "no word of itself", "half a word of itself", "cut off"],
 )
 def test_an_archive_that_is_none_is_a_fault(archive: bytes, fault: Fault) -> None:
     """Nothing, garbage, one without answers, one of another version, one that was cut."""
