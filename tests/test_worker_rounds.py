@@ -153,6 +153,16 @@ def test_a_babbling_worker_is_an_incident_of_its_own(seen: Seen) -> None:
     assert "Welcome" in workers["babbler"]["cause"]["detail"]
 
 
+def test_the_doctor_examines_each_worker(seen: Seen, remotestatus: Command) -> None:
+    """Its versions, which proxies it reaches, and why another one is of no use."""
+    done = remotestatus("doctor", "--json", "-i", seen.lab.inventory)
+    said = {one["said"]: one["mark"] for one in json.loads(done.stdout) if "worker" in one["said"]}
+    assert [mark for text, mark in said.items() if text.startswith("the worker north can look: ansible-core 2.")]
+    assert [mark for text, mark in said.items() if text.startswith("the worker north reaches cut-here")] == ["fine"]
+    assert [mark for text, mark in said.items() if "from the worker north, the proxy cut-off" in text] == ["wrong"]
+    assert [mark for text, mark in said.items() if text.startswith("the worker babbler: ")] == ["wrong"]
+
+
 def test_nothing_stays_on_a_worker(seen: Seen) -> None:
     """When the round is over, no process of ours runs there."""
     assert _on_workers(seen.lab) == []

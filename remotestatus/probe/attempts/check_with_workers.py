@@ -213,7 +213,7 @@ class _FleetCheck:
 
     def _work(self, worker: Worker, queue: BatchQueue, order: Order) -> None:
         """Have a worker look until nothing is left for it; one that gets nothing is asked whether it could."""
-        idle = order.attempt == 1
+        idle, spare = order.attempt == 1, True
         while (batch := queue.take(worker.name, self._given_up)) is not None or idle:
             idle = False
             names = batch.names if batch else ()
@@ -226,10 +226,12 @@ class _FleetCheck:
                 self._take_over(worker, answers, names, order)
             except Exception as error:
                 # Whatever it is, its batch is not lost, and nobody waits for it.
-                if batch is None or not queue.give_back(batch, worker.name):
-                    fault = WorkerFault(Fault.FAILED, f"{type(error).__name__}: {one_line(error)}")
-                    self._note_fault(worker, error if isinstance(error, WorkerFault) else fault)
+                fault = error if isinstance(error, WorkerFault) else WorkerFault(Fault.FAILED, one_line(repr(error)))
+                may_try = spare and fault.fault is not Fault.SILENT
+                if not (queue.give_back(batch, worker.name) if batch else may_try):
+                    self._note_fault(worker, fault)
                     return
+                idle, spare = batch is None, False
                 continue
             if batch is not None:
                 queue.finish(batch)

@@ -137,6 +137,9 @@ def _transmit(parcel: Parcel, process: "subprocess.Popen[bytes]") -> None:
             suppress_env_files=True,
             cancel_callback=lambda: False,
         )
+    # What was sent is not needed here any more.
+    for sent in ("project", "inventory"):
+        shutil.rmtree(parcel.folder / sent, ignore_errors=True)
 
 
 def _process(parcel: Parcel, stream: WorkerStream) -> str:
