@@ -21,8 +21,10 @@ class ConfigurationProblem:
 
 
 def with_vault_cure(sentence: str) -> str:
-    """What Ansible says, with the way to give a Vault password if one is missing or wrong."""
+    """What Ansible says, with what to do if a Vault password is missing or wrong."""
     lowered = sentence.lower()
+    if "decryption failed" in lowered or "could decrypt" in lowered:
+        return f"{sentence} (the Vault password is wrong: it opens nothing here; give the right one)"
     if "vault" in lowered and any(word in lowered for word in ("secret", "decrypt", "password")):
         return f"{sentence} (give the Vault password: --vault-password-file FILE, or ANSIBLE_VAULT_PASSWORD_FILE)"
     return sentence

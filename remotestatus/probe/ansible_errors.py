@@ -5,6 +5,7 @@ Takes Ansible's output; returns a ConfigurationProblem for each thing that is wr
 quotes the lines around a mistake, and a password may stand there, so only its sentence and the place are taken over.
 """
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ _FATAL_WARNINGS = re.compile(
     r"skipping unexpected key|skipping key|not a valid group|invalid section|found both group and host", re.IGNORECASE
 )
 _ONE_PLUGIN = re.compile(r"Failed to parse inventory with '(?P<plugin>\w+)' plugin: (?P<why>.*)", re.DOTALL)
+_TASK_FAILED = re.compile(r'fatal: \[([^\]]+)\]: [A-Z]+! => \{.*"msg": "((?:[^"\\]|\\.)*)"', re.DOTALL)
 _WHOLE_SOURCE = re.compile(r"Completely failed to parse inventory source (?P<source>\S+)")
 
 
@@ -32,7 +34,11 @@ def find_ansible_errors(output: str) -> list[ConfigurationProblem]:
             continue
         origin = re.search(r"^Origin: (.*)$", block, re.MULTILINE)
         where = origin[1].strip() if origin else "Ansible"
-        sentence = re.sub(r"^(\[(ERROR|WARNING)\]:|ERROR!)\s*", "", re.split(r"\n\n|\nOrigin:", block)[0])
+        sentence = re.sub(
+            r"^(\[(ERROR|WARNING)\]:|ERROR!)\s*", "", re.split(r"\n\n|\nOrigin:|\n(?:PLAY|TASK) ", block)[0]
+        )
+        if told := _TASK_FAILED.match(sentence):
+            where, sentence = told[1], json.loads(f'"{told[2]}"', strict=False)
         if by_plugin := _ONE_PLUGIN.match(sentence):
             complaints.append((by_plugin["plugin"], where, one_line(by_plugin["why"], 400)))
         elif whole := _WHOLE_SOURCE.search(sentence):
@@ -40,6 +46,15 @@ def find_ansible_errors(output: str) -> list[ConfigurationProblem]:
         elif block.startswith("[ERROR]") or _FATAL_WARNINGS.search(sentence) or block.startswith(("ERROR!", "fatal")):
             problems.append(ConfigurationProblem(where, with_vault_cure(one_line(sentence, 400))))
     return list(dict.fromkeys(problem for problem in problems if problem.what))
+
+
+def last_words(output: str) -> str:
+    """The end of what Ansible printed that is about anything: without the headings of plays and tasks."""
+    lines = [line.strip() for line in output.splitlines() if not _HEADING.match(line.strip())]
+    return one_line(" ".join(lines)[-600:], 400)
+
+
+_HEADING = re.compile(r"$|(PLAY|TASK|RUNNING HANDLER)\b.*\*{3}|(ok|changed|skipping|included): \[")
 
 
 def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> ConfigurationProblem:

@@ -37,12 +37,13 @@ from remotestatus_playbook.protocol import (
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem, RoundError, RoundGivenUp
 from remotestatus.model.text import one_line
 from remotestatus.probe.ansible_environment import ansible_environment
-from remotestatus.probe.ansible_errors import find_ansible_errors
+from remotestatus.probe.ansible_errors import find_ansible_errors, last_words
 from remotestatus.probe.ansible_process import AnsibleRun
 from remotestatus.probe.ansible_source import AnsibleSource
 from remotestatus.probe.child_processes import ChildProcesses
 from remotestatus.probe.inventory_pipe import InventoryPipe
 from remotestatus.probe.runtime_directories import make_kept_folder, make_round_directory
+from remotestatus.probe.variable_files import locate
 from remotestatus.shipped import playbooks as playbooks_folder
 
 _POLL_SECONDS = 0.01
@@ -138,7 +139,7 @@ class PlaybookRunner:
         assert self._run is not None
         run = self._run
         text = self._await_inventory(run, cancel)
-        problems = find_ansible_errors(run.output)
+        problems = locate(find_ansible_errors(run.output), self.source.paths)
         if text is not None and not problems:
             # Loads more than Ansible's start waits for.
             from remotestatus.probe.read_answers import read_description
@@ -153,7 +154,7 @@ class PlaybookRunner:
         if not problems and run.code == 0:
             raise ConfigurationError(f"the inventory {self.source} has no hosts; add remotes to it")
         listed = problems or [
-            ConfigurationProblem(str(self.source), f"Ansible could not read it: {one_line(run.output[-600:], 400)}")
+            ConfigurationProblem(str(self.source), f"Ansible could not read it: {last_words(run.output)}")
         ]
         count = "1 problem" if len(listed) == 1 else f"{len(listed)} problems"
         raise ConfigurationError(f"the inventory {self.source} has {count}", listed)
