@@ -13,7 +13,7 @@ from remotestatus_playbook.become import SECONDS, SHELL, Become
 from remotestatus_playbook.children import log_file
 from remotestatus_playbook.device_probe import Device
 from remotestatus_playbook.inventory import Entry
-from remotestatus_playbook.probe_script import Check, Questions
+from remotestatus_playbook.probe_script import UNIT_NAME, Check, Questions
 from remotestatus_playbook.protocol import (
     CHECK_SECONDS,
     PREFIX,
@@ -165,6 +165,8 @@ def _plan_ssh(
 def _questions_for(entry: Entry, order: Order) -> Questions:
     """What the remote is asked beyond its facts and processes."""
     units = tuple(unit for one in _listed(entry, "units") if (unit := _unit_of(one)))
+    # These names come from the remote.
+    units += tuple(unit for unit in order.units.get(entry.name, ()) if UNIT_NAME.fullmatch(unit))
     return Questions(tuple(_checks_of(entry)), tuple(_files_of(entry)), units, hourly=entry.name in order.hourly)
 
 

@@ -109,7 +109,8 @@ class Order:
     them are connected to. `at_once` so many are probed at the same time; None: as many as Ansible's own forks. It is
     the round's `attempt`-th attempt of so many `attempts`. With `fresh` no kept connection is used. Connections are
     kept so many seconds after their use (`keep_seconds`; 0: no longer than the round), with their sockets in the folder
-    `control`. The remotes in `hourly` are also asked what costs too much to be asked in every round. With
+    `control`. The remotes in `hourly` are also asked what costs too much to be asked in every round, and
+    those in `units` about these systemd units. With
     `passwords_to`, a named pipe, the passwords of these hosts are written there as JSON by name, and nothing is
     connected to.
     """
@@ -123,6 +124,7 @@ class Order:
     keep_seconds: int = 0
     control: str | None = None
     hourly: tuple[str, ...] = ()
+    units: Mapping[str, Sequence[str]] = field(default_factory=dict)
     passwords_to: str | None = None
 
     @classmethod

@@ -62,6 +62,10 @@ def details_lines(details: Details, *, why: bool) -> list[RenderableType]:
         lines += _section("Processes", _processes(subject.processes))
         lines += _section("Limits", _findings(subject.findings, "limit"))
         lines += _section("Checks", _findings(subject.findings, "check"))
+        lines += _section("Files", _watched((one.name, one.ok, one.sentence) for one in subject.files))
+        lines += _section("Units", _watched((one.unit, one.ok, one.sentence) for one in subject.units))
+        lines += _section("Devices", _watched((one.name, one.ok, one.sentence) for one in subject.devices))
+        lines += _section("Advice", (paragraph(f"{sentence}.", indent=2, hang=4) for sentence in subject.advice))
         lines += _section("What it says of itself", _facts(subject))
         lines += _section("How to reach it", _commands(subject.commands))
         lines += _section("Uptime", _uptime(subject))
@@ -181,6 +185,12 @@ def _findings(findings: Sequence[Finding], kind: str) -> Iterator[RenderableType
         if finding.kind == kind:
             word = "up" if finding.ok else "degraded"
             yield paragraph(status_sign(word), f" {finding.sentence}", indent=2, hang=4)
+
+
+def _watched(found: Iterable[tuple[str, bool | None, str]]) -> Iterator[RenderableType]:
+    for name, ok, sentence in found:
+        word = "unknown" if ok is None else "up" if ok else "degraded"
+        yield paragraph(status_sign(word), f" {name}: {sentence}", indent=2, hang=4)
 
 
 def _facts(remote: RemoteView) -> Iterator[RenderableType]:

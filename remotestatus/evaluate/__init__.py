@@ -5,6 +5,7 @@ Answers -> check results -> states. Pure: no files, network, clock, Ansible or S
 from remotestatus.evaluate.answer_codes import check_answer, is_meant, write_code
 from remotestatus.evaluate.check_results import Past, read_proxy, read_remote, read_unlooked
 from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker
+from remotestatus.evaluate.endings import add_endings, units_of_missing
 from remotestatus.evaluate.failed import failed_result, failed_trouble
 from remotestatus.evaluate.finding_states import unseen_keys
 from remotestatus.evaluate.maintenance_windows import (
@@ -29,6 +30,7 @@ __all__ = [
     "DaySums",
     "Past",
     "Uptime",
+    "add_endings",
     "advise",
     "check_answer",
     "combine",
@@ -52,6 +54,7 @@ __all__ = [
     "read_unlooked",
     "renews_measurements",
     "share_out",
+    "units_of_missing",
     "unseen_keys",
     "uptimes",
     "window_of_proxy",

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
 
 from remotestatus.evaluate.diagnosis import diagnose, explain
+from remotestatus.evaluate.endings import say_ending
 from remotestatus.evaluate.limits import examine_checks, examine_limits, examine_trends
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.remembering import find_boot_loop, find_storage_faults, recall, remember
@@ -56,6 +57,8 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
     found = match(remote.settings.processes, answer.processes, complete=answer.processes_complete)
     results = tuple(map(_shorten, found))
     memory = remember(past.memory, answer.facts, at)
+    missing = {result.name for result in results if result.missing}
+    memory = replace(memory, endings={name: said for name, said in past.memory.endings.items() if name in missing})
     facts = recall(memory, answer.facts)
     findings = (
         *examine_limits(remote.settings.limits, facts),
@@ -68,7 +71,7 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
     troubles = (
         *find_boot_loop(remote, memory, at, past.every),
         *find_storage_faults(remote, memory, facts),
-        *_find_troubles(remote, results, findings, facts),
+        *_find_troubles(remote, results, findings, facts, memory),
         *_find_watched(remote, files, units, devices),
     )
     return CheckResult(
@@ -105,7 +108,7 @@ def read_proxy(proxy: Proxy, answer: ProxyAnswer | None, at: datetime) -> CheckR
 
 
 def _find_troubles(
-    remote: Remote, results: Sequence[ProcessResult], findings: Sequence[Finding], facts: Facts
+    remote: Remote, results: Sequence[ProcessResult], findings: Sequence[Finding], facts: Facts, memory: Memory
 ) -> Iterator[Trouble]:
     """What is wrong on a remote that was reached: one trouble for each finding."""
     if any(result.running is None for result in results):
@@ -118,7 +121,10 @@ def _find_troubles(
         (Cause.PROCESS_EXCESS, [result for result in results if result.excess]),
     ):
         for result in wrong:
-            yield explain(cause, remote, names=[_write_count(result)], what=result.name, severity=result.severity)
+            how = say_ending(result.name, memory) if result.missing else ""
+            yield explain(
+                cause, remote, names=[_write_count(result)], what=result.name, severity=result.severity, detail=how
+            )
     for kind, cause in (("limit", Cause.LIMIT_EXCEEDED), ("check", Cause.CHECK_FAILED)):
         for one in findings:
             if one.kind == kind and not one.ok:

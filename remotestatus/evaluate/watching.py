@@ -93,7 +93,7 @@ def _examine_unit(spec: UnitSpec, output: UnitOutput | None, *, known: bool) -> 
     return UnitResult(
         unit=name,
         ok=ok,
-        sentence=_describe_unit(output),
+        sentence=describe_unit(output),
         severity=spec.severity,
         active=one_line(output.active, 30),
         sub=one_line(output.sub, 30),
@@ -126,7 +126,8 @@ _RESULTS = {
 }
 
 
-def _describe_unit(output: UnitOutput) -> str:
+def describe_unit(output: UnitOutput) -> str:
+    """How a unit is, in a few words: `failed, killed by the OOM killer, started again 57 times, for 3 min`."""
     if output.load == "not-found":
         return "there is no such unit"
     if output.load not in ("loaded", ""):

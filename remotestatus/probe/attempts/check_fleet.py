@@ -6,12 +6,13 @@ tried again, and how many at the same time.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from remotestatus_playbook.protocol import Outcome
+from remotestatus_playbook.protocol import Order, Outcome
 
+from remotestatus.evaluate import add_endings, units_of_missing
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.errors import RoundGivenUp
 from remotestatus.model.fleet import Inventory
@@ -82,8 +83,38 @@ def check_fleet(
         }
         names = choose_retries([one for one in remotes if one.name not in settled], found, order.attempt + 1)
         if answers.trouble or not names:
+            if not answers.trouble:
+                found |= _find_endings(runner, order, earlier, found, lambda: cancel() or time.monotonic() > deadline)
             return FleetResults(proxies, earlier.remembered(found), (answers.trouble,) if answers.trouble else ())
         fresh = suspect_ourselves(fleet, found, earlier.states, names)
         forks = choose_retry_forks(found, names, first.at_once or 1)
         order = replace(order, names=tuple(names), attempt=order.attempt + 1, at_once=forks, fresh=fresh)
         pause(SUSPICION_SECONDS if fresh else PAUSE_SECONDS, cancel)
+
+
+def _find_endings(
+    runner: PlaybookRunner,
+    order: Order,
+    earlier: Earlier,
+    found: Mapping[str, CheckResult],
+    cancel: Callable[[], bool],
+) -> dict[str, CheckResult]:
+    """Ask once what ended the processes that are missing for the first time; of a healthy remote nothing is asked."""
+    asked = {name: units_of_missing(earlier.results.get(name), result) for name, result in found.items()}
+    asked = {name: units for name, units in asked.items() if units}
+    if not asked:
+        return {}
+    more = replace(
+        order,
+        names=tuple(asked),
+        attempt=order.attempt + 1,
+        attempts=order.attempt + 1,
+        hourly=(),
+        units={name: tuple(dict.fromkeys(units.values())) for name, units in asked.items()},
+    )
+    answers = runner.probe(more, cancel=cancel, total=len(asked))
+    return {
+        name: add_endings(found[name], units, answer.units)
+        for name, units in asked.items()
+        if (answer := answers.remotes.get(name)) is not None
+    }

@@ -1,0 +1,82 @@
+"""
+What ended a process that is missing for the first time: asked once, and kept while it is missing.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from remotestatus_playbook.protocol import Facts, Order, Outcome, Process, RemoteAnswer, UnitOutput, to_json
+
+from remotestatus.evaluate.check_results import Past, read_remote
+from remotestatus.evaluate.endings import add_endings, units_of_missing
+from remotestatus.model.check_result import CheckResult
+from remotestatus.model.fleet import Remote
+from remotestatus.model.memory import Memory
+from remotestatus.model.settings import RemoteSettings
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+BOX = Remote("box-1", (), RemoteSettings.model_validate({"processes": ["encode"]}))
+KILLED = UnitOutput("encode.service", "loaded", "failed", "failed", "oom-kill", restarts=57, since_seconds=180)
+
+
+def process(unit: str) -> Process:
+    return Process(7, 1, "video", "S", 1, 1, ("encode",), exact=True, kernel=False, own=False, unit=unit)
+
+
+def result(*processes: Process, last: CheckResult | None = None) -> CheckResult:
+    answer = RemoteAnswer(Outcome.ANSWERED, facts=Facts(), processes=processes)
+    return read_remote(BOX, answer, NOW, Past(last))
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "asked"),
+    [
+        (result(process("encode.service")), result(), {"encode": "encode.service"}),
+        (result(process("encode.service")), result(process("encode.service")), {}),
+        (result(process("")), result(), {}),
+        (result(), result(), {}),
+        (None, result(), {}),
+        (result(process("encode.service")), CheckResult("box-1", NOW), {}),
+    ],
+    ids=["first missed", "it runs", "no service ran it", "missed before", "never seen", "not reached"],
+)
+def test_only_what_is_missed_for_the_first_time_is_asked_about(
+    last: CheckResult | None, now: CheckResult, asked: dict[str, str]
+) -> None:
+    """A healthy remote is asked nothing, and a process that stays away only once."""
+    assert units_of_missing(last, now) == asked
+
+
+def test_the_ending_stays_as_long_as_the_process_is_missing() -> None:
+    """systemd's words are the evidence of the trouble, in the next rounds too, and go when the process is back."""
+    ran = result(process("encode.service"))
+    missed = add_endings(result(last=ran), units_of_missing(ran, result(last=ran)), [KILLED])
+    said = "encode.service: failed, killed by the OOM killer, started again 57 times, for 3 min"
+    assert [trouble.detail for trouble in missed.troubles] == [said]
+    later = result(last=missed)
+    assert [trouble.detail for trouble in later.troubles] == [said]
+    back = result(process("encode.service"), last=later)
+    assert (back.troubles, back.memory.endings) == ((), {})
+
+
+def test_without_an_answer_of_systemd_nothing_is_said() -> None:
+    """A unit that systemd says nothing of, and an answer that never came, add nothing."""
+    ran = result(process("encode.service"))
+    for outputs in (None, (), [UnitOutput("other.service")]):
+        found = add_endings(result(last=ran), {"encode": "encode.service"}, outputs)
+        assert [trouble.detail for trouble in found.troubles] == [""]
+
+
+def test_a_kill_for_lack_of_memory_is_evidence_of_its_own() -> None:
+    """Where no service is known, the kernel's count of kills says what may have been."""
+    last = replace(result(), memory=Memory(oom_kills=1))
+    answer = RemoteAnswer(Outcome.ANSWERED, facts=Facts(oom_kills=2), processes=())
+    (trouble,) = read_remote(BOX, answer, NOW, Past(last)).troubles
+    assert trouble.detail == "1 process was killed for lack of memory since the last round"
+
+
+def test_an_order_keeps_the_units_that_it_asks_about() -> None:
+    """What the package writes, the playbook reads."""
+    order = Order(names=("box-1",), units={"box-1": ("encode.service",)})
+    assert list(Order.from_json(to_json(order)).units["box-1"]) == ["encode.service"]
