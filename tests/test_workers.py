@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import subprocess
 import threading
 import time
 import zipfile
@@ -13,8 +14,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,8 +47,10 @@ from remotestatus.probe.workers.parts import Batch, places_of, share_out
 from remotestatus.probe.workers.passwords import password_variables
 from remotestatus.probe.workers.sent_inventory import STAYS, TRAVELS, sent_inventory, sent_known_hosts
 from remotestatus.probe.workers.worker_archive import ANSWER_BYTES, read_archive
+from remotestatus.probe.workers.worker_command import script_on_worker
 from remotestatus.probe.workers.worker_stream import LINE_BYTES, Bounds, WorkerFault, WorkerStream
 from remotestatus.report import build_report
+from tests.rounds import await_that
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HERE = frozenset({CHECKER})
@@ -89,10 +93,10 @@ def test_who_may_look_at_a_remote(remote: Remote, passwords: str, expected: set[
     assert places_of(inventory, [remote]) == {remote.name: expected}
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
-    sizes=st.lists(st.integers(1, 400), max_size=12),
-    direct=st.integers(0, 900),
+    sizes=st.lists(st.integers(1, 300), max_size=8),
+    direct=st.integers(0, 600),
     workers=st.integers(1, 4),
 )
 def test_everything_is_looked_at_once_and_a_proxy_from_one_place(sizes: list[int], direct: int, workers: int) -> None:
@@ -224,6 +228,28 @@ def test_many_passwords_fit_into_variables() -> None:
     assert found == passwords
 
 
+@pytest.mark.parametrize("then", ["exit 3", "sleep 1000"])
+def test_nothing_of_a_run_stays(then: str, tmp_path: Path) -> None:
+    """Its directory goes, and so does what has called setsid: when the program ends, and when only its input does."""
+    runner, told = tmp_path / "bin" / "runner", tmp_path / "told"
+    runner.parent.mkdir()
+    runner.write_text(f'#!/bin/sh\nsetsid sleep 1000 &\necho "$! $TMPDIR $1" > {told}\n{then}\n')
+    runner.chmod(0o700)
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    with subprocess.Popen(
+        ["/bin/sh", "-c", script_on_worker("~/bin/runner", 30)], stdin=subprocess.PIPE, env=environment
+    ) as process:
+        await_that(lambda: told.exists() and told.read_text().endswith("worker\n"))
+        pid, folder, _ = told.read_text().split()
+        assert Path(folder).parent != tmp_path
+        if then != "exit 3":
+            assert process.stdin is not None
+            process.stdin.close()
+        await_that(lambda: process.poll() is not None)
+    assert not Path(folder).exists()
+    assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+
+
 # -- what comes back ---------------------------------------------------------------------------------------------------
 
 
@@ -284,7 +310,7 @@ def test_an_archive_that_is_none_is_a_fault(archive: bytes, fault: Fault) -> Non
     assert caught.value.fault is fault
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(st.data())
 def test_no_archive_does_harm(data: st.DataObject) -> None:
     """Whatever bytes are changed: it is read, or it is a fault of the worker."""

@@ -221,6 +221,8 @@ def _workers(hosts: Mapping[str, HostDescription], settings: FleetSettings, prob
             continue
         if worker.only and not only:
             problems.add("", where, f"only of {worker.name!r}: {worker.only!r} matches no remote")
+        if other := sorted(name for name in only if hosts[name].connection != "ssh"):
+            problems.add("", where, f"only of {worker.name!r}: {other[0]} is not reached by SSH, which a worker needs")
         if secret := sorted(name for name in only if hosts[name].password and not worker.secrets):
             problems.add("", where, f"{secret[0]} has a password, which {worker.name!r} needs `secrets: true` for")
         yield Worker(worker.name, worker, only)

@@ -26,6 +26,7 @@ dir=$(mktemp -d "${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}/rs-worker.XXXXXX") || exit 
 export REMOTESTATUS_WORKER="$dir" TMPDIR="$dir" XDG_RUNTIME_DIR="$dir"
 export ANSIBLE_HOME="$dir/ansible" ANSIBLE_LOCAL_TEMP="$dir/ansible/tmp"
 program=PROGRAM
+case $program in "~/"*) program=$HOME/${program#??} ;; esac
 case $program in */*) PATH=${program%/*}:$PATH ;; esac
 finish() {
   exec 2>/dev/null

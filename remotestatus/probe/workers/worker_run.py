@@ -143,10 +143,13 @@ def _transmit(parcel: Parcel, process: "subprocess.Popen[bytes]") -> None:
 
 
 def _process(parcel: Parcel, stream: WorkerStream) -> str:
-    """Read the stream to its end; returns what Ansible said was wrong. Raises WorkerFault."""
+    """Read the stream to its end; returns what Ansible said was wrong, or said last. Raises WorkerFault."""
     said: list[str] = []
+    last = ""
 
     def note_event(event: Mapping[str, object]) -> bool:
+        nonlocal last
+        last = str(event.get("stdout") or "").strip()[:2000] or last
         if event.get("event") in ("runner_on_failed", "runner_on_unreachable", "error") and len(said) < 3:
             said.append(str(event.get("stdout"))[:2000])
         return False  # nothing that a worker sends becomes a file
@@ -170,7 +173,7 @@ def _process(parcel: Parcel, stream: WorkerStream) -> str:
         raise
     except Exception as error:
         raise WorkerFault(Fault.GARBAGE, one_line(f"{type(error).__name__}: {error}", 200)) from error
-    return said[0] if said else ""
+    return said[0] if said else last
 
 
 def _end(process: "subprocess.Popen[bytes]", sender: threading.Thread, patience: float) -> None:
