@@ -14,14 +14,27 @@ from pathlib import Path
 
 from remotestatus.evaluate import (
     failed_trouble,
+    is_report_due,
+    make_period_report,
     next_state,
+    planned_windows,
     renews_measurements,
     share_out,
     unseen_keys,
     window_of_proxy,
     window_of_remote,
 )
-from remotestatus.history import History, answered, back_up, only_round, open_or_repair, outbox, queues, read_past
+from remotestatus.history import (
+    History,
+    answered,
+    back_up,
+    only_round,
+    open_or_repair,
+    outbox,
+    period,
+    queues,
+    read_past,
+)
 from remotestatus.inventory import read_inventory
 from remotestatus.model.answers import TakenAnswers
 from remotestatus.model.check_result import CheckResult
@@ -30,7 +43,7 @@ from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.days import DayShare
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Inventory, LimitedPage, Proxy, Remote
-from remotestatus.model.notification import Message, NotificationMemory, OrphanedQueue, Plan, Waiting
+from remotestatus.model.notification import Message, NotificationMemory, OrphanedQueue, Plan, Receiver, Waiting
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings
@@ -42,14 +55,18 @@ from remotestatus.notify import (
     Failure,
     Heartbeat,
     Sending,
+    complete_commands,
     compose_message,
     compose_names,
     compose_notice,
+    compose_report,
+    is_for,
     plan_for_each,
     read_destinations,
     read_sources,
     send,
     settings_for,
+    told_of,
 )
 from remotestatus.probe import PlaybookRunner, Progress
 from remotestatus.probe.attempts import Earlier, FleetResults, check_fleet
@@ -132,7 +149,9 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         messages, message_troubles = compose_all(plan, fleet, templates)
         if repaired:
             messages = [*messages, *(compose_notice(one.receiver, fleet, repaired, now) for one in destinations)]
-        troubles = (*filter(None, [repaired]), *results.troubles, *plan_troubles, *message_troubles)
+        report_messages, report_troubles = _regular_report(history, fleet, states, memory, receivers, templates, now)
+        messages = [complete_commands(one, runner.source.option) for one in (*messages, *report_messages)]
+        troubles = (*filter(None, [repaired]), *report_troubles, *results.troubles, *plan_troubles, *message_troubles)
         with history.transaction():
             round_ = history.record(
                 Round(0, started_at, now, len(results.remotes), troubles),
@@ -147,6 +166,8 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
                 },
             )
             outbox.add(history, plan, messages)
+            if report_messages:
+                period.note_report(history, now)
             answered.keep_codes(history, plan.codes)
             _forget(history, fleet.settings, now)
         check_results = {**before, **results.remotes}
@@ -161,6 +182,45 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         return FinishedRound(
             inventory, round_, report, delivery, troubles, tuple(heartbeat.failures), plan.orphans, answers
         )
+
+
+def _regular_report(
+    history: History,
+    fleet: Fleet,
+    states: Mapping[Subject, State],
+    memory: NotificationMemory,
+    receivers: Sequence[Receiver],
+    templates: Templates,
+    now: datetime,
+) -> tuple[Sequence[Message], tuple[str, ...]]:
+    """The regular report for each receiver, when it is due; whatever is wrong with it, the round is recorded."""
+    spec = fleet.settings.report
+    if spec is None:
+        return (), ()
+    try:
+        last = period.last_report_at(history)
+        if last is None or last > now:
+            period.note_report(history, now)
+            return (), ()
+        if not is_report_due(spec, last, now):
+            return (), ()
+        span = period.read_period(history, last, now)
+        planned = planned_windows(fleet, memory.windows, now)
+        messages = [
+            compose_report(
+                make_period_report(span, told_of(fleet, one), states, memory.acknowledged, planned),
+                one,
+                fleet,
+                templates,
+            )
+            for one in receivers
+            if is_for(spec, one)
+        ]
+        if not messages:
+            period.note_report(history, now)
+        return messages, ()
+    except Exception as error:
+        return (), (f"the regular report could not be made: {say_error(error)}; please report this",)
 
 
 def _take_answers(history: History, fleet: Fleet, states: Mapping[Subject, State], now: datetime) -> TakenAnswers:

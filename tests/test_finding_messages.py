@@ -89,7 +89,7 @@ def test_a_message_says_what_is_new_first_and_then_everything_else() -> None:
     assert message.text.splitlines()[:3] == [
         "r1 (Box) is degraded: not running: b, c.",
         "  Do: Start it on r1; `remotestatus match r1` shows what runs there and what nearly matches.",
-        "  Also: Not running: a. (warning)",
+        "  Also (warning): Not running: a.",
     ]
     assert message.type is NotificationType.FAILURE
     message = story.round({"r1": ":aCD"})["ops"]
@@ -97,16 +97,27 @@ def test_a_message_says_what_is_new_first_and_then_everything_else() -> None:
         "r1 (Box) got worse: not running: d.",
         "  Do: Start it on r1; `remotestatus match r1` shows what runs there and what nearly matches.",
         "  Still: Not running: c.",
-        "  Still: Not running: a. (warning)",
+        "  Still (warning): Not running: a.",
         "  Over: Running again: b.",
     ]
     message = story.round({"r1": ":a"})["ops"]
     assert message.text.splitlines()[2:] == [
         "r1 (Box) is better, but still degraded (warning): running again: c, d.",
         "  Do: Start it on r1; `remotestatus match r1` shows what runs there and what nearly matches.",
-        "  Still: Not running: a. (warning)",
+        "  Still (warning): Not running: a.",
     ]
     assert message.type is NotificationType.INFO
+
+
+def test_what_is_hidden_by_an_outage_is_not_over() -> None:
+    """A remote that goes down does not run again what it lacked; when it is back, all that is wrong is told."""
+    story = Story(make_fleet(40))
+    story.round({f"r{number}": ":AB" for number in range(1, 41)})
+    message = story.round({f"r{number}": "d" for number in range(1, 41)})["ops"]
+    assert "Over" not in message.text
+    assert "Running again" not in message.text
+    message = story.round({"r1": ":AB", **{f"r{number}": "d" for number in range(2, 41)}})["ops"]
+    assert "r1 was down and is degraded now: not running: a, b." in message.text
 
 
 def test_what_gets_worse_is_told_although_it_is_acknowledged() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from remotestatus.model.notification import Message
-from remotestatus.notify.assemble import assemble
+from remotestatus.notify.assemble import assemble, complete_commands
 from remotestatus.notify.compose import compose_message
+from remotestatus.probe.ansible_source import AnsibleSource
 from remotestatus.round import compose_all
 from remotestatus.shipped import report_templates
 from remotestatus.templates import TemplateProblem, Templates
@@ -93,6 +94,18 @@ def test_templates_of_ones_own_are_used_by_a_real_round(
     assert smtp_sink.wait_for(2)[1]["Subject"] == "1 recovered: here"
     said = " ".join(done.stderr.split())
     assert f"the shipped template of messages was used: {folder}/messages/notification_subject.txt.j2, line 2" in said
+
+
+def test_commands_in_a_message_name_an_inventory_that_is_not_the_default() -> None:
+    """A cure can be copied: of an inventory with another name, each command of ours says where it is."""
+    story = Story(make_fleet())
+    message = story.round({"r1": "g"})["ops"]
+    assert complete_commands(message, "") == message
+    complete = complete_commands(message, "-i '/srv/my hosts.yml'")
+    assert "`remotestatus match -i '/srv/my hosts.yml' r1`" in complete.text
+    assert "`remotestatus match -i &#x27;/srv/my hosts.yml&#x27; r1`" in complete.html
+    assert AnsibleSource((Path("inventory"),)).option == ""
+    assert AnsibleSource((Path("/srv/hosts.yml"),)).option == "-i /srv/hosts.yml"
 
 
 def test_without_destinations_apprise_is_not_loaded() -> None:

@@ -19,6 +19,7 @@ from remotestatus.evaluate.measurements import renews_measurements
 from remotestatus.evaluate.opinions import combine, is_worth_another_place
 from remotestatus.evaluate.planned_windows import planned_windows
 from remotestatus.evaluate.process_matching import match
+from remotestatus.evaluate.regular_report import is_report_due, make_period_report
 from remotestatus.evaluate.remembering import is_due
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.trends import disks_until_full, kept_values
@@ -41,8 +42,10 @@ __all__ = [
     "failed_trouble",
     "is_due",
     "is_meant",
+    "is_report_due",
     "is_worth_another_place",
     "kept_values",
+    "make_period_report",
     "match",
     "next_state",
     "no_days",

@@ -2,7 +2,7 @@
 One SQLite file: states, transitions, rounds, days, and the outbox.
 """
 
-from remotestatus.history import answered, outbox, queues
+from remotestatus.history import answered, outbox, period, queues
 from remotestatus.history.backup import back_up
 from remotestatus.history.database import History
 from remotestatus.history.lock import only_round
@@ -19,6 +19,7 @@ __all__ = [
     "only_round",
     "open_or_repair",
     "outbox",
+    "period",
     "queues",
     "read_past",
     "remove_notes",

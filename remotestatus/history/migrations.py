@@ -208,4 +208,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE IF NOT EXISTS regular_report (
+            id INTEGER PRIMARY KEY,          -- always 1
+            at TEXT NOT NULL                 -- when it was made last, or first asked for
+        )
+        """,
+    ),
 )

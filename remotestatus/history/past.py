@@ -90,10 +90,10 @@ def _transitions(history: History, since: datetime) -> list[Transition]:
         "WHERE t.stage = 'seen' AND t.at >= ? AND s.gone_since IS NULL ORDER BY t.id",
         (write_time(since),),
     )
-    return list(readable(rows, _transition))
+    return list(readable(rows, read_transition))
 
 
-def _transition(row: sqlite3.Row) -> Transition:
+def read_transition(row: sqlite3.Row) -> Transition:
     kind, name = subject_of(row)
     trouble = None
     if row["cause"]:

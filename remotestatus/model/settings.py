@@ -9,12 +9,13 @@ without their prefix. The models say what a right value is; the inventory reader
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import PurePath
 from typing import Annotated, Generic, Literal, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
+from cronsim import CronSim, CronSimError
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -498,6 +499,33 @@ class AnswerSource(_Model):
         return hashlib.sha256(address.encode()).hexdigest()[:16]
 
 
+class RegularReport(_Model):
+    """A report that comes regularly: by cron expression, or after each span."""
+
+    cron: Text | None = Field(default=None, description="five fields: when it is sent")
+    every: Duration | None = Field(default=None, description="how often it is sent, for example 1w")
+    timezone: Zone = Field(default="UTC", description="the zone of the cron expression")
+    notify: Tags = Field(default=(), description="the tags that get it; none given: all")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.cron is None) == (self.every is None):
+            raise ValueError("write exactly one of cron or every")
+        return self
+
+    @field_validator("cron")
+    @classmethod
+    def _can_be_read(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
+            except CronSimError as error:
+                raise ValueError(
+                    f'"{value}" is not a cron expression ({error}); write for example "0 8 * * MON"'
+                ) from error
+        return value
+
+
 class QuietHours(_Model):
     """Hours in which receivers are not told: their messages are held and then sent as a digest."""
 
@@ -584,6 +612,9 @@ class FleetSettings(_Model):
     )
     answers: OneOrMore[AnswerSource] = Field(
         default=(), description="where messages are answered: `ntfy` (and `token`) or `imap`, and `address`"
+    )
+    report: RegularReport | None = Field(
+        default=None, description="a regular report of what happened: `cron` (and `timezone`) or `every`, and `notify`"
     )
     heartbeat: Url | None = Field(default=None, description="a URL that is pinged after each finished round")
     retention: Duration = Field(default=timedelta(days=400), description="how long history is kept")

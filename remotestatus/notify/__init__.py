@@ -3,7 +3,9 @@ Decides who is notified of what, composes messages and sends them.
 """
 
 from remotestatus.notify.answer_sources import read_sources
+from remotestatus.notify.assemble import complete_commands
 from remotestatus.notify.compose import compose_message, compose_names, compose_notice
+from remotestatus.notify.compose_report import compose_report, is_for, told_of
 from remotestatus.notify.deliver import Sending, send, send_test
 from remotestatus.notify.destinations import load_destinations, problems_of_tags, read_destinations
 from remotestatus.notify.failures import Failure
@@ -19,9 +21,12 @@ __all__ = [
     "Failure",
     "Heartbeat",
     "Sending",
+    "complete_commands",
     "compose_message",
     "compose_names",
     "compose_notice",
+    "compose_report",
+    "is_for",
     "load_destinations",
     "plan_for_each",
     "problems_of_tags",
@@ -30,4 +35,5 @@ __all__ = [
     "send",
     "send_test",
     "settings_for",
+    "told_of",
 ]

@@ -5,9 +5,11 @@ Messages come in, and one with its footer goes out; the sentences are the templa
 no network.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from html import escape
 
 from remotestatus.model.notification import Message, NotificationType, Receiver
 from remotestatus.model.settings import FleetSettings
@@ -67,6 +69,20 @@ def write_subject(
     headline = instead or headlines[-1]
     over = len(write([headline], more)) - SUBJECT
     return one_line(write([one_line(headline, max(20, len(headline) - over))], more), SUBJECT)
+
+
+def complete_commands(message: Message, option: str) -> Message:
+    """The same message, with commands of ours that name the inventory by this option."""
+    if not option:
+        return message
+    return replace(
+        message,
+        text=_COMMAND.sub(lambda found: f"{found[0]} {option}", message.text),
+        html=_COMMAND.sub(lambda found: f"{found[0]} {escape(option)}", message.html),
+    )
+
+
+_COMMAND = re.compile(r"`remotestatus [a-z-]+(?=[ `])")
 
 
 def shorten(message: Message, why: str, settings: FleetSettings, templates: Templates) -> Message:

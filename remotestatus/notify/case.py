@@ -277,8 +277,8 @@ def _changes(known: NotificationState, troubles: tuple[Trouble, ...], case: Case
     ]
     wanted = {trouble.key for trouble in troubles}
     over = [FindingChange(one, one.severity, None) for one in known.findings if one.key not in wanted]
-    if case.state.confirmed is Status.DOWN and known.status is Status.DOWN:
-        over = []  # a remote is down for one reason at a time, and the new one says so
+    if case.state.confirmed is Status.DOWN:
+        over = []  # what it lacked when it was reached is not over; and it is down for one reason at a time
     return (*sorted(found, key=lambda change: not change.is_bad), *over)
 
 

@@ -107,6 +107,8 @@ def problems_of_tags(fleet: Fleet, destinations: Sequence[Destination]) -> list[
     for hours in fleet.settings.quiet_hours:
         for tag in hours.tags:
             users.setdefault(tag, []).append("all: remotestatus_quiet_hours")
+    for tag in fleet.settings.report.notify if fleet.settings.report else ():
+        users.setdefault(tag, []).append("all: remotestatus_report")
     problems = []
     for tag, places in sorted(users.items()):
         if tag not in offered:

@@ -15,7 +15,7 @@ def settings_for(receiver: Receiver, fleet: Fleet) -> FleetSettings:
     """The fleet's settings, with the address of the page that this receiver's messages link to."""
     if not fleet.pages:
         return fleet.settings
-    told = frozenset(remote.name for remote in fleet.remotes if _may_be_told(receiver, remote))
+    told = frozenset(remote.name for remote in fleet.remotes if may_be_told(receiver, remote))
     holding = [page for page in fleet.pages if page.spec.url and told <= page.names]
     smallest = min(holding, key=lambda page: len(page.names), default=None)
     if smallest is None or (fleet.settings.url and len(smallest.names) == len(fleet.remotes)):
@@ -23,7 +23,8 @@ def settings_for(receiver: Receiver, fleet: Fleet) -> FleetSettings:
     return fleet.settings.model_copy(update={"url": smallest.spec.url})
 
 
-def _may_be_told(receiver: Receiver, remote: Remote) -> bool:
+def may_be_told(receiver: Receiver, remote: Remote) -> bool:
+    """Whether a receiver may hear of a remote, at once or when a problem lasts."""
     settings = remote.settings
     tags = {*settings.notify, *(tag for step in settings.escalate for tag in step.notify)}
     return not settings.notify or not tags.isdisjoint(receiver.tags)

@@ -4,6 +4,7 @@ Where the inventory is, and what Ansible needs to read it.
 
 import os
 import pwd
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,13 @@ class AnsibleSource:
 
     def __str__(self) -> str:
         return ", ".join(str(path) for path in self.paths)
+
+    @property
+    def option(self) -> str:
+        """What names it in a command; empty for a folder called `inventory`, which commands look for by themselves."""
+        if [path.name for path in self.paths] == ["inventory"]:
+            return ""
+        return " ".join(f"-i {shlex.quote(str(path.absolute()))}" for path in self.paths)
 
     @property
     def base(self) -> Path:

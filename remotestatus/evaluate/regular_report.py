@@ -1,0 +1,101 @@
+"""
+Says when the regular report is due, and makes it: for one receiver, of the remotes that it may hear of.
+
+The history of a span, the present states and the planned windows come in; a PeriodReport goes out.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from remotestatus.model.causes import Cause
+from remotestatus.model.notification import Acknowledgement
+from remotestatus.model.period_report import LastingProblem, Period, PeriodReport, RemoteUptime
+from remotestatus.model.settings import RegularReport
+from remotestatus.model.states import Kind, State, Subject
+from remotestatus.model.statuses import Status
+from remotestatus.model.windows import PlannedWindow
+
+LEAST_SHOWN = 5
+"""Remotes that are named because they could be reached least."""
+
+
+def is_report_due(spec: RegularReport, last: datetime, now: datetime) -> bool:
+    """Whether the report is due at `now`, when the last one was at `last`; one that was missed is made up for once."""
+    if spec.every:
+        # Rounds do not begin to the second.
+        return now - last >= spec.every - timedelta(minutes=1)
+    zone = ZoneInfo(spec.timezone)
+    try:
+        due = next(CronSim(str(spec.cron), last.astimezone(zone)))
+    except (CronSimError, StopIteration):
+        return False
+    return due.astimezone(UTC) <= now
+
+
+def make_period_report(
+    period: Period,
+    names: Collection[Subject],
+    states: Mapping[Subject, State],
+    acknowledged: Mapping[Subject, Acknowledgement],
+    planned: Sequence[PlannedWindow],
+) -> PeriodReport:
+    """Make the report of what is in `names`: remotes and proxies."""
+    remotes = [subject for subject in names if subject[0] is Kind.REMOTE]
+    uptimes = [one for subject in remotes if (one := _uptime(subject, period)) is not None]
+    counted = sum(share.counted for subject in remotes for share in period.days.get(subject, ()))
+    reachable = sum(share.up + share.degraded for subject in remotes for share in period.days.get(subject, ()))
+    possible = len(remotes) * (period.until - period.since).total_seconds()
+    incidents = Counter(
+        one.trouble.cause
+        for one in period.confirmed
+        if (one.kind, one.name) in names and one.before in (None, Status.UP) and one.after.is_bad and one.trouble
+    )
+    mine = {name for _, name in names}
+    return PeriodReport(
+        since=period.since,
+        until=period.until,
+        remotes=len(remotes),
+        percent=100 * reachable / counted if counted else None,
+        observed=min(100.0, 100 * counted / possible) if possible else 0.0,
+        least=tuple(sorted((one for one in uptimes if one.percent < 100), key=_by_percent)[:LEAST_SHOWN]),
+        incidents=tuple(sorted(incidents.items(), key=lambda item: (-item[1], list(Cause).index(item[0])))),
+        flapped=tuple(sorted(name for kind, name in period.flapped if (kind, name) in names)),
+        lasting=tuple(_lasting(subject, states, acknowledged) for subject in names if _lasts(states.get(subject))),
+        planned=tuple(window for window in planned if window.names & mine),
+    )
+
+
+def _by_percent(one: RemoteUptime) -> tuple[float, str]:
+    return one.percent, one.name
+
+
+def _uptime(subject: Subject, period: Period) -> RemoteUptime | None:
+    shares = period.days.get(subject, ())
+    counted = sum(share.counted for share in shares)
+    if not counted:
+        return None
+    span = (period.until - period.since).total_seconds()
+    reachable = sum(share.up + share.degraded for share in shares)
+    return RemoteUptime(subject[1], 100 * reachable / counted, min(100.0, 100 * counted / span) if span else 100.0)
+
+
+def _lasts(state: State | None) -> bool:
+    return state is not None and state.confirmed is not Status.UP
+
+
+def _lasting(
+    subject: Subject, states: Mapping[Subject, State], acknowledged: Mapping[Subject, Acknowledgement]
+) -> LastingProblem:
+    state = states[subject]
+    trouble = next(iter(state.confirmed_troubles), state.trouble)
+    return LastingProblem(
+        name=state.name,
+        status=state.confirmed,
+        since=state.problem_since or state.since,
+        message=trouble.message if trouble else "",
+        acknowledged=acknowledged.get(subject),
+    )

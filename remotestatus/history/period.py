@@ -1,0 +1,61 @@
+"""
+Reads what the history knows of a span of time, and notes when the regular report was made.
+"""
+
+import sqlite3
+from datetime import date, datetime
+
+from remotestatus.history.database import History, readable, subject_of
+from remotestatus.history.past import read_transition
+from remotestatus.model.days import DayShare
+from remotestatus.model.period_report import Period
+from remotestatus.model.states import Subject
+from remotestatus.model.times import read_time, write_time
+
+
+def last_report_at(history: History) -> datetime | None:
+    """When the regular report was made last, or was first asked for."""
+    row = history.connection.execute("SELECT at FROM regular_report").fetchone()
+    return read_time(row["at"]) if row else None
+
+
+def note_report(history: History, now: datetime) -> None:
+    """Note that the regular report was made."""
+    with history.transaction() as db:
+        db.execute("INSERT OR REPLACE INTO regular_report (id, at) VALUES (1, ?)", (write_time(now),))
+
+
+def read_period(history: History, since: datetime, until: datetime) -> Period:
+    """The days, confirmed transitions and flapping of a span, of everything that is in the inventory."""
+    db = history.connection
+    # A day counts whole or not at all: of the first one, only what comes after `since` may be new.
+    rows = db.execute(
+        "SELECT d.*, s.kind, s.name FROM days d JOIN subjects s ON s.id = d.subject_id "
+        "WHERE d.day > ? AND s.gone_since IS NULL",
+        (write_time(since)[:10],),
+    )
+    days: dict[Subject, list[DayShare]] = {}
+    for subject, share in readable(rows, lambda row: (subject_of(row), _share(row))):
+        days.setdefault(subject, []).append(share)
+    confirmed = db.execute(
+        "SELECT t.*, s.kind, s.name FROM transitions t JOIN subjects s ON s.id = t.subject_id "
+        "WHERE t.stage = 'confirmed' AND t.at > ? AND s.gone_since IS NULL ORDER BY t.id",
+        (write_time(since),),
+    )
+    flapped = db.execute(
+        "SELECT DISTINCT x.kind, x.name FROM mentions x JOIN messages m ON m.id = x.message_id "
+        "WHERE x.what = 'flapping' AND m.at > ?",
+        (write_time(since),),
+    )
+    return Period(
+        since=since,
+        until=until,
+        days=days,
+        confirmed=list(readable(confirmed, read_transition)),
+        flapped=frozenset(readable(flapped, subject_of)),
+    )
+
+
+def _share(row: sqlite3.Row) -> DayShare:
+    seconds = (float(row[status]) for status in ("up", "degraded", "down", "unknown", "maintenance"))
+    return DayShare(date.fromisoformat(row["day"]), *seconds)

@@ -1,0 +1,71 @@
+"""
+What a regular report says of a span of time: how much could be reached, what went wrong, and what lasts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from remotestatus.model.causes import Cause
+from remotestatus.model.days import DayShare
+from remotestatus.model.notification import Acknowledgement
+from remotestatus.model.states import Subject, Transition
+from remotestatus.model.statuses import Status
+from remotestatus.model.windows import PlannedWindow
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What the history knows of a span: days, the transitions that were confirmed, and what flapped."""
+
+    since: datetime
+    until: datetime
+    days: Mapping[Subject, Sequence[DayShare]] = field(default_factory=dict)
+    confirmed: Sequence[Transition] = ()
+    flapped: frozenset[Subject] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteUptime:
+    """In percent: how much of the observed time a remote could be reached, and of the span it was observed."""
+
+    name: str
+    percent: float
+    observed: float
+
+
+@dataclass(frozen=True, slots=True)
+class LastingProblem:
+    """A problem that was open at the end of a report's span."""
+
+    name: str
+    status: Status
+    since: datetime
+    message: str
+    acknowledged: Acknowledgement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodReport:
+    """
+    The regular report for one receiver.
+
+    `percent` and `observed` are of all its remotes together, None when nothing was observed; `least` are those that
+    could be reached least, `incidents` counts those that began in the span by their cause.
+    """
+
+    since: datetime
+    until: datetime
+    remotes: int
+    percent: float | None
+    observed: float
+    least: tuple[RemoteUptime, ...] = ()
+    incidents: tuple[tuple[Cause, int], ...] = ()
+    flapped: tuple[str, ...] = ()
+    lasting: tuple[LastingProblem, ...] = ()
+    planned: tuple[PlannedWindow, ...] = ()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing happened, and nothing lasts."""
+        return not (self.incidents or self.flapped or self.lasting)

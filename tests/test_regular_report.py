@@ -1,0 +1,125 @@
+"""The regular report: when it is due, and what it says of a week, also of one in which nothing happened."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from remotestatus.evaluate.regular_report import is_report_due, make_period_report
+from remotestatus.history import outbox, period
+from remotestatus.history.database import History
+from remotestatus.model.causes import Cause
+from remotestatus.model.days import DayShare
+from remotestatus.model.notification import Acknowledgement, Receiver
+from remotestatus.model.period_report import PeriodReport
+from remotestatus.model.settings import RegularReport
+from remotestatus.model.states import Kind
+from remotestatus.model.statuses import Status
+from remotestatus.notify.compose_report import compose_report, told_of
+from tests.lab import Command, Lab, SmtpSink
+from tests.stories import OPS, START, TEMPLATES, make_fleet, record_round
+
+WEEK = timedelta(days=7)
+R1, R2 = (Kind.REMOTE, "r1"), (Kind.REMOTE, "r2")
+MONDAY = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("spec", "last", "now", "due"),
+    [
+        ({"every": "1w"}, MONDAY, MONDAY + WEEK, True),
+        ({"every": "1w"}, MONDAY, MONDAY + WEEK - timedelta(seconds=30), True),
+        ({"every": "1w"}, MONDAY, MONDAY + timedelta(days=6), False),
+        ({"cron": "0 8 * * MON"}, MONDAY, MONDAY + timedelta(minutes=59), False),
+        ({"cron": "0 8 * * MON"}, MONDAY, MONDAY + timedelta(hours=1), True),
+        ({"cron": "0 8 * * MON", "timezone": "Europe/Berlin"}, MONDAY - timedelta(hours=1), MONDAY, True),
+        ({"cron": "0 8 * * MON"}, MONDAY, MONDAY + 3 * WEEK, True),
+    ],
+)
+def test_a_report_is_due_by_its_cron_expression_or_its_span(
+    spec: dict[str, str], last: datetime, now: datetime, due: bool
+) -> None:
+    """A cron expression goes by the wall clock of its zone; what was missed is made up for once."""
+    assert is_report_due(RegularReport.model_validate(spec), last, now) is due
+
+
+def week_of(history: History, rounds: list[dict[str, str]], receiver: Receiver = OPS) -> PeriodReport:
+    """Record a round every eight hours from START, and report on the time since."""
+    fleet = make_fleet({"r1": {"notify": "chat"}, "r2": {}})
+    now = START
+    for found in rounds:
+        states = record_round(history, fleet, found, (OPS,), now)
+        subjects = [(Kind.REMOTE, name) for name in ("r1", "r2")]
+        shares = [(subject, DayShare(now.date(), **{states[subject].status.value: 8 * 3600.0})) for subject in subjects]
+        with history.transaction() as db:
+            db.executemany(
+                "INSERT INTO days SELECT id, ?, ?, ?, ?, ?, 0 FROM subjects WHERE kind = ? AND name = ? "
+                "ON CONFLICT (subject_id, day) DO UPDATE SET up = up + excluded.up, degraded = degraded + "
+                "excluded.degraded, down = down + excluded.down, unknown = unknown + excluded.unknown",
+                [
+                    (share.day.isoformat(), share.up, share.degraded, share.down, share.unknown, *subject)
+                    for subject, share in shares
+                ],
+            )
+        now += timedelta(hours=8)
+    span = period.read_period(history, START - timedelta(days=1), now)
+    outbox.acknowledge(history, R2, Acknowledgement(START, note="spare part is ordered"))
+    acknowledged = outbox.acknowledgements(history)
+    return make_period_report(span, told_of(fleet, receiver), history.states(), acknowledged, ())
+
+
+def test_a_week_says_what_happened(tmp_path: Path) -> None:
+    """Uptime with how much was observed, incidents by cause, and what lasts with its acknowledgement."""
+    with History.open(tmp_path / "h") as history:
+        everybody = Receiver("id all", "all", ("chat",))
+        report = week_of(history, [{}, {"r1": "d"}, {}, {"r1": "d"}, {}, {"r2": "g"}], everybody)
+    assert report.incidents == ((Cause.TUNNEL_DOWN, 2), (Cause.PROCESS_MISSING, 1))
+    assert report.percent == pytest.approx(100 * 10 / 12)
+    assert [one.name for one in report.least] == ["r1"]
+    (lasting,) = report.lasting
+    assert (lasting.name, lasting.status) == ("r2", Status.DEGRADED)
+    message = compose_report(report, everybody, make_fleet(2), TEMPLATES)
+    assert message.subject == "report of 3 d: 3 incidents, 1 open"
+    for words in (
+        "2 remotes could be reached 83.33 % of the observed time; 67 % of the time was observed.",
+        "- tunnel-down: 2",
+        "- r1: 66.67 % (67 % observed)",
+        "r2 is degraded since",
+        "Acknowledged: spare part is ordered",
+    ):
+        assert words in message.text
+    assert "<li>tunnel-down: 2</li>" in message.html
+
+
+def test_a_receiver_reads_only_of_what_it_is_told(tmp_path: Path) -> None:
+    """A remote with tags is not in the report of a destination that has none of them."""
+    with History.open(tmp_path / "h") as history:
+        report = week_of(history, [{}, {"r1": "d"}, {}])
+    assert (report.remotes, report.incidents, report.is_quiet) == (1, (), True)
+
+
+def test_a_week_in_which_nothing_happened_says_so(tmp_path: Path) -> None:
+    """Its subject and its first line say that nothing happened."""
+    with History.open(tmp_path / "h") as history:
+        message = compose_report(week_of(history, [{}, {}, {}]), OPS, make_fleet(2), TEMPLATES)
+    assert message.subject == "report: nothing happened in 2 d"
+    assert message.text.startswith("Nothing happened from ")
+    assert "1 remote could be reached 100 % of the observed time" in message.text
+
+
+def test_real_rounds_send_the_report_when_it_is_due(lab: Lab, remotestatus: Command, smtp_sink: SmtpSink) -> None:
+    """The first round only notes when it was; a later one sends the report, and the next has nothing to send."""
+    lab.local("here")
+    inventory = lab.write_inventory(
+        remotestatus_apprise=[{"url": smtp_sink.url, "name": "mail"}], remotestatus_report={"every": "1h"}
+    )
+    assert remotestatus("run", "-i", inventory).returncode == 0
+    assert smtp_sink.messages == []
+    with History.open(lab.directory / "history.sqlite3") as history:
+        noted = period.last_report_at(history)
+        assert noted
+        period.note_report(history, noted - timedelta(hours=2))
+    assert remotestatus("run", "-i", inventory).returncode == 0
+    assert smtp_sink.wait_for(1)[0]["Subject"] == "report: nothing happened in 2 h"
+    assert remotestatus("run", "-i", inventory).returncode == 0
+    assert len(smtp_sink.messages) == 1
