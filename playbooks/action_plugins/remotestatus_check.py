@@ -177,7 +177,9 @@ class _Attempt:
             inventory.passwords(self.hostvars, hops),
             self.order.keep_seconds or KEEP_SECONDS,
             self.order.fresh,
-            problems={name: what for name in hops if (what := problem_of(self.entries[name], self.topology))},
+            problems={
+                name: what for name in hops if (what := problem_of(self.entries[name], self.topology, only_passed=True))
+            },
         )
         names = self.order.names or ()
         through = {hop.spec for name in names if (hop := self.topology.last_hop.get(name))}

@@ -18,7 +18,16 @@ from remotestatus_playbook.children import Password
 from remotestatus_playbook.client_config import ClientConfig
 from remotestatus_playbook.host_variables import HostVariables, needs_lookup, say_error
 from remotestatus_playbook.jump_steps import program_of
-from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, InventoryDescription, Proxy, SshAccess
+from remotestatus_playbook.protocol import (
+    BASE,
+    PREFIX,
+    PROXIES,
+    HostDescription,
+    InventoryDescription,
+    Proxy,
+    SshAccess,
+    folder_of_inventory,
+)
 from remotestatus_playbook.round_config import opening_arguments
 from remotestatus_playbook.sent_passwords import take_passwords
 from remotestatus_playbook.ssh_options import Options, PathError, split_options
@@ -52,6 +61,20 @@ _SAME_CONNECTION = {
 _NO_SHELL = frozenset({"winrm", "psrp", "network_cli", "netconf", "httpapi", "persistent", "grpc", "napalm"})
 """Connections to Windows and to network devices, by the last part of their names: no POSIX shell is at their end."""
 
+_IGNORED = (
+    "ansible_control_path",
+    "ansible_control_path_dir",
+    "ansible_host_key_checking",
+    "ansible_private_key_passphrase",
+    "ansible_ssh_host_key_checking",
+    "ansible_ssh_password_mechanism",
+    "ansible_ssh_private_key_passphrase",
+    "ansible_ssh_retries",
+    "ansible_ssh_use_tty",
+    "ansible_sshpass_prompt",
+)
+"""What somebody may have set for a reason and has no effect here; `docs/connections.md` says what has."""
+
 _WINDOWS_SHELLS = frozenset({"powershell", "cmd", "pwsh"})
 _NOT_SUPPORTED = {
     "ansible_private_key": "name the key's file in ansible_ssh_private_key_file",
@@ -76,6 +99,8 @@ class Entry:
     host: Host | None = None
     become: Become | None = None
     unsupported: str = ""
+    ignored: tuple[str, ...] = ()
+    """Variables that Ansible's ssh plugin knows, and that mean nothing here."""
 
     @property
     def by_plugin(self) -> bool:
@@ -146,6 +171,7 @@ def _entry(name: str, hostvars: Any, base: Path, plugins: Plugins, *, prove: boo
     entry.connection = _SAME_CONNECTION.get(connection, connection)
     entry.unsupported = _why_unsupported(variables, entry.connection, plugins)
     if entry.connection == "ssh":
+        entry.ignored = tuple(one for one in _IGNORED if one in raw)
         entry.problems += [(one, f"not supported; {cure}") for one, cure in _NOT_SUPPORTED.items() if one in raw]
     if entry.unsupported:
         return entry
@@ -345,6 +371,7 @@ def _describe_entry(entry: Entry, topology: Topology) -> HostDescription:
         variables=entry.variables,
         problems=(*entry.problems, *([("ansible_ssh_common_args", problem)] if problem else [])),
         connection=entry.connection,
+        ignored=entry.ignored,
         become_method=entry.become.method if entry.become else "",
         become_user=entry.become.user if entry.become else "",
         address=address,
@@ -360,9 +387,11 @@ def _describe_entry(entry: Entry, topology: Topology) -> HostDescription:
 
 def base_directory(variables: Mapping[str, Any]) -> Path:
     """The folder that holds the inventory: relative paths of our variables start there."""
+    if BASE in os.environ:
+        return Path(os.environ[BASE])
     sources = [str(source) for source in variables.get("ansible_inventory_sources") or ()]
     first = next((source for source in sources if "," not in source), None)
-    return Path(first).absolute().parent if first else Path.cwd()
+    return Path(folder_of_inventory(Path(first).absolute())) if first else Path.cwd()
 
 
 def known_hosts_of(entries: Mapping[str, Entry], base: Path) -> Path:

@@ -120,9 +120,14 @@ def plan_probe(
     return replace(plan, command=_local_command(plan)) if entry.connection == "local" else plan
 
 
-def problem_of(entry: Entry, topology: Topology) -> str:
-    """What is wrong with the inventory's variables of one host, with their names; empty when nothing is."""
-    problems = [f"{variable}: {sentence}" for variable, sentence in entry.problems]
+def problem_of(entry: Entry, topology: Topology, *, only_passed: bool = False) -> str:
+    """
+    What is wrong with the inventory's variables of one host, with their names; empty when nothing is.
+
+    One that is `only_passed` on the way to others needs none of our own variables.
+    """
+    wrong = (one for one in entry.problems if not (only_passed and one[0].startswith(PREFIX)))
+    problems = [f"{variable}: {sentence}" for variable, sentence in wrong]
     wrong_way = topology.problems.get(entry.name)
     return "; ".join([*problems, *([f"ansible_ssh_common_args: {wrong_way}"] if wrong_way else [])])
 

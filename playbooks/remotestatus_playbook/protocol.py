@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
+from pathlib import PurePath
 from typing import Annotated, ClassVar
 
 # -- names ------------------------------------------------------------------------------------------------------------
@@ -33,6 +34,9 @@ TMPDIR = "REMOTESTATUS_TMPDIR"
 
 PASSWORDS = "REMOTESTATUS_PASSWORDS"
 """Environment variable: where the passwords can be read that were typed for this run; they are in no file on a disk."""
+
+BASE = "REMOTESTATUS_BASE"
+"""Environment variable: where relative paths of the inventory's variables start, when the package says so."""
 
 OPENING = "REMOTESTATUS_OPENING"
 """Environment variable that is set while a shared connection is being opened."""
@@ -70,6 +74,16 @@ PROXY_LOST = "remotestatus: the shared connection to the proxy is gone"
 
 SOCKET_NAME, SOCKET_PATH = 16, 103 - 17
 """Bytes of a socket's name, and of its whole path: every system takes 103, and ssh appends 17 while it makes one."""
+
+
+def folder_of_inventory(path: PurePath) -> PurePath:
+    """
+    The folder that holds an inventory: beside a folder `inventory/`, also when one file of it is named.
+
+    Whatever is made there must not lie among the files that Ansible reads as inventory.
+    """
+    return path.parent.parent if path.parent.name == "inventory" else path.parent
+
 
 # -- durations --------------------------------------------------------------------------------------------------------
 
@@ -211,6 +225,8 @@ class HostDescription:
     path: tuple[str, ...] = ()
     become_method: str = ""
     become_user: str = ""
+    ignored: tuple[str, ...] = ()
+    """Variables that Ansible honours and that mean nothing here."""
     program: str = ""
 
 

@@ -7,7 +7,8 @@ from itertools import groupby
 import click
 from rich.text import Text
 
-from remotestatus.cli.options import now, open_inventory, with_inventory
+from remotestatus.cli.log_in_options import with_log_in
+from remotestatus.cli.options import now, open_inventory
 from remotestatus.cli.terminal import make_console, paragraph, print_lines, text_of
 from remotestatus.history import only_round
 from remotestatus.history import repair as repair_history
@@ -21,7 +22,7 @@ NEEDS_MENDING = 2
 
 
 @click.command("doctor")
-@with_inventory
+@with_log_in
 @click.option("--offline", is_flag=True, help="Connect to nobody; otherwise each proxy is logged in to once.")
 @click.option(
     "--json", "as_json", is_flag=True, help="JSON: a list of what was examined, each with its mark and remedy."

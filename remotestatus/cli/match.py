@@ -13,7 +13,8 @@ from remotestatus_playbook.protocol import Order, RemoteAnswer
 from rich.console import RenderableType
 from rich.text import Text
 
-from remotestatus.cli.options import now, remote_argument, with_inventory
+from remotestatus.cli.log_in_options import with_log_in
+from remotestatus.cli.options import now, remote_argument
 from remotestatus.cli.show import fields_of
 from remotestatus.cli.ssh_session import find_remote
 from remotestatus.cli.table import trouble_lines
@@ -48,7 +49,7 @@ Troubles = tuple[tuple[str, Trouble], ...]
 @click.option("--user", help="Only processes of this user count.")
 @click.option("-a", "--all", "everything", is_flag=True, help="List every process that the remote has.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with whole command lines.")
-@with_inventory
+@with_log_in
 def command(
     source: AnsibleSource,
     name: str,

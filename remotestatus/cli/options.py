@@ -7,6 +7,7 @@ the shell completes, and `choose` finds the names in the inventory.
 """
 
 import functools
+import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -17,9 +18,10 @@ import click
 
 from remotestatus.cli.completion import complete_names
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
-from remotestatus.probe import AnsibleSource
+from remotestatus.probe import AnsibleSource, TypedPasswords, read_configuration
 
 DEFAULT_INVENTORY = Path("inventory")
+_PROMPT = "@prompt"
 
 
 def now() -> datetime:
@@ -37,7 +39,7 @@ def with_inventory(command: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         type=click.Path(path_type=Path),
         envvar="REMOTESTATUS_INVENTORY",
-        help="Ansible inventory: a file or a folder; may be given several times.  [default: inventory]",
+        help="Ansible inventory: file, folder, or `host,`; may be repeated.  [default: ansible.cfg's, else inventory]",
     )
     @click.option("-l", "--limit", metavar="PATTERN", help="Only these remotes, as an Ansible pattern.")
     @click.option(
@@ -48,21 +50,48 @@ def with_inventory(command: Callable[..., Any]) -> Callable[..., Any]:
         help="File (or program) with an Ansible Vault password.",
     )
     @click.option("--vault-id", "vault_ids", multiple=True, metavar="LABEL@SOURCE", help="Ansible Vault identity.")
+    @click.option("-J", "--ask-vault-pass", is_flag=True, help="Ask for the Ansible Vault password.")
     @functools.wraps(command)
     def wrapped(
         paths: tuple[Path, ...],
         limit: str | None,
         vault_password_files: tuple[Path, ...],
         vault_ids: tuple[str, ...],
+        ask_vault_pass: bool,
         **others: Any,
     ) -> Any:
         for path in vault_password_files:
             if not path.exists():
                 raise ConfigurationError(f"there is no Vault password file {path}; correct --vault-password-file")
-        source = AnsibleSource(paths or (DEFAULT_INVENTORY,), vault_ids, vault_password_files, limit)
+        configured = read_configuration(paths[0].absolute().parent if paths else None)
+        sources = paths or tuple(map(Path, configured.inventory)) or (DEFAULT_INVENTORY,)
+        prompts = [label for label in (*vault_ids, *configured.vault_ids) if label.endswith(_PROMPT)]
+        labels = list(dict.fromkeys(label.removesuffix(_PROMPT) or "default" for label in prompts))
+        if ask_vault_pass or (configured.ask_vault_password and not vault_password_files):
+            labels.append("default")
+        vault = tuple((label, ask(f"the Vault password ({label})", "--vault-id")) for label in labels)
+        source = AnsibleSource(
+            sources,
+            tuple(label for label in vault_ids if not label.endswith(_PROMPT)),
+            vault_password_files,
+            limit,
+            typed=TypedPasswords(vault=vault),
+            configured_vault_ids=tuple(label for label in configured.vault_ids if not label.endswith(_PROMPT)),
+        )
         return command(source=source, **others)
 
     return wrapped
+
+
+def ask(what: str, option: str) -> str:
+    """Ask for a password. Raises ConfigurationError where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            f"{option} (or an ansible.cfg) wants {what}, and nobody is at a terminal to type it; "
+            "name a file or a vault that has it"
+        )
+    answer: str = click.prompt(what[0].upper() + what[1:], hide_input=True, default="", show_default=False, err=True)
+    return answer
 
 
 def open_inventory(source: AnsibleSource) -> "Any":

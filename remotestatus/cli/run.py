@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from remotestatus.cli.options import now, with_inventory
+from remotestatus.cli.log_in_options import with_log_in
+from remotestatus.cli.options import now
 from remotestatus.cli.signals import stop_on_signal
 from remotestatus.model.errors import RoundGivenUp
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 
 
 @click.command(context_settings={"allow_extra_args": True})
-@with_inventory
+@with_log_in
 @click.option(
     "--templates",
     type=click.Path(path_type=Path, file_okay=False, exists=True),

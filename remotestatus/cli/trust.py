@@ -10,7 +10,8 @@ import click
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from remotestatus.cli.options import choose, remote_argument, with_inventory
+from remotestatus.cli.log_in_options import with_log_in
+from remotestatus.cli.options import choose, remote_argument
 from remotestatus.cli.ssh_session import known_names, note
 from remotestatus.cli.table import list_names, trouble_lines
 from remotestatus.cli.terminal import Column, RowTable, make_console, paragraph, print_lines, text_of
@@ -49,7 +50,7 @@ def _say_standing(standing: Standing) -> str:
     "--replace", "replaced", multiple=True, metavar="NAME", help="Trust the key that NAME presents now, if it changed."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and ask nothing.")
-@with_inventory
+@with_log_in
 def command(
     source: AnsibleSource, names: tuple[str, ...], yes: bool, replaced: tuple[str, ...], *, as_json: bool
 ) -> None:

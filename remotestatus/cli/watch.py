@@ -17,7 +17,8 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.live import Live
 from rich.segment import Segment
 
-from remotestatus.cli.options import now, with_inventory
+from remotestatus.cli.log_in_options import with_log_in
+from remotestatus.cli.options import now
 from remotestatus.cli.progress import say_troubles
 from remotestatus.cli.signals import Stop, stop_on_signal
 from remotestatus.cli.table import fleet_table, problem_head, problems_lines, say_counts, summary_lines
@@ -38,7 +39,7 @@ _PAINTED_EVERY = 0.25
 
 
 @click.command("watch")
-@with_inventory
+@with_log_in
 @click.option(
     "--every",
     metavar="DURATION",

@@ -5,8 +5,17 @@ round needs.
 A round waits for Ansible's start, so this face loads nothing that is not needed for it.
 """
 
-from remotestatus.probe.ansible_source import AnsibleSource
+from remotestatus.probe.ansible_configuration import read_configuration
+from remotestatus.probe.ansible_source import AnsibleSource, TypedPasswords
 from remotestatus.probe.playbook_run import Answers, PlaybookRunner, Progress
 from remotestatus.probe.runtime_directories import remove_dead_directories
 
-__all__ = ["AnsibleSource", "Answers", "PlaybookRunner", "Progress", "remove_dead_directories"]
+__all__ = [
+    "AnsibleSource",
+    "Answers",
+    "PlaybookRunner",
+    "Progress",
+    "TypedPasswords",
+    "read_configuration",
+    "remove_dead_directories",
+]

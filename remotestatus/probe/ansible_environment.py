@@ -6,12 +6,13 @@ Takes the round's directory and where the order will be; returns environment var
 
 import locale
 import os
-import stat
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
-from remotestatus_playbook.protocol import ORDER, ROOT, TMPDIR, WORKDIR
+from remotestatus_playbook.protocol import BASE, ORDER, ROOT, TMPDIR, WORKDIR
+
+from remotestatus.probe.ansible_configuration import find_configuration
 
 
 def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[str, str]:
@@ -22,6 +23,11 @@ def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[
         WORKDIR: str(workdir),
         ORDER: str(order_file),
         ROOT: str(os.getpid()),
+        BASE: str(base),
+        # Nobody is there whom Ansible could ask: the command line has done it.
+        "ANSIBLE_ASK_PASS": "False",
+        "ANSIBLE_BECOME_ASK_PASS": "False",
+        "ANSIBLE_ASK_VAULT_PASS": "False",
         # What Ansible leaves there when it is killed goes with the round.
         "TMPDIR": str(workdir),
         TMPDIR: os.environ.get("TMPDIR", ""),
@@ -41,21 +47,10 @@ def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[
     }
     if not _locale_is_utf8():
         environment["LC_ALL"] = "C.UTF-8"
-    configuration = _configuration(base)
+    configuration = find_configuration(base)
     if configuration is not None:
         environment["ANSIBLE_CONFIG"] = str(configuration)
     return environment
-
-
-def _configuration(base: Path) -> Path | None:
-    """The ansible.cfg that Ansible would take here: ansible-runner changes the working directory."""
-    if "ANSIBLE_CONFIG" in os.environ:
-        return Path(os.environ["ANSIBLE_CONFIG"]).absolute()
-    for folder in (Path.cwd(), base):
-        candidate = folder / "ansible.cfg"
-        if candidate.is_file() and not folder.stat().st_mode & stat.S_IWOTH:
-            return candidate
-    return None
 
 
 def _locale_is_utf8() -> bool:

@@ -6,20 +6,39 @@ import os
 import pwd
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from remotestatus_playbook.protocol import folder_of_inventory
 
 from remotestatus.model.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
+class TypedPasswords:
+    """Passwords that somebody typed: for log-ins, for the change of user, and for Vaults by their labels."""
+
+    connection: str = ""
+    become: str = ""
+    vault: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AnsibleSource:
-    """Where the inventory is, and what Ansible needs to read it."""
+    """
+    Where the inventory is, and what Ansible needs to read it.
+
+    A path that holds a comma is a list of hosts, as for Ansible. `options` are Ansible's own of the command line.
+    """
 
     paths: tuple[Path, ...]
     vault_ids: tuple[str, ...] = ()
     vault_password_files: tuple[Path, ...] = ()
     limit: str | None = None
+    options: tuple[str, ...] = ()
+    typed: TypedPasswords = field(default_factory=TypedPasswords, repr=False)
+    configured_vault_ids: tuple[str, ...] = ()
+    """The Vault identities of an ansible.cfg or the environment that nobody has to be asked for."""
 
     def __str__(self) -> str:
         return ", ".join(str(path) for path in self.paths)
@@ -34,11 +53,28 @@ class AnsibleSource:
     @property
     def base(self) -> Path:
         """The folder that holds the inventory: relative paths of our variables start there."""
-        return self.paths[0].absolute().parent
+        files = [path for path in self.paths if not _is_host_list(path)]
+        if not files:
+            return Path.cwd()
+        beside = files[0].absolute().parent
+        # A history that an older version has made inside goes on there.
+        return beside if (beside / "history.sqlite3").exists() else Path(folder_of_inventory(files[0].absolute()))
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """What Ansible is given as inventory."""
+        return [str(path) if _is_host_list(path) else str(path.absolute()) for path in self.paths]
+
+    @property
+    def absolute_limit(self) -> str | None:
+        """The limit, with the files that it names (`@file`) where they are: Ansible runs in another folder."""
+        if self.limit is None or "@" not in self.limit:
+            return self.limit
+        return ",".join(_absolute_file(part.strip()) for part in self.limit.split(","))
 
     def must_exist(self) -> None:
         """Raise ConfigurationError when there is nothing there, or an empty folder."""
-        missing = [path for path in self.paths if not path.exists()]
+        missing = [path for path in self.paths if not _is_host_list(path) and not path.exists()]
         if missing:
             listed = ", ".join(str(path) for path in missing)
             raise ConfigurationError(
@@ -62,8 +98,9 @@ class AnsibleSource:
 
     @property
     def arguments(self) -> Sequence[str]:
-        """What `ansible-playbook` is given for the Vault."""
+        """What `ansible-playbook` is given besides."""
         return [
+            *self.options,
             *(f"--vault-id={name}" for name in self.vault_ids),
             *(f"--vault-password-file={path.absolute()}" for path in self.vault_password_files),
         ]
@@ -74,3 +111,16 @@ def _user_name(number: int) -> str:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return f"user {number}"
+
+
+def _is_host_list(path: Path) -> bool:
+    return "," in str(path)
+
+
+def _absolute_file(part: str) -> str:
+    if not part.startswith("@"):
+        return part
+    path = Path(part[1:]).expanduser().absolute()
+    if not path.is_file():
+        raise ConfigurationError(f"there is no file {path} of names; correct --limit {part}")
+    return f"@{path}"

@@ -25,6 +25,7 @@ from remotestatus_playbook.protocol import (
     DONE,
     INVENTORY,
     NOT_REACHED,
+    PASSWORDS,
     PROXY_ANSWERS,
     REMOTE_ANSWERS,
     SSH_CONFIG,
@@ -43,6 +44,7 @@ from remotestatus.probe.ansible_source import AnsibleSource
 from remotestatus.probe.child_processes import ChildProcesses
 from remotestatus.probe.inventory_pipe import InventoryPipe
 from remotestatus.probe.runtime_directories import make_kept_folder, make_round_directory
+from remotestatus.probe.typed_passwords import PasswordMemory
 from remotestatus.probe.variable_files import locate
 from remotestatus.shipped import playbooks as playbooks_folder
 
@@ -90,6 +92,7 @@ class PlaybookRunner:
         self.described: InventoryDescription | None = None
         """What Ansible says of the inventory, once it was asked."""
         self._pipe: InventoryPipe | None = None
+        self._passwords = PasswordMemory(source.typed)
         self.workdir = make_round_directory()
         self.child_processes = ChildProcesses(self.workdir)
 
@@ -102,6 +105,7 @@ class PlaybookRunner:
         with suppress(RoundError):
             self._end_run()
         self._close_pipe()
+        self._passwords.close()
         if self.child_processes.control is None:
             self.child_processes.end()
         shutil.rmtree(self.workdir, ignore_errors=True)
@@ -248,6 +252,11 @@ class PlaybookRunner:
         """Start Ansible: it reads the inventory, and waits for its order. There is only one at a time."""
         self._end_run()
         self.runs += 1
+        limit = self.source.absolute_limit
+        typed = {PASSWORDS: self._passwords.log_ins} if self._passwords.log_ins else {}
+        if vault_ids := self._passwords.vault_ids:
+            # In place of what an ansible.cfg lists: there may be one that Ansible would ask for.
+            typed["ANSIBLE_VAULT_IDENTITY_LIST"] = ",".join([*self.source.configured_vault_ids, *vault_ids])
         private = self._private
         with self._writing():
             private.mkdir(mode=0o700)
@@ -257,10 +266,10 @@ class PlaybookRunner:
         self._run = AnsibleRun(
             private_data_dir=str(private),
             playbook=str(playbooks_folder() / "check.yml"),
-            inventory=[str(path.absolute()) for path in self.source.paths],
-            envvars=ansible_environment(self.workdir, self._order_file, self.source.base),
+            inventory=list(self.source.sources),
+            envvars={**ansible_environment(self.workdir, self._order_file, self.source.base), **typed},
             cmdline=shlex.join([*self.source.arguments, "--skip-tags=alone"]),
-            limit=self.source.limit,
+            limit=limit,
         )
         return self._run
 

@@ -50,6 +50,7 @@ def _of_inventory(examined: Examined, now: datetime, *, offline: bool) -> Iterat
     )
     yield from _section(
         "The way to the remotes",
+        lambda: connections.check_ignored(examined),
         lambda: connections.check_configuration(examined),
         lambda: connections.check_programs(inventory),
         lambda: connections.check_ports(inventory),

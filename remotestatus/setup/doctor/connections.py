@@ -191,6 +191,20 @@ def check_strictness(examined: Examined) -> Iterator[Result]:
         )
 
 
+def check_ignored(examined: Examined) -> Iterator[Result]:
+    """No host has a setting that Ansible honours and that means nothing here."""
+    assert examined.inventory is not None
+    named: dict[str, list[str]] = {}
+    for name, host in examined.hosts.items():
+        for variable in host.ignored if name in examined.inventory.limited_to else ():
+            named.setdefault(variable, []).append(name)
+    for variable, names in named.items():
+        yield warning(
+            f"{variable} (of {_names(names)}) means something to Ansible, and nothing here",
+            "docs/connections.md says what takes its place",
+        )
+
+
 # -- connections -----------------------------------------------------------------------------------------------------
 
 

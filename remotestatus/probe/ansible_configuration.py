@@ -1,0 +1,80 @@
+"""
+Finds the ansible.cfg that Ansible would take, and reads the few settings that have to be known before it starts.
+
+Takes where the inventory is, if that is known; returns paths and plain values. Ansible reads everything else itself.
+"""
+
+import configparser
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_TRUE = frozenset({"yes", "on", "1", "true", "t", "y"})
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The inventory that Ansible would read, and what it would ask for at a terminal."""
+
+    inventory: tuple[str, ...] = ()
+    ask_connection_password: bool = False
+    ask_become_password: bool = False
+    ask_vault_password: bool = False
+    vault_ids: tuple[str, ...] = ()
+
+
+def find_configuration(base: Path | None = None) -> Path | None:
+    """The ansible.cfg: of the environment, here, or beside the inventory; not where anybody may write."""
+    if "ANSIBLE_CONFIG" in os.environ:
+        return Path(os.environ["ANSIBLE_CONFIG"]).expanduser().absolute()
+    for folder in (Path.cwd(), *([base] if base else [])):
+        candidate = folder / "ansible.cfg"
+        if candidate.is_file() and not folder.stat().st_mode & stat.S_IWOTH:
+            return candidate
+    return None
+
+
+def read_configuration(base: Path | None = None) -> Configuration:
+    """
+    What the environment says, and where it says nothing the ansible.cfg; `base` holds the inventory, if one is named.
+
+    What is wrong with an ansible.cfg, Ansible itself will say.
+    """
+    candidates = (find_configuration(base), Path("~/.ansible.cfg").expanduser(), Path("/etc/ansible/ansible.cfg"))
+    path = next((one for one in candidates if one and one.is_file()), None)
+    parser = configparser.ConfigParser(inline_comment_prefixes=(";",), interpolation=None)
+    try:
+        parser.read_string(path.read_text("utf-8", "replace") if path else "")
+    except (OSError, configparser.Error):
+        parser.clear()
+
+    def value(variable: str, key: str, section: str = "defaults") -> str:
+        return os.environ.get(variable) or str(parser.get(section, key, fallback=""))
+
+    def yes(variable: str, key: str, section: str = "defaults") -> bool:
+        return value(variable, key, section).strip().lower() in _TRUE
+
+    if inventory := os.environ.get("ANSIBLE_INVENTORY"):
+        sources = _sources(inventory, Path.cwd())
+    else:
+        sources = _sources(parser.get("defaults", "inventory", fallback=""), path.parent if path else Path.cwd())
+    return Configuration(
+        inventory=tuple(sources),
+        ask_connection_password=yes("ANSIBLE_ASK_PASS", "ask_pass"),
+        ask_become_password=yes("ANSIBLE_BECOME_ASK_PASS", "become_ask_pass", "privilege_escalation"),
+        ask_vault_password=yes("ANSIBLE_ASK_VAULT_PASS", "ask_vault_pass"),
+        vault_ids=tuple(_words(value("ANSIBLE_VAULT_IDENTITY_LIST", "vault_identity_list"))),
+    )
+
+
+def _sources(text: str, folder: Path) -> Sequence[str]:
+    """The sources of an inventory; relative paths start at the folder of the ansible.cfg."""
+    if text.rstrip().endswith(","):
+        return [text.strip()]  # hosts, and no path
+    return [str(folder / Path(one).expanduser()) for one in _words(text)]
+
+
+def _words(text: str) -> Sequence[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
