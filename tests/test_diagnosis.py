@@ -357,6 +357,9 @@ def test_any_text_becomes_one_short_line(text: str, limit: int) -> None:
 OWN_FAULTS = {
     "timeout: failed to run command 'ssh': No such file or directory": "the program ssh could not be started",
     "the program timeout could not be started: No such file or directory": "there is no program timeout",
+    "/bin/sh: 1: exec: timeout: not found": "there is no program timeout",
+    "/bin/sh: line 1: exec: timeout: not found": "there is no program timeout",
+    "the askpass may not be executed: /x/askpass": "hands ssh the password",
     "Bad owner or permissions on /home/me/.ssh/config": "refuses a configuration file",
     "Can't open user config file /x: No such file or directory": "refuses a configuration file",
     "/home/me/.ssh/config: line 2: Bad configuration option: nosuch": "does not take an option",

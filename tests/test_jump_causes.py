@@ -5,6 +5,7 @@ The most telling failures on each way; `WHOLE=1 .venv/bin/pytest tests/test_jump
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.statuses import Status
 from tests.lab import Command, JumpWay, Lab
 from tests.lab.jump_ways import proxy_name
+from tests.lab.keys import make_key
 from tests.record_transcripts import break_host
 from tests.rounds import forget_key, run_round
 
@@ -84,6 +86,49 @@ def test_a_failure_has_the_same_cause_on_every_way(lab: Lab, remotestatus: Comma
     assert [(proxy.logins(), proxy.connections()) for proxy in (good, lab.proxies["second"])] == [(1, 1)] * 2
     assert str(lab.remotes["tunnel-cut"].port) in found.words("tunnel-cut")
     assert lab.remotes["login-refused"].connections() == 1
+
+
+def test_without_the_program_timeout_nobody_is_called_down(lab: Lab, remotestatus: Command, tmp_path: Path) -> None:
+    """The checker lacks what every connection is started with: it is told so, and no proxy or remote is."""
+    lab.remote("behind", proxy=lab.proxy())
+    lab.direct("alone")
+    inventory = lab.write_inventory(remotestatus_attempts=1)
+    for program in Path("/usr/bin").iterdir():
+        if program.name != "timeout":
+            (tmp_path / "bin").mkdir(exist_ok=True)
+            (tmp_path / "bin" / program.name).symlink_to(program)
+
+    done = remotestatus("run", "-i", inventory, environment={"PATH": str(tmp_path / "bin")})
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("there is no program timeout on the checker") > 0, done.stdout
+    assert "does not answer" not in done.stdout
+    assert "down" not in done.stdout
+
+
+def test_a_host_certificate_is_believed_under_its_own_name(lab: Lab, remotestatus: Command, tmp_path: Path) -> None:
+    """A trusted authority is enough, for the inventory's name or for another (HostKeyAlias), also with a password."""
+    authority = make_key(tmp_path / "authority", "authority")
+    lab.direct("named")
+    lab.direct("other", password="open sesame", variables={"ansible_ssh_common_args": "-o HostKeyAlias=o.example.com"})
+    lab.direct("wrong")
+    principals = {"named": "named", "other": "o.example.com", "wrong": "somebody-else"}
+    for name, principal in principals.items():
+        sshd = lab.remotes[name].sshd
+        key = tmp_path / f"{name}.pub"
+        key.write_text(f"{sshd.host_key.public}\n")
+        words = ["ssh-keygen", "-q", "-s", str(authority.path), "-I", name, "-h", "-n", principal, str(key)]
+        subprocess.run(words, check=True)
+        certificate = sshd.folder / "certificate.pub"
+        certificate.write_text((tmp_path / f"{name}-cert.pub").read_text())
+        sshd.change(HostCertificate=str(certificate))
+    inventory = lab.write_inventory(remotestatus_attempts=1)
+    lab.known_hosts.write_text(f"@cert-authority * {authority.public}\n")
+
+    found = run_round(lab, remotestatus, inventory)
+
+    assert found.causes == {"named": None, "other": None, "wrong": Cause.HOST_KEY_UNKNOWN}
+    assert remotestatus("trust", "-i", inventory, "named", "other").returncode == 0
 
 
 CONNECT = """#!{python}

@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from remotestatus_playbook.host_variables import say_error
 from remotestatus_playbook.protocol import TMPDIR
-from remotestatus_playbook.ssh_output import NO_TIMEOUT
+from remotestatus_playbook.ssh_output import NO_ASKPASS, NO_TIMEOUT
 
 _TIME_UP = (124, 128 + signal.SIGKILL, -signal.SIGKILL)
 """How timeout(1) ends when it had to end a program, by request or by force."""
@@ -84,6 +84,9 @@ class Child:
         environment = {**os.environ, "LC_ALL": "C.UTF-8"}
         if TMPDIR in environment:
             environment["TMPDIR"] = environment.pop(TMPDIR) or "/tmp"  # noqa: S108
+        if self.askpass is not None and not os.access(self.askpass, os.X_OK):
+            self.trouble = f"{NO_ASKPASS}: {self.askpass}"
+            return
         if self.password is not None and self.askpass is not None:
             self._secret = Secret(self.password, self.asked, self.output.with_name(f"{self.output.name}.secret"))
             environment |= self._secret.environment(self.askpass)

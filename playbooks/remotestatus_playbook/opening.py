@@ -21,7 +21,7 @@ from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.protocol import OPENING, Outcome, ProxyAnswer
 from remotestatus_playbook.round_config import opening_arguments
 from remotestatus_playbook.ssh_log import own_words, printed_words
-from remotestatus_playbook.ssh_output import NO_TIMEOUT, local_fault
+from remotestatus_playbook.ssh_output import NO_ASKPASS, NO_TIMEOUT, local_fault
 from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
 
@@ -95,6 +95,8 @@ class Opener:
             end(socket, hop.program)
         log.unlink(missing_ok=True)
         stderr = self.workdir.path / f"proxy-{hop.socket}.err"
+        if self._has_password(hop) and not os.access(askpass := self.workdir.tool("askpass"), os.X_OK):
+            return ProxyAnswer(Outcome.ERROR, stderr=f"{NO_ASKPASS}: {askpass}")
         started = time.monotonic()
         try:
             code = self._run_ssh(hop, log, stderr)
@@ -113,6 +115,9 @@ class Opener:
         )
         return ProxyAnswer(outcome, stderr=text, printed=printed_words(log, stderr))
 
+    def _has_password(self, hop: Hop) -> bool:
+        return hop.host is not None and hop.host.name in self.passwords
+
     def _run_ssh(self, hop: Hop, log: Path, stderr: Path) -> int:
         """Start the connection, which goes on in the background; return the exit code."""
         command = [
@@ -127,7 +132,7 @@ class Opener:
         ]
         environment = {**os.environ, OPENING: "1", "LC_ALL": "C.UTF-8"}
         secret = None
-        if hop.host is not None and hop.host.name in self.passwords:
+        if hop.host is not None and self._has_password(hop):
             asked = f"{hop.user or ''}@{hop.host.key_name}"
             file = self.workdir.path / f"proxy-{hop.socket}.secret"
             # In a thread of its own already.

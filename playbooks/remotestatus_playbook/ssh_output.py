@@ -30,15 +30,16 @@ class LocalFault(StrEnum):
 
 
 NO_TIMEOUT = "the program timeout could not be started"
+NO_ASKPASS = "the askpass may not be executed"
 
 _TEXTS = tuple(
     (fault, re.compile(pattern, re.MULTILINE))
     for fault, pattern in (
-        (LocalFault.NO_TIMEOUT, f"^{NO_TIMEOUT}.*"),
+        (LocalFault.NO_TIMEOUT, rf"^{NO_TIMEOUT}.*|^\S*sh: (.*: )?timeout: (command )?not found$"),
         # coreutils, busybox
         (LocalFault.NO_SSH, r"^timeout: (failed to (run|execute) command|can't execute) .*"),
         (LocalFault.FILE_REFUSED, r"^(Bad owner or permissions on|Can't open user config file) .*"),
-        (LocalFault.NO_ASKPASS, r"^ssh_askpass: exec\(.*"),
+        (LocalFault.NO_ASKPASS, rf"^{NO_ASKPASS}.*|^ssh_askpass: exec\(.*"),
         # dash, bash, zsh
         (
             LocalFault.NO_PROXY_PROGRAM,

@@ -208,7 +208,8 @@ def say_verdict(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, .
     wrong = sum(remote.needs_attention for remote in remotes)
     resting = sum(remote.maintenance is not None for remote in remotes)
     aside = f"{write_number(resting)} in maintenance" if resting else ""
-    dead = [one for one in root_causes if one.kind in ("proxy", "worker")]
+    # A proxy that could not be asked is no proxy that does not answer: its trouble is the checker's own.
+    dead = [one for one in root_causes if one.kind in ("proxy", "worker") and one.status is not Status.UNKNOWN]
     if dead:
         hidden = sum(len(one.affected) for one in dead)
         kinds = {one.kind for one in dead}
