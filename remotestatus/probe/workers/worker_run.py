@@ -69,11 +69,13 @@ def run_worker(parcel: Parcel, deadline: float, given_up: Callable[[], bool], st
     try:
         _pack(parcel)
     except OSError as error:
+        shutil.rmtree(parcel.folder, ignore_errors=True)
         # Our own disk is no fault of the worker's.
         raise WorkerFault(Fault.GIVEN_UP, f"nothing can be sent to workers: {error.strerror}") from error
     try:
         process = start(lambda: _start(parcel.words))
     except OSError as error:
+        shutil.rmtree(parcel.folder, ignore_errors=True)
         raise WorkerFault(Fault.ENDED, f"its command could not be started: {error.strerror}") from error
     assert process.stdout is not None
     assert process.stderr is not None
@@ -90,7 +92,8 @@ def run_worker(parcel: Parcel, deadline: float, given_up: Callable[[], bool], st
         try:
             return read_archive(stream.archive, parcel.names, parcel.aliases)
         except WorkerFault as fault:
-            raise WorkerFault(fault.fault, one_line(failure, 300) or fault.seen) from fault
+            seen = failure if fault.fault is Fault.FAILED else ""
+            raise WorkerFault(fault.fault, one_line(seen, 300) or fault.seen) from fault
     except WorkerFault as fault:
         stream.drain(_LAST_WORDS_SECONDS)
         fault.stderr = stream.stderr.decode("utf-8", "replace")
