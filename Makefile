@@ -46,12 +46,13 @@ bench-scale: $(DEV)  ## what a round costs as the fleet grows: seconds, memory a
 bench-workers: $(DEV)  ## measures rounds with more and more workers
 	PYTHONPATH=playbooks $(BIN)/python -m tests.bench_workers
 
-pictures: $(DEV)  ## takes the picture in docs/ from the demo
+pictures: $(DEV)  ## takes the pictures in docs/ from the demo
 	./tests/prepare
 	rm -rf demo-fleet
 	$(BIN)/remotestatus demo demo-fleet
 	$(BIN)/python -m tests.take_pictures demo-fleet/pictures demo-fleet/site
 	cp demo-fleet/pictures/demo-index-light.png docs/summary.png
+	cp demo-fleet/pictures/demo-index-dark.png docs/summary-dark.png
 
 clean:  ## removes all that was built or installed here
 	rm -rf $(VENV) dist demo-fleet docs-site .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

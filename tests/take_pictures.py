@@ -15,7 +15,7 @@ from remotestatus.report.publish import publish
 from tests.browser import open_browser
 from tests.made_fleet import Made, make_report_input
 
-STYLES = {"light": (1280, 900), "dark": (1280, 900), "phone": (375, 812)}
+STYLES = {"light": (1280, 1200), "dark": (1280, 1200), "phone": (375, 812)}
 
 
 def take(site: Path, folder: Path, name: str) -> None:

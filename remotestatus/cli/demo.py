@@ -17,7 +17,7 @@ from rich.text import Text
 from remotestatus.cli.options import now
 from remotestatus.cli.progress import run_with_progress
 from remotestatus.cli.table import print_summary
-from remotestatus.demo import Fault, Fleet, Message
+from remotestatus.demo import Fault, Fleet, Message, make_up_history
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.round import RoundOptions
 
@@ -77,7 +77,8 @@ def command(directory: Path | None, keep: bool) -> None:
     """
     Start a small real SSH fleet on loopback, check it, and show what came of it.
 
-    One proxy and five remotes that each keep a reverse tunnel to it: one lacks a process, one has lost its tunnel.
+    One proxy and five remotes that each keep a reverse tunnel to it: one lacks a process, one has lost its tunnel. The
+    ninety days before are made up, and the page says so.
     Needs no privileges, only the `ssh` client and the `demo` extra. Everything stays in DIRECTORY (default: a new
     temporary one). A fleet that was left running takes orders:
 
@@ -91,6 +92,7 @@ def command(directory: Path | None, keep: bool) -> None:
     console.print(f"Starting a proxy and five remotes on loopback, in {place}", highlight=False, soft_wrap=True)
     fleet = Fleet.start(place, keep=keep)
     try:
+        make_up_history(fleet.database, now())
         with PlaybookRunner(AnsibleSource((fleet.inventory,))) as playbooks:
             finished = run_with_progress(playbooks, RoundOptions(clock=now), Console(stderr=True))
         console.print()

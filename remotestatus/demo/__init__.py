@@ -7,7 +7,8 @@ and no sshd, only the `demo` extra. The fleet runs in a process of its own
 """
 
 from remotestatus.demo.demo_fleet import Fleet
+from remotestatus.demo.made_history import make_up_history
 from remotestatus.demo.members import Fault
 from remotestatus.demo.message_receiver import Message
 
-__all__ = ["Fault", "Fleet", "Message"]
+__all__ = ["Fault", "Fleet", "Message", "make_up_history"]

@@ -103,6 +103,11 @@ class Fleet:
         return Layout(self.directory).inventory
 
     @property
+    def database(self) -> Path:
+        """The file that keeps the fleet's history."""
+        return self.directory / "history.sqlite3"
+
+    @property
     def messages(self) -> tuple[Message, ...]:
         """The notifications that the fleet's own receiver has got so far, oldest first."""
         return read_messages(Layout(self.directory).messages)

@@ -24,7 +24,7 @@ from remotestatus.evaluate.remembering import is_due
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.trends import disks_until_full, kept_values
 from remotestatus.evaluate.tunnel_advice import advise
-from remotestatus.evaluate.uptime import DaySums, Uptime, no_days, share_out, uptimes
+from remotestatus.evaluate.uptime import DaySums, Uptime, begin_today, no_days, share_out, uptimes
 
 __all__ = [
     "EVERYTHING",
@@ -33,6 +33,7 @@ __all__ = [
     "Uptime",
     "add_endings",
     "advise",
+    "begin_today",
     "check_answer",
     "combine",
     "diagnose",

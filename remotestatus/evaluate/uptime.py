@@ -6,7 +6,7 @@ as up, degraded too. Time that was unknown, in maintenance or not checked counts
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from remotestatus.model.days import DAY_LETTERS, SHOWN_DAYS, SPANS, DayShare, PastDays
@@ -114,6 +114,13 @@ class DaySums:
 def no_days(now: datetime) -> PastDays:
     """The days of a subject that nothing is known of."""
     return DaySums(now).sum_up(())
+
+
+def begin_today(past: PastDays, word: str) -> PastDays:
+    """The same, where nothing of today was counted yet, with what it begins as: a status, or `maintenance`."""
+    if not past.letters.endswith("."):
+        return past
+    return replace(past, letters=past.letters[:-1] + _LETTERS[word])
 
 
 def _letter(share: DayShare) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from remotestatus.evaluate import Uptime, no_days, uptimes
+from remotestatus.evaluate import Uptime, begin_today, no_days, uptimes
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.days import PastDays
 from remotestatus.model.fleet import Proxy
@@ -52,7 +52,7 @@ def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Inci
     """Make the ProxyView of one proxy that has a State."""
     subject = (Kind.PROXY, proxy.name)
     state = report_input.states[subject]
-    past = report_input.days.get(subject) or no_days(now)
+    past = begin_today(report_input.days.get(subject) or no_days(now), state.status.value)
     result = report_input.check_results.get(proxy.name)
     address = f"{proxy.user}@{proxy.address}" if proxy.user else proxy.address
     if proxy.port not in (None, 22):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from remotestatus.evaluate import Uptime, advise, disks_until_full, no_days, uptimes
+from remotestatus.evaluate import Uptime, advise, begin_today, disks_until_full, no_days, uptimes
 from remotestatus.model.check_result import CheckResult, Finding, Trouble, summarize
 from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.days import PastDays
@@ -178,7 +178,8 @@ def view_remote(
     state = report_input.states[subject]
     result = report_input.check_results.get(remote.name) or CheckResult(remote.name, now)
     settings = remote.settings
-    past = report_input.days.get(subject) or no_days(now)
+    word = "maintenance" if remote.name in report_input.maintenance else state.status.value
+    past = begin_today(report_input.days.get(subject) or no_days(now), word)
     first_seen = report_input.first_seen.get(subject, state.since)
     window = report_input.maintenance.get(remote.name)
     processes = view_processes(result, report_input.before.get(remote.name))

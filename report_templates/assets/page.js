@@ -66,7 +66,11 @@ if (known) {
     place.textContent = told("--round");
     place.classList.remove("round");
   }
-  for (const part of document.querySelectorAll(".scripted")) part.hidden = false;
+  for (const part of document.querySelectorAll(".scripted")) {
+    part.hidden = false;
+    const time = part.querySelector("b > time[data-ago]");
+    if (time && made - Date.parse(time.dateTime) < 1000) part.replaceChildren(element("b", "new"), ", ");
+  }
 }
 
 for (const time of document.querySelectorAll("time")) showTime(time);
