@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remotestatus.evaluate import next_state, renews_measurements
+from remotestatus.evaluate import next_state, renews_measurements, share_out
 from remotestatus.history import History, add_note, outbox, read_past, remove_notes
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
@@ -65,8 +65,18 @@ class Rounds:
         renewed = {
             one.name for one in results if renews_measurements(measured_at.get(one.name), before.get(one.name), one)
         }
+        days = [
+            ((change.state.kind, change.state.name), share)
+            for change in changes
+            if (state := last.get((change.state.kind, change.state.name)))
+            for share in share_out(
+                state.seen_at, self.now, state.status, maintenance=False, every=timedelta(minutes=10)
+            )
+        ]
         with self.history.transaction():
-            round_ = self.history.record(Round(0, self.now, self.now, len(results)), changes, results, renewed=renewed)
+            round_ = self.history.record(
+                Round(0, self.now, self.now, len(results)), changes, results, days, renewed=renewed
+            )
         states = self.history.states()
         found = {result.name: result for result in results}
         report_input = read_past(self.history, self.fleet, round_, states, found, before, self.now)
@@ -130,6 +140,8 @@ def test_a_quiet_round_writes_next_to_nothing(tmp_path: Path) -> None:
     rounds = Rounds(tmp_path, 60)
     with rounds.history:
         first = rounds.run(10, {})
+        for _ in range(2):
+            rounds.run(1440, {})
         quiet = [rounds.run(10, {}, load=number / 10) for number in range(1, 12)]
         machines = sum((tmp_path / "site" / name).stat().st_size for name in ("status.json", "metrics.prom"))
         within_an_hour = sum(quiet[:6]) - 6 * machines

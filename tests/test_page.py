@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from remotestatus.model.rounds import Round
 from remotestatus.model.statuses import Status
+from remotestatus.report import pages
 from remotestatus.report.build import build_report
 from remotestatus.report.publish import publish
 from tests.browser import axe_violations, html_errors, open_browser
@@ -59,6 +61,10 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, made in FLEETS.items():
         report = build_report(make_report_input(made, folder / f"{name}.sqlite3"), NOW)
         publish(report, folder / name)
+        if name == "some":
+            # As with more than a thousand remotes: the summary lists groups, and the script makes the rows.
+            with mock.patch.object(pages, "TABLE_ROWS", 20):
+                publish(report, folder / "many")
     return folder
 
 
@@ -164,9 +170,9 @@ def test_index_stays_small(sites: Path) -> None:
 
 def test_hostile_text_stays_inert(reader: Reader, sites: Path) -> None:
     """Names, descriptions, errors and process arguments full of markup are shown as text and run nothing."""
-    pages = [str(path.relative_to(sites)) for path in (sites / "hostile").rglob("*.html")]
-    assert len(pages) == 8 + 2 + 2 + 6  # of remotes, proxies, the site, groups
-    for path in pages:
+    found = [str(path.relative_to(sites)) for path in (sites / "hostile").rglob("*.html")]
+    assert len(found) == 8 + 2 + 2 + 6  # of remotes, proxies, the site, groups
+    for path in found:
         page = reader.open(path, bypass_csp=True)
         assert page.evaluate("window.owned") is None
         assert page.locator("img[src=x]").count() == 0
@@ -370,6 +376,47 @@ def test_groups_fold(reader: Reader) -> None:
     assert len(rows(page)) == 5
     page.locator("#filter").fill("barrier-3")
     assert rows(page) == ["barrier-3"]
+
+
+def test_rows_of_many_remotes_are_the_same(reader: Reader) -> None:
+    """A row that the script makes of data looks like one of the table that a smaller fleet has."""
+    html = "row => row.outerHTML.replace(/ hidden=\"\"/, '')"
+    rows_of = {}
+    for site in ("some", "many"):
+        page = reader.open(f"{(reader.sites / site).as_uri()}/index.html?q=gate")
+        rows_of[site] = [
+            row.evaluate(html) for row in page.locator("#fleet tbody tr:not(.group)").all() if row.is_visible()
+        ]
+    assert len(rows_of["some"]) > 5
+    assert rows_of["many"] == rows_of["some"]
+    assert reader.trouble == []
+
+
+def test_many_remotes_filter_sort_and_unfold(reader: Reader) -> None:
+    """Groups are folded at first, and everything that works in a table works in one of data."""
+    page = reader.open("many/index.html")
+    assert rows(page) == []
+    page.locator("button.fold", has_text="buses").click()
+    assert len(rows(page)) == 5
+    page.reload()
+    assert len(rows(page)) == 5
+    page.locator("#status").select_option("wrong")
+    assert len(rows(page)) == 4
+    page.locator("#fleet thead button", has_text="Status").click()
+    assert rows(page)[0] == "signage-1"
+    page.locator("#fold").click()
+    page.locator("#status").select_option("")
+    assert len(rows(page)) == 41
+    assert reader.trouble == []
+
+
+def test_many_remotes_without_script(reader: Reader) -> None:
+    """Without script and in print: problems first, then the groups, each with a page that has its remotes."""
+    page = reader.open("many/index.html", java_script_enabled=False)
+    assert page.locator(".problem").count() > 0
+    assert page.locator("#fleet tbody tr").count() == page.locator("#fleet tr.group").count() == 5
+    page.locator("#fleet a.whole").first.click()
+    assert page.locator("#fleet tbody tr:not(.group)").count() == 12
 
 
 def test_thousand_remotes_stay_usable(reader: Reader) -> None:

@@ -97,12 +97,15 @@ def day_cells(past: PastDays) -> tuple[DayCell, ...]:
 
 
 def troubled_days(past: PastDays) -> tuple[tuple[int, DayCell], ...]:
-    """The days that were not only up, oldest first, each with its place in the bar."""
+    """
+    The days that were not up, oldest first, each with its place in the bar.
+
+    Today has no durations: they would grow in every round, and with each the page would be another one.
+    """
     first = past.today - timedelta(days=len(past.letters) - 1)
-    places = (((share.day - first).days, share) for share in past.troubled)
-    return tuple(
-        (place, _day_cell(share.day, DAY_LETTERS[past.letters[place]], share)) for place, share in places if place >= 0
-    )
+    shares = {share.day: share for share in past.troubled if share.day != past.today}
+    days = ((place, first + timedelta(days=place)) for place, letter in enumerate(past.letters) if letter not in "u.")
+    return tuple((place, _day_cell(day, DAY_LETTERS[past.letters[place]], shares.get(day))) for place, day in days)
 
 
 def _day_cell(day: date, word: str, share: DayShare | None) -> DayCell:

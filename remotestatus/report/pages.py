@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 from pydantic_core import to_json
 
 from remotestatus.evaluate import Uptime
+from remotestatus.model.days import PastDays
 from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RoundError
 from remotestatus.model.states import Kind
@@ -158,7 +159,7 @@ def _proxy_page(report: Report, proxy: ProxyView, rows: Mapping[str, object], ab
     notes = [one for one in report.notes if one.name == proxy.name]
     parts = _parts(report, behind, None)
     shown = _says_parts(parts, behind, rows)
-    words = (_uptime_words(proxy.uptime), proxy.past.letters, proxy.past.today)
+    words = (_uptime_words(proxy.uptime), _days_words(proxy.past))
     says = (_says_proxy(proxy), proxy.incidents, words, shown, planned, notes)
     values = {"here": "proxy", "icon": proxy.status.value, "proxy": proxy, "parts": parts, "planned": planned}
     more = {"notes": notes, "whole": len(behind) <= TABLE_ROWS}
@@ -188,7 +189,7 @@ def _remote_page(report: Report, remote: RemoteView, about: _About) -> Page:
     says = (
         [getattr(remote, name) for name in _OF_REMOTE],
         (None if with_round else remote.seen_at, _uptime_words(remote.uptime), restarted, groups, proxies),
-        (planned, notes),
+        (planned, notes, _days_words(remote.past)),
     )
     values = {"here": "remote", "remote": remote, "icon": remote.status.value, "with_round": with_round}
     more = {"groups": groups, "proxies": proxies, "planned": planned, "notes": notes}
@@ -197,9 +198,13 @@ def _remote_page(report: Report, remote: RemoteView, about: _About) -> Page:
 
 _MEASURED = frozenset(
     ("seen_at", "connect_ms", "attempts", "processes", "findings", "facts", "notes", "uptime", "measurements")
-) | {"files", "units", "said", "new_oom_kills"}
+) | {"files", "units", "said", "new_oom_kills", "past"}
 _OF_REMOTE = tuple(field.name for field in fields(RemoteView) if field.name not in _MEASURED)
 """What a remote's page says of it, besides what depends on the round and what `measurements` renews."""
+
+
+def _days_words(past: PastDays) -> object:
+    return past.today, past.letters, troubled_days(past)
 
 
 def _uptime_words(uptime: Mapping[str, Uptime]) -> list[tuple[str, str]]:

@@ -45,8 +45,11 @@ def say_percent(percent: float) -> str:
 
 
 def say_observed(percent: float) -> str:
-    """Write how much of a span was observed, in whole percent: it grows with every round."""
-    return f"{int(percent)} %"
+    """Write how much of a span was observed, in steps: it grows with every round, and pages are to stay the same."""
+    if percent >= 100:
+        return "100 %"
+    step = int(percent / 5) * 5
+    return f"over {step} %" if step else "under 5 %"
 
 
 def _running_for(facts: Facts) -> str | None:

@@ -156,7 +156,6 @@ for (const box of document.querySelectorAll(".command")) {
 // looked at are made. STEP is how many at a time.
 const STEP = 200;
 const fleet = document.getElementById("fleet");
-if (fleet) setUpTable(fleet, typeof fleetRows === "undefined" ? null : fleetRows);
 
 function element(name, text, className) {
   const made = document.createElement(name);
@@ -464,3 +463,5 @@ function setUpTable(table, data) {
   if (sort && Number(sort[1]) < heads.length) setOrder(Number(sort[1]), sort[2] === "-");
   apply();
 }
+
+if (fleet) setUpTable(fleet, typeof fleetRows === "undefined" ? null : fleetRows);
