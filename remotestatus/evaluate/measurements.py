@@ -20,8 +20,8 @@ def renews_measurements(measured_at: datetime | None, before: CheckResult | None
     """Whether the measurements of this check result take the place of those that are shown."""
     if measured_at is None or before is None:
         return True
-    if replace(before, at=result.at) == result:
-        return False  # as with a remote that cannot be reached
+    if result.connect_ms is None and replace(before, at=result.at) == result:
+        return False  # it cannot be reached, so nothing was measured
     if result.troubles or before.troubles:
         return True
     if _turn(result.name, measured_at) != _turn(result.name, result.at):
