@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint docs bench bench-scale bench-workers pictures clean
+.PHONY: help demo test test-fast lint docs bench bench-scale bench-workers collection pictures clean
 
 help:  ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | awk -F: '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -45,6 +45,18 @@ bench-scale: $(DEV)  ## what a round costs as the fleet grows: seconds, memory a
 
 bench-workers: $(DEV)  ## measures rounds with more and more workers
 	PYTHONPATH=playbooks $(BIN)/python -m tests.bench_workers
+
+collection: $(DEV)  ## builds the playbook as an Ansible collection into dist/
+	rm -rf dist/collection
+	mkdir -p dist/collection/plugins dist/collection/playbooks
+	cp -r collection/. dist/collection
+	cp playbooks/check.yml dist/collection/playbooks/check.yml
+	cp -r playbooks/action_plugins dist/collection/plugins/action
+	cp -r playbooks/library dist/collection/plugins/modules
+	cp -r playbooks/remotestatus_playbook playbooks/files dist/collection/plugins
+	find dist/collection -name __pycache__ -prune -exec rm -rf {} +
+	rm dist/collection/execution-environment.yml
+	$(BIN)/ansible-galaxy collection build --force --output-path dist dist/collection
 
 pictures: $(DEV)  ## takes the pictures in docs/ from the demo
 	./tests/prepare
