@@ -23,7 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from remotestatus_playbook.asked_passwords import asked_passwords
 from remotestatus_playbook.become import SHELL
 from remotestatus_playbook.children import log_file
+from remotestatus_playbook.host_variables import plain
 from remotestatus_playbook.inventory import passwords
+from remotestatus_playbook.plan import CHECKS, read_checks
 from remotestatus_playbook.plugin_probe import (
     Brought,
     PluginProbe,
@@ -34,6 +36,7 @@ from remotestatus_playbook.plugin_probe import (
     limited,
     read_brought,
 )
+from remotestatus_playbook.probe_script import add_checks
 from remotestatus_playbook.protocol import Outcome, RemoteAnswer
 from remotestatus_playbook.ssh_log import KEPT, own_words
 from remotestatus_playbook.workdir import Workdir
@@ -58,6 +61,9 @@ class ActionModule(ActionBase):
         name = str(variables["inventory_hostname"])
         workdir = Workdir(Path(self._task.args["workdir"]))
         probe = PluginProbe.from_json(workdir.find_plugin_probe(name))
+        checks = tuple(read_checks(plain(variables["hostvars"][name].get(CHECKS))))
+        script = add_checks(probe.script.encode("utf-8", "surrogateescape"), checks)
+        probe = replace(probe, script=script.decode("utf-8", "surrogateescape"))
         log = log_file(workdir.output(name))
         answer = replace(self._probe(probe, name, variables, log), attempts=probe.attempt)
         log.unlink(missing_ok=True)

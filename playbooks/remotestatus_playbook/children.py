@@ -57,7 +57,7 @@ class Child:
     ssh's question for the host `asked` (`user@name`) and no other. Once it has ended, `code` is its exit code
     (negative: the signal that ended it), `trouble` says why it could not be started at all, `secret_trouble` why its
     password could not be learnt, `asked_at` and `answered_at` are the clock's times (POSIX), and `taken` is how long it
-    ran.
+    ran. With `no_room` it was ended because our own disk has too little room.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Child:
     asked_at: float = 0.0
     answered_at: float = 0.0
     taken: float = 0.0
+    no_room: bool = False
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _secret: "Secret | None" = field(default=None, repr=False)
     _started: float = 0.0
@@ -213,11 +214,13 @@ def _end_largest(running: Sequence[Child]) -> None:
     if not printed:
         return
     total = sum(printed.values())
-    room = min(TOGETHER_BYTES, (total + shutil.disk_usage(running[0].output.parent).free) // 2)
+    half = (total + shutil.disk_usage(running[0].output.parent).free) // 2
+    room = min(TOGETHER_BYTES, half)
     for child in sorted(printed, key=lambda one: printed[one], reverse=True):
         if total <= room:
             return
         child.end_flood()
+        child.no_room = half < TOGETHER_BYTES
         total -= printed[child]
 
 

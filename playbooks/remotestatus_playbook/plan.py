@@ -167,12 +167,21 @@ def _plan_ssh(
     )
 
 
+CHECKS = f"{PREFIX}checks"
+"""The variable with the commands that are run on a remote, which may hold passwords."""
+
+
 def _questions_for(entry: Entry, order: Order) -> Questions:
     """What the remote is asked beyond its facts and processes."""
     units = tuple(unit for one in _listed(entry, "units") if (unit := _unit_of(one)))
     # These names come from the remote.
     units += tuple(unit for unit in order.units.get(entry.name, ()) if UNIT_NAME.fullmatch(unit))
-    return Questions(tuple(_checks_of(entry)), tuple(_files_of(entry)), units, hourly=entry.name in order.hourly)
+    return Questions(
+        tuple(read_checks(entry.variables.get(CHECKS))),
+        tuple(_files_of(entry)),
+        units,
+        hourly=entry.name in order.hourly,
+    )
 
 
 def _listed(entry: Entry, name: str) -> list[Any]:
@@ -204,8 +213,9 @@ def _devices_of(entry: Entry) -> Iterator[Device]:
         )
 
 
-def _checks_of(entry: Entry) -> Iterator[Check]:
-    for check in _listed(entry, "checks"):
+def read_checks(value: Any) -> Iterator[Check]:
+    """The checks that the inventory writes for a host, one or a list of them."""
+    for check in value if isinstance(value, list) else [value] if value else []:
         seconds = _seconds_of(check.get("timeout"), CHECK_SECONDS)
         yield Check(str(check["name"]), str(check["command"]), seconds)
 

@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remotestatus_playbook.host_variables import say_error
@@ -37,8 +37,9 @@ class PluginProbe:
     """
     The probe of one remote by Ansible's own connection.
 
-    `script` is what the shell is sent. `ssh` are the words with which ssh is started, and `address` where it connects
-    to; both are empty for any other plugin. It is the round's `attempt`-th attempt.
+    `script` is what the shell is sent, but for the checks: their commands may hold passwords, and this is a file. `ssh`
+    are the words with which ssh is started, and `address` where it connects to; both are empty for any other plugin. It
+    is the round's `attempt`-th attempt.
     """
 
     seconds: int
@@ -51,7 +52,8 @@ class PluginProbe:
     @classmethod
     def of(cls, plan: Plan, *, root: int, attempt: int, nonce: str) -> "PluginProbe":
         """What a plan says; `root` is the process whose children are our own."""
-        script = compose(nonce, root_pid=root, questions=plan.questions).decode("utf-8", "surrogateescape")
+        questions = replace(plan.questions, checks=())
+        script = compose(nonce, root_pid=root, questions=questions).decode("utf-8", "surrogateescape")
         # The last words are `--`, the address, and the shell.
         ssh, address = (plan.command[:-3], plan.command[-2]) if plan.host else ((), "")
         return cls(plan.seconds, attempt, nonce, script, tuple(ssh), address)

@@ -42,6 +42,8 @@ class Questions:
     hourly: bool = False
 
 
+_NO_CHECKS = b"\nchecks() {\n:\n"
+
 UNIT_NAME = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}", re.ASCII)
 """A unit's name (systemd.unit(5)): nothing that a shell could read as more than a word."""
 
@@ -62,8 +64,15 @@ def compose(
     lines = [f"NONCE={nonce}", f"ROOT={root_pid or ''}", "PROC=/proc", "TOP="]
     lines += [f"HOURLY={'yes' if asked.hourly else ''}", f"UNITS={shlex.quote(' '.join(_right_units(asked.units)))}"]
     lines += [f"FILES={'yes' if asked.files else ''}", "files() {", ":", *_look_at(asked.files), "}"]
-    lines += ["checks() {", ":", *_run_checks(asked.checks), "}\n"]
-    return "\n".join(lines).encode("utf-8", "surrogateescape") + SCRIPT.read_bytes()
+    lines += ["checks() {", ":", "}\n"]
+    script = "\n".join(lines).encode("utf-8", "surrogateescape") + SCRIPT.read_bytes()
+    return add_checks(script, asked.checks)
+
+
+def add_checks(script: bytes, checks: Sequence[Check]) -> bytes:
+    """Add checks to a script that was composed without any. Raises ValueError, as `compose` does."""
+    lines = "".join(f"{line}\n" for line in _run_checks(checks)).encode("utf-8", "surrogateescape")
+    return script.replace(_NO_CHECKS, _NO_CHECKS + lines, 1)
 
 
 def _right_units(units: Sequence[str]) -> Iterator[str]:

@@ -70,7 +70,7 @@ class Prober:
             full = full or self.workdir.is_full()
             answer = read_answer(child, nonces[child.name], by_name[child.name])
             child.forget()
-            if full and answer.outcome is not Outcome.ANSWERED:
+            if (full or child.no_room) and answer.outcome is not Outcome.ANSWERED:
                 # What is missing of its answer may be missing because of us.
                 where = self.workdir.path.parent
                 answer = RemoteAnswer(Outcome.ERROR, stderr=f"no space was left on the checker, in {where}")

@@ -7,6 +7,7 @@ enough for sockets.
 
 import hashlib
 import os
+import secrets
 import shutil
 import stat
 import subprocess
@@ -37,7 +38,9 @@ def remove_dead_directories() -> list[Path]:
     for folder in dead:
         with suppress(OSError):
             _end_connections(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+            # Ansible may not have noticed yet: under another name it finds nothing to write to any more.
+            moved = folder.rename(folder.with_name(f"rs-{secrets.token_hex(4)}"))
+            shutil.rmtree(moved, ignore_errors=True)
     return dead
 
 
