@@ -97,6 +97,11 @@ class Case:
             return self.fleet.only_from(self.state.name)
         return (self.fleet.remotes_by_name[self.state.name],)
 
+    @cached_property
+    def confirmed_troubles(self) -> tuple[Trouble, ...]:
+        """The findings that people are told of, made once for all receivers."""
+        return self.state.confirmed_troubles
+
     @property
     def settings(self) -> RemoteSettings:
         """The settings of the remote; a proxy has none of its own."""
@@ -205,7 +210,7 @@ class Case:
         known = self.known(receiver)
         troubles = self._wanted(receiver, known)
         truth = self._status(known)
-        if not troubles and truth is not Status.UP and (self.state.findings or self.state.confirmed_troubles):
+        if not troubles and truth is not Status.UP and (self.state.findings or self.confirmed_troubles):
             truth = Status.UP  # nothing is confirmed, or it does not want to hear of warnings
         changes = _changes(known, troubles, self)
         event_type = self._event_type(receiver, known, truth, changes)
@@ -224,14 +229,14 @@ class Case:
         status = self._status(known)
         if status is Status.UP:
             return ()
-        troubles = self.state.troubles if status is Status.UNKNOWN else self.state.confirmed_troubles
+        troubles = self.state.troubles if status is Status.UNKNOWN else self.confirmed_troubles
         return tuple(trouble for trouble in troubles if trouble.severity >= receiver.least)
 
     def left_out(self, receiver: Receiver) -> tuple[Trouble, ...]:
         """The confirmed findings that are less severe than this receiver wants."""
         if not self.is_bad:
             return ()
-        return tuple(trouble for trouble in self.state.confirmed_troubles if trouble.severity < receiver.least)
+        return tuple(trouble for trouble in self.confirmed_troubles if trouble.severity < receiver.least)
 
     def _since(self, key: Key) -> datetime:
         return next((one.since for one in self.state.findings if one.key == key), self.now)
