@@ -78,7 +78,8 @@ limit() { # seconds command... - the command's exit code, or 124 when its time w
     (
         "$@"
         code=$?
-        kill "$nap"
+        # Not TERM: mksh loses one that comes before the sleep was started in its child, and then waits it out.
+        kill -9 "$nap"
         exit "$code"
     ) </dev/null &
     worker=$!
