@@ -198,7 +198,7 @@ def _remote_page(report: Report, remote: RemoteView, about: _About) -> Page:
 
 _MEASURED = frozenset(
     ("seen_at", "connect_ms", "attempts", "processes", "findings", "facts", "notes", "uptime", "measurements")
-) | {"files", "units", "said", "new_oom_kills", "past"}
+) | {"files", "units", "devices", "said", "new_oom_kills", "past"}
 _OF_REMOTE = tuple(field.name for field in fields(RemoteView) if field.name not in _MEASURED)
 """What a remote's page says of it, besides what depends on the round and what `measurements` renews."""
 

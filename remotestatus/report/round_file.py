@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from remotestatus.report.build import Report
-from remotestatus.templates import Templates
 
 SUMMARY = "summary"
 """The round file of the pages that are written last."""
@@ -34,8 +33,3 @@ def round_values(report: Report, versions: Sequence[str]) -> Mapping[str, object
 def round_path(name: str) -> str:
     """Where a round file is in the site."""
     return f"round/{name}.css"
-
-
-def write_round_file(report: Report, versions: Sequence[str], templates: Templates) -> str:
-    """The text of one round file."""
-    return templates.render("round.css.j2", round_values(report, versions))
