@@ -400,11 +400,16 @@ KEY_EXCHANGE = (
     "** WARNING: connection is not using a post-quantum key exchange algorithm.\n"
     '** This session may be vulnerable to "store now, decrypt later" attacks.\n'
     "** The server may need to be upgraded. See https://openssh.com/pq.html\n"
+    '/etc/ssh/ssh_config line 53: Unsupported option "gssapiauthentication"\r\n'
+    '/home/me/.ssh/config line 2: Deprecated option "useroaming"\n'
 )
 
 
 def test_a_warning_about_key_exchange_is_no_evidence() -> None:
-    """What OpenSSH 10.1 and later print of each connection that is not post-quantum is left out wherever it stands."""
+    """
+    What OpenSSH 10.1 and later print of each connection that is not post-quantum is left out wherever it stands, and so
+    is what it warns of its configuration before it goes on.
+    """
     assert without_warnings(KEY_EXCHANGE) == ""
     assert without_warnings(f"before\n{KEY_EXCHANGE}after") == "before\nafter"
     assert evidence(KEY_EXCHANGE) == ""

@@ -8,8 +8,11 @@ the host that could not be connected to, nor against the proxy before it.
 import re
 from enum import StrEnum
 
-_WARNING = re.compile(r"^\*\* .*(?:\n|\Z)", re.MULTILINE)
-"""OpenSSH 10.1 and later warn in this form of a key exchange that is not post-quantum."""
+_WARNING = re.compile(r"^(?:\*\* .*|\S.*:? line \d+: (?:Unsupported|Deprecated) option .*)(?:\n|\Z)", re.MULTILINE)
+"""
+OpenSSH 10.1 and later warn in the first form of a key exchange that is not post-quantum. In the second form each
+version warns of options that it was built without or no longer knows, and goes on.
+"""
 
 
 def without_warnings(text: str) -> str:
@@ -62,5 +65,6 @@ def local_fault(text: str) -> tuple[LocalFault, str] | None:
 
     ssh says these before it connects to anything. A text that came after a log-in may be the far end's.
     """
+    text = without_warnings(text)
     found = ((fault, pattern.search(text)) for fault, pattern in _TEXTS)
     return next(((fault, match[0].strip()) for fault, match in found if match), None)
