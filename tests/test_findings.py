@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from remotestatus_playbook.protocol import CheckOutput, Disk, Facts, Outcome, Process, RemoteAnswer
 
 from remotestatus.evaluate.check_results import read_remote
+from remotestatus.evaluate.finding_states import unseen_keys
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble, most_severe_first, summarize
@@ -117,3 +118,25 @@ def test_what_an_older_version_recorded_is_read_on() -> None:
     result = TypeAdapter(CheckResult).validate_json(json.dumps(old_result))
     assert result.processes[0].severity is Severity.CRITICAL
     assert not result.findings[0].ok
+
+
+def test_what_nobody_could_look_at_is_not_over() -> None:
+    """A file, a unit and a device of which a round learned nothing keep the findings that they had."""
+    settings = {
+        "files": [{"name": "recordings", "path": "/srv/*.mp4", "newer_than": "15m"}],
+        "units": ["capture.service"],
+        "devices": [{"name": "camera", "host": "192.0.2.20", "port": 554}],
+    }
+    remote = Remote("box", (), RemoteSettings.model_validate(settings), path=("jump",))
+    known = tuple(
+        Trouble(cause, "", what=what)
+        for cause, what in (
+            (Cause.FILE_STALE, "recordings"),
+            (Cause.UNIT_FAILED, "capture.service"),
+            (Cause.DEVICE_UNREACHABLE, "camera"),
+        )
+    )
+    before = next_state(Kind.REMOTE, "r", None, known, Policy(), NOW).state
+    result = check(settings)
+    after = next_state(Kind.REMOTE, "r", before, result.troubles, Policy(), NOW, unseen_keys(remote, result)).state
+    assert {one.key for one in after.findings if one.confirmed} >= {trouble.key for trouble in known}

@@ -46,7 +46,7 @@ class SeenFindings:
 
 
 def unseen_keys(remote: Remote, result: CheckResult) -> tuple[Key, ...]:
-    """The findings that one round could not look for on a remote: its processes, or values it did not report."""
+    """The findings that one round could not look for on a remote: processes, values, files, units and devices."""
     processes = [process.name for process in result.processes if process.running is None]
     keys = [(cause, name) for name in processes for cause in (Cause.PROCESS_MISSING, Cause.PROCESS_EXCESS)]
     limits = remote.settings.limits
@@ -56,6 +56,9 @@ def unseen_keys(remote: Remote, result: CheckResult) -> tuple[Key, ...]:
     if result.facts.disks is None:
         unread.add("disk")
     keys += [(Cause.LIMIT_EXCEEDED, name) for limit in sorted(unread) for name in (limit, f"{limit} *")]
+    keys += [(Cause.FILE_STALE, one.name) for one in result.files if one.ok is None]
+    keys += [(Cause.UNIT_FAILED, one.unit) for one in result.units if one.ok is None]
+    keys += [(Cause.DEVICE_UNREACHABLE, one.name) for one in result.devices if one.ok is None]
     return tuple(key for key in keys if key not in {trouble.key for trouble in result.troubles})
 
 
