@@ -155,7 +155,8 @@ def test_the_good_proxy_is_still_seen_beside_the_dead_one(lab: Lab, remotestatus
         lab.remote(f"behind-{proxy.name}", proxy=proxy)
     dead.black_hole()
     locked.reject_key()
-    outside = f"{good.login.user}@127.0.0.1:{good.sshd.port}"
+    # By another address than the inventory's it is another proxy.
+    outside = f"{good.login.user}@localhost:{good.sshd.port}"
     lab.direct("behind-outside", variables={"ansible_ssh_common_args": f"-o ProxyJump={outside}"})
     inventory = lab.write_inventory()
     before = good.connections()

@@ -217,14 +217,20 @@ def check_configuration(examined: Examined) -> Iterator[Result]:
             f"paths of shared connections would have {length} bytes, and {SOCKET_PATH} is the most",
             "export TMPDIR=/tmp",
         )
-    host = next(iter(proxy.alias for proxy in examined.inventory.fleet.proxies), "host.invalid")
-    code, output = run("ssh", "-F", str(examined.playbooks.ssh_config), "-G", host)
-    if code != 0:
-        yield wrong(
-            f"ssh does not take its configuration: {one_line(output, 250)}",
-            "correct ~/.ssh/config or /etc/ssh/ssh_config, which are read too, or the SSH arguments in the inventory",
-        )
-    else:
+    configurations = {str(examined.playbooks.ssh_config): "host.invalid"}
+    # What has a file of its own (-F) is reached with a configuration of its own.
+    reached = (*examined.inventory.ssh.proxies.items(), *examined.inventory.ssh.hosts.items())
+    configurations |= {arguments[1]: name for name, arguments in reached if arguments[0] == "-F"}
+    refused = False
+    for configuration, host in configurations.items():
+        code, output = run("ssh", "-F", configuration, "-G", host)
+        if code != 0:
+            refused = True
+            yield wrong(
+                f"ssh does not take its configuration: {one_line(output, 250)}",
+                "correct ~/.ssh/config or /etc/ssh/ssh_config, which are read too, or what the inventory names with -F",
+            )
+    if not refused:
         yield fine("ssh takes the configuration that a round writes for it, together with your own")
 
 
