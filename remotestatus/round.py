@@ -6,7 +6,7 @@ returns what it found. The order is the rule: check results are recorded before 
 its own (page, messages), and a failure of the page keeps no message back.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -141,17 +141,11 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         now = options.clock()
         changes = _evaluate(fleet, last, results, now)
         states = _current_states(fleet, last, changes)
-        receivers = [one.receiver for one in destinations]
-        queues.carry_over(history, receivers)
-        memory = replace(outbox.read_memory(history, now, receivers), answers=answers)
-        plan, plan_troubles = plan_for_each(fleet, states, receivers, memory, now)
-        plan = answered.invite(history, plan, fleet.settings.answers, now)
-        messages, message_troubles = compose_all(plan, fleet, templates)
+        memory = _recall(history, destinations, answers, now)
+        outgoing = _plan_messages(history, fleet, states, destinations, memory, templates, now)
         if repaired:
-            messages = [*messages, *(compose_notice(one.receiver, fleet, repaired, now) for one in destinations)]
-        report_messages, report_troubles = _regular_report(history, fleet, states, memory, receivers, templates, now)
-        messages = [complete_commands(one, runner.source.option) for one in (*messages, *report_messages)]
-        troubles = (*filter(None, [repaired]), *report_troubles, *results.troubles, *plan_troubles, *message_troubles)
+            outgoing.tell_all(compose_notice(one.receiver, fleet, repaired, now) for one in destinations)
+        troubles = (*filter(None, [repaired]), *results.troubles, *outgoing.troubles)
         with history.transaction():
             round_ = history.record(
                 Round(0, started_at, now, len(results.remotes), troubles),
@@ -159,16 +153,9 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
                 results.remotes.values(),
                 _time_in_each_status(fleet, last, changes, memory, now),
                 gone=[subject for subject in last if subject not in states],
-                renewed={
-                    name
-                    for name, result in results.remotes.items()
-                    if renews_measurements(measured_at.get(name), before.get(name), result)
-                },
+                renewed=_renewed(results.remotes, before, measured_at),
             )
-            outbox.add(history, plan, messages)
-            if report_messages:
-                period.note_report(history, now)
-            answered.keep_codes(history, plan.codes)
+            outgoing.keep(history, runner.source.option, now)
             _forget(history, fleet.settings, now)
         check_results = {**before, **results.remotes}
         report, page_troubles = _publish(
@@ -180,8 +167,66 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         troubles = (*round_.troubles, *page_troubles, *send_troubles, *backup_troubles, *template_troubles)
         heartbeat.finish(troubles)
         return FinishedRound(
-            inventory, round_, report, delivery, troubles, tuple(heartbeat.failures), plan.orphans, answers
+            inventory, round_, report, delivery, troubles, tuple(heartbeat.failures), outgoing.plan.orphans, answers
         )
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    """What a round has to tell: the plan, its messages, and what went wrong with them."""
+
+    plan: Plan
+    messages: list[Message]
+    troubles: tuple[str, ...]
+    reported: bool
+
+    def tell_all(self, notices: Iterable[Message]) -> None:
+        """Add messages that are about no remote."""
+        self.messages += notices
+
+    def keep(self, history: History, inventory_option: str, now: datetime) -> None:
+        """Put all of it into the history; a round that was recorded has its messages waiting there."""
+        outbox.add(history, self.plan, [complete_commands(one, inventory_option) for one in self.messages])
+        if self.reported:
+            period.note_report(history, now)
+        answered.keep_codes(history, self.plan.codes)
+
+
+def _recall(
+    history: History, destinations: Sequence[Destination], answers: TakenAnswers, now: datetime
+) -> NotificationMemory:
+    """What each receiver knows, also one whose address has changed in what is secret."""
+    receivers = [one.receiver for one in destinations]
+    queues.carry_over(history, receivers)
+    return replace(outbox.read_memory(history, now, receivers), answers=answers)
+
+
+def _plan_messages(
+    history: History,
+    fleet: Fleet,
+    states: Mapping[Subject, State],
+    destinations: Sequence[Destination],
+    memory: NotificationMemory,
+    templates: Templates,
+    now: datetime,
+) -> _Outgoing:
+    """Decide whom to tell what, and compose it."""
+    receivers = [one.receiver for one in destinations]
+    plan, plan_troubles = plan_for_each(fleet, states, receivers, memory, now)
+    plan = answered.invite(history, plan, fleet.settings.answers, now)
+    messages, message_troubles = compose_all(plan, fleet, templates)
+    reports, report_troubles = _regular_report(history, fleet, states, memory, receivers, templates, now)
+    troubles = (*report_troubles, *plan_troubles, *message_troubles)
+    return _Outgoing(plan, [*messages, *reports], troubles, reported=bool(reports))
+
+
+def _renewed(
+    results: Mapping[str, CheckResult], before: Mapping[str, CheckResult], measured_at: Mapping[str, datetime]
+) -> set[str]:
+    """The remotes whose measurements the page shows anew."""
+    return {
+        name for name, result in results.items() if renews_measurements(measured_at.get(name), before.get(name), result)
+    }
 
 
 def _regular_report(
