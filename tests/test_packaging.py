@@ -210,7 +210,7 @@ class Installed:
         return {path: path.lstat().st_mtime_ns for path in self.environment.rglob("*")}
 
 
-@pytest.fixture(scope="module", params=PYTHONS)
+@pytest.fixture(scope="module", params=(PYTHONS[0], PYTHONS[-1]))
 def installed(
     request: pytest.FixtureRequest, built: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Installed:

@@ -121,10 +121,9 @@ def overflow(page: Page) -> int:
 # -- what everyone is owed -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 375)])
 def test_axe_finds_nothing(reader: Reader, scheme: str, width: int) -> None:
-    """axe finds no violation on any kind of page, light or dark, wide or narrow, folds open."""
+    """axe finds no violation on any kind of page, light and wide, dark and narrow, folds open."""
     for path in PAGES:
         page = reader.open(path, color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True)
         page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")

@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.lab import Command, HttpSink, Lab, require_program, run_command
 from tests.lab.ports import Port
 from tests.terminal import Terminal
@@ -152,17 +150,16 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_name_that_cannot_be_meant_is_refused_with_a_sentence(lab: Lab, remotestatus: Command, name: str) -> None:
+def test_a_name_that_cannot_be_meant_is_refused_with_a_sentence(lab: Lab, remotestatus: Command) -> None:
     """Exit code 2, in each command that takes a remote."""
     lab.remote("capture-1")
     lab.local("here")
     inventory = lab.write_inventory()
-    sentence, commands = REFUSED[name]
-    for command in commands:
-        done = remotestatus(command, "-i", inventory, name)
-        assert (command, done.returncode) == (command, 2)
-        assert sentence in done.stderr
+    for name, (sentence, commands) in REFUSED.items():
+        for command in commands:
+            done = remotestatus(command, "-i", inventory, name)
+            assert (command, name, done.returncode) == (command, name, 2)
+            assert sentence in done.stderr
 
 
 # -- tunnel
