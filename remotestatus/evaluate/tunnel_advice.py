@@ -91,25 +91,20 @@ def _bound(forwarding: str) -> tuple[str | None, int | None]:
 def advise(remote: Remote, fleet: Fleet, tunnels: Mapping[str, Sequence[Tunnel]]) -> tuple[str, ...]:
     """Sentences about the tunnel of a remote that is reached through one; `tunnels` are those of all, by name."""
     seen = tunnels.get(remote.name, ())
-    if remote.proxy is None or not seen:
+    # Another program than ssh may keep its tunnel, and what ssh is seen there belongs to something else.
+    if remote.proxy is None or remote.port not in {tunnel.port for tunnel in seen}:
         return ()
     return tuple(dict.fromkeys([*_about_ports(remote, fleet, seen), *_about_options(remote, seen)]))
 
 
 def _about_ports(remote: Remote, fleet: Fleet, seen: Sequence[Tunnel]) -> Iterator[str]:
-    ports = {tunnel.port for tunnel in seen}
-    if remote.port is not None and remote.port not in ports:
-        asked = ", ".join(str(port) for port in sorted(ports))
-        yield (
-            f"It is reached at port {remote.port} of {remote.proxy}, but no ssh on it asks for that port, only for "
-            f"{asked}: correct -R before the tunnel is started anew"
-        )
-    for other in fleet.behind(remote.proxy or ""):
-        if other.name != remote.name and other.proxy == remote.proxy and other.port in ports:
-            yield (
-                f"An ssh on it asks for port {other.port} of {remote.proxy}, which is that of {other.name}: whoever "
-                "starts first has it"
-            )
+    for port in {tunnel.port for tunnel in seen}:
+        for other in fleet.remotes_by_port.get((remote.proxy, port), ()):
+            if other.name != remote.name:
+                yield (
+                    f"An ssh on it asks for port {port} of {remote.proxy}, which is that of {other.name}: whoever "
+                    "starts first has it"
+                )
 
 
 def _about_options(remote: Remote, seen: Sequence[Tunnel]) -> Iterator[str]:

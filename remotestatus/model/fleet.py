@@ -95,6 +95,14 @@ class Fleet:
         return {proxy: tuple(remotes) for proxy, remotes in found.items()}
 
     @cached_property
+    def remotes_by_port(self) -> Mapping[tuple[str | None, int | None], tuple[Remote, ...]]:
+        """The remotes behind each proxy and remote port: one, unless two were given the same."""
+        found: dict[tuple[str | None, int | None], list[Remote]] = {}
+        for remote in self.remotes:
+            found.setdefault((remote.proxy, remote.port), []).append(remote)
+        return {place: tuple(remotes) for place, remotes in found.items()}
+
+    @cached_property
     def remotes_by_group(self) -> Mapping[str, frozenset[str]]:
         """The names of each group's remotes."""
         found: dict[str, set[str]] = {}
