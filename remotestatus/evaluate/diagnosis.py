@@ -199,6 +199,13 @@ def _is_tunnelled(subject: Remote | Proxy) -> bool:
     return bool(subject.path) and isinstance(subject, Remote)
 
 
+def _say_shell(subject: Remote | Proxy) -> str:
+    """How somebody gets a shell there."""
+    if not isinstance(subject, Remote) or subject.connection == "ssh":
+        return f"`remotestatus ssh {subject.name}`"
+    return "a shell on this machine" if subject.connection == "local" else f"a shell on {subject.name}"
+
+
 def _is_by_plugin(subject: Remote | Proxy) -> bool:
     return isinstance(subject, Remote) and subject.connection not in ("ssh", "local")
 
@@ -285,6 +292,7 @@ def explain(
         "problem": problem,
         "who": subject.user or "the login user",
         "connection": getattr(subject, "connection", "ssh"),
+        "shell": _say_shell(subject),
         "method": getattr(subject, "become_method", ""),
         "become": getattr(subject, "become_user", "") or "root",
         "to": f"{subject.name} through {last_proxy}" if last_proxy else subject.name,

@@ -218,7 +218,7 @@ class Cause(StrEnum):
         status=Status.DEGRADED,
         message="Over its limits: {names}.",
         over="Within its limits again: {names}.",
-        hint="Look at {name} with `remotestatus ssh {name}`; the bounds are in remotestatus_limits.",
+        hint="Look at it with {shell}; the bounds are in remotestatus_limits.",
         public="It is over one of its limits.",
     )
     CHECK_FAILED = CauseDeclaration(
@@ -226,7 +226,7 @@ class Cause(StrEnum):
         status=Status.DEGRADED,
         message="A check failed: {names}.",
         over="Passed again: {names}.",
-        hint="Run it by hand with `remotestatus ssh {name}`; the commands are in remotestatus_checks.",
+        hint="Run it by hand with {shell}; the commands are in remotestatus_checks.",
         public="One of its checks failed.",
         seen="A check failed, or processes could not all be listed.",
     )
@@ -234,14 +234,16 @@ class Cause(StrEnum):
         "file-stale",
         status=Status.DEGRADED,
         message="A file is missing, old or too small: {names}.",
-        hint="`remotestatus ssh {name}` and `ls -l` show what is there: does the program that writes it still run, and "
-        "is there room on the disk?",
+        over="New enough again: {names}.",
+        hint="Look at its folder with {shell}: does the program that writes it still run, and is there room on the "
+        "disk?",
         public="A file is missing, old or too small.",
     )
     UNIT_FAILED = CauseDeclaration(
         "unit-failed",
         status=Status.DEGRADED,
         message="A systemd unit is not as it should be: {names}.",
+        over="As it should be again: {names}.",
         hint="On {name}, `systemctl status` and `journalctl -e -u`, each with the unit's name, say why.",
         public="A systemd unit is not as it should be.",
     )
@@ -249,6 +251,7 @@ class Cause(StrEnum):
         "device-unreachable",
         status=Status.DEGRADED,
         message="A device behind it does not answer: {names}.",
+        over="Answers again: {names}.",
         hint="The box itself is reached: look at the device's power and cable. On {name}, `nc -vz` with its host and "
         "port asks again; the sshd there needs AllowTcpForwarding for this.",
         public="A device behind it does not answer.",
@@ -434,6 +437,6 @@ def causes_table(*, hints: bool = True) -> str:
     words = {word: word.upper() for word in ("proxy", "port", "address", "login", "become", "method")}
     for cause in Cause:
         declared = cause.declaration
-        hint = declared.hint.format_map({**words, "name": "REMOTE"})
+        hint = declared.hint.format_map({**words, "name": "REMOTE", "shell": "`remotestatus ssh REMOTE`"})
         rows.append([f"`{cause}`", declared.status, declared.seen or declared.public, *([hint] if hints else [])])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows).replace("| --- |", "|---|").replace(" --- |", "---|")
