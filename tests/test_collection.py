@@ -20,9 +20,9 @@ PROGRAMS = Path(sys.executable).parent
 def test_the_playbook_runs_from_the_tarball(remotestatus: Command, tmp_path: Path) -> None:
     """`remotestatus.checks.check` needs nothing of the checkout, and ansible-doc documents its tasks."""
     source = tmp_path / "checkout"
-    for name in ("collection", "playbooks"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Makefile", source)
+    shutil.copytree(ROOT / "playbooks", source / "playbooks", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Makefile", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, source)
     # The environment is there already: its stamps say so.
     (source / ".venv").mkdir()
     (source / ".venv" / "bin").symlink_to(PROGRAMS)
@@ -51,6 +51,7 @@ def test_the_playbook_runs_from_the_tarball(remotestatus: Command, tmp_path: Pat
 def test_the_collection_has_the_version_of_the_package() -> None:
     """And the execution environment takes that very tarball."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert yaml.safe_load((ROOT / "collection" / "galaxy.yml").read_text())["version"] == version
-    named = re.findall(r"remotestatus-checks-(\S+?)\.tar", (ROOT / "collection/execution-environment.yml").read_text())
+    assert yaml.safe_load((ROOT / "playbooks" / "collection" / "galaxy.yml").read_text())["version"] == version
+    environment = (ROOT / "playbooks" / "collection" / "execution-environment.yml").read_text()
+    named = re.findall(r"remotestatus-checks-(\S+?)\.tar", environment)
     assert set(named) == {version}
