@@ -3,7 +3,6 @@ What a box says of itself: recorded /proc and /sys trees of real kinds of machin
 """
 
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import Questions, compose
 from remotestatus_playbook.protocol import Facts, FileOutput, Mount, ReserveState
 
-from tests.lab import require_program
+from tests.lab import require_program, require_root
 
 NONCE = "0123456789abcdefABCDEF"
 SHELLS = {
@@ -335,9 +334,9 @@ def test_the_newest_file_of_a_pattern_is_looked_at(shell: list[str], tmp_path: P
     assert found["quote"] == FileOutput("quote", 0)
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
 def test_a_folder_that_may_not_be_read_hides_its_files(tmp_path: Path) -> None:
     """What the account may not look at is not missing."""
+    require_root("another account")
     folder = tmp_path / "private"
     folder.mkdir(mode=0o700)
     tmp_path.chmod(0o755)

@@ -4,7 +4,6 @@ The probe's script, run by the real shells of this machine and read back by the 
 
 import getpass
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import SCRIPT, Check, compose
 from remotestatus_playbook.protocol import Disk, Process
 
+from tests.lab import require_program
+
 LONG = f"3{os.getpid()}"
 """Seconds to sleep that no other worker of the tests sleeps."""
 NONCE = "0123456789abcdefABCDEF"
@@ -31,8 +32,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="ne
 def shell(request: pytest.FixtureRequest) -> list[str]:
     """Each shell that is installed here."""
     command = SHELLS[request.param]
-    if not shutil.which(command[0]):
-        pytest.skip(f"no {command[0]} here")
+    require_program(command[0], "this test")
     return command
 
 
@@ -243,7 +243,6 @@ def test_a_df_without_l_is_asked_again(shell: list[str], tmp_path: Path) -> None
     assert probe(shell, front=front).facts.disks == (Disk("/", 100, 40, 40),)
 
 
-@pytest.mark.skipif(not shutil.which("ps"), reason="no ps here")
 def test_ps_stands_in_for_proc(shell: list[str], start: Callable[..., subprocess.Popen[bytes]]) -> None:
     """Without /proc, ps tells the processes at full width, with a wrapper's command line kept whole."""
     long = start("sleep", "65.5", *["1"] * 300)

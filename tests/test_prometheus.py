@@ -4,14 +4,13 @@ The alert rules and the dashboard that come with the guide: they ask for metrics
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 import yaml
 
 from remotestatus.report.formats.metrics import FAMILIES
+from tests.lab import require_program
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "prometheus"
 METRICS = {name for name, *_ in FAMILIES}
@@ -40,11 +39,11 @@ def test_each_alert_says_how_bad_it_is_and_what_to_do() -> None:
             assert rule["annotations"].keys() == {"summary", "description"}
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool here")
 def test_promtool_takes_the_rules(tmp_path: Path) -> None:
     """Prometheus's own check finds nothing wrong with the rules, nor with the dashboard's expressions."""
-    subprocess.run(["promtool", "check", "rules", str(FOLDER / "alerts.yml")], check=True, capture_output=True)
+    promtool = require_program("promtool", "this test")
+    subprocess.run([promtool, "check", "rules", str(FOLDER / "alerts.yml")], check=True, capture_output=True)
     rules = [{"record": f"x:{at}", "expr": text.replace("$remote", ".*")} for at, text in enumerate(expressions())]
     path = tmp_path / "rules.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "x", "rules": rules}]}))
-    subprocess.run(["promtool", "check", "rules", str(path)], check=True, capture_output=True)
+    subprocess.run([promtool, "check", "rules", str(path)], check=True, capture_output=True)
