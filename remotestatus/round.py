@@ -20,7 +20,7 @@ from remotestatus.evaluate import (
     planned_windows,
     renews_measurements,
     share_out,
-    unseen_keys,
+    unseen_findings,
     window_of_proxy,
     window_of_remote,
 )
@@ -341,8 +341,9 @@ def _evaluate_one(
     """The new state of one remote or proxy; if there is none, it is one of which that is all that is known."""
     name = subject.name
     try:
-        unseen = unseen_keys(subject, result) if isinstance(subject, Remote) else ()
-        return next_state(kind, name, last.get((kind, name)), result.troubles, policy, now, unseen)
+        base = last.get((kind, name))
+        unseen = unseen_findings(subject, result, base) if isinstance(subject, Remote) else None
+        return next_state(kind, name, base, result.troubles, policy, now, unseen)
     except Exception as error:
         return next_state(kind, name, None, (failed_trouble(subject, error),), policy, now)
 

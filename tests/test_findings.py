@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 from pydantic import TypeAdapter
-from remotestatus_playbook.protocol import CheckOutput, Disk, Facts, Outcome, Process, RemoteAnswer
+from remotestatus_playbook.protocol import CheckOutput, DeviceOutput, Disk, Facts, Outcome, Process, RemoteAnswer
 
 from remotestatus.evaluate.check_results import read_remote
-from remotestatus.evaluate.finding_states import unseen_keys
+from remotestatus.evaluate.finding_states import REMEMBERED, unseen_findings
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble, most_severe_first, summarize
@@ -120,23 +120,124 @@ def test_what_an_older_version_recorded_is_read_on() -> None:
     assert not result.findings[0].ok
 
 
-def test_what_nobody_could_look_at_is_not_over() -> None:
-    """A file, a unit and a device of which a round learned nothing keep the findings that they had."""
-    settings = {
-        "files": [{"name": "recordings", "path": "/srv/*.mp4", "newer_than": "15m"}],
-        "units": ["capture.service"],
-        "devices": [{"name": "camera", "host": "192.0.2.20", "port": 554}],
-    }
+WATCHED = {
+    "processes": ["encoder"],
+    "limits": {"disk": "90%", "inodes": "90%", "swap": "50%", "temperature": "80", "disk_full_within": "3d"},
+    "checks": [{"name": "queue", "command": "-"}],
+    "files": [{"name": "recordings", "path": "/srv/*.mp4", "newer_than": "15m"}],
+    "units": ["capture.service", {"failed": "none"}],
+    "devices": [{"name": "camera", "host": "192.0.2.20", "port": 554}],
+}
+DISKS = (Disk("/", 100, 7, 7.0),)
+ONCE = Policy()
+
+
+def after(before: State | None, settings: Mapping[str, object], policy: Policy = ONCE, **answer: object) -> State:
+    """The state after a round in which a remote with these settings answered so."""
     remote = Remote("box", (), RemoteSettings.model_validate(settings), path=("jump",))
-    known = tuple(
-        Trouble(cause, "", what=what)
-        for cause, what in (
-            (Cause.FILE_STALE, "recordings"),
-            (Cause.UNIT_FAILED, "capture.service"),
-            (Cause.DEVICE_UNREACHABLE, "camera"),
-        )
+    result = check(settings, **answer)
+    unseen = unseen_findings(remote, result, before)
+    return next_state(Kind.REMOTE, "box", before, result.troubles, policy, NOW, unseen).state
+
+
+def broken(*keys: tuple[Cause, str]) -> State:
+    """The state of a remote of which these findings are confirmed."""
+    return next_state(Kind.REMOTE, "box", None, tuple(Trouble(*key, what=key[1]) for key in keys), Policy(), NOW).state
+
+
+def confirmed(state: State) -> set[str]:
+    return {trouble.what for trouble in state.confirmed_troubles}
+
+
+@pytest.mark.parametrize(
+    ("cause", "what", "facts", "left"),
+    [
+        (Cause.FILE_STALE, "recordings", {}, True),
+        (Cause.UNIT_FAILED, "capture.service", {}, True),
+        (Cause.UNIT_FAILED, "cron.service", {}, True),
+        (Cause.UNIT_FAILED, "cron.service", {"failed_units": (), "hourly": True}, False),
+        (Cause.DEVICE_UNREACHABLE, "camera", {}, True),
+        (Cause.LIMIT_EXCEEDED, "temperature", {}, True),
+        (Cause.LIMIT_EXCEEDED, "temperature", {"temperature_celsius": 20.0}, False),
+        (Cause.LIMIT_EXCEEDED, "inodes /", {}, True),
+        (Cause.LIMIT_EXCEEDED, "disk_full_within /", {}, True),
+        (Cause.LIMIT_EXCEEDED, "disk_full_within /", {"disks": DISKS}, False),
+        (Cause.LIMIT_EXCEEDED, "swap", {}, True),
+        (Cause.LIMIT_EXCEEDED, "swap", {"swap_total_kb": 0, "swap_free_kb": 0}, False),
+        (Cause.STORAGE_FAULT, "/srv", {}, True),
+        (Cause.STORAGE_FAULT, "/srv", {"mounts": ()}, False),
+        (Cause.BOOT_LOOP, "starts", {}, False),
+    ],
+)
+def test_what_nobody_could_look_at_is_not_over(
+    cause: Cause, what: str, facts: Mapping[str, object], left: bool
+) -> None:
+    """A round that learned nothing of a file, unit, device or value keeps its finding; one that could look ends it."""
+    state = after(broken((cause, what)), WATCHED, facts=Facts(**facts))  # type: ignore[arg-type]
+    assert (what in confirmed(state)) is left
+    assert state.status is Status.DEGRADED  # the file could not be looked at
+
+
+@pytest.mark.parametrize("recover_after", [1, 2])
+def test_a_remote_is_not_up_because_its_camera_was_not_asked(recover_after: int) -> None:
+    """Where all that was wrong was not looked at, the remote stays degraded; it is up when it is seen to be so."""
+    settings = {"devices": WATCHED["devices"]}
+    policy = Policy(recover_after=recover_after)
+    camera = DeviceOutput("camera", connected=False, connect_ms=None)
+    before = after(None, settings, policy, devices=(camera,))
+    asleep = after(before, settings, policy)
+    assert (asleep.status, asleep.confirmed, asleep.troubles) == (before.status, before.confirmed, before.troubles)
+    outage = next_state(Kind.REMOTE, "box", asleep, (Trouble(Cause.TUNNEL_DOWN, ""),), policy, NOW).state
+    back = after(outage, settings, policy)
+    assert (back.status, back.confirmed, confirmed(back)) == (Status.DEGRADED, Status.DEGRADED, {"camera"})
+    answers = (DeviceOutput("camera", connected=True, connect_ms=1),)
+    states = [back]
+    for devices in (answers, (), answers):
+        states.append(after(states[-1], settings, policy, devices=devices))
+    assert [one.status for one in states[1:]] == [Status.UP] * 3
+    assert [one.confirmed for one in states[1:]] == (
+        [Status.UP] * 3 if recover_after == 1 else [Status.DEGRADED, Status.DEGRADED, Status.UP]
     )
-    before = next_state(Kind.REMOTE, "r", None, known, Policy(), NOW).state
-    result = check(settings)
-    after = next_state(Kind.REMOTE, "r", before, result.troubles, Policy(), NOW, unseen_keys(remote, result)).state
-    assert {one.key for one in after.findings if one.confirmed} >= {trouble.key for trouble in known}
+
+
+def test_what_can_never_be_looked_at_again_ends() -> None:
+    """A sensor that was taken out keeps its remote degraded for some rounds, and is no longer looked at then."""
+    settings = {"limits": {"temperature": "80"}}
+    state = broken((Cause.LIMIT_EXCEEDED, "temperature"))
+    for _ in range(REMEMBERED):
+        state = after(state, settings)
+        assert state.status is Status.DEGRADED
+    state = after(state, settings)
+    assert (state.status, state.confirmed, confirmed(state)) == (Status.UP, Status.UP, set())
+    assert [one.lost for one in state.findings] == [True]
+
+
+def test_what_is_no_longer_asked_for_is_lost_and_not_over() -> None:
+    """A rule that is taken out of the inventory leaves nothing behind that would be called running again."""
+    state = after(
+        broken((Cause.PROCESS_MISSING, "old"), (Cause.PROCESS_MISSING, "encoder")), {"processes": ["encoder"]}
+    )
+    assert confirmed(state) == {"encoder"}
+    assert [one.key[1] for one in state.findings if one.lost] == ["old"]
+    running = after(state, {"processes": ["encoder"]}, processes=(process("encoder"),))
+    assert running.confirmed is Status.UP
+    assert [one.lost for one in running.findings] == [False, True]
+
+
+def test_a_change_of_user_that_is_refused_says_nothing_of_the_rest() -> None:
+    """A remote that is reached and whose become fails keeps all findings that it had."""
+    remote = Remote("box", (), RemoteSettings.model_validate(WATCHED), path=("jump",))
+    before = broken((Cause.UNIT_FAILED, "capture.service"), (Cause.CHECK_FAILED, "queue"))
+    result = CheckResult("box", NOW, (Trouble(Cause.BECOME_FAILED, ""),))
+    unseen = unseen_findings(remote, result, before)
+    state = next_state(Kind.REMOTE, "box", before, result.troubles, Policy(), NOW, unseen).state
+    assert confirmed(state) == {"", "capture.service", "queue"}
+
+
+def test_what_was_cut_from_a_long_list_is_not_over() -> None:
+    """Of many more troubles than are kept none ends because it is not among them."""
+    mounts = [Disk(f"/m{number}", 100, 95, 95.0) for number in range(60)]
+    settings = {"limits": {"disk": "90%"}}
+    state = after(None, settings, facts=Facts(disks=tuple(mounts)))
+    turned = after(state, settings, facts=Facts(disks=tuple(reversed(mounts))))
+    assert confirmed(turned) >= {f"disk {disk.mount}" for disk in mounts}

@@ -7,7 +7,7 @@ from remotestatus.evaluate.check_results import Past, read_proxy, read_remote, r
 from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker
 from remotestatus.evaluate.endings import add_endings, units_of_missing
 from remotestatus.evaluate.failed import failed_result, failed_trouble
-from remotestatus.evaluate.finding_states import unseen_keys
+from remotestatus.evaluate.finding_states import unseen_findings
 from remotestatus.evaluate.maintenance_windows import (
     EVERYTHING,
     open_now,
@@ -59,7 +59,7 @@ __all__ = [
     "renews_measurements",
     "share_out",
     "units_of_missing",
-    "unseen_keys",
+    "unseen_findings",
     "uptimes",
     "window_of_proxy",
     "window_of_remote",

@@ -20,7 +20,7 @@ from remotestatus.evaluate.trends import disks_until_full
 from remotestatus.evaluate.tunnel_advice import find_tunnels
 from remotestatus.evaluate.watching import examine_devices, examine_files, examine_units
 from remotestatus.model.causes import Cause
-from remotestatus.model.check_result import CheckResult, Finding, Trouble, most_severe_first
+from remotestatus.model.check_result import MORE, PROCESSES, CheckResult, Finding, Trouble, most_severe_first
 from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Proxy, Remote
@@ -115,7 +115,7 @@ def _find_troubles(
         slow = [f"searching {one.name} in its command lines takes too long" for one in results if one.too_slow]
         note = one_line("; ".join((*slow, *facts.notes)) or "it has neither /proc nor a working ps")
         names = ["its processes could not all be listed"]
-        yield explain(Cause.CHECK_FAILED, remote, names=names, what="processes", severity=Severity.WARNING, detail=note)
+        yield explain(Cause.CHECK_FAILED, remote, names=names, what=PROCESSES, severity=Severity.WARNING, detail=note)
     for cause, wrong in (
         (Cause.PROCESS_MISSING, [result for result in results if result.missing]),
         (Cause.PROCESS_EXCESS, [result for result in results if result.excess]),
@@ -141,7 +141,8 @@ def _most_severe(remote: Remote, troubles: Sequence[Trouble]) -> tuple[Trouble, 
     if len(ordered) <= TROUBLES_KEPT:
         return ordered
     more = [f"{len(ordered) - TROUBLES_KEPT} more things are wrong than are listed"]
-    rest = explain(Cause.CHECK_FAILED, remote, names=more, what="more", severity=Severity.WARNING)
+    cause, what = MORE
+    rest = explain(cause, remote, names=more, what=what, severity=Severity.WARNING)
     return (*ordered[:TROUBLES_KEPT], rest)
 
 

@@ -3,63 +3,147 @@ Follows the findings of one remote or proxy over rounds: which are confirmed, wh
 
 The findings known so far and the troubles of one round come in, the new ones go out. The rule: a round says something
 only of what it could see. One that found the remote down says nothing of its processes, and one that could not list the
-processes neither.
+processes neither. What many rounds in a row could not look for, or nobody asks for any more, ends without being over.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import Enum
 
 from remotestatus.model.causes import Cause
-from remotestatus.model.check_result import CheckResult, Key, Trouble
+from remotestatus.model.check_result import MORE, PROCESSES, CheckResult, Key, Trouble
 from remotestatus.model.fleet import Remote
+from remotestatus.model.settings import Limits
 from remotestatus.model.states import FindingState, Policy, State
 from remotestatus.model.statuses import Status
 
 REMEMBERED = 20
-"""So many rounds a finding that is over is remembered, to notice that it comes back."""
+"""
+So many rounds a finding that is over is remembered, to notice that it comes back; and so many rounds in a row one stays
+that could not be looked for.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """
+    The findings known before that one round says nothing of, by their keys.
+
+    It could not look for those in `keys`; those in `unasked` are no longer asked for.
+    """
+
+    keys: frozenset[Key] = frozenset()
+    unasked: frozenset[Key] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class SeenFindings:
-    """
-    What one round saw: the status and its troubles, and when.
-
-    `unseen` are the keys of findings that the round could not look for. One that ends with a `*` stands for all that
-    begin so.
-    """
+    """What one round saw: the status and its troubles, and when; and what it could not see."""
 
     status: Status
     troubles: Sequence[Trouble]
     now: datetime
-    unseen: Collection[Key] = ()
+    unseen: Unseen = field(default_factory=Unseen)
 
-    def could_see(self, key: Key) -> bool:
-        """Whether a finding of this key would have been found, were it there."""
-        cause, what = key
-        if self.status is Status.UNKNOWN or (self.status is Status.DOWN and cause.status is Status.DEGRADED):
-            return False
-        return not any(
-            cause is other and (what == name or (name.endswith("*") and what.startswith(name[:-1])))
-            for other, name in self.unseen
-        )
+    def hides(self, cause: Cause) -> bool:
+        """Whether no finding of this cause could be seen: not by a round that did not reach the remote."""
+        return self.status is Status.UNKNOWN or (self.status is Status.DOWN and cause.status is Status.DEGRADED)
+
+    def holds(self, known: FindingState) -> bool:
+        """Whether a finding stays as it is, because this round could not look for it, nor too many before it."""
+        return known.key in self.unseen.keys and known.unseen < REMEMBERED and not known.is_over
 
 
-def unseen_keys(remote: Remote, result: CheckResult) -> tuple[Key, ...]:
-    """The findings that one round could not look for on a remote: processes, values, files, units and devices."""
-    processes = [process.name for process in result.processes if process.running is None]
-    keys = [(cause, name) for name in processes for cause in (Cause.PROCESS_MISSING, Cause.PROCESS_EXCESS)]
-    limits = remote.settings.limits
-    # A limit is called `memory`, or `disk /srv`: the setting's name, and what it was measured of.
-    measured = {finding.name.partition(" ")[0] for finding in result.findings if finding.kind == "limit"}
-    unread = {name for name in type(limits).model_fields if getattr(limits, name) and name not in measured}
-    if result.facts.disks is None:
-        unread.add("disk")
-    keys += [(Cause.LIMIT_EXCEEDED, name) for limit in sorted(unread) for name in (limit, f"{limit} *")]
-    keys += [(Cause.FILE_STALE, one.name) for one in result.files if one.ok is None]
-    keys += [(Cause.UNIT_FAILED, one.unit) for one in result.units if one.ok is None]
-    keys += [(Cause.DEVICE_UNREACHABLE, one.name) for one in result.devices if one.ok is None]
-    return tuple(key for key in keys if key not in {trouble.key for trouble in result.troubles})
+def unseen_findings(remote: Remote, result: CheckResult, base: State | None) -> Unseen:
+    """The findings of a state that one round of a remote says nothing of; what it found again is none of them."""
+    found = {trouble.key for trouble in result.troubles}
+    if any(trouble.cause is Cause.BECOME_FAILED for trouble in result.troubles):
+        return Unseen(frozenset(one.key for one in (base.findings if base else ()) if one.key not in found))
+    looks = {one.key: _look_for(one.key, remote, result) for one in (base.findings if base else ())}
+    return Unseen(
+        frozenset(key for key, look in looks.items() if look is _Look.NOT_SEEN and key not in found),
+        frozenset(key for key, look in looks.items() if look is _Look.NOT_ASKED and key not in found),
+    )
+
+
+class _Look(Enum):
+    """What a round that does not list a finding says of it."""
+
+    GONE = "it looked, and it is not there"
+    NOT_SEEN = "it could not look, or there were too many to list"
+    NOT_ASKED = "nobody asks for it any more"
+
+
+def _look_for(key: Key, remote: Remote, result: CheckResult) -> _Look:
+    cause, what = key
+    match cause:
+        case Cause.PROCESS_MISSING:
+            return _of([one.running is not None and not one.missing for one in result.processes if one.name == what])
+        case Cause.PROCESS_EXCESS:
+            return _of([one.running is not None and not one.excess for one in result.processes if one.name == what])
+        case Cause.FILE_STALE:
+            return _of([one.ok for one in result.files if one.name == what])
+        case Cause.UNIT_FAILED:
+            return _look_for_unit(what, remote, result)
+        case Cause.DEVICE_UNREACHABLE:
+            return _of([one.ok for one in result.devices if one.name == what])
+        case Cause.LIMIT_EXCEEDED:
+            return _look_for_limit(what, remote.settings.limits, result)
+        case Cause.CHECK_FAILED if what not in _looked_at(remote):
+            return _of([one.ok for one in result.findings if one.kind == "check" and one.name == what])
+        case Cause.STORAGE_FAULT if (
+            result.facts.mounts if what.startswith("/") else result.facts.filesystem_errors
+        ) is None:
+            return _Look.NOT_SEEN
+    cut = any(trouble.key == MORE for trouble in result.troubles)
+    return _Look.NOT_SEEN if cut else _Look.GONE
+
+
+def _looked_at(remote: Remote) -> set[str]:
+    """What can fail a check because it could not be looked at, unless a check of the inventory has that name."""
+    files, units = remote.settings.files, remote.settings.units
+    asked = {one.title for one in files} | {one.title for one in units} | {PROCESSES, MORE[1]}
+    return asked - {spec.name for spec in remote.settings.checks}
+
+
+def _of(good: Sequence[bool | None]) -> _Look:
+    """What the results of one name say, each good, or not good or unknown."""
+    if not good:
+        return _Look.NOT_ASKED
+    return _Look.GONE if all(good) else _Look.NOT_SEEN
+
+
+def _look_for_unit(unit: str, remote: Remote, result: CheckResult) -> _Look:
+    looked = [one.ok for one in result.units if one.unit == unit]
+    if looked:
+        return _of(looked)
+    # One that nobody asks for by name was told because no unit at all may have failed.
+    every = [spec.title for spec in remote.settings.units if spec.failed is not None]
+    return _of([not any(one.ok is None for one in result.units if one.unit == title) for title in every])
+
+
+def _look_for_limit(name: str, limits: Limits, result: CheckResult) -> _Look:
+    """A limit is called `memory`, or `disk /srv`: the setting's name, and what it was measured of."""
+    measured = [one.ok for one in result.findings if one.kind == "limit" and one.name == name]
+    if measured:
+        return _of(measured)
+    setting, _, mount = name.partition(" ")
+    if not getattr(limits, setting, None):
+        return _Look.NOT_ASKED
+    facts = result.facts
+    match setting:
+        case "disk" | "inodes" | "disk_full_within":
+            if facts.disks is None:
+                return _Look.NOT_SEEN
+            if not mount:
+                return _Look.GONE  # it said that nothing of any disk was known
+            if mount not in {disk.mount for disk in facts.disks}:
+                return _Look.NOT_ASKED
+            return _Look.GONE if setting == "disk_full_within" else _Look.NOT_SEEN
+        case "swap":
+            return _Look.NOT_SEEN if facts.swap_total_kb is None else _Look.NOT_ASKED
+    return _Look.NOT_SEEN
 
 
 def follow_findings(base: State, seen: SeenFindings, policy: Policy, *, newly_bad: bool) -> tuple[FindingState, ...]:
@@ -106,6 +190,7 @@ def _found(known: FindingState | None, trouble: Trouble, seen: SeenFindings, pol
             since=seen.now if again else known.since,
             bad=known.bad + 1,
             good=0,
+            unseen=0,
             returns=known.returns + (known.bad == 0),
         )
     return replace(after, confirmed=trouble.severity) if after.bad >= policy.fail_after else after
@@ -113,9 +198,13 @@ def _found(known: FindingState | None, trouble: Trouble, seen: SeenFindings, pol
 
 def _not_found(known: FindingState, seen: SeenFindings, policy: Policy) -> FindingState | None:
     """The same finding after a round without it; None when it may be forgotten."""
-    if not seen.could_see(known.key):
+    if seen.hides(known.trouble.cause):
         return known
-    after = replace(known, bad=0, good=known.good + 1)
+    looked = known.key not in seen.unseen.keys | seen.unseen.unasked
+    after = known if known.is_over else replace(known, unseen=0 if looked else known.unseen + 1)
+    if seen.holds(known):
+        return after
+    after = replace(after, bad=0, good=known.good + 1)
     # A remote is down for one reason at a time.
     replaced = seen.status is known.trouble.cause.status is Status.DOWN
     if after.good >= policy.recover_after or replaced:

@@ -11,12 +11,11 @@ the last check results, newer changes weigh more than older ones. Flapping start
 under a lower one, or after enough results in a row without a change.
 """
 
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from remotestatus.evaluate.finding_states import SeenFindings, came_again, follow_findings
-from remotestatus.model.check_result import Key, Trouble, summarize
+from remotestatus.evaluate.finding_states import SeenFindings, Unseen, came_again, follow_findings
+from remotestatus.model.check_result import Trouble, most_severe_first, summarize
 from remotestatus.model.states import Kind, Policy, State, StateChange, Transition
 from remotestatus.model.statuses import Status
 
@@ -40,19 +39,24 @@ def next_state(
     troubles: tuple[Trouble, ...],
     policy: Policy,
     now: datetime,
-    unseen: Collection[Key] = (),
+    unseen: Unseen | None = None,
 ) -> StateChange:
     """
     Make the new state of one remote or proxy from what is wrong with it now.
 
     What was never seen before counts as up until it is seen otherwise. The first round so tells what is wrong, and
-    nothing about what is fine. `unseen` are the findings that this round could not look for.
+    nothing about what is fine. `unseen` are the findings that this round could not look for: a remote with such a one
+    that is confirmed does not become up.
     """
-    trouble = next(iter(summarize(troubles)), None)
-    status = trouble.cause.status if trouble else Status.UP
     before = last.status if last else None
-    base = last or State(kind=kind, name=name, status=status, since=now, seen_at=now)
-    is_good = status is Status.UP
+    base = last or State(kind=kind, name=name, status=_status_of(troubles), since=now, seen_at=now)
+    seen_findings = SeenFindings(_status_of(troubles), troubles, now, unseen or Unseen())
+    held = [one for one in base.findings if one.confirmed and seen_findings.holds(one)] if not troubles else []
+    # One that the last rounds did not find is on its way to be over: then the status is up, and that is not counted.
+    troubles = troubles or most_severe_first(one.trouble for one in held if not one.good)
+    trouble = next(iter(summarize(troubles)), None)
+    status = _status_of(troubles)
+    is_good = status is Status.UP and not held
     is_bad = status in (Status.DEGRADED, Status.DOWN)
     state = _count_round(base, status, troubles, now, is_good=is_good, is_bad=is_bad)
     enough = (is_bad and state.bad >= policy.fail_after) or (is_good and state.good >= policy.recover_after)
@@ -61,7 +65,6 @@ def next_state(
         state = replace(state, confirmed=status, confirmed_since=now)
     if is_good and state.confirmed is Status.UP:
         state = replace(state, problem_since=None)
-    seen_findings = SeenFindings(status, troubles, now, unseen)
     findings = follow_findings(base, seen_findings, policy, newly_bad=changed and is_bad)
     state = replace(state, findings=findings)
     came_back = base.bad > 0 and is_good if base.confirmed is Status.UP else base.good > 0 and is_bad
@@ -72,6 +75,11 @@ def next_state(
     seen = None if before is status else Transition(kind, name, now, before, status, trouble)
     confirmed = Transition(kind, name, now, base.confirmed, status, trouble, base.problem_since) if changed else None
     return StateChange(state, seen, confirmed)
+
+
+def _status_of(troubles: tuple[Trouble, ...]) -> Status:
+    """The status that follows from the first of them."""
+    return troubles[0].cause.status if troubles else Status.UP
 
 
 def _count_round(

@@ -21,6 +21,12 @@ NAMED = 6
 Key = tuple[Cause, str]
 """What one finding is about, and stays about from round to round: its cause, and the process, limit, file and so on."""
 
+MORE: Key = (Cause.CHECK_FAILED, "more")
+"""The finding that there are more than are listed."""
+
+PROCESSES = "processes"
+"""What the finding is about that the processes could not all be listed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:

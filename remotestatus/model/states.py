@@ -30,7 +30,8 @@ class FindingState:
     `trouble` is how it was last seen, `since` when it was first seen. `bad` and `good` count the rounds in a row in
     which it was found or not found; rounds that could not tell leave them alone. `confirmed` is the severity that
     people are told of, None before that and after it is over. `returns` is how often it came back; what is over is
-    remembered for a while to know that.
+    remembered for a while to know that. `unseen` counts the rounds in a row that reached the remote and could not look
+    for it, or did not ask for it.
     """
 
     trouble: Trouble
@@ -39,11 +40,22 @@ class FindingState:
     good: int = 0
     confirmed: Severity | None = None
     returns: int = 0
+    unseen: int = 0
 
     @property
     def key(self) -> Key:
         """What it is about."""
         return self.trouble.key
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is no longer there, and people know that or were never told of it."""
+        return self.confirmed is None and self.good > 0
+
+    @property
+    def lost(self) -> bool:
+        """Whether it ended because nobody looks for it any more, and not because it is over."""
+        return bool(self.good and self.unseen)
 
 
 @dataclass(frozen=True, slots=True)
