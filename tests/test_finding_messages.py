@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remotestatus.evaluate.diagnosis import explain
+from remotestatus.evaluate.finding_states import Unseen
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.model.causes import Cause
-from remotestatus.model.check_result import Trouble
+from remotestatus.model.check_result import Trouble, most_severe_first
 from remotestatus.model.notification import NotificationType, Receiver
 from remotestatus.model.states import Kind, Policy
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications
-from tests.stories import OPS, START, TEMPLATES, Story, make_fleet
+from tests.stories import EVERY, OPS, START, TEMPLATES, Story, make_fleet
 
 R1 = (Kind.REMOTE, "r1")
 PAGER = Receiver("id pager", "pager", least=Severity.CRITICAL)
@@ -138,6 +139,55 @@ def test_an_acknowledgement_holds_until_the_problem_is_over(rounds: str) -> None
         assert R1 in story.memory.acknowledged
     story.round()
     assert R1 not in story.memory.acknowledged
+
+
+def tell(story: Story, *findings: tuple[Cause, str, str], unseen: Unseen | None = None) -> str:
+    """Run a round in which r1 has these findings (cause, what, severity), and return its message."""
+    remote = story.fleet.remotes_by_name["r1"]
+    troubles = [
+        explain(cause, remote, names=[what], what=what, severity=Severity(severity))
+        for cause, what, severity in findings
+    ]
+    change = next_state(*R1, story.states.get(R1), most_severe_first(troubles), Policy(), story.now, unseen)
+    story.states[R1] = change.state
+    story.last = plan_notifications(story.fleet, story.states, story.receivers, story.memory, story.now)
+    known = {key: state for key, state in {**story.memory.known, **story.last.known}.items() if state is not None}
+    story.memory = replace(story.memory, known=known)
+    story.now += EVERY
+    (notification,) = story.last.notifications
+    return compose_message(notification, story.fleet, TEMPLATES).text
+
+
+def test_what_is_left_as_a_warning_is_not_over_for_who_hears_only_of_what_is_critical() -> None:
+    """A receiver with `from: critical` is told that a disk is no longer critical, and not that it is within limits."""
+    story = Story(make_fleet(), receivers=(PAGER,))
+    disk = (Cause.LIMIT_EXCEEDED, "disk /")
+    encoder = (Cause.PROCESS_MISSING, "encoder", "critical")
+    tell(story, (*disk, "critical"), encoder)
+    text = tell(story, (*disk, "warning"), encoder)
+    assert "no longer critical: over its limits: disk /" in text
+    assert "ithin its limits" not in text
+
+
+@pytest.mark.parametrize(
+    ("findings", "told", "untold"),
+    [
+        ([], "no longer looked at: old", "unning again"),
+        ([(Cause.UNIT_FAILED, "capture.service", "critical")], "capture.service", "assed again"),
+    ],
+)
+def test_what_nobody_looks_at_is_not_told_as_over(
+    findings: list[tuple[Cause, str, str]], told: str, untold: str
+) -> None:
+    """A rule that is gone is no longer looked at; a unit that failed has not passed because it could be looked at."""
+    story = Story(make_fleet({"r1": {"units": ["capture.service"]}}))
+    left = (Cause.PROCESS_MISSING, "encoder", "critical")
+    old = (Cause.PROCESS_MISSING, "old")
+    tell(story, left, (*old, "critical"), (Cause.CHECK_FAILED, "capture.service", "warning"))
+    still = [] if findings else [(Cause.CHECK_FAILED, "capture.service", "warning")]
+    text = tell(story, left, *findings, *still, unseen=Unseen(unasked=frozenset([old])))
+    assert told in text
+    assert untold not in text
 
 
 def test_an_acknowledgement_leaves_the_inventory_with_its_remote() -> None:

@@ -74,13 +74,17 @@ class KnownFinding:
 
 @dataclass(frozen=True, slots=True)
 class FindingChange:
-    """A finding that is new, over, worse or better than a receiver knows: `before` and `now`, None: not there."""
+    """
+    A finding that is new, over, worse or better than a receiver knows: `before` and `now`, None: not there.
+
+    `trouble` is how it was last seen, None when it is over. One that is `lost` ended because nobody looks for it.
+    """
 
     finding: KnownFinding
     before: Severity | None
     now: Severity | None
     trouble: Trouble | None = None
-    """How it was last seen; None when it is over."""
+    lost: bool = False
 
     @property
     def is_bad(self) -> bool:

@@ -280,10 +280,16 @@ def _changes(known: NotificationState, troubles: tuple[Trouble, ...], case: Case
         for trouble, finding in zip(troubles, known_findings(troubles), strict=True)
         if earlier.get(trouble.key) is not trouble.severity
     ]
-    wanted = {trouble.key for trouble in troubles}
-    over = [FindingChange(one, one.severity, None) for one in known.findings if one.key not in wanted]
+    gone = [one for one in known.findings if one.key not in {trouble.key for trouble in troubles}]
     if case.state.confirmed is Status.DOWN:
-        over = []  # what it lacked when it was reached is not over; and it is down for one reason at a time
+        gone = []  # what it lacked when it was reached is not over; and it is down for one reason at a time
+    left = {trouble.key: trouble for trouble in case.confirmed_troubles}
+    # What is left of it is less than this receiver wants to hear of.
+    found += [
+        FindingChange(one, one.severity, left[one.key].severity, left[one.key]) for one in gone if one.key in left
+    ]
+    lost = {one.key for one in case.state.findings if one.lost}
+    over = [FindingChange(one, one.severity, None, lost=one.key in lost) for one in gone if one.key not in left]
     return (*sorted(found, key=lambda change: not change.is_bad), *over)
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from html import escape
 
 from remotestatus.model.causes import Cause
-from remotestatus.model.check_result import NAMED, Key, Trouble, summarize
+from remotestatus.model.check_result import MORE, NAMED, Key, Trouble, summarize
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.notification import (
     EventType,
@@ -35,6 +35,12 @@ from remotestatus.templates import Templates
 
 GROUP = 4
 """So many remotes behind one proxy with the same cause are one entry."""
+
+NO_LONGER_LOOKED_AT = "No longer looked at: {names}."
+"""Says that findings ended because they could not be looked for, or nobody asks for them any more."""
+
+LOOKED_AT_AGAIN = "Could be looked at again: {names}."
+"""Says that a check failed only because nobody could look."""
 
 SHOWN = (25, 12, 6, 3, 2, 1, 0)
 """Entries per section at most; fewer where the service has less room."""
@@ -283,7 +289,7 @@ def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
         troubles=_in_words(found),
         news=_in_words(trouble for trouble in found if trouble.key in new_keys),
         left=_in_words(trouble for trouble in found if trouble.key not in new_keys),
-        over=_say_over(line),
+        over=_say_over(line, _remote(line, fleet)),
         passed=_say_passed(line, known),
         behind=tuple(remote.name for remote in _behind(line, fleet)),
         since=since if since and at - since >= minute else None,
@@ -312,13 +318,22 @@ def _in_words(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
     )
 
 
-def _say_over(line: Line) -> tuple[str, ...]:
+def _say_over(line: Line, remote: Remote | None) -> tuple[str, ...]:
     """What is over, or less severe now, a sentence for each cause: `Running again: encoder, web.`"""
-    over: dict[Cause, list[str]] = {}
+    over: dict[str, list[str]] = {}
+    still_wrong = {trouble.what for trouble in line.troubles}
+    checks = {spec.name for spec in remote.settings.checks} if remote else set[str]()
     for change in line.changes:
-        if change.now is None and change.finding.what:
-            over.setdefault(change.finding.cause, []).append(change.finding.what)
-    sentences = [_fill(cause.declaration.over, names) for cause, names in over.items()]
+        cause, what = change.finding.key
+        if change.now is not None or not what or change.finding.key == MORE:
+            continue
+        sentence = NO_LONGER_LOOKED_AT if change.lost else cause.declaration.over
+        if cause is Cause.CHECK_FAILED and what not in checks and not change.lost:
+            if what in still_wrong:
+                continue  # it could not be looked at, and was found wrong when it could
+            sentence = LOOKED_AT_AGAIN
+        over.setdefault(sentence, []).append(what)
+    sentences = [_fill(sentence, names) for sentence, names in over.items()]
     eased = [change.trouble for change in line.changes if change.now and not change.is_bad and change.trouble]
     return (*sentences, *(f"No longer critical: {lower_first(trouble.message)}" for trouble in _in_words(eased)))
 
