@@ -1,8 +1,10 @@
 """Answers from a phone: codes that nobody can make or use twice, read from an ntfy topic and a mailbox."""
 
 import re
+import socket
 import string
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -17,6 +19,7 @@ from remotestatus.history.database import History
 from remotestatus.model.answers import CODE_LIFE, Answer, AnswerCommand, ReadSource, Refusal
 from remotestatus.model.settings import AnswerSource
 from remotestatus.model.states import Kind
+from remotestatus.notify import answer_sources
 from remotestatus.notify.answer_sources import read_sources
 from tests.lab import Command, Lab, SmtpSink
 from tests.lab.answer_sinks import Mailbox, NtfyTopic
@@ -178,6 +181,90 @@ def test_a_topic_and_a_mailbox_are_read_once() -> None:
         assert refused.failure == "its mail server refuses the log-in or the mailbox"
     gone = read_sources([(source, "") for source in sources])
     assert {one.failure for one in gone} == {"the connection is refused"}
+
+
+@pytest.mark.parametrize("starttls", [False, True])
+def test_a_mail_server_without_a_good_certificate_gets_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, starttls: bool
+) -> None:
+    """Over imaps and over STARTTLS, a certificate that nobody vouches for ends it before the log-in."""
+    pem = tmp_path / "own.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", "/CN=mail", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", "-keyout", str(pem)]
+    subprocess.run([*command, "-out", str(tmp_path / "cert")], capture_output=True, check=True)
+    pem.write_text(pem.read_text() + (tmp_path / "cert").read_text())
+    with Mailbox(certificate=pem, starttls=starttls) as mailbox:
+        mailbox.mails.append(b"Subject: x\r\n\r\nack")
+        source = AnswerSource(imap=mailbox.url)
+        (refused,) = read_sources([(source, "")])
+        assert refused.failure == "its certificate is not accepted"
+        assert "LOGIN" not in mailbox.commands
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert"))
+        (read,) = read_sources([(source, "")])
+        assert (read.failure, len(read.texts)) == ("", 1)
+
+
+def test_a_password_leaves_this_machine_only_over_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mail server elsewhere that offers no STARTTLS is not logged in to."""
+    with Mailbox() as mailbox:
+        monkeypatch.setattr("socket.create_connection", to_loopback(mailbox.port))
+        (refused,) = read_sources([(AnswerSource(imap="imap://me:secret@mail.example.com"), "")])
+        assert "offers no STARTTLS" in refused.failure
+        assert "LOGIN" not in mailbox.commands
+
+
+def to_loopback(port: int) -> Callable[..., socket.socket]:
+    """What connects to a port of loopback, whatever it is asked for: names of the tests are found nowhere."""
+    connect = socket.create_connection
+    return lambda _, *more, **options: connect(("127.0.0.1", port), *more, **options)
+
+
+HOSTILE_MAILS = {
+    "brackets": b"Content-Type: text/plain; " + b"(" * 30_000 + b"\r\n\r\nack",
+    "parts": b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(2000)),
+    "charset": b"Content-Type: text/plain; charset=no-such\r\n\r\nack",
+    "transfer": b"Content-Transfer-Encoding: base64\r\n\r\n!!!",
+    "nothing": b"",
+}
+
+
+def test_a_hostile_mail_stops_nothing() -> None:
+    """Mails that cannot be read count as read, and the answer behind them is taken."""
+    with Mailbox() as mailbox:
+        mailbox.mails += [*HOSTILE_MAILS.values(), f"Subject: x\r\n\r\nack {CODE}".encode()]
+        source = AnswerSource(imap=mailbox.url)
+        (found,) = read_sources([(source, "")])
+        assert (found.failure, found.position) == ("", f"7 {len(mailbox.mails)}")
+        assert f"ack {CODE}" in found.texts[-1]
+
+
+def test_mails_that_take_too_long_are_left_for_the_next_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the time is over, what was read is returned, one mail at least; the next round goes on behind it."""
+    monkeypatch.setattr(answer_sources, "READING", 0.0)
+    with Mailbox() as mailbox:
+        source = AnswerSource(imap=mailbox.url)
+        mailbox.mails += [b"Subject: %d\r\n\r\n" % number for number in range(1, 3)]
+        (one,) = read_sources([(source, "7 0")])
+        (two,) = read_sources([(source, one.position)])
+        assert [(found.failure, found.texts, found.position) for found in (one, two)] == [
+            ("", ("\n1",), "7 1"),
+            ("", ("\n2",), "7 2"),
+        ]
+
+
+def test_a_mailbox_with_new_numbers_is_read_as_for_the_first_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its UIDVALIDITY has changed, the newest mails are read, and the position is one of the new numbers."""
+    monkeypatch.setattr(answer_sources, "MOST", 2)
+    with Mailbox() as mailbox:
+        mailbox.validity = 8
+        source = AnswerSource(imap=mailbox.url)
+        (empty,) = read_sources([(source, "7 500")])
+        assert empty.position == "8 0"
+        mailbox.mails += [b"Subject: %d\r\n\r\n" % number for number in range(1, 5)]
+        (found,) = read_sources([(source, "7 500")])
+        assert ([text.strip() for text in found.texts], found.position) == (["3", "4"], "8 4")
+        (found,) = read_sources([(source, "8 1")])
+        assert ([text.strip() for text in found.texts], found.position) == (["2", "3"], "8 3")
 
 
 def test_places_and_keys_hold_no_secrets() -> None:

@@ -2,20 +2,25 @@
 Reads where people answer: an ntfy topic or a mailbox, polled once at the start of a round. Nothing listens.
 
 A source and how far it was read come in; texts and the new position go out. The rule: what comes back is hostile, so
-there are limits on everything, and no address or password appears in an error.
+there are limits on everything, nothing that was written stops the reading of what comes behind it, and no address or
+password appears in an error.
 """
 
 import email.policy
 import imaplib
 import json
 import re
+import ssl
+import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from email.message import EmailMessage
 from email.parser import BytesParser
-from urllib.parse import unquote, urlsplit, urlunsplit
+from ipaddress import ip_address
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from remotestatus.model.answers import ReadSource
 from remotestatus.model.settings import AnswerSource
@@ -25,16 +30,23 @@ from remotestatus.notify.sendings import Attempt, run_together
 TIMEOUT = 10.0
 """Seconds that one request may take; all sources together have twice as much."""
 
+READING = 10.0
+"""Seconds after which no further mail is begun in a round; the next round goes on."""
+
 MOST = 100
 """Texts read from one source in one round; the rest is read in the next."""
 
 LARGEST = 2_000_000
 """Bytes read of one ntfy poll at most."""
 
-LARGEST_MAIL = 100_000
+LARGEST_MAIL = 20_000
 """Bytes read of one mail at most."""
 
 _IMAP_PORT = {"imap": 143, "imaps": 993}
+
+
+class _Unprotected(ValueError):
+    """A mail server that would get the password in clear text."""
 
 
 def read_sources(sources: Sequence[tuple[AnswerSource, str]]) -> list[ReadSource]:
@@ -64,6 +76,8 @@ def _error_of(attempt: Attempt) -> str:
 def _explain(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"its server answers {error.code}"
+    if isinstance(error, _Unprotected):
+        return "its mail server offers no STARTTLS, so it was not logged in to; write imaps:// if it speaks that"
     if isinstance(error, imaplib.IMAP4.error):
         return "its mail server refuses the log-in or the mailbox"
     why, _ = explain_failure([f"DEBUG {error}"], ())
@@ -89,7 +103,7 @@ def _read_ntfy(source: AnswerSource, position: str) -> tuple[list[str], str]:
     for line in lines:
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if not isinstance(event, dict) or event.get("event") != "message" or len(texts) >= MOST:
             continue
@@ -101,11 +115,9 @@ def _read_ntfy(source: AnswerSource, position: str) -> tuple[list[str], str]:
 
 def _read_imap(source: AnswerSource, position: str) -> tuple[list[str], str]:
     """Read new mails by their numbers, and change nothing in the mailbox."""
+    end = time.monotonic() + READING
     parts = urlsplit(str(source.imap))
-    port = parts.port or _IMAP_PORT[parts.scheme]
-    host = parts.hostname or ""
-    kind = imaplib.IMAP4_SSL if parts.scheme == "imaps" else imaplib.IMAP4
-    with kind(host, port, timeout=TIMEOUT) as mailbox:
+    with _connect(parts) as mailbox:
         mailbox.login(unquote(parts.username or ""), unquote(parts.password or ""))
         folder = unquote(parts.path.strip("/")) or "INBOX"
         status, _ = mailbox.select(f'"{folder}"', readonly=True)
@@ -113,16 +125,49 @@ def _read_imap(source: AnswerSource, position: str) -> tuple[list[str], str]:
             raise imaplib.IMAP4.error("no such mailbox")
         validity = _text_of(mailbox.response("UIDVALIDITY")[1])
         known, _, last = position.partition(" ")
-        begin = int(last) + 1 if known == validity and last.isdecimal() else 1
+        is_known = known == validity and last.isdecimal()
+        begin = int(last) + 1 if is_known else 1
         _, found = mailbox.uid("SEARCH", f"UID {begin}:*")
         numbers = sorted(number for number in map(int, _text_of(found).split()) if number >= begin)
-        texts = []
-        # A mailbox that is read for the first time may hold years of mail.
-        for number in numbers[:MOST] if position else numbers[-MOST:]:
+        texts, last = [], str(begin - 1)
+        # A mailbox that is read for the first time, or has new numbers for its mails, may hold years of mail.
+        for number in numbers[:MOST] if is_known else numbers[-MOST:]:
             _, data = mailbox.uid("FETCH", str(number), f"(BODY.PEEK[]<0.{LARGEST_MAIL}>)")
-            texts += [_text_of_mail(part[1]) for part in data if isinstance(part, tuple)]
+            texts += [_text_of_mail(part[1][:LARGEST_MAIL]) for part in data if isinstance(part, tuple)]
             last = str(number)
-    return texts, f"{validity} {last or begin - 1}"
+            if time.monotonic() > end:
+                break
+    return texts, f"{validity} {last}"
+
+
+def _connect(parts: SplitResult) -> imaplib.IMAP4:
+    """
+    Connect to a mail server whose certificate is good.
+
+    `imap://` changes to TLS by STARTTLS (RFC 3501). Only on this machine itself may it do without.
+    """
+    port, host = parts.port or _IMAP_PORT[parts.scheme], parts.hostname or ""
+    context = ssl.create_default_context()
+    if parts.scheme == "imaps":
+        return imaplib.IMAP4_SSL(host, port, ssl_context=context, timeout=TIMEOUT)
+    mailbox = imaplib.IMAP4(host, port, timeout=TIMEOUT)
+    try:
+        if "STARTTLS" in mailbox.capabilities:
+            mailbox.starttls(context)
+        elif not _is_loopback(host):
+            raise _Unprotected
+    except BaseException:
+        with suppress(OSError):
+            mailbox.shutdown()
+        raise
+    return mailbox
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _text_of(data: Sequence[object]) -> str:
@@ -131,13 +176,17 @@ def _text_of(data: Sequence[object]) -> str:
 
 
 def _text_of_mail(raw: bytes) -> str:
-    """The plain text of a mail, and below it the subject, in which the code may stand."""
-    message = BytesParser(_class=EmailMessage, policy=email.policy.default).parsebytes(raw)
+    """
+    The plain text of a mail, and below it the subject, in which the code may stand.
+
+    Anybody can send one that cannot be read, and that one counts as read: it has no text.
+    """
     try:
+        message = BytesParser(_class=EmailMessage, policy=email.policy.default).parsebytes(raw)
         body = message.get_body(("plain", "html"))
-        text = str(body.get_content()) if body else ""
-    except (LookupError, ValueError):
-        text = ""
-    if body is not None and body.get_content_type() == "text/html":
-        text = re.sub(r"<[^>]{0,2000}>", "\n", text)
-    return f"{text}\n{message.get('Subject', '')}"
+        text = str(body.get_content())[:LARGEST_MAIL] if body else ""
+        if body and body.get_content_type() == "text/html":
+            text = re.sub(r"<[^>]{0,2000}>", "\n", text)
+        return f"{text}\n{message.get('Subject', '')}"
+    except Exception:
+        return ""

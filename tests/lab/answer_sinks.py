@@ -4,9 +4,11 @@ Servers on loopback that people answer through: an ntfy topic and a mailbox by I
 
 import json
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -76,17 +78,27 @@ def _ntfy_handler(topic: NtfyTopic) -> type[BaseHTTPRequestHandler]:
 
 
 class Mailbox(_Server):
-    """A mailbox that speaks as much of IMAP4rev1 (RFC 3501) as reading new mails takes; `mails` are raw messages."""
+    """
+    A mailbox that speaks as much of IMAP4rev1 (RFC 3501) as reading new mails takes; `mails` are raw messages.
 
-    def __init__(self, password: str = "secret") -> None:
+    With a certificate it speaks TLS, from the start or after STARTTLS.
+    """
+
+    def __init__(self, password: str = "secret", certificate: Path | None = None, *, starttls: bool = False) -> None:
         self.mails: list[bytes] = []
         self.password = password
         self.commands: list[str] = []
+        self.validity = 7
+        self.starttls = starttls
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if certificate:
+            self.tls.load_cert_chain(certificate)
+        self.scheme = "imaps" if certificate and not starttls else "imap"
         super().__init__(lambda: socketserver.ThreadingTCPServer((LOOPBACK, 0), _imap_handler(self)))
 
     @property
     def url(self) -> str:
-        return f"imap://answers%40example.com:{self.password}@{LOOPBACK}:{self.port}/INBOX"
+        return f"{self.scheme}://answers%40example.com:{self.password}@{LOOPBACK}:{self.port}/INBOX"
 
 
 def _imap_handler(mailbox: Mailbox) -> type[socketserver.StreamRequestHandler]:
@@ -94,25 +106,41 @@ def _imap_handler(mailbox: Mailbox) -> type[socketserver.StreamRequestHandler]:
         timeout = 30
 
         def handle(self) -> None:
+            if mailbox.scheme == "imaps" and not self.protect():
+                return
             self.say("* OK ready")
             while line := self.rfile.readline().decode().strip():
                 tag, _, rest = line.partition(" ")
                 mailbox.commands.append(rest.split()[0] if not rest.startswith("UID") else " ".join(rest.split()[:2]))
                 done = self.answer(rest)
                 self.say(f"{tag} {done}")
-                if rest == "LOGOUT":
+                if rest == "LOGOUT" or (rest == "STARTTLS" and not self.protect()):
                     return
+
+        def finish(self) -> None:
+            super().finish()
+            self.request.close()  # the server closes the one that TLS took the place of
+
+        def protect(self) -> bool:
+            """Change to TLS; False where the client does not want this certificate."""
+            try:
+                self.request = mailbox.tls.wrap_socket(self.request, server_side=True)
+            except (ssl.SSLError, OSError):
+                return False
+            self.rfile.close()
+            self.rfile, self.wfile = self.request.makefile("rb"), self.request.makefile("wb", buffering=0)
+            return True
 
         def answer(self, rest: str) -> str:
             words = rest.split()
             match [words[0].upper(), *words[1:]]:
                 case ["CAPABILITY"]:
-                    self.say("* CAPABILITY IMAP4rev1")
+                    self.say("* CAPABILITY IMAP4rev1" + " STARTTLS" * mailbox.starttls)
                 case ["LOGIN", _, password]:
                     return "OK done" if password.strip('"') == mailbox.password else "NO [AUTHENTICATIONFAILED] no"
                 case ["EXAMINE" | "SELECT", _]:
                     self.say(f"* {len(mailbox.mails)} EXISTS")
-                    self.say("* OK [UIDVALIDITY 7] ")
+                    self.say(f"* OK [UIDVALIDITY {mailbox.validity}] ")
                 case ["UID", "SEARCH", *_, span]:
                     # A range whose begin is over the last number means the last mail: RFC 3501, 6.4.8.
                     begin = min(int(span.partition(":")[0].strip("()")), max(len(mailbox.mails), 1))
