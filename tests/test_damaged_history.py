@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from remotestatus.history import History, back_up, only_round, open_or_repair, outbox, repair, what_is_damaged
+from remotestatus.history import History, answered, back_up, only_round, open_or_repair, outbox, repair, what_is_damaged
 from remotestatus.history.backup import backups
+from remotestatus.model.answers import CODE_LIFE, AnswerCode
 from remotestatus.model.errors import RoundError, RoundRunning
+from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.rounds import Round
+from remotestatus.model.states import Kind
 from tests.lab import Command, Lab, SmtpSink
 from tests.made_fleet import Made, make_report_input
 from tests.rounds import run_round
@@ -90,6 +93,48 @@ def test_what_cannot_be_opened_is_set_aside(tmp_path: Path, whole: bytes, conten
         assert len(history.states()) >= 12
     assert what_is_damaged(path) is None
     assert repair(path, START) == ""
+
+
+def test_what_was_deleted_since_the_copy_stays_deleted(tmp_path: Path, whole: bytes) -> None:
+    """Of the copy comes only what could not be read: no acknowledgement that ended, and no code that was used."""
+    path, remote = tmp_path / "history.sqlite3", (Kind.REMOTE, "r1")
+    path.write_bytes(whole)
+    with History.open(path) as history:
+        outbox.acknowledge(history, remote, Acknowledgement(START, note="known"))
+        answered.keep_codes(history, [AnswerCode(7, "ops", (remote,), START + CODE_LIFE)])
+        back_up(history, START, 7)
+        outbox.clear_acknowledgement(history, remote)
+        states = history.states()
+        pages = "SELECT rootpage FROM sqlite_master WHERE name IN ('subjects', 'answer_codes')"
+        roots = [row[0] for row in history.connection.execute(pages)]
+        history.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    damaged = bytearray(path.read_bytes())
+    for root in roots:
+        damaged[(root - 1) * PAGE : root * PAGE] = bytes(PAGE)
+    path.write_bytes(damaged)
+    assert "set aside" in repair(path, START)
+    with History.open(path) as history:
+        assert history.states() == states
+        assert outbox.acknowledgements(history) == {}
+        assert history.connection.execute("SELECT count(*) FROM answer_codes").fetchone()[0] == 0
+
+
+def test_a_repair_that_is_stopped_is_begun_anew(tmp_path: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the moment before the new history takes its place, the damaged one is still there, and not nothing."""
+    path = tmp_path / "history.sqlite3"
+    damaged = whole[:-PAGE] + bytes(PAGE)
+    path.write_bytes(damaged)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(Path, "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            repair(path, START)
+    assert path.read_bytes() == damaged
+    assert "set aside" in repair(path, START + timedelta(seconds=1))
+    assert counts(path)["days"] > 0
 
 
 def test_a_newer_schema_is_set_aside(tmp_path: Path, whole: bytes) -> None:

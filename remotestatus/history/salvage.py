@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +24,9 @@ _ENDINGS = ("", "-wal", "-shm", "-journal")
 
 _LARGE = 50_000_000
 """Bytes."""
+
+_ONCE = "answer_codes"
+"""Never taken from a copy: it does not know which codes were used since."""
 
 _LATER_SAID = "messages"
 """Of a copy only those messages are taken that were sent or dropped: the others were, after it was made."""
@@ -90,10 +94,11 @@ def repair(path: Path, now: datetime, *, every_page: bool = True) -> str:
         _remove(new)
         with History.open(new) as history:
             _fill(history, path)
-        for ending in _ENDINGS:
+        _keep_also_as(path, aside)
+        for ending in _ENDINGS[1:]:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
-        new.rename(path)
+        new.replace(path)
     except (OSError, sqlite3.Error) as error:
         raise RoundError(unusable(path, error)) from error
     with History.open(path) as history:
@@ -105,16 +110,24 @@ def repair(path: Path, now: datetime, *, every_page: bool = True) -> str:
     return f"the history was damaged ({damage}); it was set aside as {aside}, and {kept} could be read of it"
 
 
+def _keep_also_as(path: Path, aside: Path) -> None:
+    """Give the file a second name, so that a round that is stopped here leaves no place where it was."""
+    try:
+        os.link(path, aside)
+    except OSError:
+        # Not every file system has hard links.
+        path.rename(aside)
+
+
 def _fill(history: History, damaged: Path) -> None:
+    """Take all that can be read of the damaged history, and what it lacks from the newest copy."""
     db = history.connection
     db.execute("PRAGMA foreign_keys = OFF")
-    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()]
-    for source in (damaged, newest_backup(damaged)):
-        with suppress(sqlite3.DatabaseError):
-            if source is not None and source.exists():
-                with closing(_read_only(source)) as old:
-                    for table in tables:
-                        _copy(old, history, table, is_copy=source != damaged)
+    lacking = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()]
+    lacking = _copy_all(damaged, history, lacking, is_copy=False)
+    if (copy := newest_backup(damaged)) is not None:
+        # What was deleted since the copy was made is not lacking.
+        _copy_all(copy, history, [table for table in lacking if table != _ONCE], is_copy=True)
     with history.transaction():
         for table, rowid, *_ in db.execute("PRAGMA foreign_key_check").fetchall():
             if rowid is not None:
@@ -126,29 +139,55 @@ def _fill(history: History, damaged: Path) -> None:
     db.execute("PRAGMA journal_mode = DELETE")
 
 
-def _copy(old: sqlite3.Connection, history: History, table: str, *, is_copy: bool) -> None:
-    """Copy the rows of a table that can be read and are not there yet."""
+def _copy_all(source: Path, history: History, tables: Sequence[str], *, is_copy: bool) -> list[str]:
+    """Copy what can be read of these tables; return those that could not be read whole."""
+    lacking = list(tables)
+    with suppress(sqlite3.DatabaseError), closing(_read_only(source)) as old:
+        for table in tables:
+            with suppress(sqlite3.DatabaseError):
+                if _copy(old, history, table, is_copy=is_copy):
+                    lacking.remove(table)
+    return lacking
+
+
+@dataclass
+class _Rows:
+    """The rows of a query, to the first place that cannot be read; `whole` then says whether there was none."""
+
+    db: sqlite3.Connection
+    query: str
+    whole: bool = False
+
+    def __iter__(self) -> Iterator[tuple[object, ...]]:
+        try:
+            yield from self.db.execute(self.query)
+            self.whole = True
+        except sqlite3.DatabaseError:
+            self.whole = False
+
+
+def _copy(old: sqlite3.Connection, history: History, table: str, *, is_copy: bool) -> bool:
+    """Copy the rows of a table that can be read and are not there yet; return whether that was all of them."""
     columns, ours = _columns(old, table), _columns(history.connection, table)
     shared = [name for name in ours if name in columns]
     if not shared:
-        return
+        return False
     where = " WHERE sent_at IS NOT NULL OR dropped IS NOT NULL" if is_copy and table == _LATER_SAID else ""
     names, marks = ", ".join(shared), ", ".join("?" for _ in shared)
+    select = f"SELECT {names} FROM {table}{where} ORDER BY "  # noqa: S608 - names of ours
+    insert = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
+    key = _key(old, table)
     with history.transaction() as db:
-        for row in _readable_rows(old, f"SELECT {names} FROM {table}{where}", _key(old, table)):  # noqa: S608
-            with suppress(sqlite3.IntegrityError):
-                db.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})", row)  # noqa: S608
-
-
-def _readable_rows(db: sqlite3.Connection, query: str, key: Sequence[str]) -> Iterator[tuple[object, ...]]:
-    """The rows before the first place that cannot be read, and then those behind the last one."""
-    for direction in ("ASC", "DESC"):
-        order = ", ".join(f"{name} {direction}" for name in key)
-        try:
-            yield from db.execute(f"{query} ORDER BY {order}")
-            return
-        except sqlite3.DatabaseError:
-            continue
+        # The rows before the first place that cannot be read, and then those behind the last one.
+        for direction in ("ASC", "DESC"):
+            order = ", ".join(f"{name} {direction}" for name in key)
+            rows = _Rows(old, select + order)
+            for row in rows:
+                with suppress(sqlite3.IntegrityError):
+                    db.execute(insert, row)
+            if rows.whole:
+                return direction == "ASC"
+    return False
 
 
 def _columns(db: sqlite3.Connection, table: str) -> list[str]:
