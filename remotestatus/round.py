@@ -6,7 +6,7 @@ returns what it found. The order is the rule: check results are recorded before 
 its own (page, messages), and a failure of the page keeps no message back.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -128,8 +128,11 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         Heartbeat(fleet.settings.heartbeat) as heartbeat,
         _open_history(inventory.database, started_at) as (history, repaired),
     ):
+        if repaired:
+            # The next round finds nothing to repair: this is told also if this one is stopped.
+            notices = [compose_notice(one.receiver, fleet, repaired, started_at) for one in destinations]
+            outbox.add(history, Plan((), (), {}), [complete_commands(one, runner.source.option) for one in notices])
         last, before, measured_at = history.states(), history.check_results(), history.measured_at()
-        answers = _take_answers(history, fleet, last, started_at)
         results = check_fleet(
             runner,
             inventory,
@@ -141,11 +144,11 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         now = options.clock()
         changes = _evaluate(fleet, last, results, now)
         states = _current_states(fleet, last, changes)
+        # What people answered is done only once there is a message that can say so.
+        answers = _take_answers(history, fleet, states, now)
         memory = _recall(history, destinations, answers, now)
         outgoing = _plan_messages(history, fleet, states, destinations, memory, templates, now)
-        if repaired:
-            outgoing.tell_all(compose_notice(one.receiver, fleet, repaired, now) for one in destinations)
-        troubles = (*filter(None, [repaired]), *results.troubles, *outgoing.troubles)
+        troubles = (*filter(None, [repaired]), *results.troubles, *answers.failures, *outgoing.troubles)
         with history.transaction():
             round_ = history.record(
                 Round(0, started_at, now, len(results.remotes), troubles),
@@ -171,18 +174,14 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Outgoing:
     """What a round has to tell: the plan, its messages, and what went wrong with them."""
 
     plan: Plan
-    messages: list[Message]
+    messages: Sequence[Message]
     troubles: tuple[str, ...]
     reported: bool
-
-    def tell_all(self, notices: Iterable[Message]) -> None:
-        """Add messages that are about no remote."""
-        self.messages += notices
 
     def keep(self, history: History, inventory_option: str, now: datetime) -> None:
         """Put all of it into the history; a round that was recorded has its messages waiting there."""

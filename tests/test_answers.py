@@ -5,7 +5,7 @@ import socket
 import string
 import subprocess
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -17,10 +17,13 @@ from remotestatus.evaluate.answer_codes import is_meant, read_answer, read_code,
 from remotestatus.history import answered, outbox
 from remotestatus.history.database import History
 from remotestatus.model.answers import CODE_LIFE, Answer, AnswerCommand, ReadSource, Refusal
+from remotestatus.model.errors import RoundGivenUp
 from remotestatus.model.settings import AnswerSource
 from remotestatus.model.states import Kind
 from remotestatus.notify import answer_sources
 from remotestatus.notify.answer_sources import read_sources
+from remotestatus.probe import AnsibleSource, PlaybookRunner
+from remotestatus.round import RoundOptions, run_round
 from tests.lab import Command, Lab, SmtpSink
 from tests.lab.answer_sinks import Mailbox, NtfyTopic
 from tests.stories import EVERY, OPS, START, Story, make_fleet
@@ -297,3 +300,27 @@ def test_real_rounds_do_what_was_answered(lab: Lab, remotestatus: Command, smtp_
     assert "1 answer to messages changed nothing: 1 replayed" in done.stdout + done.stderr
     assert "acknowledged by an answer" in remotestatus("ack", "--list", "-i", inventory).stdout
     assert len(smtp_sink.messages) == 2
+
+
+def test_a_round_that_is_stopped_takes_no_answers(lab: Lab) -> None:
+    """Answers and the notice of a repair are not lost with a round: the topic is not read, and the notice waits."""
+    lab.local("here")
+    stopped = False
+
+    def clock() -> datetime:
+        nonlocal stopped
+        stopped = True
+        return START
+
+    with NtfyTopic() as topic:
+        inventory = lab.write_inventory(
+            remotestatus_apprise=[{"url": "json://127.0.0.1:9", "name": "ops"}],
+            remotestatus_answers=[{"ntfy": topic.url}],
+        )
+        database = lab.directory / "history.sqlite3"
+        database.write_bytes(b"oh dear" * 1000)
+        with PlaybookRunner(AnsibleSource((inventory,))) as runner, pytest.raises(RoundGivenUp):
+            run_round(runner, RoundOptions(clock, cancel=lambda: stopped))
+        assert topic.paths == []
+    with History.open(database) as history:
+        assert outbox.count_waiting(history) == 1

@@ -39,7 +39,6 @@ def say_troubles(finished: FinishedRound) -> list[str]:
             f"remotestatus_apprise; the last one: {queue.newest}"
             for queue in finished.orphans
         ),
-        *finished.answers.failures,
         *say_refused(Counter(finished.answers.refused)),
         *finished.heartbeat_failures,
     ]

@@ -1,5 +1,5 @@
 """
-Reads where people answer: an ntfy topic or a mailbox, polled once at the start of a round. Nothing listens.
+Reads where people answer: an ntfy topic or a mailbox, polled once in a round. Nothing listens.
 
 A source and how far it was read come in; texts and the new position go out. The rule: what comes back is hostile, so
 there are limits on everything, nothing that was written stops the reading of what comes behind it, and no address or
