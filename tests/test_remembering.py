@@ -13,7 +13,7 @@ from remotestatus.evaluate.remembering import find_boot_loop, find_storage_fault
 from remotestatus.model.causes import Cause
 from remotestatus.model.facts import Facts, Mount
 from remotestatus.model.fleet import Remote
-from remotestatus.model.memory import Memory
+from remotestatus.model.memory import Memory, Start
 from remotestatus.model.settings import RemoteSettings
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -117,6 +117,25 @@ def test_the_words_say_what_and_where() -> None:
         memory = remember(memory, started(number, 2), NOW + number * EVERY)
     (trouble,) = find_boot_loop(BOX, memory, NOW + 2 * EVERY, EVERY)
     assert trouble.message == "It starts again and again: 3 starts in 22 min, the last 2 min ago."
+
+
+@pytest.mark.parametrize(
+    ("every", "ago", "is_loop"),
+    [
+        (timedelta(days=1), [48, 24, 0.1], False),
+        (timedelta(days=1), [5, 3, 0.1], True),
+        (timedelta(minutes=1), [0.2, 0.1, 0.01], True),
+        (timedelta(minutes=10), [0.6, 0.1, 0.01], False),
+        (timedelta(minutes=10), [0.2, 0.1, -5], False),
+    ],
+    ids=["switched on each morning", "a slow loop", "every five minutes", "too long ago", "a clock set back"],
+)
+def test_a_boot_loop_depends_little_on_how_often_it_is_checked(
+    every: timedelta, ago: list[float], *, is_loop: bool
+) -> None:
+    """Three check intervals, at least half an hour and at most six; a start in the future is none."""
+    starts = tuple(Start(boot_id(number), NOW - timedelta(hours=hours)) for number, hours in enumerate(ago))
+    assert bool([*find_boot_loop(BOX, Memory(starts=starts), NOW, every)]) is is_loop
 
 
 def test_a_start_without_a_number_is_known_by_its_time() -> None:

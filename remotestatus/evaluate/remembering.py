@@ -24,6 +24,9 @@ STARTS_KEPT = 10
 LOOP_STARTS = 3
 """So many starts within so many check intervals are a boot loop."""
 
+SHORTEST_LOOP, LONGEST_LOOP = timedelta(minutes=30), timedelta(hours=6)
+"""The least and the longest time within which they are one, however often it is checked."""
+
 HOURLY = timedelta(hours=1)
 """How often a remote is asked what costs too much to be asked in every round."""
 
@@ -93,9 +96,11 @@ def _first_counts(memory: Memory, facts: Facts) -> dict[str, int]:
 
 def find_boot_loop(remote: Remote, memory: Memory, now: datetime, every: timedelta) -> Iterator[Trouble]:
     """A trouble when the remote has started again and again."""
-    recent = [start.at for start in memory.starts if now - start.at <= LOOP_STARTS * every]
+    within = min(max(LOOP_STARTS * every, SHORTEST_LOOP), LONGEST_LOOP)
+    # A start in the future is one from before the clock was set back.
+    recent = [start.at for start in memory.starts if timedelta() <= now - start.at <= within]
     if len(recent) >= LOOP_STARTS:
-        span, ago = say_duration(now - min(recent)), say_duration(max(timedelta(), now - max(recent)))
+        span, ago = say_duration(now - min(recent)), say_duration(now - max(recent))
         words = f"{count(len(recent), 'start')} in {span}, the last {ago} ago"
         yield explain(Cause.BOOT_LOOP, remote, names=[words], what="starts", severity=Severity.CRITICAL)
 

@@ -263,7 +263,7 @@ class Cause(StrEnum):
         hint="Look at the power supply of {name} first. `journalctl --list-boots` shows its starts, and `journalctl -e "
         "-b -1` the end of the last run: a watchdog, a panic or a lack of memory starts it, too.",
         public="It starts again and again.",
-        seen="Three starts within three check intervals.",
+        seen="Three starts within three check intervals, at least 30 minutes and at most 6 hours.",
     )
     STORAGE_FAULT = CauseDeclaration(
         "storage-fault",
