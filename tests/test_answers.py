@@ -30,6 +30,7 @@ from tests.stories import EVERY, OPS, START, Story, make_fleet
 
 KEY = b"k" * 32
 CODE = write_code(KEY, 7)
+HOUR = timedelta(hours=1)
 R1, R2 = (Kind.REMOTE, "r1"), (Kind.REMOTE, "r2")
 SOURCES = (AnswerSource(ntfy="https://ntfy.example.com/answers"),)
 
@@ -56,6 +57,10 @@ def test_only_who_holds_the_key_can_make_a_code(number: int, guess: str) -> None
         (f"status {CODE}", Answer(AnswerCommand.STATUS, CODE)),
         (f"ack\n\n> To answer, send `ack {CODE}`", Answer(AnswerCommand.ACK, CODE)),
         (f"\nack 1d\nOn Monday the checker wrote: {CODE}", Answer(AnswerCommand.ACK, CODE, lasting=timedelta(days=1))),
+        (f"mute prod-site-edge-cam2 2h {CODE}", Answer(AnswerCommand.MUTE, CODE, "prod-site-edge-cam2", 2 * HOUR)),
+        (f"ack\n> r1-{CODE}", Answer(AnswerCommand.ACK, CODE)),
+        (f"ack\n> A check failed: AAAA-BBBB-CCCC-DDDD.\n> `ack {CODE}`", Answer(AnswerCommand.ACK, CODE)),
+        (f"ack\n> edge-{CODE}", Answer(AnswerCommand.ACK, CODE)),
         ("ack", None),
         (f"ack for ever {CODE}", None),
         (f"mute r1 200d {CODE}", None),
@@ -65,7 +70,7 @@ def test_only_who_holds_the_key_can_make_a_code(number: int, guess: str) -> None
 def test_an_answer_is_a_command_and_a_code(text: str, answer: Answer | None) -> None:
     """The first line has the command; the code stands in it or in what is quoted below."""
     assert is_meant(text)
-    assert read_answer(text) == answer
+    assert read_answer(text, KEY) == answer
 
 
 @given(st.text(max_size=300))
@@ -73,7 +78,7 @@ def test_an_answer_is_a_command_and_a_code(text: str, answer: Answer | None) -> 
 def test_any_text_is_read_without_harm(text: str) -> None:
     """Whatever comes, it is an answer or none."""
     is_meant(text)
-    read_answer(text)
+    read_answer(text, KEY)
 
 
 def test_our_own_messages_are_no_answers() -> None:
@@ -175,7 +180,7 @@ def test_a_topic_and_a_mailbox_are_read_once() -> None:
         assert [first[source.key].failure for source in sources] == ["", ""]
         assert first[sources[0].key].texts == (f"ack {CODE}",)
         (text,) = first[sources[1].key].texts
-        assert read_answer(text) == Answer(AnswerCommand.ACK, CODE, lasting=timedelta(hours=4))
+        assert read_answer(text, KEY) == Answer(AnswerCommand.ACK, CODE, lasting=timedelta(hours=4))
         again = read_sources([(source, first[source.key].position) for source in sources])
         assert [one.texts for one in again] == [(), ()]
         assert topic.authorizations == ["Bearer tk_secret"] * 2

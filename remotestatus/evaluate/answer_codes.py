@@ -11,13 +11,17 @@ import hmac
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import islice
 
 from remotestatus.model.answers import Answer, AnswerCode, AnswerCommand, Refusal
 from remotestatus.model.durations import parse_duration
 
 _NUMBER = 3
 _SIGNATURE = 7
-_CODE = re.compile(r"\b[A-Z2-7]{4}(?:-[A-Z2-7]{4}){3}\b", re.IGNORECASE)
+_CODE = re.compile(r"\b(?=([A-Z2-7]{4}(?:-[A-Z2-7]{4}){3})\b)", re.IGNORECASE)
+"""All that looks like a code, also where one begins within another: names and outputs of checks may look so too."""
+
+_CODES_TRIED = 200
 _LONGEST_TEXT = 20_000
 _LONGEST_SPAN = timedelta(days=30)
 
@@ -47,7 +51,7 @@ def check_answer(
     text: str, key: bytes, find: Callable[[int], AnswerCode | None], now: datetime
 ) -> tuple[Answer, AnswerCode] | Refusal:
     """Read an answer and what its code is good for, or say why it changes nothing. `find` looks a number up."""
-    answer = read_answer(text)
+    answer = read_answer(text, key)
     if answer is None:
         return Refusal.UNREADABLE
     number = read_code(key, answer.code)
@@ -69,17 +73,19 @@ def is_meant(text: str) -> bool:
     return bool(words) and words[0].lower().rstrip(":,.") in set(AnswerCommand)
 
 
-def read_answer(text: str) -> Answer | None:
+def read_answer(text: str, key: bytes) -> Answer | None:
     """
     Read an answer: its first line has the command, and the code stands there or below, quoted perhaps.
 
-    None when there is a command that cannot be understood, or no code.
+    Its code is the first that was made with this key, or else the first text that looks like one. None when there is a
+    command that cannot be understood, or no code.
     """
-    found = _CODE.search(text[:_LONGEST_TEXT])
-    words = [word for word in _first_line(text).split() if not _CODE.fullmatch(word)]
-    if not found or not words:
+    found = [match[1].upper() for match in islice(_CODE.finditer(text[:_LONGEST_TEXT]), _CODES_TRIED)]
+    code = next((one for one in found if read_code(key, one) is not None), next(iter(found), None))
+    words = [word for word in _first_line(text).split() if word.upper() != code]
+    if code is None or not words:
         return None
-    code, command, rest = found[0].upper(), words[0].lower().rstrip(":,."), words[1:]
+    command, rest = words[0].lower().rstrip(":,."), words[1:]
     try:
         match command, rest:
             case "ack", []:
