@@ -1,5 +1,6 @@
 """The regular report: when it is due, and what it says of a week, also of one in which nothing happened."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from remotestatus.history import outbox, period
 from remotestatus.history.database import History
 from remotestatus.model.causes import Cause
 from remotestatus.model.days import DayShare
+from remotestatus.model.fleet import LimitedPage
 from remotestatus.model.notification import Acknowledgement, Receiver
-from remotestatus.model.period_report import PeriodReport
-from remotestatus.model.settings import RegularReport
+from remotestatus.model.period_report import Period, PeriodReport
+from remotestatus.model.settings import PageSpec, RegularReport
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Status
+from remotestatus.model.windows import PlannedWindow
 from remotestatus.notify.compose_report import compose_report, told_of
 from tests.lab import Command, Lab, SmtpSink
 from tests.stories import OPS, START, TEMPLATES, make_fleet, record_round
@@ -81,9 +84,9 @@ def test_a_week_says_what_happened(tmp_path: Path) -> None:
     message = compose_report(report, everybody, make_fleet(2), TEMPLATES)
     assert message.subject == "report of 3 d: 3 incidents, 1 open"
     for words in (
-        "2 remotes could be reached 83.33 % of the observed time; 67 % of the time was observed.",
+        "2 remotes could be reached 83.33 % of the observed time; 57 % of the time was observed.",
         "- tunnel-down: 2",
-        "- r1: 66.67 % (67 % observed)",
+        "- r1: 66.67 % (57 % observed)",
         "r2 is degraded since",
         "Acknowledged: spare part is ordered",
     ):
@@ -96,6 +99,48 @@ def test_a_receiver_reads_only_of_what_it_is_told(tmp_path: Path) -> None:
     with History.open(tmp_path / "h") as history:
         report = week_of(history, [{}, {"r1": "d"}, {}])
     assert (report.remotes, report.incidents, report.is_quiet) == (1, (), True)
+
+
+@pytest.mark.parametrize("hours", [1, 9, 24, 36])
+def test_a_checker_that_never_stopped_has_observed_all_of_the_time(hours: int) -> None:
+    """The first day counts whole, and so does the time that it is compared with."""
+    since, midnight = START, START.replace(hour=0)
+    until = since + timedelta(hours=hours)
+    seconds = (until - midnight).total_seconds()
+    days = [DayShare(midnight.date(), up=min(seconds, 86400.0)), DayShare(until.date(), up=max(0.0, seconds - 86400))]
+    report = make_period_report(Period(since, until, {R1: days}), [R1], {}, {}, ())
+    assert (report.percent, report.observed) == (100, 100)
+
+
+def test_the_first_day_of_the_span_is_read(tmp_path: Path) -> None:
+    """What was recorded on the day that the span begins in is there, and nothing from before it."""
+    with History.open(tmp_path / "h") as history:
+        week_of(history, [{}])
+        assert period.read_period(history, START, START + WEEK).days.keys() == {R1, R2}
+        assert period.read_period(history, START + timedelta(days=1), START + WEEK).days == {}
+
+
+def test_planned_work_names_only_what_its_receiver_may_hear_of() -> None:
+    """A window for a whole group is told with the names that the receiver knows, and links to its own page."""
+    window = PlannedWindow(START, START + WEEK, "all", frozenset({"r1", "r2"}))
+    period_ = Period(START, START + WEEK)
+    for names, title in ((["r2"], "r2"), (["r1", "r2"], "all")):
+        subjects = [(Kind.REMOTE, name) for name in names]
+        (planned,) = make_period_report(period_, subjects, {}, {}, [window]).planned
+        assert (planned.title, planned.names) == (title, frozenset(names))
+
+
+def test_the_report_links_to_the_page_of_its_receiver() -> None:
+    """A receiver that may see only a limited page is sent there for what is left out, and not to everything."""
+    fleet = make_fleet({"r1": {"notify": "chat"}, "r2": {"notify": "ops"}}, url="https://all.example.com/")
+    spec = PageSpec.model_validate({"site": "chat", "limit": "r1", "url": "https://chat.example.com/"})
+    fleet = replace(fleet, pages=(LimitedPage(spec, frozenset({"r1"})),))
+    chat = Receiver("id chat", "chat", ("chat",))
+    report = make_period_report(Period(START, START + WEEK), told_of(fleet, chat), {}, {}, ())
+    report = replace(report, flapped=tuple(f"r{number}" for number in range(30)))
+    text = compose_report(report, chat, fleet, TEMPLATES).text
+    assert "https://chat.example.com/" in text
+    assert "all.example.com" not in text
 
 
 def test_a_week_in_which_nothing_happened_says_so(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The history of a span, the present states and the planned windows come in; a Per
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ from remotestatus.model.period_report import LastingProblem, Period, PeriodRepor
 from remotestatus.model.settings import RegularReport
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.statuses import Status
+from remotestatus.model.text import join_names
 from remotestatus.model.windows import PlannedWindow
 
 LEAST_SHOWN = 5
@@ -44,17 +46,18 @@ def make_period_report(
     planned: Sequence[PlannedWindow],
 ) -> PeriodReport:
     """Make the report of what is in `names`: remotes and proxies."""
+    told = frozenset(names)
     remotes = [subject for subject in names if subject[0] is Kind.REMOTE]
     uptimes = [one for subject in remotes if (one := _uptime(subject, period)) is not None]
     counted = sum(share.counted for subject in remotes for share in period.days.get(subject, ()))
     reachable = sum(share.up + share.degraded for subject in remotes for share in period.days.get(subject, ()))
-    possible = len(remotes) * (period.until - period.since).total_seconds()
+    possible = len(remotes) * period.counted_seconds
     incidents = Counter(
         one.trouble.cause
         for one in period.confirmed
-        if (one.kind, one.name) in names and one.before in (None, Status.UP) and one.after.is_bad and one.trouble
+        if (one.kind, one.name) in told and one.before in (None, Status.UP) and one.after.is_bad and one.trouble
     )
-    mine = {name for _, name in names}
+    mine = frozenset(name for _, name in names)
     return PeriodReport(
         since=period.since,
         until=period.until,
@@ -63,10 +66,18 @@ def make_period_report(
         observed=min(100.0, 100 * counted / possible) if possible else 0.0,
         least=tuple(sorted((one for one in uptimes if one.percent < 100), key=_by_percent)[:LEAST_SHOWN]),
         incidents=tuple(sorted(incidents.items(), key=lambda item: (-item[1], list(Cause).index(item[0])))),
-        flapped=tuple(sorted(name for kind, name in period.flapped if (kind, name) in names)),
+        flapped=tuple(sorted(name for kind, name in period.flapped if (kind, name) in told)),
         lasting=tuple(_lasting(subject, states, acknowledged) for subject in names if _lasts(states.get(subject))),
-        planned=tuple(window for window in planned if window.names & mine),
+        planned=tuple(_limit(window, mine) for window in planned if window.names & mine),
     )
+
+
+def _limit(window: PlannedWindow, mine: frozenset[str]) -> PlannedWindow:
+    """The window as it is told to somebody who may hear only of these: its title names nothing else."""
+    if window.names <= mine:
+        return window
+    names = window.names & mine
+    return replace(window, names=names, title=join_names(sorted(names), 3))
 
 
 def _by_percent(one: RemoteUptime) -> tuple[float, str]:
@@ -78,7 +89,7 @@ def _uptime(subject: Subject, period: Period) -> RemoteUptime | None:
     counted = sum(share.counted for share in shares)
     if not counted:
         return None
-    span = (period.until - period.since).total_seconds()
+    span = period.counted_seconds
     reachable = sum(share.up + share.degraded for share in shares)
     return RemoteUptime(subject[1], 100 * reachable / counted, min(100.0, 100 * counted / span) if span else 100.0)
 

@@ -28,10 +28,9 @@ def note_report(history: History, now: datetime) -> None:
 def read_period(history: History, since: datetime, until: datetime) -> Period:
     """The days, confirmed transitions and flapping of a span, of everything that is in the inventory."""
     db = history.connection
-    # A day counts whole or not at all: of the first one, only what comes after `since` may be new.
     rows = db.execute(
         "SELECT d.*, s.kind, s.name FROM days d JOIN subjects s ON s.id = d.subject_id "
-        "WHERE d.day > ? AND s.gone_since IS NULL",
+        "WHERE d.day >= ? AND s.gone_since IS NULL",
         (write_time(since)[:10],),
     )
     days: dict[Subject, list[DayShare]] = {}

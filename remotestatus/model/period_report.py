@@ -4,7 +4,7 @@ What a regular report says of a span of time: how much could be reached, what we
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from remotestatus.model.causes import Cause
 from remotestatus.model.days import DayShare
@@ -16,13 +16,27 @@ from remotestatus.model.windows import PlannedWindow
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What the history knows of a span: days, the transitions that were confirmed, and what flapped."""
+    """
+    What the history knows of a span: days, the transitions that were confirmed, and what flapped.
+
+    A day counts whole: `days` begin with the one that the span begins in, at `counted_since`.
+    """
 
     since: datetime
     until: datetime
     days: Mapping[Subject, Sequence[DayShare]] = field(default_factory=dict)
     confirmed: Sequence[Transition] = ()
     flapped: frozenset[Subject] = frozenset()
+
+    @property
+    def counted_since(self) -> datetime:
+        """The midnight (UTC) from which days are counted."""
+        return self.since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    @property
+    def counted_seconds(self) -> float:
+        """The seconds that can have been observed of one remote."""
+        return (self.until - self.counted_since).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)

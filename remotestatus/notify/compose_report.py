@@ -13,7 +13,7 @@ from remotestatus.model.settings import RegularReport
 from remotestatus.model.states import Kind, Subject
 from remotestatus.model.text import defuse, one_line
 from remotestatus.notify.assemble import SUBJECT, write_subject
-from remotestatus.notify.page_links import may_be_told
+from remotestatus.notify.page_links import may_be_told, settings_for
 from remotestatus.templates import Templates
 
 
@@ -33,7 +33,8 @@ def told_of(fleet: Fleet, receiver: Receiver) -> list[Subject]:
 def compose_report(report: PeriodReport, receiver: Receiver, fleet: Fleet, templates: Templates) -> Message:
     """Write the report for one receiver."""
     lasting = tuple(replace(one, message=defuse(one.message)) for one in report.lasting)
-    values = {"report": replace(report, lasting=lasting), "at": report.until, "url": fleet.settings.url}
+    settings = settings_for(receiver, fleet)
+    values = {"report": replace(report, lasting=lasting), "at": report.until, "url": settings.url}
     headline = one_line(templates.render_or_shipped("messages/report_subject.txt.j2", values), SUBJECT)
     return Message(
         destination=receiver.key,
@@ -41,7 +42,7 @@ def compose_report(report: PeriodReport, receiver: Receiver, fleet: Fleet, templ
         at=report.until,
         type=NotificationType.INFO,
         headline=headline,
-        subject=write_subject([headline], fleet.settings, templates),
+        subject=write_subject([headline], settings, templates),
         text=templates.render_or_shipped("messages/report.txt.j2", values),
         html=templates.render_or_shipped("messages/report.html.j2", values),
     )
