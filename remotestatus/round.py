@@ -23,6 +23,7 @@ from remotestatus.evaluate import (
     unseen_findings,
     window_of_proxy,
     window_of_remote,
+    window_of_worker,
 )
 from remotestatus.history import (
     History,
@@ -380,7 +381,7 @@ def _share_out(fleet: Fleet, state: State, memory: NotificationMemory, now: date
     elif state.kind is Kind.PROXY:
         window = window_of_proxy(state.name, fleet, memory.windows, now)
     else:
-        window = None
+        window = window_of_worker(state.name, memory.windows, now)
     every = fleet.settings.every
     yield from share_out(state.seen_at, now, state.status, maintenance=window is not None, every=every)
 

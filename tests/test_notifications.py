@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from remotestatus.evaluate.state_machine import next_state
+from remotestatus.model.causes import Cause
+from remotestatus.model.check_result import Trouble
+from remotestatus.model.fleet import Worker
 from remotestatus.model.notification import (
     EventType,
     FailingDestination,
@@ -15,7 +19,8 @@ from remotestatus.model.notification import (
     NotificationMemory,
     Receiver,
 )
-from remotestatus.model.states import Kind, State
+from remotestatus.model.settings import WorkerSpec
+from remotestatus.model.states import Kind, Policy, State
 from remotestatus.model.statuses import Status
 from remotestatus.model.windows import CommandWindow
 from remotestatus.notify.assemble import assemble
@@ -510,3 +515,15 @@ def test_deciding_and_composing_read_the_fleet_a_fixed_number_of_times() -> None
         reads.append(Counted.reads)
     assert reads[0] <= 5 * 500
     assert reads[1] <= 4 * reads[0]
+
+
+def test_a_worker_that_was_muted_is_in_maintenance() -> None:
+    """A window by command that has its name keeps its problem back, and so does one for all."""
+    spec = WorkerSpec.model_validate({"name": "site-a", "command": "-"})
+    fleet = replace(make_fleet(), workers=(Worker("site-a", spec, frozenset({"r1"})),))
+    subject = (Kind.WORKER, "site-a")
+    trouble = Trouble(Cause.CONNECTION_TIMEOUT, "It does not answer.")
+    states = {subject: next_state(*subject, None, (trouble,), Policy(), START).state}
+    for target, told in (("site-a", 0), ("all", 0), ("r1", 1)):
+        memory = NotificationMemory(windows=(CommandWindow(1, target, START, START + EVERY),))
+        assert len(plan_notifications(fleet, states, [OPS], memory, START).notifications) == told

@@ -68,17 +68,17 @@ def command(
 
 def check_target(fleet: Fleet, target: str) -> None:
     """Raise ConfigurationError, with the nearest right name, for a target that nothing of the fleet has."""
-    known = {EVERYTHING, *(proxy.name for proxy in fleet.proxies)}
+    known = {EVERYTHING, *(proxy.name for proxy in fleet.proxies), *(worker.name for worker in fleet.workers)}
     for remote in fleet.remotes:
         known |= {remote.name, *remote.groups}
     if target not in known:
         guess = did_you_mean(target, known)
-        raise ConfigurationError(f'"{target}" is no remote, proxy or group of the inventory{guess}')
+        raise ConfigurationError(f'"{target}" is no remote, proxy, worker or group of the inventory{guess}')
 
 
 def affected(fleet: Fleet, target: str) -> tuple[str, ...]:
     """The names that a window of this target is for."""
-    if any(proxy.name == target for proxy in fleet.proxies):
+    if target in {*(proxy.name for proxy in fleet.proxies), *(worker.name for worker in fleet.workers)}:
         return (target,)
     return tuple(
         remote.name for remote in fleet.remotes if target in (EVERYTHING, remote.name) or target in remote.groups

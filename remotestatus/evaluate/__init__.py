@@ -14,6 +14,7 @@ from remotestatus.evaluate.maintenance_windows import (
     problem_of,
     window_of_proxy,
     window_of_remote,
+    window_of_worker,
 )
 from remotestatus.evaluate.measurements import renews_measurements
 from remotestatus.evaluate.opinions import combine, is_worth_another_place
@@ -63,5 +64,6 @@ __all__ = [
     "uptimes",
     "window_of_proxy",
     "window_of_remote",
+    "window_of_worker",
     "write_code",
 ]

@@ -44,6 +44,11 @@ def window_of_proxy(proxy: str, fleet: Fleet, commands: Iterable[CommandWindow],
     return min((window for window in behind if window), key=lambda window: window.until)
 
 
+def window_of_worker(worker: str, commands: Iterable[CommandWindow], now: datetime) -> OpenWindow | None:
+    """The window by command that this worker is in now, or None."""
+    return _latest([_open_command(window, now) for window in commands if window.target in (worker, EVERYTHING)])
+
+
 def open_now(window: Window, now: datetime) -> OpenWindow | None:
     """
     Say whether a window of the inventory is open, and until when.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from remotestatus.evaluate import window_of_proxy, window_of_remote
+from remotestatus.evaluate import window_of_proxy, window_of_remote, window_of_worker
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Key, Trouble
 from remotestatus.model.fleet import Fleet, Remote
@@ -113,7 +113,7 @@ class Case:
         if self.state.kind is Kind.PROXY:
             return window_of_proxy(self.state.name, self.fleet, self.memory.windows, self.now)
         if self.state.kind is Kind.WORKER:
-            return None
+            return window_of_worker(self.state.name, self.memory.windows, self.now)
         return window_of_remote(self.remotes[0], self.memory.windows, self.now)
 
     @property
