@@ -9,10 +9,11 @@ its own (page, messages), and a failure of the page keeps no message back.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from remotestatus.evaluate import (
+    LONGEST_LOOK,
     failed_trouble,
     is_report_due,
     make_period_report,
@@ -137,7 +138,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         results = check_fleet(
             runner,
             inventory,
-            Earlier(last, before, fleet.settings.every, _ranges(history, fleet)),
+            Earlier(last, before, fleet.settings.every, _ranges(history, inventory, started_at)),
             options.clock,
             options.cancel,
             options.progress,
@@ -288,10 +289,14 @@ def _open_history(database: Path, now: datetime) -> Iterator[tuple[History, str]
         yield history, repaired
 
 
-def _ranges(history: History, fleet: Fleet) -> Mapping[str, Ranges]:
-    """The days of the remotes that have a limit on where they are going; nobody else's are read."""
-    asked = (remote.name for remote in fleet.remotes if remote.settings.limits.disk_full_within)
-    return {name: history.ranges(name) for name in asked}
+def _ranges(history: History, inventory: Inventory, now: datetime) -> Mapping[str, Ranges]:
+    """The days of the disks of the remotes that are checked and have a limit on them; nobody else's are read."""
+    asked = [
+        remote.name
+        for remote in inventory.fleet.remotes
+        if remote.settings.limits.disk_full_within and remote.name in inventory.limited_to
+    ]
+    return history.disk_ranges(asked, now.date() - timedelta(days=LONGEST_LOOK)) if asked else {}
 
 
 def _forget(history: History, settings: FleetSettings, now: datetime) -> None:

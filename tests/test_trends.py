@@ -95,6 +95,9 @@ def test_each_day_keeps_its_lowest_and_highest(tmp_path: Path) -> None:
         assert found["disk /"] == [DayRange(TODAY, 40, 70), DayRange(TODAY + timedelta(days=1), 60, 60)]
         assert found["temperature"][0] == DayRange(TODAY, 40, 42)
         assert set(found) == {"disk /", "temperature", "log-in"}
+        disks = history.disk_ranges(["box-1", "new"], TODAY)
+        assert disks == {"box-1": {"disk /": found["disk /"]}, "new": {}}
+        assert history.disk_ranges(["box-1"], TODAY + timedelta(days=1)) == {"box-1": {"disk /": found["disk /"][1:]}}
         history.prune(NOW + timedelta(days=92), timedelta(days=400))
         assert [one.day for one in history.ranges("box-1")["disk /"]] == [TODAY + timedelta(days=1)]
 

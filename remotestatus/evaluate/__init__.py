@@ -23,12 +23,13 @@ from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.regular_report import is_report_due, make_period_report
 from remotestatus.evaluate.remembering import is_due
 from remotestatus.evaluate.state_machine import next_state
-from remotestatus.evaluate.trends import disks_until_full, kept_values
+from remotestatus.evaluate.trends import LONGEST_LOOK, disks_until_full, kept_values
 from remotestatus.evaluate.tunnel_advice import advise
 from remotestatus.evaluate.uptime import DaySums, Uptime, begin_today, no_days, share_out, uptimes
 
 __all__ = [
     "EVERYTHING",
+    "LONGEST_LOOK",
     "DaySums",
     "Past",
     "Uptime",

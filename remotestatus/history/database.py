@@ -252,6 +252,19 @@ class History:
             found.setdefault(measure, []).append(one)
         return found
 
+    def disk_ranges(self, names: Collection[str], since: date) -> dict[str, dict[str, list[DayRange]]]:
+        """The lowest and highest value of each day of the disks of these remotes, from a day on, the oldest first."""
+        rows = self.connection.execute(
+            "SELECT s.name, r.measure, r.day, r.low, r.high FROM subjects s JOIN ranges r ON r.subject_id = s.id "
+            "WHERE s.kind = ? AND s.name IN (SELECT value FROM json_each(?)) "
+            "AND r.measure >= 'disk ' AND r.measure < 'disk!' AND r.day >= ? ORDER BY s.name, r.measure, r.day",
+            (Kind.REMOTE, json.dumps(sorted(names)), since.isoformat()),
+        )
+        found: dict[str, dict[str, list[DayRange]]] = {name: {} for name in names}
+        for name, measure, one in readable(rows, lambda row: (row["name"], str(row["measure"]), _day_range(row))):
+            found[name].setdefault(measure, []).append(one)
+        return found
+
     def last_round(self) -> Round | None:
         """The newest round, or None before the first."""
         return next(iter(self.rounds(1)), None)
