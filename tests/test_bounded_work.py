@@ -7,8 +7,11 @@ a twentieth of what the same input took when a rule's work was not bounded.
 
 import json
 import re
+import socket
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from remotestatus_playbook.banner import read_banner
 from remotestatus_playbook.probe_output import parse
 from remotestatus_playbook.protocol import Outcome, Process, RemoteAnswer, to_json
 
@@ -263,3 +267,23 @@ def test_from_bytes_to_page_and_message(report_input: ReportInput, raw: bytes) -
     assert site.culprits == ()
     assert found["remotes"][0]["name"] == remote.name
     assert time.process_time() - begun < BUDGET
+
+
+def test_a_banner_that_drips_costs_no_more_than_its_time() -> None:
+    """A byte now and then is no reason to wait longer: the time is for the whole line."""
+    stop = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        client, _ = server.accept()
+        with client, suppress(OSError):
+            while not stop.wait(0.05):
+                client.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        dripping = threading.Thread(target=drip, args=(server,))
+        dripping.start()
+        began = time.monotonic()
+        assert read_banner(None, "127.0.0.1", server.getsockname()[1], 0.4) == ""
+        assert time.monotonic() - began < 4
+        stop.set()
+        dripping.join()

@@ -6,7 +6,8 @@ server that limits connections (MaxStartups, PerSourcePenalties; sshd_config(5))
 is not there; only what it writes before tells the two apart, and ssh shows that to nobody.
 """
 
-from collections.abc import Callable
+import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,20 +18,22 @@ _LONGEST = 255  # RFC 4253, 4.2
 
 
 def read_banner(control: Path | None, address: str, port: int, seconds: float = SECONDS) -> str:
-    """The first line of the server at this address, as the proxy sees it; empty when there is none."""
+    """The first line of the server at this address, as the proxy sees it; empty when there is none within its time."""
+    end = time.monotonic() + seconds
     with (
         suppress(DeviceError, OSError, ValueError),
         connect_through(control, Device("", address, port), seconds) as way,
     ):
-        way.settimeout(seconds)
-        return _first_line(way.recv)
+        return _first_line(way, end)
     return ""
 
 
-def _first_line(receive: Callable[[int], bytes]) -> str:
+def _first_line(way: socket.socket, end: float) -> str:
+    """What comes until a line has ended, or until `end` (monotonic): a byte at a time may take no longer."""
     found = b""
     while b"\n" not in found and len(found) < _LONGEST:
-        part = receive(_LONGEST)
+        way.settimeout(max(0.01, end - time.monotonic()))
+        part = way.recv(_LONGEST)
         if not part:
             break
         found += part

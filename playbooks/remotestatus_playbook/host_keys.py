@@ -10,6 +10,8 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 _OFFERED = re.compile(r"key sent by the remote host is\s+SHA256:([A-Za-z0-9+/]{43})")
@@ -22,15 +24,21 @@ def owners_of_offered_key(text: str, known_hosts: Path) -> tuple[str, ...]:
     if offered is None:
         return ()
     try:
-        lines = known_hosts.read_text(errors="replace").splitlines()
+        found = known_hosts.stat()
+        return _owners(known_hosts, found.st_mtime_ns, found.st_size).get(offered[1], ())
     except OSError:
         return ()
-    owners: dict[str, None] = {}
-    for line in lines:
+
+
+@lru_cache(maxsize=1)
+def _owners(known_hosts: Path, _written_at: int, _size: int) -> Mapping[str, tuple[str, ...]]:
+    """The names of each key, by its fingerprint. Where every remote offers another key, the file is read once."""
+    owners: dict[str, dict[str, None]] = {}
+    for line in known_hosts.read_text(errors="replace").splitlines():
         words = line.split()
-        if len(words) >= 3 and words[0][0] not in (_HASHED, _MARKER, "#") and _fingerprint(words[2]) == offered[1]:
-            owners |= dict.fromkeys(name for name in words[0].split(",") if name)
-    return tuple(owners)
+        if len(words) >= 3 and words[0][0] not in (_HASHED, _MARKER, "#") and (fingerprint := _fingerprint(words[2])):
+            owners.setdefault(fingerprint, {}).update(dict.fromkeys(name for name in words[0].split(",") if name))
+    return {fingerprint: tuple(names) for fingerprint, names in owners.items()}
 
 
 def _fingerprint(key: str) -> str | None:

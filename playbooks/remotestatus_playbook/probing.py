@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 
 from remotestatus_playbook import opening
 from remotestatus_playbook.banner import is_lost, read_banner
@@ -33,7 +34,7 @@ from remotestatus_playbook.workdir import Workdir
 OUTPUT_BYTES = 16 * 1024 * 1024
 """What a probe may print: real ones print a hundredth of that, and garbage in front of one is allowed for."""
 _AT_ONCE = 16
-"""Remotes whose devices are asked at the same time."""
+"""Remotes whose devices are asked at the same time, and remotes that failed and are examined."""
 _SSH_FAILED = 255
 _NOT_STARTED = (125, 126, 127)  # timeout(1) failed, or what it was to start
 
@@ -57,6 +58,7 @@ class Prober:
     """The remotes that are left to Ansible's own connections."""
     _open: dict[Path, bool] = field(default_factory=dict)
     _refusals: dict[Path, opening.Refusals] = field(default_factory=dict)
+    _one_asks: Lock = field(default_factory=Lock)
 
     def probe_all(self, plans: Sequence[Plan], at_once: int) -> None:
         """Probe every remote that has a plan and is not reached by a plugin, so many at the same time."""
@@ -82,8 +84,8 @@ class Prober:
             self.workdir.count(answer.outcome)
             if plan.host and answer.outcome in (Outcome.SSH_FAILED, Outcome.TIMED_OUT):
                 failed[child.name] = answer
-        for name, answer in failed.items():
-            self._leave(name, self._examine(by_name[name], answer))
+        with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="examined") as examining:
+            asking += [examining.submit(self._examine, by_name[name], answer) for name, answer in failed.items()]
         pool.shutdown()
         for one in asking:
             one.result()
@@ -146,7 +148,11 @@ class Prober:
     def _leave(self, name: str, answer: RemoteAnswer) -> None:
         self.workdir.leave_remote(name, replace(answer, attempts=self.attempt))
 
-    def _examine(self, plan: Plan, answer: RemoteAnswer) -> RemoteAnswer:
+    def _examine(self, plan: Plan, answer: RemoteAnswer) -> None:
+        """Leave the answer with what ssh's own words leave open: see `_complete`."""
+        self._leave(plan.name, self._complete(plan, answer))
+
+    def _complete(self, plan: Plan, answer: RemoteAnswer) -> RemoteAnswer:
         """Add what ssh's own words leave open: whose key was offered, why the proxy refused, and if it is there."""
         answer = replace(answer, answered_by=owners_of_offered_key(answer.stderr, self.known_hosts))
         if plan.host is None or plan.hop is None:
@@ -154,9 +160,10 @@ class Prober:
                 answer = replace(answer, banner=read_banner(None, plan.host.address, plan.host.port or 22))
             return answer
         socket = self.workdir.control / plan.hop.socket
-        if socket not in self._open:
-            self._open[socket] = opening.is_open(socket, plan.hop.program)
-            self._refusals[socket] = opening.Refusals(opening.log_of(socket))
+        with self._one_asks:
+            if socket not in self._open:
+                self._open[socket] = opening.is_open(socket, plan.hop.program)
+                self._refusals[socket] = opening.Refusals(opening.log_of(socket))
         refusal = self._refusals[socket].of(*plan.place)
         stderr = f"{refusal}\n{answer.stderr}"[:KEPT] if refusal else answer.stderr
         banner = ""
