@@ -4,6 +4,7 @@ The private directories of rounds: what is left of a round that was killed is re
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -76,6 +77,18 @@ def test_a_damaged_marker_is_none(place: Path, marker: str) -> None:
     made = make_private_directory(dead_process())
     (made / MARKER).write_text(marker)
     assert made not in list(dead_directories())
+
+
+def test_a_directory_that_cannot_be_marked_does_not_stay(place: Path) -> None:
+    """A file system without room for the marker: nobody would know later whose the directory was."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="no private directory could be made"):
+            make_private_directory(os.getpid())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(place.iterdir()) == []
 
 
 def test_a_large_inventory_comes_whole_through_the_pipe(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -33,11 +34,15 @@ def make_private_directory(owner: int) -> Path:
     """Make a new one for the process `owner`. Raises OSError, whose `strerror` says why there is none."""
     failure = os.strerror(errno.ENAMETOOLONG)
     for parent in short_parents(len("rs-12345678")):
+        made = None
         try:
             made = Path(tempfile.mkdtemp(prefix="rs-", dir=parent))
             (made / MARKER).write_text(json.dumps([owner, *_identity(owner)]))
         except OSError as error:
             failure = error.strerror or str(error)
+            if made is not None:
+                # Without a marker nobody would remove it later.
+                shutil.rmtree(made, ignore_errors=True)
         else:
             return made
     raise OSError(errno.EIO, f"no private directory could be made: {failure}")
