@@ -100,6 +100,22 @@ def test_one_that_cannot_be_started_says_why(tmp_path: Path) -> None:
     assert other.code == 0
 
 
+def test_one_that_cannot_be_given_its_password_stops_nobody(tmp_path: Path) -> None:
+    """There is no place for its pipe: a sentence that says so, which blames no program that is there."""
+    placeless = child(tmp_path / "gone", "true", name="placeless")
+    placeless.password, placeless.asked, placeless.askpass = Password(lambda: "x"), "me@x", ASKPASS
+    other = child(tmp_path, "true", name="other")
+    assert set(run_all([placeless, other], 1)) == {placeless, other}
+    assert placeless.trouble == "no program could be started on the checker: No such file or directory"
+    assert (other.code, other.trouble) == (0, "")
+
+
+def test_without_timeout_its_absence_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing then can be installed."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert only(child(tmp_path, "true")).trouble.startswith("the program timeout could not be started: ")
+
+
 def test_whoever_stops_listening_leaves_nothing_running(tmp_path: Path) -> None:
     """An exception in the one who uses the answers ends all that still run."""
     children = [child(tmp_path, "sleep 62 & echo $!; wait", name=f"c{number}") for number in range(3)]

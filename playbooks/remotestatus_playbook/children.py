@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from remotestatus_playbook.host_variables import say_error
 from remotestatus_playbook.protocol import TMPDIR
-from remotestatus_playbook.ssh_output import NO_ASKPASS, NO_TIMEOUT
+from remotestatus_playbook.ssh_output import NO_ASKPASS, NO_TIMEOUT, NOT_STARTED
 
 _TIME_UP = (124, 128 + signal.SIGKILL, -signal.SIGKILL)
 """How timeout(1) ends when it had to end a program, by request or by force."""
@@ -88,11 +88,11 @@ class Child:
         if self.askpass is not None and not os.access(self.askpass, os.X_OK):
             self.trouble = f"{NO_ASKPASS}: {self.askpass}"
             return
-        if self.password is not None and self.askpass is not None:
-            self._secret = Secret(self.password, self.asked, self.output.with_name(f"{self.output.name}.secret"))
-            environment |= self._secret.environment(self.askpass)
-        self.asked_at, self._started = time.time(), time.monotonic()
         try:
+            if self.password is not None and self.askpass is not None:
+                self._secret = Secret(self.password, self.asked, self.output.with_name(f"{self.output.name}.secret"))
+                environment |= self._secret.environment(self.askpass)
+            self.asked_at, self._started = time.time(), time.monotonic()
             with (
                 _in_memory(self.stdin) as stdin,
                 self._file(".out").open("wb") as out,
@@ -109,7 +109,7 @@ class Child:
                     start_new_session=True,
                 )
         except OSError as error:
-            self.trouble = f"{NO_TIMEOUT}: {error.strerror}"
+            self.trouble = say_not_started(error)
 
     @property
     def timed_out(self) -> bool:
@@ -177,6 +177,11 @@ class Child:
         if self._secret is not None:
             self.secret_trouble = self._secret.forget()
             self._secret = None
+
+
+def say_not_started(error: OSError) -> str:
+    """Why a program could not be started: timeout(1) is missing, or this machine has no room for one more."""
+    return f"{NO_TIMEOUT if error.filename == 'timeout' else NOT_STARTED}: {error.strerror}"
 
 
 def log_file(output: Path) -> Path:

@@ -16,12 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from remotestatus_playbook.children import TOO_MUCH, Password, Secret, limit_files
+from remotestatus_playbook.children import TOO_MUCH, Password, Secret, limit_files, say_not_started
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.protocol import OPENING, Outcome, ProxyAnswer
 from remotestatus_playbook.round_config import opening_arguments
 from remotestatus_playbook.ssh_log import own_words, printed_words
-from remotestatus_playbook.ssh_output import NO_ASKPASS, NO_TIMEOUT, local_fault
+from remotestatus_playbook.ssh_output import NO_ASKPASS, local_fault
 from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
 
@@ -101,7 +101,7 @@ class Opener:
         try:
             code = self._run_ssh(hop, log, stderr)
         except OSError as error:
-            return ProxyAnswer(Outcome.ERROR, stderr=f"{NO_TIMEOUT}: {error.strerror}")
+            return ProxyAnswer(Outcome.ERROR, stderr=say_not_started(error))
         taken = round((time.monotonic() - started) * 1000)
         if code == 0:
             with suppress(OSError):  # a full disk costs no more than this

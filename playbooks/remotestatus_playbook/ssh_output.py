@@ -33,6 +33,7 @@ class LocalFault(StrEnum):
 
 
 NO_TIMEOUT = "the program timeout could not be started"
+NOT_STARTED = "no program could be started on the checker"
 NO_ASKPASS = "the askpass may not be executed"
 
 _TEXTS = tuple(
