@@ -228,6 +228,15 @@ def test_a_password_that_cannot_be_learnt_is_a_sentence(tmp_path: Path, slow: bo
     assert "t0ken" not in one.secret_trouble
 
 
+def test_a_lookup_that_hangs_is_a_sentence(tmp_path: Path) -> None:
+    """It takes no longer than ssh may, and is not taken for a host that does not answer."""
+    one = child(tmp_path, '"$SSH_ASKPASS" "me@box\'s password: " || exit 3', seconds=0.5)
+    one.password, one.asked, one.askpass = Password(lambda: str(time.sleep(60)), slow=True), "me@box", ASKPASS
+    only(one)
+    assert one.secret_trouble == "its lookup has not answered in time"
+    assert not list(tmp_path.glob("*.secret*"))
+
+
 def test_what_floods_together_is_ended_the_largest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred remotes that print 16 MiB each do not fill the checker's memory, and nobody else is ended for them."""
     monkeypatch.setattr("remotestatus_playbook.children.TOGETHER_BYTES", 300_000)

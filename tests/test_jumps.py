@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from remotestatus_playbook.client_config import ClientConfig, Question
 from remotestatus_playbook.jump_steps import program_of, read_proxy_command
+from remotestatus_playbook.opening import Opener
+from remotestatus_playbook.protocol import Outcome
 from remotestatus_playbook.round_config import opening_arguments
 from remotestatus_playbook.ssh_options import Options, PathError, split_options
 from remotestatus_playbook.topology import Hop, Host, Topology, place_of, trace
+from remotestatus_playbook.workdir import Workdir
 
 PROXY = "proxy.example.com"
 
@@ -288,3 +291,23 @@ def test_ssh_is_not_kept_from_saying_what_happened() -> None:
     options = split_options("-q -vvv -oLogLevel=ERROR -C -o ServerAliveInterval=7 -p 22")
     assert options.heard() == ["-C", "-o", "ServerAliveInterval=7", "-p", "22"]
     assert Options().heard() == []
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_no_more_proxies_are_opened_at_once_than_asked_for(
+    at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a chain wait for each other and hold a place meanwhile; all of them are opened nevertheless."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "now").mkdir()
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.write_text(f"#!/bin/sh\ncd {tmp_path}/now; touch $$; ls | wc -l >> ../seen; sleep 0.05; rm $$\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    topology = trace_all(host("far", "-J a,b,c,d"), *(host(f"box-{n}", f"-J gate-{n}") for n in range(3)))
+    opener = Opener(Workdir(tmp_path), tmp_path / "known_hosts", {}, at_once=at_once)
+    wanted = {hop.spec for hop in topology.last_hop.values() if hop}
+    answers = opener.open_all(topology, wanted)
+    assert len(answers) == 7
+    assert {answer.outcome for answer in answers.values()} == {Outcome.ANSWERED}
+    assert max(int(line) for line in (tmp_path / "seen").read_text().split()) == at_once

@@ -154,6 +154,27 @@ def test_a_proxys_own_password_goes_to_the_proxy_and_only_once(
     assert [password for _, _, password in bastion.offered if password] == [PROXY_SECRET]
 
 
+def test_a_proxys_lookup_that_fails_is_told_as_that(
+    tmp_path: Path, remotestatus: Command, bastion: RecordingBastion
+) -> None:
+    """It is looked up once, when the proxy asks for it; the proxy is not called down for it, and is not tried again."""
+    lookup = f"{{{{ lookup('pipe', 'echo asked >> {tmp_path}/asked; exit 3') }}}}"
+    proxy = (
+        "        tunnel-proxy:\n          ansible_host: 127.0.0.1\n"
+        f"          ansible_port: {bastion.port}\n          ansible_user: proxy_user\n"
+        f'          ansible_password: "{lookup}"\n'
+    )
+    inventory = write_fleet(tmp_path, bastion, proxies=proxy, ansible_ssh_common_args="-o ProxyJump=tunnel-proxy")
+
+    done = remotestatus("run", "-i", inventory)
+
+    said = " ".join(done.stdout.split())
+    assert "ansible_password: the lookup 'pipe' failed" in said
+    assert "down" not in said
+    assert (tmp_path / "asked").read_text() == "asked\n"
+    assert bastion.connections == 1
+
+
 def test_a_remotes_password_goes_to_the_remote_once(
     tmp_path: Path, remotestatus: Command, bastion: RecordingBastion
 ) -> None:

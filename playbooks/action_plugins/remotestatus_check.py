@@ -177,6 +177,7 @@ class _Attempt:
             inventory.passwords(self.hostvars, hops),
             self.order.keep_seconds or KEEP_SECONDS,
             self.order.fresh,
+            self.order.at_once or 1,
             problems={
                 name: what for name in hops if (what := problem_of(self.entries[name], self.topology, only_passed=True))
             },

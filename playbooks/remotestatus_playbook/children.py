@@ -36,6 +36,8 @@ TOGETHER_BYTES = 256 * 1024 * 1024
 _LOOK_SECONDS = 0.2
 """How often it is looked at how much they have printed."""
 
+_UNANSWERED = "its lookup has not answered in time"
+
 _POLL_SECONDS = 0.005
 """How often the programs are asked whether they have ended."""
 
@@ -266,6 +268,7 @@ class Secret:
             os.write(self._pipe, f"{password.learn()}\n".encode())
         except Exception as error:
             self._trouble = say_error(error)
+            path.unlink()  # or the askpass would wait for a password until the time is over
 
     def environment(self, askpass: Path) -> dict[str, str]:
         """The variables by which ssh finds it. Some versions ask only where there seems to be a screen."""
@@ -302,12 +305,21 @@ def _tell_when_asked(learn: Callable[[], str], pipe: Path) -> int:
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with pipe.open("w") as reader:
-            reader.write(f"{learn()}\n")
-    except BaseException as error:
-        with suppress(OSError):
-            _trouble_file(pipe).write_text(say_error(error))
+            # Before the pipe is closed: ssh may have ended a moment later, and then nobody writes any more.
+            _note_trouble(pipe, _UNANSWERED)
+            try:
+                reader.write(f"{learn()}\n")
+            except BaseException as error:
+                _note_trouble(pipe, say_error(error))
+            else:
+                _trouble_file(pipe).unlink(missing_ok=True)
     finally:
         os._exit(0)
+
+
+def _note_trouble(pipe: Path, words: str) -> None:
+    with suppress(OSError):
+        _trouble_file(pipe).write_text(words)
 
 
 def _trouble_file(pipe: Path) -> Path:

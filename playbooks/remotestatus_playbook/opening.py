@@ -1,9 +1,9 @@
 """
 Opens one shared connection to each proxy, and closes them again.
 
-Takes the topology and the round's directory; leaves an answer per proxy there. All proxies are opened at the same time,
-except that one behind another waits for it. Opening is the proxy's probe: whoever can log in and keep the connection
-open is up.
+Takes the topology and the round's directory; leaves an answer per proxy there. As many are opened at the same time as
+remotes are probed, and one behind another waits for it. Opening is the proxy's probe: whoever can log in and keep the
+connection open is up.
 """
 
 import os
@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 
 from remotestatus_playbook.children import TOO_MUCH, Password, Secret, limit_files, say_not_started
 from remotestatus_playbook.host_keys import owners_of_offered_key
@@ -38,8 +39,9 @@ class Opener:
     Opens the connections to proxies.
 
     `passwords` gives, by inventory name, how to learn a proxy's password, and `problems` what is wrong with the
-    inventory's variables of a proxy, which is not connected to then. An attempt may take `seconds`. A connection
-    that nobody uses ends by itself after `keep_seconds`. With `fresh` one that is still open is replaced.
+    inventory's variables of a proxy, which is not connected to then. `at_once` so many are opened at the same time. An
+    attempt may take `seconds`. A connection that nobody uses ends by itself after `keep_seconds`. With `fresh` one that
+    is still open is replaced.
     """
 
     workdir: Workdir
@@ -47,6 +49,7 @@ class Opener:
     passwords: Mapping[str, Password]
     keep_seconds: int = KEEP_SECONDS
     fresh: bool = False
+    at_once: int = 100
     attempts: int = 2
     seconds: int = 30
     problems: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +59,8 @@ class Opener:
         needed = [hop for hop in topology.in_order() if hop.spec in wanted]
         needed = list(dict.fromkeys(one for hop in needed for one in (*hop.path, hop)))
         answers: dict[str, Future[ProxyAnswer]] = {}
-        with ThreadPoolExecutor(max_workers=max(1, len(needed))) as pool:
+        with ThreadPoolExecutor(max_workers=max(1, min(len(needed), self.at_once))) as pool:
+            # A proxy comes behind those before it, so whatever is waited for has been begun.
             for hop in needed:
                 before = answers[hop.parent.spec] if hop.parent else None
                 answers[hop.spec] = pool.submit(self._open_when, hop, before)
@@ -76,7 +80,7 @@ class Opener:
         attempt = 1
         while True:
             answer = replace(self._open(hop), attempts=attempt)
-            hopeless = answer.outcome is Outcome.ERROR or _refused(answer.stderr)
+            hopeless = answer.outcome in (Outcome.ERROR, Outcome.MISCONFIGURED) or _refused(answer.stderr)
             if answer.outcome is Outcome.ANSWERED or attempt == self.attempts or hopeless:
                 owners = owners_of_offered_key(answer.stderr, self.known_hosts)
                 return replace(
@@ -99,7 +103,7 @@ class Opener:
             return ProxyAnswer(Outcome.ERROR, stderr=f"{NO_ASKPASS}: {askpass}")
         started = time.monotonic()
         try:
-            code = self._run_ssh(hop, log, stderr)
+            code, secret_trouble = self._run_ssh(hop, log, stderr)
         except OSError as error:
             return ProxyAnswer(Outcome.ERROR, stderr=say_not_started(error))
         taken = round((time.monotonic() - started) * 1000)
@@ -107,6 +111,8 @@ class Opener:
             with suppress(OSError):  # a full disk costs no more than this
                 _took(socket).write_text(str(taken))
             return ProxyAnswer(Outcome.ANSWERED, connect_ms=taken, took_ms=taken)
+        if secret_trouble:
+            return ProxyAnswer(Outcome.MISCONFIGURED, stderr=f"ansible_password: {secret_trouble}")
         text = own_words(log, stderr)
         if local_fault(text):
             return ProxyAnswer(Outcome.ERROR, stderr=text)
@@ -118,8 +124,12 @@ class Opener:
     def _has_password(self, hop: Hop) -> bool:
         return hop.host is not None and hop.host.name in self.passwords
 
-    def _run_ssh(self, hop: Hop, log: Path, stderr: Path) -> int:
-        """Start the connection, which goes on in the background; return the exit code."""
+    def _run_ssh(self, hop: Hop, log: Path, stderr: Path) -> tuple[int, str]:
+        """
+        Start the connection, which goes on in the background.
+
+        Returns the exit code, and why the password that was asked for could not be learnt.
+        """
         command = [
             *limit_files(PRINTED_BYTES, "timeout", "-k", "2", str(self.seconds), hop.program),
             *("-F", str(self.workdir.config_for(hop.config)), "-f", "-N"),
@@ -132,27 +142,28 @@ class Opener:
         ]
         environment = {**os.environ, OPENING: "1", "LC_ALL": "C.UTF-8"}
         secret = None
-        if hop.host is not None and self._has_password(hop):
-            asked = f"{hop.user or ''}@{hop.host.key_name}"
-            file = self.workdir.path / f"proxy-{hop.socket}.secret"
-            # In a thread of its own already.
-            secret = Secret(replace(self.passwords[hop.host.name], slow=False), asked, file)
-            environment |= secret.environment(self.workdir.tool("askpass"))
         try:
-            with stderr.open("wb") as errors:
-                return subprocess.run(
+            with stderr.open("wb") as errors, _starting:
+                if hop.host is not None and self._has_password(hop):
+                    asked = f"{hop.user or ''}@{hop.host.key_name}"
+                    secret = Secret(self.passwords[hop.host.name], asked, stderr.with_suffix(".secret"))
+                    environment |= secret.environment(self.workdir.tool("askpass"))
+                process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
                     env=environment,
-                    check=False,
                     start_new_session=True,
-                ).returncode
+                )
+            code = process.wait()
         finally:
-            if secret is not None:
-                secret.forget()
+            trouble = secret.forget() if secret is not None else ""
+        return code, trouble
 
+
+_starting = Lock()
+"""Only one thread at a time starts a process: who is forked meanwhile to learn a password would hold its pipes."""
 
 _SAID_FIRST = re.compile(r"^debug1: \w*exchange_identification: banner line 0: (.{1,255})$", re.MULTILINE)
 
@@ -254,13 +265,15 @@ def end(socket: Path, program: str = "ssh") -> None:
 
 def _run(command: list[str], seconds: int) -> int:
     try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=seconds,
-            check=False,
-        ).returncode
-    except (subprocess.TimeoutExpired, OSError):
+        with _starting:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+    except OSError:
+        return -1
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
         return -1
