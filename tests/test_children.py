@@ -230,8 +230,13 @@ def test_a_password_that_cannot_be_learnt_is_a_sentence(tmp_path: Path, slow: bo
 
 def test_a_lookup_that_hangs_is_a_sentence(tmp_path: Path) -> None:
     """It takes no longer than ssh may, and is not taken for a host that does not answer."""
+
+    def hang() -> str:
+        time.sleep(60)
+        return ""
+
     one = child(tmp_path, '"$SSH_ASKPASS" "me@box\'s password: " || exit 3', seconds=0.5)
-    one.password, one.asked, one.askpass = Password(lambda: str(time.sleep(60)), slow=True), "me@box", ASKPASS
+    one.password, one.asked, one.askpass = Password(hang, slow=True), "me@box", ASKPASS
     only(one)
     assert one.secret_trouble == "its lookup has not answered in time"
     assert not list(tmp_path.glob("*.secret*"))

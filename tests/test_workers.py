@@ -20,10 +20,13 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from remotestatus_playbook.process_list import MAX_PROCESSES
 from remotestatus_playbook.protocol import (
+    Facts,
     HostDescription,
     InventoryDescription,
     Outcome,
+    Process,
     Proxy,
     RemoteAnswer,
     SshAccess,
@@ -290,6 +293,43 @@ def test_an_answer_that_cannot_be_read_costs_that_remote(answer: str | bytes) ->
     """Wrong types, broken text and one that unpacks without end: an error of that one remote."""
     found = read_archive(_zip({**ABOUT, "remotestatus/remotes/a.json": answer}), ["a"], [])
     assert found.remotes["a"].outcome is Outcome.ERROR
+
+
+def test_all_answers_together_have_a_limit() -> None:
+    """What is too much costs the largest ones, and is not kept: the others are read."""
+    flood = to_json(RemoteAnswer(Outcome.SSH_FAILED, noise="9" * (ANSWER_BYTES - 2000)))
+    archive = _zip({**ABOUT, **{f"remotestatus/remotes/r{number}.json": flood for number in range(5)}})
+    small = _zip({**ABOUT, "remotestatus/remotes/r9.json": ANSWER})
+    names = [f"r{number}" for number in range(10)]
+    found = read_archive(archive, names, []).remotes
+    assert [one.outcome for one in found.values()].count(Outcome.ERROR) == 3
+    assert read_archive(small, names, []).remotes["r9"].stderr == "no"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        RemoteAnswer(Outcome.ANSWERED, answered_by=("x",) * (MAX_PROCESSES + 1)),
+        RemoteAnswer(Outcome.ANSWERED, facts=Facts(pressure=dict.fromkeys(map(str, range(MAX_PROCESSES + 1)), 1.0))),
+        RemoteAnswer(
+            Outcome.ANSWERED, processes=(Process(1, 1, "u", "R", None, None, ("",) * 300_000, True, False, False),)
+        ),
+    ],
+    ids=["list", "mapping", "arguments"],
+)
+def test_no_list_of_an_answer_is_endless(answer: RemoteAnswer) -> None:
+    """One that the probe itself would never give costs that remote, because it takes many times its text to keep."""
+    found = read_archive(_zip({**ABOUT, "remotestatus/remotes/a.json": to_json(answer)}), ["a"], [])
+    assert found.remotes["a"].outcome is Outcome.ERROR
+
+
+def test_a_directory_without_end_is_a_fault() -> None:
+    """Before any of its entries is read, of which each costs more than its bytes."""
+    archive = _zip({**ABOUT, **{str(number): "" for number in range(1500)}})
+    with pytest.raises(WorkerFault, match="too many files") as caught:
+        read_archive(archive, ["a"], [])
+    assert caught.value.fault is Fault.GARBAGE
+    assert read_archive(archive, [str(number) for number in range(200)], []).remotes == {}
 
 
 @pytest.mark.parametrize(
