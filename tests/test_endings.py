@@ -4,9 +4,17 @@ What ended a process that is missing for the first time: asked once, and kept wh
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from remotestatus_playbook.client_config import ClientConfig
+from remotestatus_playbook.inventory import Entry
+from remotestatus_playbook.plan import plan_probe
+from remotestatus_playbook.probe_script import Questions
 from remotestatus_playbook.protocol import Facts, Order, Outcome, Process, RemoteAnswer, UnitOutput, to_json
+from remotestatus_playbook.ssh_options import split_options
+from remotestatus_playbook.topology import Host, trace
+from remotestatus_playbook.workdir import Workdir
 
 from remotestatus.evaluate.check_results import Past, read_remote
 from remotestatus.evaluate.endings import add_endings, units_of_missing
@@ -80,3 +88,31 @@ def test_an_order_keeps_the_units_that_it_asks_about() -> None:
     """What the package writes, the playbook reads."""
     order = Order(names=("box-1",), units={"box-1": ("encode.service",)})
     assert list(Order.from_json(to_json(order)).units["box-1"]) == ["encode.service"]
+
+
+def test_only_the_units_are_asked_about_again(tmp_path: Path) -> None:
+    """Checks, files and devices have been asked in this round, and a kept connection has just been used."""
+    variables = {
+        "remotestatus_checks": {"name": "backup", "command": "start-backup"},
+        "remotestatus_files": "/var/log/x",
+        "remotestatus_units": ["other"],
+        "remotestatus_devices": [{"host": "camera", "port": 80}],
+    }
+    host = Host("box-1", "127.0.0.1", None, None, None, password=False, options=split_options(""))
+    entry = Entry("box-1", [], variables, host=host)
+    topology = trace({"box-1": host}, (), ClientConfig())
+    orders = {
+        "first": Order(keep_seconds=60),
+        "again": Order(keep_seconds=60, attempt=2, attempts=2),
+        "ended": Order(keep_seconds=60, attempt=2, attempts=2, units={"box-1": ("encode.service", "no unit")}),
+    }
+    plans = {
+        name: plan_probe(entry, topology, tmp_path / "known_hosts", Workdir(tmp_path), order, {})
+        for name, order in orders.items()
+    }
+    assert plans["ended"].questions == Questions(units=("encode.service",))
+    assert plans["ended"].devices == ()
+    assert plans["again"].questions == plans["first"].questions
+    assert {name: plan.suspect for name, plan in plans.items()} == {"first": False, "again": True, "ended": False}
+    uses = {name: f"ControlPath={plan.kept}" in plan.command for name, plan in plans.items()}
+    assert uses == {"first": True, "again": False, "ended": True}

@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
         name = str(variables["inventory_hostname"])
         workdir = Workdir(Path(self._task.args["workdir"]))
         probe = PluginProbe.from_json(workdir.find_plugin_probe(name))
-        checks = tuple(read_checks(plain(variables["hostvars"][name].get(CHECKS))))
+        checks = tuple(read_checks(plain(variables["hostvars"][name].get(CHECKS)))) if probe.checks else ()
         script = add_checks(probe.script.encode("utf-8", "surrogateescape"), checks)
         probe = replace(probe, script=script.decode("utf-8", "surrogateescape"))
         log = log_file(workdir.output(name))

@@ -50,7 +50,8 @@ class Plan:
     `command` is empty unless it is reached by ssh or is this machine itself; `host` is None unless it is reached by
     ssh, and `hop` the last proxy on the way to it. `kept` is the socket of a connection that is used from round to
     round. `problem` and `unsupported` say why it cannot be probed at all. `by_plugin`: by Ansible's own connection.
-    `devices` are connected to through `kept`, which is `passing` when it is there for them alone.
+    `devices` are connected to through `kept`, which is `passing` when it is there for them alone, and `suspect` when an
+    attempt before this one may have failed because of it.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Plan:
     by_plugin: bool = False
     devices: tuple[Device, ...] = ()
     passing: bool = False
+    suspect: bool = False
     place: tuple[str, int | None] = ("", None)
     """The address and port that the last proxy is told to connect to."""
 
@@ -113,7 +115,9 @@ def plan_probe(
     )
     if plan.problem or plan.unsupported:
         return plan
-    plan = replace(plan, questions=_questions_for(entry, order), devices=tuple(_devices_of(entry)))
+    plan = replace(plan, questions=_questions_for(entry, order))
+    if entry.name not in order.units:
+        plan = replace(plan, devices=tuple(_devices_of(entry)))
     host = entry.host if entry.connection == "ssh" else None
     if host is not None:
         return _plan_ssh(replace(plan, host=host, hop=hop), host, topology, known_hosts, workdir, order, far)
@@ -148,7 +152,8 @@ def _plan_ssh(
     keep_seconds = order.keep_seconds or (_FOR_DEVICES if plan.devices else 0)
     kept = workdir.control / socket_name((host, plan.hop and plan.hop.socket)) if keep_seconds else None
     # A later attempt does without: a kept connection may be dead and not know it.
-    if kept and order.attempt == 1 and not order.fresh:
+    again = order.attempt > 1 and plan.name not in order.units
+    if kept and not again and not order.fresh:
         ours = ("ControlMaster=auto", f"ControlPersist={keep_seconds}", f"ControlPath={kept}")
         options = [word for option in ours for word in ("-o", option)]
     command = probe_command(
@@ -163,7 +168,12 @@ def _plan_ssh(
         shell=plan.become.command if plan.become and plan.become.command else SHELL,
     )
     return replace(
-        plan, command=tuple(command), kept=kept, passing=not order.keep_seconds, place=place_of(host, topology)
+        plan,
+        command=tuple(command),
+        kept=kept,
+        suspect=again,
+        passing=not order.keep_seconds,
+        place=place_of(host, topology),
     )
 
 
@@ -173,13 +183,13 @@ CHECKS = f"{PREFIX}checks"
 
 def _questions_for(entry: Entry, order: Order) -> Questions:
     """What the remote is asked beyond its facts and processes."""
-    units = tuple(unit for one in _listed(entry, "units") if (unit := _unit_of(one)))
-    # These names come from the remote.
-    units += tuple(unit for unit in order.units.get(entry.name, ()) if UNIT_NAME.fullmatch(unit))
+    if entry.name in order.units:
+        # It has answered everything else in this round. These names come from the remote.
+        return Questions(units=tuple(unit for unit in order.units[entry.name] if UNIT_NAME.fullmatch(unit)))
     return Questions(
         tuple(read_checks(entry.variables.get(CHECKS))),
         tuple(_files_of(entry)),
-        units,
+        tuple(unit for one in _listed(entry, "units") if (unit := _unit_of(one))),
         hourly=entry.name in order.hourly,
     )
 

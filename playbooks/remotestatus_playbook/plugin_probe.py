@@ -37,15 +37,16 @@ class PluginProbe:
     """
     The probe of one remote by Ansible's own connection.
 
-    `script` is what the shell is sent, but for the checks: their commands may hold passwords, and this is a file. `ssh`
-    are the words with which ssh is started, and `address` where it connects to; both are empty for any other plugin. It
-    is the round's `attempt`-th attempt.
+    `script` is what the shell is sent, but for the checks: their commands may hold passwords, and this is a file.
+    `checks` tells whether there are any. `ssh` are the words with which ssh is started, and `address` where it connects
+    to; both are empty for any other plugin. It is the round's `attempt`-th attempt.
     """
 
     seconds: int
     attempt: int
     nonce: str
     script: str
+    checks: bool = True
     ssh: tuple[str, ...] = ()
     address: str = ""
 
@@ -56,7 +57,7 @@ class PluginProbe:
         script = compose(nonce, root_pid=root, questions=questions).decode("utf-8", "surrogateescape")
         # The last words are `--`, the address, and the shell.
         ssh, address = (plan.command[:-3], plan.command[-2]) if plan.host else ((), "")
-        return cls(plan.seconds, attempt, nonce, script, tuple(ssh), address)
+        return cls(plan.seconds, attempt, nonce, script, bool(plan.questions.checks), tuple(ssh), address)
 
     @classmethod
     def from_json(cls, text: str) -> "PluginProbe":

@@ -110,7 +110,7 @@ class Prober:
                 self.workdir.leave_plugin_probe(plan.name, probe)
                 self.by_plugin.append(plan.name)
                 continue
-            if plan.kept and plan.host and self.attempt > 1:
+            if plan.kept and plan.host and plan.suspect:
                 opening.end(plan.kept, plan.host.program)
             yield self._child(plan, nonces[plan.name])
 
