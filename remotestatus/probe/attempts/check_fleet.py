@@ -6,15 +6,14 @@ tried again, and how many at the same time.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from remotestatus_playbook.protocol import Order, Outcome
+from remotestatus_playbook.protocol import Outcome
 
-from remotestatus.evaluate import add_endings, units_of_missing
 from remotestatus.model.check_result import CheckResult
-from remotestatus.model.errors import RoundGivenUp
+from remotestatus.model.errors import RoundError, RoundGivenUp
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.statuses import Status
 from remotestatus.probe.attempts.orders import (
@@ -22,6 +21,7 @@ from remotestatus.probe.attempts.orders import (
     SUSPICION_SECONDS,
     Earlier,
     FleetResults,
+    find_endings,
     first_order,
     pause,
     proxy_results,
@@ -60,12 +60,18 @@ def check_fleet(
     found: dict[str, CheckResult] = {}
     settled: set[str] = set()
     while True:
-        answers = runner.probe(
-            order,
-            cancel=lambda: cancel() or time.monotonic() > deadline,
-            progress=progress,
-            total=len(remotes) if order is first else len(order.names or ()),
-        )
+        try:
+            answers = runner.probe(
+                order,
+                cancel=lambda: cancel() or time.monotonic() > deadline,
+                progress=progress,
+                total=len(remotes) if order is first else len(order.names or ()),
+            )
+        except RoundError as error:
+            if order is first:
+                raise
+            # What the attempts before have found is true nevertheless.
+            return FleetResults(proxies, earlier.remembered(found), (str(error),))
         if cancel():
             raise RoundGivenUp
         now = clock()
@@ -83,38 +89,14 @@ def check_fleet(
         }
         names = choose_retries([one for one in remotes if one.name not in settled], found, order.attempt + 1)
         if answers.trouble or not names:
-            if not answers.trouble:
-                found |= _find_endings(runner, order, earlier, found, lambda: cancel() or time.monotonic() > deadline)
-            return FleetResults(proxies, earlier.remembered(found), (answers.trouble,) if answers.trouble else ())
+            troubles: tuple[str, ...] = (answers.trouble,) if answers.trouble else ()
+            if not troubles:
+                ended, troubles = find_endings(
+                    runner, order, earlier, found, lambda: cancel() or time.monotonic() > deadline
+                )
+                found |= ended
+            return FleetResults(proxies, earlier.remembered(found), troubles)
         fresh = suspect_ourselves(fleet, found, earlier.states, names)
         forks = choose_retry_forks(found, names, first.at_once or 1)
         order = replace(order, names=tuple(names), attempt=order.attempt + 1, at_once=forks, fresh=fresh)
         pause(SUSPICION_SECONDS if fresh else PAUSE_SECONDS, cancel)
-
-
-def _find_endings(
-    runner: PlaybookRunner,
-    order: Order,
-    earlier: Earlier,
-    found: Mapping[str, CheckResult],
-    cancel: Callable[[], bool],
-) -> dict[str, CheckResult]:
-    """Ask once what ended the processes that are missing for the first time; of a healthy remote nothing is asked."""
-    asked = {name: units_of_missing(earlier.results.get(name), result) for name, result in found.items()}
-    asked = {name: units for name, units in asked.items() if units}
-    if not asked:
-        return {}
-    more = replace(
-        order,
-        names=tuple(asked),
-        attempt=order.attempt + 1,
-        attempts=order.attempt + 1,
-        hourly=(),
-        units={name: tuple(dict.fromkeys(units.values())) for name, units in asked.items()},
-    )
-    answers = runner.probe(more, cancel=cancel, total=len(asked))
-    return {
-        name: add_endings(found[name], units, answer.units)
-        for name, units in asked.items()
-        if (answer := answers.remotes.get(name)) is not None
-    }

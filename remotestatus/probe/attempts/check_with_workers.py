@@ -22,7 +22,7 @@ from remotestatus.evaluate import (
     read_unlooked,
 )
 from remotestatus.model.check_result import CheckResult
-from remotestatus.model.errors import RoundGivenUp
+from remotestatus.model.errors import RoundError, RoundGivenUp
 from remotestatus.model.fleet import Inventory, Remote, Worker
 from remotestatus.model.settings import CHECKER
 from remotestatus.model.statuses import Status
@@ -33,6 +33,7 @@ from remotestatus.probe.attempts.orders import (
     SUSPICION_SECONDS,
     Earlier,
     FleetResults,
+    find_endings,
     first_order,
     pause,
     proxy_result,
@@ -71,8 +72,8 @@ def check_with_workers(
 ) -> FleetResults:
     """Probe every remote that the limit leaves, until `deadline` (monotonic). Raises RoundGivenUp when cancelled."""
     remotes = [remote for remote in inventory.fleet.remotes if remote.name in inventory.limited_to]
-    places = places_of(inventory, remotes)
     fleet_check = _FleetCheck(runner, inventory, remotes, earlier, deadline, clock, cancel, progress)
+    places = places_of(inventory, remotes, secrets=fleet_check.caller.has_passwords)
     order = first_order(runner, inventory, remotes, earlier.due(remotes, clock()))
     fleet_check.look(share_out(remotes, places), order)
     while not fleet_check.must_end:
@@ -84,7 +85,7 @@ def check_with_workers(
         fresh = suspect_ourselves(inventory.fleet, fleet_check.combined(), earlier.states, names)
         pause(SUSPICION_SECONDS if fresh else PAUSE_SECONDS, cancel)
         fleet_check.look(batches, replace(order, fresh=fresh))
-    return fleet_check.finish()
+    return fleet_check.finish(order)
 
 
 class _FleetCheck:
@@ -105,12 +106,12 @@ class _FleetCheck:
         self.earlier = earlier
         self.remotes = {remote.name: remote for remote in remotes}
         self.deadline, self.clock, self.cancel, self.progress = deadline, clock, cancel, progress
-        self.caller = WorkerCaller(runner, inventory)
         self.found: dict[str, dict[str, CheckResult]] = {name: {} for name in self.remotes}
         self.proxies: dict[str, dict[str, CheckResult]] = {}
         self.workers: dict[str, CheckResult] = {}
-        self.troubles: list[str] = []
         self._failed_here = self._aborted = False
+        self.caller = WorkerCaller(runner, inventory, deadline, self._given_up)
+        self.troubles: list[str] = list(self.caller.troubles)
         self._lock = Lock()
 
     @property
@@ -159,12 +160,19 @@ class _FleetCheck:
             for place, names in wanted.items()
         ]
 
-    def finish(self) -> FleetResults:
-        """What all passes brought."""
+    def finish(self, order: Order) -> FleetResults:
+        """What all passes brought, the last of them with this order."""
         proxies = {name: combine(results) for name, results in self.proxies.items()}
         now = self.clock()
         unseen = {name: remote_result(self.remotes[name], None, now) for name, seen in self.found.items() if not seen}
-        found = self.earlier.remembered({**self.combined(), **unseen})
+        combined = self.combined()
+        if not self.must_end:
+            # Of what the checker itself has reached: nobody knows whether it would reach the others.
+            here = {name: combined[name] for name, seen in self.found.items() if _was_reached(seen.get(CHECKER))}
+            ended, troubles = find_endings(self.runner, order, self.earlier, here, self._given_up)
+            combined |= ended
+            self.troubles += troubles
+        found = self.earlier.remembered({**combined, **unseen})
         return FleetResults(proxies, found, tuple(self.troubles), self.workers)
 
     def _is_alive(self, worker: Worker) -> bool:
@@ -184,12 +192,22 @@ class _FleetCheck:
     def _work_here(self, queue: BatchQueue, order: Order) -> None:
         names = self._proxies_for_us(queue) if order.attempt == 1 else ()
         while (batch := queue.take(CHECKER, self._given_up)) is not None:
-            answers = self.runner.probe(
-                replace(order, names=(*batch.names, *names), at_once=self._at_once(batch.names)),
-                cancel=self._given_up,
-                progress=self.progress,
-                total=len(batch.names),
-            )
+            try:
+                answers = self.runner.probe(
+                    replace(order, names=(*batch.names, *names), at_once=self._at_once(batch.names)),
+                    cancel=self._given_up,
+                    progress=self.progress,
+                    total=len(batch.names),
+                )
+            except RoundError as error:
+                with self._lock:
+                    if not any(self.found.values()):
+                        raise
+                    # What was found before, and what workers find, is true nevertheless.
+                    self.troubles.append(str(error))
+                    self._failed_here = True
+                queue.finish(batch)
+                return
             names = ()
             now = self.clock()
             with self._lock:
@@ -221,9 +239,10 @@ class _FleetCheck:
             asked = replace(
                 order, names=names, at_once=self._at_once(names), keep_seconds=0, fresh=False, hourly=hourly
             )
+            asked_at = self.clock()
             try:
                 answers = self.caller.call(worker, asked, self.deadline, self._given_up)
-                self._take_over(worker, answers, names, order)
+                self._take_over(worker, answers, names, order, asked_at)
             except Exception as error:
                 # Whatever it is, its batch is not lost, and nobody waits for it.
                 fault = error if isinstance(error, WorkerFault) else WorkerFault(Fault.FAILED, one_line(repr(error)))
@@ -241,9 +260,11 @@ class _FleetCheck:
                 self._note_fault(worker, WorkerFault(Fault.LIES, ", ".join(answers.refused[:_NAMED])))
                 return
 
-    def _take_over(self, worker: Worker, answers: WorkerAnswers, names: Sequence[str], order: Order) -> None:
+    def _take_over(
+        self, worker: Worker, answers: WorkerAnswers, names: Sequence[str], order: Order, asked_at: datetime
+    ) -> None:
         now = self.clock()
-        off = answers.description.clock - now.timestamp()
+        off = clock_error(answers.description.clock, asked_at, now)
         with self._lock:
             self.workers[worker.name] = CheckResult(worker.name, now)
             aliases = {proxy.alias: proxy for proxy in self.fleet.proxies}
@@ -298,6 +319,20 @@ class _FleetCheck:
 
     def _given_up(self) -> bool:
         return self._aborted or self.cancel() or time.monotonic() > self.deadline
+
+
+def _was_reached(result: CheckResult | None) -> bool:
+    return result is not None and result.status in _REACHED
+
+
+def clock_error(clock: float, asked_at: datetime, answered_at: datetime) -> float:
+    """
+    How far a worker's clock (POSIX) is ahead, in seconds, from the checker's before and after the call.
+
+    The worker read it somewhere between the two, before a transfer that may be slow, so only what lies outside is
+    certainly wrong.
+    """
+    return max(0.0, clock - answered_at.timestamp()) + min(0.0, clock - asked_at.timestamp())
 
 
 def _by_our_clock(answer: RemoteAnswer, off: float) -> RemoteAnswer:

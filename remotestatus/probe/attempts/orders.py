@@ -1,5 +1,6 @@
 """
-What every pass over a fleet needs: the round's first order, the proxies' results, and the pause between attempts.
+What every pass over a fleet needs: the round's first order and its last, the proxies' results, and the pause between
+attempts.
 """
 
 import time
@@ -9,10 +10,18 @@ from datetime import datetime, timedelta
 
 from remotestatus_playbook.protocol import Order, ProxyAnswer, RemoteAnswer
 
-from remotestatus.evaluate import Past, failed_result, is_due, read_proxy, read_remote
+from remotestatus.evaluate import (
+    Past,
+    add_endings,
+    failed_result,
+    is_due,
+    read_proxy,
+    read_remote,
+    units_of_missing,
+)
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.day_ranges import Ranges
-from remotestatus.model.errors import RoundGivenUp
+from remotestatus.model.errors import RoundError, RoundGivenUp
 from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
 from remotestatus.model.memory import Memory
 from remotestatus.model.states import State, Subject
@@ -82,6 +91,42 @@ def first_order(
         keep_seconds=round(settings.every.total_seconds() * 2.5) if kept else 0,
         hourly=hourly,
     )
+
+
+def find_endings(
+    runner: PlaybookRunner,
+    order: Order,
+    earlier: Earlier,
+    found: Mapping[str, CheckResult],
+    cancel: Callable[[], bool],
+) -> tuple[dict[str, CheckResult], tuple[str, ...]]:
+    """
+    Ask once what ended the processes that are missing for the first time; of a healthy remote nothing is asked.
+
+    `order` is the last one that was carried out. Returns the results that say more now, and what went wrong.
+    """
+    asked = {name: units_of_missing(earlier.results.get(name), result) for name, result in found.items()}
+    asked = {name: units for name, units in asked.items() if units}
+    if not asked:
+        return {}, ()
+    more = replace(
+        order,
+        names=tuple(asked),
+        attempt=order.attempt + 1,
+        attempts=order.attempt + 1,
+        fresh=False,
+        hourly=(),
+        units={name: tuple(dict.fromkeys(units.values())) for name, units in asked.items()},
+    )
+    try:
+        answers = runner.probe(more, cancel=cancel, total=len(asked))
+    except RoundError as error:
+        return {}, (str(error),)
+    return {
+        name: add_endings(found[name], units, answer.units)
+        for name, units in asked.items()
+        if (answer := answers.remotes.get(name)) is not None
+    }, ()
 
 
 def proxy_results(

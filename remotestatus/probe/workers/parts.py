@@ -29,18 +29,18 @@ class Batch:
     failures: int = 0
 
 
-def places_of(inventory: Inventory, remotes: Iterable[Remote]) -> Mapping[str, frozenset[str]]:
-    """The places that may look at each remote."""
-    return {remote.name: _places_of(remote, inventory) for remote in remotes}
+def places_of(inventory: Inventory, remotes: Iterable[Remote], *, secrets: bool = True) -> Mapping[str, frozenset[str]]:
+    """The places that may look at each remote. Without `secrets` there are no passwords to be sent to any worker."""
+    return {remote.name: _places_of(remote, inventory, secrets) for remote in remotes}
 
 
-def _places_of(remote: Remote, inventory: Inventory) -> frozenset[str]:
+def _places_of(remote: Remote, inventory: Inventory, secrets: bool) -> frozenset[str]:
     workers = inventory.fleet.workers
     if remote.connection != "ssh" or remote.become_method or remote.name in inventory.problems:
         # How it is connected to beyond that is not sent.
         return frozenset({CHECKER})
     claimed = frozenset(worker.name for worker in workers if remote.name in worker.only)
-    able = {worker.name for worker in workers if _may(worker, remote, inventory)}
+    able = {worker.name for worker in workers if _may(worker, remote, inventory, secrets)}
     if claimed:
         return claimed & able
     ways = {proxy.name: proxy.program for proxy in inventory.fleet.proxies}
@@ -50,11 +50,11 @@ def _places_of(remote: Remote, inventory: Inventory) -> frozenset[str]:
     return frozenset({CHECKER, *(worker.name for worker in workers if not worker.only and worker.name in able)})
 
 
-def _may(worker: Worker, remote: Remote, inventory: Inventory) -> bool:
+def _may(worker: Worker, remote: Remote, inventory: Inventory, secrets: bool) -> bool:
     """Whether a worker could look at it: a password stays here unless it may be sent, and nobody looks at itself."""
     on_the_way = (inventory.ssh.key_names.get(hop, hop) for hop in remote.path)
     needs_password = any(name in inventory.passwords for name in (remote.name, *on_the_way))
-    return remote.name != worker.name and (worker.settings.secrets or not needs_password)
+    return remote.name != worker.name and ((secrets and worker.settings.secrets) or not needs_password)
 
 
 @dataclass(slots=True)

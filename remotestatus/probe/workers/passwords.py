@@ -9,7 +9,8 @@ import json
 import os
 import select
 import threading
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 
 from pydantic import TypeAdapter, ValidationError
 from remotestatus_playbook.protocol import SENT_PASSWORDS, Order
@@ -23,17 +24,29 @@ _VARIABLE_BYTES = 100_000
 _POLL_MILLISECONDS = 50
 
 
-def read_passwords(runner: PlaybookRunner, names: Collection[str]) -> Mapping[str, str]:
-    """The passwords of these hosts, by name. Raises RoundError when they cannot be read."""
+def read_passwords(
+    runner: PlaybookRunner, names: Collection[str], end: float, given_up: Callable[[], bool]
+) -> Mapping[str, str]:
+    """
+    The passwords of these hosts, by name. Their lookups may take until `end` (monotonic).
+
+    Raises RoundError when they cannot be read.
+    """
     pipe = runner.workdir / "passwords"
-    os.mkfifo(pipe, 0o600)
+    try:
+        os.mkfifo(pipe, 0o600)
+    except OSError as error:
+        raise RoundError(f"the passwords for workers cannot be read: {error.strerror}") from error
     reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     chunks: list[bytes] = []
     done = threading.Event()
     reader = threading.Thread(target=_read, args=(reading, chunks, done), name="passwords", daemon=True)
     reader.start()
     try:
-        answers = runner.probe(Order(names=tuple(sorted(names)), passwords_to=str(pipe)))
+        answers = runner.probe(
+            Order(names=tuple(sorted(names)), passwords_to=str(pipe)),
+            cancel=lambda: given_up() or time.monotonic() > end,
+        )
     finally:
         done.set()
         reader.join()
@@ -43,9 +56,8 @@ def read_passwords(runner: PlaybookRunner, names: Collection[str]) -> Mapping[st
         return TypeAdapter(dict[str, str]).validate_json(b"".join(chunks))
     except ValidationError:
         # Its text would quote what was read.
-        raise RoundError(
-            f"the passwords for workers cannot be read: {answers.trouble or 'Ansible gave none'}"
-        ) from None
+        late = "a lookup has not answered in time" if time.monotonic() > end else answers.trouble
+        raise RoundError(f"the passwords for workers cannot be read: {late or 'Ansible gave none'}") from None
 
 
 def _read(pipe: int, chunks: list[bytes], done: threading.Event) -> None:

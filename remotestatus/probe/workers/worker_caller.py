@@ -9,7 +9,7 @@ import itertools
 import json
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from remotestatus_playbook.protocol import InventoryDescription, Order
@@ -29,11 +29,21 @@ _START_SECONDS = 60
 _PROXY_SECONDS = 70
 """For opening the connection to a proxy, twice."""
 
+_SHARE_FOR_PASSWORDS = 0.3
+"""The share of a round's time that reading the passwords for workers may take."""
+
 
 class WorkerCaller:
-    """Calls the workers of one inventory."""
+    """
+    Calls the workers of one inventory.
 
-    def __init__(self, runner: PlaybookRunner, inventory: Inventory) -> None:
+    The passwords that workers may have are read at once, before `deadline` (monotonic) and not after it was given up.
+    `troubles` says why they could not be read; there are none to be sent then.
+    """
+
+    def __init__(
+        self, runner: PlaybookRunner, inventory: Inventory, deadline: float, given_up: Callable[[], bool]
+    ) -> None:
         assert runner.described is not None, "the inventory was not read yet"
         self._described: InventoryDescription = runner.described
         self._runner = runner
@@ -52,7 +62,16 @@ class WorkerCaller:
             self._trusted = []
         # Nothing is asked of Ansible unless some worker may have a password.
         may = inventory.passwords and any(worker.settings.secrets for worker in inventory.fleet.workers)
-        self._passwords = read_passwords(runner, inventory.passwords) if may else {}
+        self._passwords: Mapping[str, str] = {}
+        self.troubles: tuple[str, ...] = ()
+        if may:
+            # A lookup that hangs leaves the rest of the round its time.
+            end = time.monotonic() + _SHARE_FOR_PASSWORDS * (deadline - time.monotonic())
+            try:
+                self._passwords = read_passwords(runner, inventory.passwords, end, given_up)
+            except RoundError as error:
+                self.troubles = (str(error),)
+        self.has_passwords = not self.troubles
 
     def call(self, worker: Worker, order: Order, deadline: float, given_up: Callable[[], bool]) -> WorkerAnswers:
         """Have a worker carry out an order, until `deadline` (monotonic) at most. Raises WorkerFault."""

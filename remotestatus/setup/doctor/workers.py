@@ -31,8 +31,10 @@ def check_workers(examined: Examined, now: datetime, *, offline: bool) -> Iterat
     if offline:
         yield skipped("workers: not connected to (--offline)")
         return
-    caller = WorkerCaller(examined.playbooks, inventory)
-    places = places_of(inventory, inventory.fleet.remotes)
+    caller = WorkerCaller(examined.playbooks, inventory, begun + _PATIENCE, lambda: False)
+    for words in caller.troubles:
+        yield wrong(words, "look it up by hand, and see what it prints")
+    places = places_of(inventory, inventory.fleet.remotes, secrets=caller.has_passwords)
     for worker in inventory.fleet.workers:
         names = tuple(name for name, may in places.items() if worker.name in may and name in inventory.limited_to)
         order = Order(names=names, proxies_only=True)

@@ -1,0 +1,82 @@
+"""
+Attempts of a round, here and with workers, where something of the checker's own goes wrong between them.
+"""
+
+import shutil
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from remotestatus.inventory import read_inventory
+from remotestatus.model.fleet import Inventory
+from remotestatus.model.settings import CHECKER
+from remotestatus.model.statuses import Status
+from remotestatus.probe import AnsibleSource, PlaybookRunner
+from remotestatus.probe.attempts import Earlier, check_fleet
+from remotestatus.probe.attempts.check_with_workers import clock_error
+from remotestatus.probe.workers import WorkerCaller, places_of
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+AT = NOW.timestamp()
+
+
+def read(runner: PlaybookRunner) -> Inventory:
+    return read_inventory(runner.describe_inventory())
+
+
+def write_fleet(folder: Path, text: str) -> AnsibleSource:
+    """An inventory whose remotes nobody listens for."""
+    inventory = folder / "remotes.yml"
+    inventory.write_text(f"all:\n  vars: {{ansible_host: 127.0.0.1, ansible_port: 9}}\n{text}")
+    return AnsibleSource((inventory,))
+
+
+@pytest.mark.slow
+def test_what_the_first_attempt_found_outlives_the_next(tmp_path: Path) -> None:
+    """Nothing can be written any more when the next attempt begins: the round has its results, and says what failed."""
+    with PlaybookRunner(write_fleet(tmp_path, "  hosts: {gone: }\n")) as runner:
+        inventory = read(runner)
+        times: list[datetime] = []
+
+        def clock() -> datetime:
+            times.append(NOW)
+            return NOW
+
+        def cancel() -> bool:
+            if len(times) > 1:  # the first attempt is over
+                shutil.rmtree(runner.workdir, ignore_errors=True)
+            return False
+
+        results = check_fleet(runner, inventory, Earlier(), clock, cancel, lambda _: None)
+    assert results.remotes["gone"].status is Status.DOWN
+    assert "nothing can be written to" in "".join(results.troubles)
+
+
+@pytest.mark.slow
+def test_a_lookup_that_hangs_keeps_passwords_from_workers_and_nothing_else(tmp_path: Path) -> None:
+    """It costs a share of the round's time; then no worker gets what needs a password, and that is said."""
+    text = (
+        "  vars:\n    ansible_host: 127.0.0.1\n    remotestatus_workers: [{name: north, command: cat, secrets: true}]\n"
+        "  hosts:\n    open:\n    locked:\n      ansible_password: \"{{ lookup('pipe', 'sleep 60') }}\"\n"
+    )
+    (tmp_path / "remotes.yml").write_text(f"all:\n{text}")
+    with PlaybookRunner(AnsibleSource((tmp_path / "remotes.yml",))) as runner:
+        inventory = read(runner)
+        began = time.monotonic()
+        caller = WorkerCaller(runner, inventory, began + 5, lambda: False)
+        assert time.monotonic() - began < 20
+        assert caller.troubles == ("the passwords for workers cannot be read: a lookup has not answered in time",)
+        places = places_of(inventory, inventory.fleet.remotes, secrets=caller.has_passwords)
+    assert places == {"open": {CHECKER, "north"}, "locked": {CHECKER}}
+
+
+@pytest.mark.parametrize(
+    ("clock", "error"),
+    [(AT - 40, -10), (AT - 30, 0), (AT - 1, 0), (AT, 0), (AT + 20, 20)],
+    ids=["behind", "when it was asked", "while it ran", "when it answered", "ahead"],
+)
+def test_a_slow_transfer_is_no_wrong_clock(clock: float, error: float) -> None:
+    """A worker that was asked half a minute ago read its clock at any time since then."""
+    assert clock_error(clock, NOW - timedelta(seconds=30), NOW) == error
