@@ -20,8 +20,8 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from remotestatus_playbook.process_list import MAX_PROCESSES
 from remotestatus_playbook.protocol import (
+    MAX_PROCESSES,
     Facts,
     HostDescription,
     InventoryDescription,

@@ -11,14 +11,9 @@ from itertools import islice, takewhile
 from typing import NamedTuple
 
 from remotestatus_playbook.probe_frame import Frame, Section, text_of, whole
-from remotestatus_playbook.protocol import Process
+from remotestatus_playbook.protocol import MAX_ALL_ARGUMENTS, MAX_ARGV_BYTES, MAX_PROCESSES, Process
 
-MAX_PROCESSES = 20_000
-MAX_ARGV_BYTES = 32_768
-"""A process's command line is cut here, by the probe and again by the parser."""
 MAX_ALL_ARGV_BYTES = 4 * 1024 * 1024
-MAX_ALL_ARGUMENTS = 200_000
-"""What all command lines of a remote may hold together; a machine with thousands of processes has a tenth of it."""
 MAX_OWNER_LINES = 3 * MAX_PROCESSES
 """Lines that are read of who owns the processes: at most three for each process."""
 MAX_SECTIONS = 8

@@ -335,6 +335,16 @@ class Facts:
     notes: tuple[str, ...] = ()
 
 
+MAX_PROCESSES = 20_000
+"""Processes of a remote that are read at most."""
+
+MAX_ARGV_BYTES = 32_768
+"""A process's command line is cut here, by the probe and again by the parser."""
+
+MAX_ALL_ARGUMENTS = 200_000
+"""What all command lines of a remote may hold together; a machine with thousands of processes has a tenth of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """

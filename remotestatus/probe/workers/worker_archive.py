@@ -16,9 +16,11 @@ from urllib.parse import unquote
 
 from pydantic import TypeAdapter, ValidationError
 from remotestatus_playbook.private_directory import file_name
-from remotestatus_playbook.process_list import MAX_ALL_ARGUMENTS, MAX_ARGV_BYTES, MAX_PROCESSES
 from remotestatus_playbook.protocol import (
     HANDED_OVER,
+    MAX_ALL_ARGUMENTS,
+    MAX_ARGV_BYTES,
+    MAX_PROCESSES,
     PROXY_ANSWERS,
     REMOTE_ANSWERS,
     WORKER_DESCRIPTION,
