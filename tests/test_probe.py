@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from remotestatus_playbook import disk_table, probe_output, process_list
+from remotestatus_playbook import disk_table, probe_output, process_list, protocol
 from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import SCRIPT, Check, compose
 from remotestatus_playbook.protocol import Disk, Process
@@ -142,7 +142,7 @@ def test_a_very_long_command_line_is_cut(shell: list[str], start: Callable[..., 
     long = start(sys.executable, "-c", "import time; time.sleep(60)", "x" * 100_000)
     short = start("sleep", "62.5")
     output = probe(shell)
-    assert len(by_pid(output, long.pid).argv[-1]) <= process_list.MAX_ARGV_BYTES
+    assert len(by_pid(output, long.pid).argv[-1]) <= protocol.MAX_ARGV_BYTES
     assert by_pid(output, short.pid).argv == ("sleep", "62.5")
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from remotestatus_playbook import process_list
+from remotestatus_playbook import process_list, protocol
 from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.protocol import Outcome, Process, RemoteAnswer, to_json
 
@@ -192,9 +192,9 @@ def test_a_list_cut_in_the_middle_is_incomplete() -> None:
 
 def test_too_many_processes_are_not_all_kept() -> None:
     """A fork bomb costs no more than MAX_PROCESSES entries, and the list says that it ends early."""
-    files = [stat(pid, 1, pid) + "x\0" for pid in range(2, process_list.MAX_PROCESSES + 12)]
+    files = [stat(pid, 1, pid) + "x\0" for pid in range(2, protocol.MAX_PROCESSES + 12)]
     output = parse(framed(proc_section(*files)), NONCE)
-    assert len(listed(output)) == process_list.MAX_PROCESSES
+    assert len(listed(output)) == protocol.MAX_PROCESSES
     assert not output.processes.complete
     assert process_list.NOTE_TOO_MANY in output.facts.notes
 
