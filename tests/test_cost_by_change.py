@@ -1,7 +1,8 @@
 """What a round writes to the site: no more than what it says anew, and never something else than a site made anew."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,12 +16,13 @@ from remotestatus.history import History, add_note, outbox, read_past, remove_no
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.facts import Facts
-from remotestatus.model.fleet import Fleet
+from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, Policy
+from remotestatus.report import round_file
 from remotestatus.report.build import build_report
-from remotestatus.report.pages import page_templates
+from remotestatus.report.pages import list_pages, page_templates
 from remotestatus.report.publish import publish
 from tests.made_fleet import Made, make_fleet
 
@@ -133,6 +135,61 @@ def test_the_site_is_that_of_its_last_round(steps: list[tuple[int, dict[str, str
                     (rounds.site / "index.html").unlink()
                 rounds.run(minutes, words, load)
                 assert rounds.files(rounds.site) == rounds.anew()
+
+
+def nickname(remote: Remote, name: str) -> Remote:
+    return replace(remote, settings=remote.settings.model_copy(update={"nickname": name}))
+
+
+CHANGES: dict[str, Callable[[tuple[Remote, ...]], tuple[Remote, ...]]] = {
+    "one is renamed": lambda all_: (nickname(all_[0], "Elsewhere"), *all_[1:]),
+    "two change groups": lambda all_: (
+        all_[0],
+        replace(all_[1], groups=all_[3].groups),
+        all_[2],
+        replace(all_[3], groups=all_[1].groups),
+        *all_[4:],
+    ),
+    "there are more": lambda all_: make_fleet(Made(14, NOW)).remotes,
+    "there are fewer": lambda all_: all_[:3],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_changed_inventory_is_on_every_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[tuple[Remote, ...]], tuple[Remote, ...]]
+) -> None:
+    """Whatever changes in the inventory, no page keeps an old name, an old group or the link to an old round file."""
+    monkeypatch.setattr(round_file, "_PAGES_EACH", 12)
+    rounds = Rounds(tmp_path, 5)
+    rounds.fleet = replace(rounds.fleet, remotes=tuple(nickname(one, "") for one in rounds.fleet.remotes))
+    with rounds.history:
+        rounds.run(10, {NAMES[0]: "down"})
+        rounds.run(10, {})
+        rounds.fleet = replace(rounds.fleet, remotes=change(rounds.fleet.remotes))
+        rounds.run(0, {})  # so that nothing else is new
+        assert rounds.files(rounds.site) == rounds.anew()
+
+
+def sets_in(value: object) -> bool:
+    """Whether there is a set anywhere in it."""
+    if is_dataclass(value):
+        value = [getattr(value, field.name) for field in fields(value)]
+    if isinstance(value, Mapping):
+        value = [*value.keys(), *value.values()]
+    return isinstance(value, Set) or (isinstance(value, list | tuple) and any(sets_in(one) for one in value))
+
+
+def test_every_process_says_the_same(tmp_path: Path) -> None:
+    """What decides whether a page is made again has no set in it, of which each process has another order."""
+    rounds = Rounds(tmp_path, 5)
+    with rounds.history:
+        outbox.open_window(rounds.history, "all", NOW, NOW + timedelta(hours=1), "cables")
+        outbox.open_window(rounds.history, NAMES[0], NOW, NOW + timedelta(hours=2), "")
+        add_note(rounds.history, NAMES[0], "A word.", NOW, None)
+        rounds.run(10, {NAMES[0]: "down", NAMES[1]: "full"})
+        assert rounds.report.planned
+        assert [page.path for page in list_pages(rounds.report) if sets_in(page.says)] == []
 
 
 def test_a_quiet_round_writes_next_to_nothing(tmp_path: Path) -> None:

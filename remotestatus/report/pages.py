@@ -27,6 +27,7 @@ from remotestatus.model.errors import RoundError
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import APPEARANCES, Status
 from remotestatus.model.times import write_time
+from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.build import WORDS, Group, Report, split_groups
 from remotestatus.report.charts import DayCell, day_paths, letter_paths, troubled_days
 from remotestatus.report.fleet_rows import write_fleet, write_row
@@ -75,7 +76,8 @@ class Page:
     """
     One page: its path in the site, its template, and the values for it besides those of every page.
 
-    `says` is all that the page depends on, as plain data: it is made again only when that is different.
+    `says` is all that the page depends on, as plain data: it is made again only when that is different. There is no
+    set in it, because its order is another one in each process.
     """
 
     path: str
@@ -89,17 +91,16 @@ def list_pages(report: Report) -> Iterator[Page]:
     problems = [_says_problem(problem) for problem in report.problems[:PROBLEMS_SHOWN]]
     rows = {remote.name: write_row(remote) for remote in report.remotes}
     proxies = [_says_proxy(proxy) for proxy in report.proxies]
-    groups = [(group.name, group.counts) for group in report.groups]
     says = (
         (report.verdict, report.aside, report.worst, report.summary, report.round.troubles, report.failing),
-        (problems, groups, proxies, list(rows.values()), report.incidents[:8], report.planned[:20], report.notes),
-        (report.workers, report.out_of_sight),
+        (problems, _says_groups(report.groups, rows), proxies, _says_incidents(report, report.incidents[:8])),
+        (_says_planned(report.planned[:20]), report.notes, report.workers, report.out_of_sight),
     )
     index = {"here": "index", "icon": report.worst, "problems": report.problems[:PROBLEMS_SHOWN]}
     yield Page("index.html", "index.html.j2", (says, len(report.problems)), index)
-    incidents = (report.incidents[:INCIDENTS_SHOWN], len(report.incidents), report.worst)
+    incidents = _says_incidents(report, report.incidents[:INCIDENTS_SHOWN])
     values = {"here": "incidents", "icon": report.worst, "shown": INCIDENTS_SHOWN}
-    yield Page("incidents.html", "incidents.html.j2", incidents, values)
+    yield Page("incidents.html", "incidents.html.j2", (incidents, len(report.incidents), report.worst), values)
     about = _About(report)
     for group in report.group_pages:
         yield _group_page(report, group, rows, about)
@@ -147,7 +148,8 @@ def _group_page(report: Report, group: Group, rows: Mapping[str, object], about:
     planned = _chosen(report.planned, about.planned, names)
     parts = _parts(report, group.remotes, group)
     shown = _says_parts(parts, group.remotes, rows)
-    says = (group.name, group.counts, [_says_problem(one) for one in problems], incidents, planned, shown)
+    wrong = [_says_problem(one) for one in problems]
+    says = (group.name, group.counts, wrong, _says_incidents(report, incidents), _says_planned(planned), shown)
     values = {"here": "group", "icon": group.icon, "group": group, "problems": problems, "incidents": incidents}
     more = {"planned": planned, "parts": parts, "whole": len(group.remotes) <= TABLE_ROWS}
     return Page(f"groups/{group.slug}.html", "group.html.j2", says, {**values, **more})
@@ -160,7 +162,7 @@ def _proxy_page(report: Report, proxy: ProxyView, rows: Mapping[str, object], ab
     parts = _parts(report, behind, None)
     shown = _says_parts(parts, behind, rows)
     words = (_uptime_words(proxy.uptime), _days_words(proxy.past))
-    says = (_says_proxy(proxy), proxy.incidents, words, shown, planned, notes)
+    says = (_says_proxy(proxy), proxy.incidents, words, shown, _says_planned(planned), notes)
     values = {"here": "proxy", "icon": proxy.status.value, "proxy": proxy, "parts": parts, "planned": planned}
     more = {"notes": notes, "whole": len(behind) <= TABLE_ROWS}
     return Page(f"proxies/{proxy.slug}.html", "proxy.html.j2", says, {**values, **more})
@@ -174,9 +176,25 @@ def _parts(report: Report, remotes: tuple[RemoteView, ...], whole: Group | None)
 
 
 def _says_parts(parts: Sequence[Group], remotes: Sequence[RemoteView], rows: Mapping[str, object]) -> object:
-    groups = [(one.name, one.counts) for one in parts]
-    listed = remotes if len(remotes) <= TABLE_ROWS else ()
-    return groups, [rows.get(remote.name) or write_row(remote) for remote in listed]
+    return _says_groups(parts, rows if len(remotes) <= TABLE_ROWS else {})
+
+
+def _says_groups(groups: Sequence[Group], rows: Mapping[str, object]) -> object:
+    """Groups and, where they have one, the rows of their remotes."""
+    return [
+        (one.name, one.slug, one.counts, [rows[remote.name] for remote in one.remotes if remote.name in rows])
+        for one in groups
+    ]
+
+
+def _says_incidents(report: Report, incidents: Iterable[Incident]) -> object:
+    """Incidents, with the titles of what they are about."""
+    return [(one, report.titles.get(one.name), report.proxy_slugs.get(one.name)) for one in incidents]
+
+
+def _says_planned(windows: Iterable[PlannedWindow]) -> object:
+    """Windows, without the names that they are for: a title stands for those."""
+    return [(window.starts, window.until, window.title, window.note) for window in windows]
 
 
 def _remote_page(report: Report, remote: RemoteView, about: _About) -> Page:
@@ -189,7 +207,7 @@ def _remote_page(report: Report, remote: RemoteView, about: _About) -> Page:
     says = (
         [getattr(remote, name) for name in _OF_REMOTE],
         (None if with_round else remote.seen_at, _uptime_words(remote.uptime), restarted, groups, proxies),
-        (planned, notes, _days_words(remote.past)),
+        (_says_planned(planned), notes, _days_words(remote.past)),
     )
     values = {"here": "remote", "remote": remote, "icon": remote.status.value, "with_round": with_round}
     more = {"groups": groups, "proxies": proxies, "planned": planned, "notes": notes}
@@ -285,7 +303,7 @@ class PageMaker:
         }
         turn = (2 + (round_file == SUMMARY), round_file, 0)
         if self.templates.folder is None:
-            said = to_json((page.path, page.says))
+            said = to_json((page.path, round_file, page.says))
             version = hashlib.blake2b(said, digest_size=6, key=self._stamp[:32]).hexdigest()
             make = partial(render_template, self.templates, page.template, {**values, "version": version})
             return SiteFile(page.path, make, version, turn)
@@ -301,9 +319,9 @@ _UNKNOWN_VERSION = "version-of-this-page"
 
 @lru_cache(maxsize=8)
 def _sources(folders: tuple[Path, ...]) -> bytes:
-    """A digest of all that makes pages: templates, and the modules here, which change without a new version too."""
+    """A digest of all that makes pages: templates and our own modules, which change without a new version too."""
     digest = hashlib.sha256()
-    own = Path(__file__).parent
+    own = Path(__file__).parents[1]
     paths = [path for folder in folders for path in folder.glob("*.j2")]
     for path in sorted([*paths, *own.rglob("*.py")]):
         with suppress(OSError):
