@@ -144,7 +144,6 @@ def _where_proxy(details: Details, proxy: ProxyView) -> Iterator[RenderableType]
         ("Address", proxy.address),
         ("Way", " → ".join(proxy.path)),
         ("Behind it", f"{proxy.behind}: {', '.join(counts)}" if counts else str(proxy.behind)),
-        ("Log-in", f"took {proxy.connect_ms} ms" if proxy.connect_ms is not None else ""),
         ("Checked", _say_time(details.state.seen_at)),
     )
     yield from _pairs(pairs)

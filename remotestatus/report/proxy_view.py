@@ -1,7 +1,7 @@
 """
 Makes what the pages show of one proxy.
 
-A Proxy with its State and check result comes in, a ProxyView goes out.
+A Proxy with its State comes in, a ProxyView goes out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,6 @@ class ProxyView:
     uptime: Mapping[str, Uptime]
     past: PastDays
     incidents: tuple[Incident, ...] = ()
-    connect_ms: int | None = None
     acknowledged: Acknowledgement | None = None
 
     @property
@@ -53,7 +52,6 @@ def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Inci
     subject = (Kind.PROXY, proxy.name)
     state = report_input.states[subject]
     past = begin_today(report_input.days.get(subject) or no_days(now), state.status.value)
-    result = report_input.check_results.get(proxy.name)
     address = f"{proxy.user}@{proxy.address}" if proxy.user else proxy.address
     if proxy.port not in (None, 22):
         address += f":{proxy.port}"
@@ -71,6 +69,5 @@ def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Inci
         uptime=uptimes(past),
         past=past,
         incidents=tuple(incidents),
-        connect_ms=result.connect_ms if result else None,
         acknowledged=open_note(incidents),
     )

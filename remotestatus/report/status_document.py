@@ -66,9 +66,6 @@ class ProxyEntry:
     cause: Annotated[CauseEntry | None, _about("why it is not up")]
     since: Annotated[Time, _about("when that status began")]
     behind: Annotated[int, _about("how many remotes are reached through it")]
-    connect_ms: Annotated[
-        int | None, _about("milliseconds to a finished log-in; null when its connection was open already")
-    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

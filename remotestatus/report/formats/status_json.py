@@ -95,7 +95,6 @@ def _proxy(proxy: ProxyView) -> ProxyEntry:
         cause=_cause(proxy.trouble),
         since=write_time(proxy.since),
         behind=proxy.behind,
-        connect_ms=proxy.connect_ms,
     )
 
 
