@@ -262,3 +262,6 @@ def test_the_document_says_the_same_as_the_terminal(tmp_path: Path, remotestatus
     assert document["schema"] == 1
     assert [remote["status"] for remote in document["remotes"]] == [remote.status.value for remote in shown.remotes]
     assert any(remote["cause"] and remote["cause"]["detail"] for remote in document["remotes"])
+    for entry in (document["remotes"][3], document["proxies"][0]):
+        of_one = remotestatus("status", entry["name"], "--json", "--database", tmp_path / "history.sqlite3").stdout
+        assert json.loads(of_one).items() >= entry.items()

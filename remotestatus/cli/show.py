@@ -261,24 +261,26 @@ def _say_time(moment: datetime) -> str:
 
 
 def details_values(details: Details) -> dict[str, object]:
-    """The same for programs: what status.json says of it, and everything that its page shows."""
+    """
+    The same for programs: what status.json says of it, under the same keys, and everything else that is shown.
+
+    Whatever is added has a key that status.json does not have: who reads one can read the other.
+    """
     document = json.loads(write_status(details.report))
     subject = details.subject
     kind = "remote" if isinstance(subject, RemoteView) else "proxy"
     entries = document["remotes" if kind == "remote" else "proxies"]
     found = next(entry for entry in entries if entry["name"] == subject.name)
-    own = (
-        _remote_values(subject) if isinstance(subject, RemoteView) else fields_of(subject, "address", "path", "behind")
-    )
-    acknowledged = details.acknowledgement
+    added = _remote_values(subject) if isinstance(subject, RemoteView) else fields_of(subject, "address", "path")
+    acknowledgement = details.acknowledgement
     return {
         **{key: document[key] for key in ("schema", "title", "generated_at", "next_expected_at")},
         "kind": kind,
-        **found,
         "seen_at": write_time(details.state.seen_at),
         "unconfirmed": subject.unconfirmed,
-        **own,
-        "acknowledged": acknowledged and fields_of(acknowledged, "at", "until", "note"),
+        **added,
+        **found,
+        "acknowledgement": acknowledgement and fields_of(acknowledgement, "at", "until", "note"),
         "incidents": [fields_of(one, "status", "cause", "started_at", "ended_at") for one in details.incidents],
         "messages": [
             {**fields_of(message, "at", "sent_at", "destination", "subject", "dropped"), "what": message.event_type}
@@ -297,30 +299,19 @@ def details_values(details: Details) -> dict[str, object]:
 
 def _remote_values(remote: RemoteView) -> dict[str, object]:
     return {
-        "troubles": [
-            {"code": trouble.cause, **fields_of(trouble, "what", "severity", "message", "hint", "detail")}
-            for trouble in remote.troubles
-        ],
         **fields_of(remote, "path", "address", "user"),
         "maintenance_window": remote.maintenance,
-        "processes": [
-            {
-                **fields_of(process, "name", "running", "count", "min", "max"),
-                "matched": [fields_of(seen, *_SEEN) for seen in process.matched],
-                "near": [fields_of(seen, *_SEEN, "reason") for seen in process.near],
-            }
+        "near": [
+            {"process": process.name, **fields_of(seen, "pid", "user", "command", "started_at", "rss_kb", "reason")}
             for process in remote.processes
+            for seen in process.near
         ],
         "findings": [
             fields_of(finding, "kind", "name", "ok", "value", "wanted", "perfdata") for finding in remote.findings
         ],
-        "facts": dict(remote.facts),
-        "notes": remote.notes,
+        "facts_in_words": dict(remote.facts),
         "commands": dict(remote.commands),
     }
-
-
-_SEEN = ("pid", "user", "command", "started_at", "rss_kb")
 
 
 def fields_of(item: object, *names: str) -> dict[str, object]:
