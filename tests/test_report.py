@@ -17,11 +17,13 @@ from remotestatus.evaluate.uptime import DaySums
 from remotestatus.history.database import History
 from remotestatus.history.past import read_past
 from remotestatus.model.causes import Cause
-from remotestatus.model.check_result import Trouble
+from remotestatus.model.check_result import CheckResult, Trouble
+from remotestatus.model.fleet import Worker
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Sample
+from remotestatus.model.settings import WorkerSpec
 from remotestatus.model.states import Kind, Policy, State, Transition
 from remotestatus.model.statuses import Status
 from remotestatus.report.build import Report, build_report
@@ -393,6 +395,29 @@ def test_public_site_tells_no_secrets(tmp_path: Path, dead_proxy: bool) -> None:
     assert sum(secret in shown for secret in SECRETS) > 10, "else there was nothing to hide"
     assert [secret for secret in SECRETS if secret in hidden] == []
     assert "encoder" in hidden, "a name that was given to a process is for people"
+
+
+def test_public_page_blames_the_worker_and_does_not_name_its_address(tmp_path: Path) -> None:
+    """In public mode a worker whose name is an address has another one, and is the root cause of what only it sees."""
+    made = make_report_input(Made(8, NOW, public=True, all_up=True), tmp_path / "history.sqlite3")
+    address, seen, unseen = "192.0.2.77", made.fleet.remotes[0].name, made.fleet.remotes[1].name
+    gone = Trouble(Cause.WORKER_UNREACHABLE, f"{address} does not answer.")
+    worker = next_state(Kind.WORKER, address, None, (gone,), Policy(), NOW).state
+    states = {
+        **made.states,
+        (Kind.WORKER, address): worker,
+        (Kind.REMOTE, unseen): next_state(Kind.REMOTE, unseen, None, (gone,), Policy(), NOW).state,
+    }
+    results = {
+        **made.check_results,
+        seen: replace(made.check_results[seen], worker=address),
+        unseen: CheckResult(unseen, NOW, (gone,), worker=address),
+    }
+    fleet = replace(made.fleet, workers=(Worker(address, WorkerSpec(name=address), frozenset((seen, unseen))),))
+    report = build_report(replace(made, fleet=fleet, states=states, check_results=results), NOW)
+    assert [(one.name, one.looked_at) for one in report.workers] == [("worker-1", 2)]
+    assert [(one.subject, one.names) for one in report.problems] == [("Worker worker-1", ("worker-1", unseen))]
+    assert address not in write_status(report)
 
 
 def test_public_status_keeps_its_form(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from remotestatus.model.check_result import CheckResult, Finding, Trouble
-from remotestatus.model.fleet import Fleet, Proxy, Remote
+from remotestatus.model.fleet import Fleet, Proxy, Remote, Worker
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.report_input import ReportInput
-from remotestatus.model.settings import CheckSpec, FileSpec, Limits, ProcessSpec, RemoteSettings
+from remotestatus.model.settings import CheckSpec, FileSpec, Limits, ProcessSpec, RemoteSettings, WorkerSpec
 from remotestatus.model.states import Kind, Subject, Transition
 from remotestatus.model.text import count
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
@@ -39,7 +39,7 @@ def redact(report_input: ReportInput) -> ReportInput:
     def measured(name: str) -> CheckResult | None:
         own = own_names.get(name, name)
         found = report_input.measured(own)
-        return None if found is None else _check_result(found, name, settings.get(own, RemoteSettings()))
+        return None if found is None else _check_result(found, name, settings.get(own, RemoteSettings()), names)
 
     return replace(
         report_input,
@@ -47,7 +47,7 @@ def redact(report_input: ReportInput) -> ReportInput:
             tuple(_remote(remote, names) for remote in fleet.remotes),
             tuple(_proxy(proxy, names) for proxy in fleet.proxies),
             fleet.settings,
-            fleet.workers,
+            tuple(_worker(worker, names) for worker in fleet.workers),
         ),
         round=replace(round_, troubles=(ROUND_TROUBLE,) if round_.troubles else ()),
         states={
@@ -78,6 +78,7 @@ class _Names:
 
     remotes: Mapping[str, str]
     proxies: Mapping[str, str]
+    workers: Mapping[str, str]
 
     @classmethod
     def of(cls, fleet: Fleet) -> "_Names":
@@ -93,15 +94,20 @@ class _Names:
             else (proxy.name, f"proxy-{number}")
             for number, proxy in enumerate(fleet.proxies, start=1)
         )
-        return cls(remotes, proxies)
+        workers = _distinct(
+            # Its address is not known here: it may be its name.
+            (worker.name, f"worker-{number}" if _is_address(worker.name, worker.name) else worker.name)
+            for number, worker in enumerate(fleet.workers, start=1)
+        )
+        return cls(remotes, proxies, workers)
 
     def of_either(self, name: str) -> str:
         """The name that strangers see of a remote or a proxy; anything else stays."""
         return self.remotes.get(name, self.proxies.get(name, name))
 
     def __call__(self, kind: Kind, name: str) -> str:
-        names = self.remotes if kind is Kind.REMOTE else self.proxies
-        return names.get(name, name)
+        of_kind = {Kind.REMOTE: self.remotes, Kind.PROXY: self.proxies, Kind.WORKER: self.workers}
+        return of_kind[kind].get(name, name)
 
 
 def _distinct(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -162,6 +168,11 @@ def _proxy(proxy: Proxy, names: _Names) -> Proxy:
     return Proxy(name=name, alias=name, address="", port=None, user=None, path=path)
 
 
+def _worker(worker: Worker, names: _Names) -> Worker:
+    name = names.workers[worker.name]
+    return Worker(name, WorkerSpec(name=name), frozenset(names.remotes.get(one, one) for one in worker.only))
+
+
 def _process_names(specs: Iterable[ProcessSpec]) -> list[str]:
     return [spec.name or f"process {number}" for number, spec in enumerate(specs, start=1)]
 
@@ -173,13 +184,13 @@ def _file_names(specs: Iterable[FileSpec]) -> list[str]:
 def _check_results(results: Mapping[str, CheckResult], fleet: Fleet, names: _Names) -> dict[str, CheckResult]:
     settings = {remote.name: remote.settings for remote in fleet.remotes}
     redacted = (
-        _check_result(result, names(Kind.REMOTE, name), settings.get(name, RemoteSettings()))
+        _check_result(result, names(Kind.REMOTE, name), settings.get(name, RemoteSettings()), names)
         for name, result in results.items()
     )
     return {result.name: result for result in redacted}
 
 
-def _check_result(result: CheckResult, name: str, settings: RemoteSettings) -> CheckResult:
+def _check_result(result: CheckResult, name: str, settings: RemoteSettings, names: _Names) -> CheckResult:
     specs = settings.processes
     files = {spec.title: title for spec, title in zip(settings.files, _file_names(settings.files), strict=True)}
     devices = {spec.title: spec.name for spec in settings.devices}
@@ -196,6 +207,7 @@ def _check_result(result: CheckResult, name: str, settings: RemoteSettings) -> C
         findings=tuple(_finding(finding) for finding in result.findings),
         facts=public_facts(result.facts),
         attempts=result.attempts,
+        worker=None if result.worker is None else names(Kind.WORKER, result.worker),
         files=tuple(
             FileResult(files.get(one.name) or f"file {number}", "", one.ok, "", one.severity)
             for number, one in enumerate(result.files, start=1)
