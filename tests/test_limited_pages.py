@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from remotestatus.model.causes import Cause
-from remotestatus.model.check_result import Trouble
+from remotestatus.model.check_result import Finding, Trouble
+from remotestatus.model.facts import Disk, Facts, Mount
 from remotestatus.model.fleet import Fleet, LimitedPage
-from remotestatus.model.notification import Receiver
+from remotestatus.model.notification import Acknowledgement, Receiver
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import FleetSettings, PageSpec
 from remotestatus.model.states import Kind
+from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.model.windows import Note, PlannedWindow
 from remotestatus.notify import settings_for
 from remotestatus.report.build import build_report
@@ -52,6 +54,53 @@ def publish_page(whole: ReportInput, folder: Path, *, public: bool) -> str:
     files = [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "assets"]
     text = "\n".join(f"{path.relative_to(folder)}\n{path.read_text()}" for path in files)
     return re.sub(r'data-version="\w+"|\?v=\w+|urn:uuid:[\w-]+|UID:[\w-]+', "", text)
+
+
+def says(whole: ReportInput, name: str, about: str) -> ReportInput:
+    """The same, where one remote says something of another in every way that it has."""
+    unit = f"backup@{about}.service"
+    said = replace(
+        whole.check_results[name],
+        findings=(
+            Finding("check", "camera", False, f"CRITICAL: {about} is mute", perfdata=f"{about}=3"),
+            Finding("limit", f"disk /mnt/{about}", False, "97 %"),
+        ),
+        files=(FileResult("export", "/srv/*", False, f"nothing from {about}"),),
+        units=(UnitResult(unit, False, "failed"), UnitResult("own.service", False, f"waits for {unit}")),
+        devices=(DeviceResult("relay", "relay", 80, False, f"{about}: no route"),),
+        facts=Facts(
+            failed_units=("own.service", unit),
+            disks=(Disk("/", 10, 5, 50.0), Disk(f"/mnt/{about}", 10, 5, 50.0)),
+            mounts=(Mount("/", "/dev/sda1", "ext4", True), Mount(f"/mnt/{about}", "/dev/sdb1", "ext4", True)),
+            notes=(f"{about} could not be read",),
+        ),
+    )
+    return replace(whole, check_results={**whole.check_results, name: said})
+
+
+@pytest.mark.parametrize("about", ["signage-2", "2001:db8::7"])
+def test_nothing_that_a_remote_says_names_others(whole: ReportInput, tmp_path: Path, about: str) -> None:
+    """What checks, files, units, devices and facts of one's own remote say of others is left out, the rest stays."""
+    remotes = tuple(
+        replace(one, address="2001:db8::7") if one.name == "signage-2" else one for one in whole.fleet.remotes
+    )
+    whole = replace(says(whole, "weather-1", about), fleet=replace(whole.fleet, remotes=remotes))
+    text = publish_page(whole, tmp_path / "customer", public=False)
+    assert about not in text
+    assert all(word in text for word in ("own.service", "camera", "export", "relay", "50.0"))
+
+
+@pytest.mark.parametrize("text", ["SIGNAGE 2 is repaired.", "All of hall-b rest.", "Ask south-camera-1"])
+def test_what_people_write_of_others_is_for_others(whole: ReportInput, text: str) -> None:
+    """A note, a window or an acknowledgement that has a nickname or a group of somebody else is not shown."""
+    window = PlannedWindow(NOW, NOW + timedelta(hours=1), "weather-1", frozenset(("weather-1",)), text)
+    notes = [Note(1, "", text, NOW), Note(2, "weather-1", text, NOW), Note(3, "", "Barrier 1, weather and gates", NOW)]
+    known = {(Kind.REMOTE, "weather-1"): Acknowledgement(NOW, note=text)}
+    page = LimitedPage(PageSpec(site="customer", limit="gates:weather"), frozenset(SHOWN))
+    limited = limit_input(replace(whole, planned=[window], notes=notes, acknowledgements=known), page)
+    assert [note.id for note in limited.notes] == [3]
+    assert limited.planned[0].note == ""
+    assert limited.acknowledgements[Kind.REMOTE, "weather-1"].note == ""
 
 
 @pytest.mark.parametrize("public", [False, True])

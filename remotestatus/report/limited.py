@@ -2,25 +2,34 @@
 Leaves out what does not belong to a page that shows a part of the fleet.
 
 ReportInput comes in, and goes out with nothing of other remotes in it, before anything is built of it: no names,
-counts, proxies, incidents or messages. A proxy is shown where one of the page's remotes is behind it. A sentence that
-names somebody else gives way to what strangers would read.
+counts, proxies, incidents or messages. A proxy is shown where one of the page's remotes is behind it. What a machine
+said and names somebody else gives way to what strangers would read, or is left out; what people wrote is left out too
+where it has the nickname or a group of somebody else.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from remotestatus.model.check_result import CheckResult, Trouble
+from remotestatus.model.check_result import CheckResult, Finding, Trouble
+from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Fleet, LimitedPage, Proxy, Remote
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind, Subject
 from remotestatus.model.text import join_names
+from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.redact import ROUND_TROUBLE
 
 _WORD = re.compile(r"[\w.-]+")
+_UNIT = re.compile(r"\.(?:service|socket|timer|mount|automount|path|target|scope|slice|swap|device)(?![\w.-])")
+"""What ends the name of a systemd unit, which may be that of an instance: `backup@signage-1.service`."""
+
+T = TypeVar("T")
+Watched = TypeVar("Watched", FileResult, UnitResult, DeviceResult)
 
 
 def limit_input(report_input: ReportInput, page: LimitedPage) -> ReportInput:
@@ -44,14 +53,49 @@ def _names(remotes: Iterable[Remote], proxies: Iterable[Proxy]) -> set[str]:
     }
 
 
+def _names_of_people(remotes: Iterable[Remote]) -> set[str]:
+    """What people call them besides: any word may be one of these, so that only what people write is searched."""
+    return {name for remote in remotes for name in (remote.settings.nickname, *remote.groups)}
+
+
+class _Foreign:
+    """Names of others, each as the words that it consists of, by the first of them."""
+
+    def __init__(self, everybody: Iterable[str], own: Iterable[str]) -> None:
+        self._by_first: dict[str, set[tuple[str, ...]]] = {}
+        for name in set(everybody) - set(own):
+            words = _words(name)
+            # `::1` is nobody's name.
+            if words and not (":" in name and len(words) == 1):
+                self._by_first.setdefault(words[0], set()).add(words)
+
+    def is_in(self, *texts: str) -> bool:
+        """Whether one of the texts has one of the names."""
+        return any(self._is_in(_words(text)) for text in texts)
+
+    def _is_in(self, words: tuple[str, ...]) -> bool:
+        return any(
+            words[at : at + len(name)] == name for at, word in enumerate(words) for name in self._by_first.get(word, ())
+        )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for found in _WORD.findall(_UNIT.sub("", text.casefold())) if (word := found.strip(".-")))
+
+
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """The part of the fleet that is shown, its names, and the names of all others."""
+    """
+    The part of the fleet that is shown, its names, and those of all others.
+
+    `foreign` is looked for in what machines say, `foreign_to_people` in what people write.
+    """
 
     fleet: Fleet
     remotes: frozenset[str]
     proxies: frozenset[str]
-    foreign: frozenset[str]
+    foreign: _Foreign
+    foreign_to_people: _Foreign
 
     @classmethod
     def of(cls, fleet: Fleet, page: LimitedPage) -> "_Limit":
@@ -60,11 +104,13 @@ class _Limit:
         proxies = tuple(proxy for proxy in fleet.proxies if proxy.name in on_the_way)
         everybody = _names(fleet.remotes, fleet.proxies) | {worker.name for worker in fleet.workers}
         own = _names(shown, proxies)
+        called, own_called = everybody | _names_of_people(fleet.remotes), own | _names_of_people(shown)
         return cls(
             fleet=Fleet(shown, proxies, fleet.settings),
             remotes=frozenset(remote.name for remote in shown),
             proxies=frozenset(proxy.name for proxy in proxies),
-            foreign=frozenset(name for name in everybody - own if name),
+            foreign=_Foreign(everybody, own),
+            foreign_to_people=_Foreign(called, own_called),
         )
 
     def has(self, subject: Subject) -> bool:
@@ -85,6 +131,7 @@ class _Limit:
             check_results=self._results(whole.check_results.items()),
             before=self._results(whole.before.items()),
             measured=lambda name: None if (found := whole.measured(name)) is None else self._result(found),
+            ranges=lambda name: {key: days for key, days in whole.ranges(name).items() if not self.foreign.is_in(key)},
             transitions=[
                 replace(one, trouble=self._trouble(one.trouble) if one.trouble else None)
                 for one in whole.transitions
@@ -93,14 +140,12 @@ class _Limit:
             days={subject: found for subject, found in whole.days.items() if self.has(subject)},
             first_seen={subject: found for subject, found in whole.first_seen.items() if self.has(subject)},
             acknowledgements={
-                subject: replace(found, note="" if self._names_others(found.note) else found.note)
+                subject: replace(found, note=self._of_people(found.note))
                 for subject, found in whole.acknowledgements.items()
                 if self.has(subject)
             },
             maintenance={
-                name: "" if self._names_others(words) else words
-                for name, words in whole.maintenance.items()
-                if name in self.remotes
+                name: self._of_people(words) for name, words in whole.maintenance.items() if name in self.remotes
             },
             # A message tells of several remotes, and a destination may be another customer's.
             messages={},
@@ -109,20 +154,23 @@ class _Limit:
             notes=[
                 one
                 for one in whole.notes
-                if one.name in ("", *self.remotes, *self.proxies) and not self._names_others(one.text)
+                if one.name in ("", *self.remotes, *self.proxies) and self._of_people(one.text)
             ],
         )
 
-    def _names_others(self, *texts: str) -> bool:
-        return any(
-            word in self.foreign or word.strip(".-") in self.foreign for text in texts for word in _WORD.findall(text)
-        )
+    def _of_people(self, text: str) -> str:
+        """What somebody wrote, or nothing where it is about others."""
+        return "" if self.foreign_to_people.is_in(text) else text
+
+    def _kept(self, items: Iterable[T] | None, text: Callable[[T], str]) -> tuple[T, ...] | None:
+        """Those whose text names nobody else."""
+        return None if items is None else tuple(one for one in items if not self.foreign.is_in(text(one)))
 
     def _trouble(self, trouble: Trouble) -> Trouble:
         if trouble.proxy and trouble.proxy not in self.proxies:
             trouble = replace(trouble, proxy="")
         texts = (trouble.message, trouble.hint, trouble.detail, trouble.what, trouble.phrase)
-        if not self._names_others(*texts):
+        if not self.foreign.is_in(*texts):
             return trouble
         return Trouble(trouble.cause, trouble.cause.declaration.public, severity=trouble.severity)
 
@@ -137,8 +185,33 @@ class _Limit:
             result,
             troubles=self._troubles(result.troubles),
             processes=tuple(self._process(process) for process in result.processes),
+            findings=tuple(map(self._finding, self._kept(result.findings, lambda one: one.name) or ())),
+            facts=self._facts(result.facts),
+            files=self._watched(result.files),
+            # A unit that has failed may be one that nobody asked for: it has no name but that of the machine.
+            units=self._watched(self._kept(result.units, lambda one: one.unit) or ()),
+            devices=self._watched(result.devices),
             worker=None,
             not_from=(),
+        )
+
+    def _finding(self, finding: Finding) -> Finding:
+        if not self.foreign.is_in(finding.value, finding.perfdata):
+            return finding
+        return replace(finding, value=_say(finding.ok), perfdata="")
+
+    def _watched(self, results: Iterable[Watched]) -> tuple[Watched, ...]:
+        return tuple(
+            replace(one, sentence=_say(one.ok)) if self.foreign.is_in(one.sentence) else one for one in results
+        )
+
+    def _facts(self, facts: Facts) -> Facts:
+        return replace(
+            facts,
+            disks=self._kept(facts.disks, lambda one: one.mount),
+            mounts=self._kept(facts.mounts, lambda one: f"{one.mount} {one.device}"),
+            failed_units=self._kept(facts.failed_units, str),
+            notes=self._kept(facts.notes, str) or (),
         )
 
     def _process(self, result: ProcessResult) -> ProcessResult:
@@ -146,9 +219,9 @@ class _Limit:
         return replace(
             result,
             matched=tuple(
-                replace(one, argv=one.argv[:1]) if self._names_others(*one.argv) else one for one in result.matched
+                replace(one, argv=one.argv[:1]) if self.foreign.is_in(*one.argv) else one for one in result.matched
             ),
-            near=tuple(one for one in result.near if not self._names_others(*one.process.argv)),
+            near=tuple(one for one in result.near if not self.foreign.is_in(*one.process.argv)),
         )
 
     def _planned(self, window: PlannedWindow) -> PlannedWindow:
@@ -157,4 +230,9 @@ class _Limit:
         title = window.title
         if names != window.names and title not in ("all", *groups):
             title = join_names(sorted(names), 3)
-        return replace(window, names=names, title=title, note="" if self._names_others(window.note) else window.note)
+        return replace(window, names=names, title=title, note=self._of_people(window.note))
+
+
+def _say(ok: bool | None) -> str:
+    """A result without its words."""
+    return {True: "passed", False: "failed", None: "unknown"}[ok]
