@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from remotestatus_playbook.protocol import Answer, Outcome
 
+from remotestatus.cli import group
 from remotestatus.evaluate.diagnosis import diagnose, explain
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.history.database import History
@@ -134,6 +136,21 @@ def test_without_a_result_the_status_is_unknown(tmp_path: Path, remotestatus: Co
         plugin = remotestatus("status", *arguments, "--nagios")
         assert (plugin.returncode, plugin.stderr) == (3, "")
         assert plugin.stdout.startswith("REMOTESTATUS UNKNOWN: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(("--vault-password-file", "/nope"), "no Vault password file /nope"), (("-J",), "nobody is at a terminal")],
+)
+def test_a_password_that_is_not_there_is_no_result(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+    """Without the Vault's password the status is unknown, as for a plugin; with --database none is asked for."""
+    inventory = ("-i", str(tmp_path))
+    plugin = CliRunner().invoke(group, ["status", "--nagios", *inventory, *options])
+    assert (plugin.exit_code, plugin.stderr) == (3, "")
+    assert plugin.stdout.startswith("REMOTESTATUS UNKNOWN: ")
+    assert words in plugin.stdout
+    database = _write_history(tmp_path / "h", {"a": None}, datetime.now(UTC))
+    assert CliRunner().invoke(group, ["status", *options, "--database", str(database)]).exit_code == 0
 
 
 def test_it_only_reads(tmp_path: Path, remotestatus: Command) -> None:

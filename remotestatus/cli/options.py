@@ -32,25 +32,21 @@ def now() -> datetime:
 def with_inventory(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where the inventory is; the command gets them as `source`."""
 
-    @click.option(
-        "-i",
-        "--inventory",
-        "paths",
-        multiple=True,
-        type=click.Path(path_type=Path),
-        envvar="REMOTESTATUS_INVENTORY",
-        help="Ansible inventory: file, folder, or `host,`; may be repeated.  [default: ansible.cfg's, else inventory]",
-    )
-    @click.option("-l", "--limit", metavar="PATTERN", help="Only these remotes, as an Ansible pattern.")
-    @click.option(
-        "--vault-password-file",
-        "vault_password_files",
-        multiple=True,
-        type=click.Path(path_type=Path),
-        help="File (or program) with an Ansible Vault password.",
-    )
-    @click.option("--vault-id", "vault_ids", multiple=True, metavar="LABEL@SOURCE", help="Ansible Vault identity.")
-    @click.option("-J", "--ask-vault-pass", is_flag=True, help="Ask for the Ansible Vault password.")
+    @with_inventory_options
+    @functools.wraps(command)
+    def wrapped(read_source: Callable[[], AnsibleSource], **others: Any) -> Any:
+        return command(source=read_source(), **others)
+
+    return wrapped
+
+
+def with_inventory_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    Add the same options to a command that may do without an inventory; it gets `read_source`, which reads them.
+
+    That asks for passwords, and raises ConfigurationError.
+    """
+
     @functools.wraps(command)
     def wrapped(
         paths: tuple[Path, ...],
@@ -60,27 +56,61 @@ def with_inventory(command: Callable[..., Any]) -> Callable[..., Any]:
         ask_vault_pass: bool,
         **others: Any,
     ) -> Any:
-        for path in vault_password_files:
-            if not path.exists():
-                raise ConfigurationError(f"there is no Vault password file {path}; correct --vault-password-file")
-        configured = read_configuration(paths[0].absolute().parent if paths else None)
-        sources = paths or tuple(map(Path, configured.inventory)) or (DEFAULT_INVENTORY,)
-        prompts = [label for label in (*vault_ids, *configured.vault_ids) if label.endswith(_PROMPT)]
-        labels = list(dict.fromkeys(label.removesuffix(_PROMPT) or "default" for label in prompts))
-        if ask_vault_pass or (configured.ask_vault_password and not vault_password_files):
-            labels.append("default")
-        vault = tuple((label, ask(f"the Vault password ({label})", "--vault-id")) for label in labels)
-        source = AnsibleSource(
-            sources,
-            tuple(label for label in vault_ids if not label.endswith(_PROMPT)),
-            vault_password_files,
-            limit,
-            typed=TypedPasswords(vault=vault),
-            configured_vault_ids=tuple(label for label in configured.vault_ids if not label.endswith(_PROMPT)),
-        )
-        return command(source=source, **others)
+        read = functools.partial(_read_source, paths, limit, vault_password_files, vault_ids, ask_vault_pass)
+        return command(read_source=read, **others)
 
+    for option in reversed(_INVENTORY_OPTIONS):
+        wrapped = option(wrapped)
     return wrapped
+
+
+_INVENTORY_OPTIONS = (
+    click.option(
+        "-i",
+        "--inventory",
+        "paths",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        envvar="REMOTESTATUS_INVENTORY",
+        help="Ansible inventory: file, folder, or `host,`; may be repeated.  [default: ansible.cfg's, else inventory]",
+    ),
+    click.option("-l", "--limit", metavar="PATTERN", help="Only these remotes, as an Ansible pattern."),
+    click.option(
+        "--vault-password-file",
+        "vault_password_files",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="File (or program) with an Ansible Vault password.",
+    ),
+    click.option("--vault-id", "vault_ids", multiple=True, metavar="LABEL@SOURCE", help="Ansible Vault identity."),
+    click.option("-J", "--ask-vault-pass", is_flag=True, help="Ask for the Ansible Vault password."),
+)
+
+
+def _read_source(
+    paths: tuple[Path, ...],
+    limit: str | None,
+    vault_password_files: tuple[Path, ...],
+    vault_ids: tuple[str, ...],
+    ask_vault_pass: bool,
+) -> AnsibleSource:
+    for path in vault_password_files:
+        if not path.exists():
+            raise ConfigurationError(f"there is no Vault password file {path}; correct --vault-password-file")
+    configured = read_configuration(paths[0].absolute().parent if paths else None)
+    prompts = [label for label in (*vault_ids, *configured.vault_ids) if label.endswith(_PROMPT)]
+    labels = list(dict.fromkeys(label.removesuffix(_PROMPT) or "default" for label in prompts))
+    if ask_vault_pass or (configured.ask_vault_password and not vault_password_files):
+        labels.append("default")
+    vault = tuple((label, ask(f"the Vault password ({label})", "--vault-id")) for label in labels)
+    return AnsibleSource(
+        paths or tuple(map(Path, configured.inventory)) or (DEFAULT_INVENTORY,),
+        tuple(label for label in vault_ids if not label.endswith(_PROMPT)),
+        vault_password_files,
+        limit,
+        typed=TypedPasswords(vault=vault),
+        configured_vault_ids=tuple(label for label in configured.vault_ids if not label.endswith(_PROMPT)),
+    )
 
 
 def ask(what: str, option: str) -> str:

@@ -2,12 +2,13 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from remotestatus.cli.last_report import LastReport, fleet_of, open_history, read_last_report
-from remotestatus.cli.options import choose, now, open_inventory, remote_argument, with_inventory
+from remotestatus.cli.options import choose, now, open_inventory, remote_argument, with_inventory_options
 from remotestatus.cli.show import Details, details_lines, details_values
 from remotestatus.cli.table import fleet_lines, is_overdue, overdue_lines, round_sentence, unseen_lines
 from remotestatus.cli.terminal import make_console, paragraph, print_lines
@@ -24,7 +25,7 @@ from remotestatus.report.formats import write_status
 
 @click.command()
 @remote_argument(required=False, proxies=True)
-@with_inventory
+@with_inventory_options
 @click.option(
     "--database",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -35,7 +36,7 @@ from remotestatus.report.formats import write_status
 @click.option("--json", "as_json", is_flag=True, help="JSON: the same document as the page's status.json.")
 @click.option("--nagios", is_flag=True, help="Only one line, as a Nagios (Icinga, Checkmk) plugin prints it.")
 def command(
-    source: AnsibleSource,
+    read_source: Callable[[], AnsibleSource],
     name: str | None,
     database: Path | None,
     why: bool,
@@ -63,7 +64,7 @@ def command(
     if as_json and nagios:
         raise click.UsageError("--json and --nagios exclude each other")
     try:
-        code = _show(source, name, database, why=why, everything=everything, as_json=as_json, nagios=nagios)
+        code = _show(read_source, name, database, why=why, everything=everything, as_json=as_json, nagios=nagios)
     except RemotestatusError as error:
         # Without a result the status is unknown, whatever the reason; 2 would mean that something is down.
         error.exit_code = NagiosState.UNKNOWN
@@ -81,7 +82,7 @@ def command(
 
 
 def _show(
-    source: AnsibleSource,
+    read_source: Callable[[], AnsibleSource],
     name: str | None,
     database: Path | None,
     *,
@@ -92,7 +93,7 @@ def _show(
 ) -> int:
     inventory: Inventory | None = None
     if database is None:
-        inventory = open_inventory(source)
+        inventory = open_inventory(read_source())
         database = inventory.database
     with open_history(database) as history:
         fleet = inventory.fleet if inventory else fleet_of(history)
