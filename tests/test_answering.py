@@ -112,6 +112,7 @@ WRONG_ANSWERS: tuple[tuple[list[str], str], ...] = (
     (["maintenance", "her", "--for", "1h"], "here"),
     (["maintenance", "here", "--for", "soon"], "is not a duration"),
     (["maintenance", "here", "--until", "2020-01-01 10:00"], "is over already"),
+    (["note", "--clear"], "write whose notes to take away"),
     (["notify", "--test", "nobody"], 'no destination has the tag "nobody"'),
 )
 

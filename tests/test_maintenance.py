@@ -1,13 +1,16 @@
 """When a maintenance window is open: one-off, cron and RRULE, over clock changes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from remotestatus.cli.maintenance import window_lines
+from remotestatus.cli.note import note_lines
 from remotestatus.evaluate.maintenance_windows import open_now, problem_of, window_of_proxy, window_of_remote
 from remotestatus.model.settings import Window
-from remotestatus.model.windows import CommandWindow, OpenWindow
+from remotestatus.model.windows import CommandWindow, Note, OpenWindow
 from tests.stories import START, make_fleet
 
 BERLIN = {"timezone": "Europe/Berlin"}
@@ -176,3 +179,28 @@ def test_a_proxy_is_in_maintenance_by_its_own_window_or_all_of_its_remotes() -> 
     assert window_of_proxy("jump", fleet, [one], START) is None
     assert window_of_proxy("jump", fleet, [one, two], START) == OpenWindow(one.until)
     assert window_of_proxy("jump", fleet, [one, own], START) == OpenWindow(own.until)
+
+
+def test_the_list_has_what_is_open_and_what_is_to_come() -> None:
+    """Windows given by command and those of the inventory, each as open or to come, with its note."""
+    fleet = make_fleet(2)
+    daily = Window.model_validate({"cron": "0 2 * * *", "for": "1h", "note": "backup"})
+    settings = fleet.remotes[0].settings.model_copy(update={"maintenance": (daily,)})
+    fleet = replace(fleet, remotes=(replace(fleet.remotes[0], settings=settings), fleet.remotes[1]))
+    now = moment("2026-03-02 02:30")
+    by_command = CommandWindow(1, "jump", now + timedelta(hours=1), now + timedelta(hours=2), "cables")
+    lines = window_lines(fleet, [by_command], now)
+    assert lines[0].startswith("jump, to come, ")
+    assert lines[0].endswith(": cables")
+    assert lines[1].startswith("r1, open by the inventory, ")
+    assert lines[2].startswith("r1, to come by the inventory, ")
+    assert lines[2].endswith(": backup")
+    assert window_lines(make_fleet(2), [], now) == ["No maintenance window is open or to come."]
+
+
+def test_notes_are_listed_by_what_they_are_about() -> None:
+    """A name leaves its own notes, --all those about all, and neither leaves all of them."""
+    notes = [Note(1, "", "A word to all.", START), Note(2, "r1", "New camera.", START)]
+    assert [len(note_lines(notes, name)) for name in (None, "", "r1")] == [2, 1, 1]
+    assert note_lines(notes, "r1")[0].endswith("New camera.")
+    assert note_lines(notes, "r2") == ["There are no notes about r2."]

@@ -1,12 +1,13 @@
 """`remotestatus maintenance`: a window in which a remote is still checked and shown, and nobody is told."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import click
 
 from remotestatus.cli.options import now, open_inventory, remote_argument, with_inventory
 from remotestatus.cli.time_options import read_end, read_moment, say_local
-from remotestatus.evaluate import EVERYTHING, open_now, window_of_remote
+from remotestatus.evaluate import EVERYTHING, planned_windows
 from remotestatus.history import History, outbox
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Fleet
@@ -54,7 +55,8 @@ def command(
         check_target(inventory.fleet, target)
     with History.open(inventory.database) as history:
         if listing or not target:
-            _list(inventory.fleet, outbox.command_windows(history, moment), moment)
+            windows = outbox.command_windows(history, moment)
+            click.echo("\n".join(window_lines(inventory.fleet, windows, moment)))
         elif ending:
             ended = outbox.end_windows(history, target, moment)
             click.echo(f"Ended: {target} is out of maintenance." if ended else f"{target} has no window by command.")
@@ -85,20 +87,15 @@ def affected(fleet: Fleet, target: str) -> tuple[str, ...]:
     )
 
 
-def _list(fleet: Fleet, windows: tuple[CommandWindow, ...], moment: datetime) -> None:
-    for window in windows:
-        note = f": {window.note}" if window.note else ""
-        state = "open" if window.starts <= moment else "to come"
-        click.echo(f"{window.target}, {state}, {say_local(window.starts)} to {say_local(window.until)}{note}")
-    from_inventory = [
-        (remote.name, found) for remote in fleet.remotes if (found := window_of_remote(remote, (), moment)) is not None
+def window_lines(fleet: Fleet, commands: Iterable[CommandWindow], moment: datetime) -> list[str]:
+    """A line for each window that is open or to come, those given by command first."""
+    by_command = [(one.starts, one.until, one.target, one.note, "") for one in commands]
+    by_inventory = [
+        (one.starts, one.until, one.title, one.note, " by the inventory") for one in planned_windows(fleet, (), moment)
     ]
-    for name, open_window in from_inventory:
-        note = f": {open_window.note}" if open_window.note else ""
-        click.echo(f"{name}, open by the inventory, to {say_local(open_window.until)}{note}")
-    if not windows and not from_inventory:
-        waiting = sum(
-            open_now(window, moment) is None for remote in fleet.remotes for window in remote.settings.maintenance
-        )
-        more = f"; {waiting} of the inventory are not open now" if waiting else ""
-        click.echo(f"No maintenance window is open or to come{more}.")
+    lines = []
+    for starts, until, target, note, whose in (*by_command, *by_inventory):
+        state = "open" if starts <= moment else "to come"
+        why = f": {note}" if note else ""
+        lines.append(f"{target}, {state}{whose}, {say_local(starts)} to {say_local(until)}{why}")
+    return lines or ["No maintenance window is open or to come."]

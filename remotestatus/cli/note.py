@@ -1,5 +1,7 @@
 """`remotestatus note`: a text for the readers of the page, about one remote or proxy, or about all."""
 
+from collections.abc import Iterable
+
 import click
 
 from remotestatus.cli.options import now, open_inventory, with_inventory
@@ -8,6 +10,7 @@ from remotestatus.history import History, add_note, current_notes, remove_notes
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.text import did_you_mean, one_line
+from remotestatus.model.windows import Note
 from remotestatus.probe import AnsibleSource
 
 _LONGEST = 1000
@@ -20,7 +23,7 @@ _LONGEST = 1000
 @click.option("--for", "lasting", metavar="DURATION", help="For so long, for example 2h.")
 @click.option("--until", metavar="TIME", help='Until then: 22:30, or "2026-01-31 22:30".')
 @click.option("--clear", is_flag=True, help="Take the notes about REMOTE, or with --all those about all, away.")
-@click.option("--list", "listing", is_flag=True, help="List the notes that hold.")
+@click.option("--list", "listing", is_flag=True, help="List the notes that hold; with REMOTE or --all those about it.")
 def command(
     source: AnsibleSource,
     words: tuple[str, ...],
@@ -40,14 +43,18 @@ def command(
     moment = now()
     end = read_end(lasting, until, moment)
     name, text = _read_words(words, everybody=everybody, without_text=clear or listing)
+    if clear and name is None:
+        raise click.UsageError("write whose notes to take away: `note capture-1 --clear`, or `note --all --clear`")
     inventory = open_inventory(source)
     if name:
         _check_name(inventory.fleet, name)
     about = name or "all"
     with History.open(inventory.database) as history:
         if listing:
-            _list(history)
-        elif clear:
+            click.echo("\n".join(note_lines(current_notes(history, moment), name)))
+            return
+        assert name is not None
+        if clear:
             gone = remove_notes(history, name)
             click.echo(f"Taken away: the notes about {about}." if gone else f"There is no note about {about}.")
         else:
@@ -56,12 +63,12 @@ def command(
             click.echo(f"Noted about {about}{lasts}; on the page from the next round on.")
 
 
-def _read_words(words: tuple[str, ...], *, everybody: bool, without_text: bool) -> tuple[str, str]:
-    """The name, empty for all, and the text."""
+def _read_words(words: tuple[str, ...], *, everybody: bool, without_text: bool) -> tuple[str | None, str]:
+    """The name, empty for all and None where there is none, and the text."""
     names = 0 if everybody else 1
     texts = 0 if without_text else 1
-    if without_text and not words:
-        return "", ""
+    if without_text and not words and not everybody:
+        return None, ""
     if len(words) != names + texts:
         raise click.UsageError(
             'write about what, and one text in quotes: `note capture-1 "a text"`, or `note --all "a text"`'
@@ -79,10 +86,12 @@ def _check_name(fleet: Fleet, name: str) -> None:
         raise ConfigurationError(f'"{name}" is no remote or proxy of the inventory{guess}')
 
 
-def _list(history: History) -> None:
-    found = current_notes(history, now())
-    if not found:
-        click.echo("There are no notes.")
+def note_lines(notes: Iterable[Note], name: str | None) -> list[str]:
+    """A line for each note; with a `name` only those about it, or about all if it is empty."""
+    found = [note for note in notes if name in (None, note.name)]
+    lines = []
     for note in found:
         until = f" until {say_local(note.until)}" if note.until else ""
-        click.echo(f"{note.name or 'all'}, since {say_local(note.at)}{until}: {note.text}")
+        lines.append(f"{note.name or 'all'}, since {say_local(note.at)}{until}: {note.text}")
+    about = "" if name is None else f" about {name or 'all'}"
+    return lines or [f"There are no notes{about}."]

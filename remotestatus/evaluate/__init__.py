@@ -10,7 +10,6 @@ from remotestatus.evaluate.failed import failed_result, failed_trouble
 from remotestatus.evaluate.finding_states import unseen_findings
 from remotestatus.evaluate.maintenance_windows import (
     EVERYTHING,
-    open_now,
     problem_of,
     window_of_proxy,
     window_of_remote,
@@ -52,7 +51,6 @@ __all__ = [
     "match",
     "next_state",
     "no_days",
-    "open_now",
     "planned_windows",
     "problem_of",
     "read_proxy",
