@@ -50,7 +50,7 @@ def make_private_directory(owner: int) -> Path:
 
 def dead_directories() -> Iterator[Path]:
     """Our private directories whose process has died: only what is ours, closed to all others, and marked."""
-    for parent in dict.fromkeys([*short_parents(len("rs-12345678")), f"/run/user/{os.getuid()}"]):
+    for parent in {*short_parents(len("rs-12345678")), f"/run/user/{os.getuid()}"}:
         with suppress(OSError):
             for folder in Path(parent).iterdir():
                 if _NAME.fullmatch(folder.name) and _is_dead(folder):
@@ -91,7 +91,7 @@ def short_parents(name_bytes: int) -> list[str]:
     """The folders in which a directory with so long a name has room for sockets, the best first."""
     candidates = (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp")  # noqa: S108
     longest = SOCKET_PATH - SOCKET_NAME - len("//") - name_bytes
-    return [parent for parent in candidates if parent and len(os.fsencode(parent)) <= longest]
+    return list(dict.fromkeys(parent for parent in candidates if parent and len(os.fsencode(parent)) <= longest))
 
 
 def answer_file(workdir: Path, folder: str, name: str) -> Path:
