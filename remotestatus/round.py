@@ -14,17 +14,13 @@ from pathlib import Path
 
 from remotestatus.evaluate import (
     LONGEST_LOOK,
-    failed_trouble,
+    current_states,
+    evaluate_fleet,
+    find_renewed,
     is_report_due,
     make_period_report,
-    next_state,
     planned_windows,
-    renews_measurements,
-    share_out,
-    unseen_findings,
-    window_of_proxy,
-    window_of_remote,
-    window_of_worker,
+    time_in_each_status,
 )
 from remotestatus.history import (
     History,
@@ -39,17 +35,15 @@ from remotestatus.history import (
 )
 from remotestatus.inventory import read_inventory
 from remotestatus.model.answers import TakenAnswers
-from remotestatus.model.check_result import CheckResult
 from remotestatus.model.culprits import say_error
 from remotestatus.model.day_ranges import Ranges
-from remotestatus.model.days import DayShare
 from remotestatus.model.errors import RoundError
-from remotestatus.model.fleet import Fleet, Inventory, LimitedPage, Proxy, Remote
+from remotestatus.model.fleet import Fleet, Inventory, LimitedPage
 from remotestatus.model.notification import Message, NotificationMemory, OrphanedQueue, Plan, Receiver, Waiting
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings
-from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
+from remotestatus.model.states import State, Subject
 from remotestatus.notify import (
     Attempt,
     Delivery,
@@ -58,8 +52,7 @@ from remotestatus.notify import (
     Heartbeat,
     Sending,
     complete_commands,
-    compose_message,
-    compose_names,
+    compose_each,
     compose_notice,
     compose_report,
     is_for,
@@ -71,7 +64,7 @@ from remotestatus.notify import (
     told_of,
 )
 from remotestatus.probe import PlaybookRunner, Progress
-from remotestatus.probe.attempts import Earlier, FleetResults, check_fleet
+from remotestatus.probe.attempts import Earlier, check_fleet
 from remotestatus.report import Report, build_report, limit_input, make_site, page_templates
 from remotestatus.templates import Templates
 
@@ -144,8 +137,8 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
             options.progress,
         )
         now = options.clock()
-        changes = _evaluate(fleet, last, results, now)
-        states = _current_states(fleet, last, changes)
+        changes = evaluate_fleet(fleet, last, results, now)
+        states = current_states(fleet, last, changes)
         # What people answered is done only once there is a message that can say so.
         answers = _take_answers(history, fleet, states, now)
         memory = _recall(history, destinations, answers, now)
@@ -156,9 +149,9 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
                 Round(0, started_at, now, len(results.remotes), troubles),
                 changes,
                 results.remotes.values(),
-                _time_in_each_status(fleet, last, changes, memory, now),
+                time_in_each_status(fleet, last, changes, memory, now),
                 gone=[subject for subject in last if subject not in states],
-                renewed=_renewed(results.remotes, before, measured_at),
+                renewed=find_renewed(results.remotes, before, measured_at),
             )
             outgoing.keep(history, runner.source.option, now)
             _forget(history, fleet.settings, now)
@@ -215,19 +208,10 @@ def _plan_messages(
     receivers = [one.receiver for one in destinations]
     plan, plan_troubles = plan_for_each(fleet, states, receivers, memory, now)
     plan = answered.invite(history, plan, fleet.settings.answers, now)
-    messages, message_troubles = compose_all(plan, fleet, templates)
+    messages, message_troubles = compose_each(plan, fleet, templates)
     reports, report_troubles = _regular_report(history, fleet, states, memory, receivers, templates, now)
     troubles = (*report_troubles, *plan_troubles, *message_troubles)
     return _Outgoing(plan, [*messages, *reports], troubles, reported=bool(reports))
-
-
-def _renewed(
-    results: Mapping[str, CheckResult], before: Mapping[str, CheckResult], measured_at: Mapping[str, datetime]
-) -> set[str]:
-    """The remotes whose measurements the page shows anew."""
-    return {
-        name for name, result in results.items() if renews_measurements(measured_at.get(name), before.get(name), result)
-    }
 
 
 def _regular_report(
@@ -313,95 +297,6 @@ def _back_up(history: History, settings: FleetSettings, now: datetime) -> tuple[
     except RoundError as error:
         return (str(error),)
     return ()
-
-
-def _evaluate(
-    fleet: Fleet, last: Mapping[Subject, State], results: FleetResults, now: datetime
-) -> Sequence[StateChange]:
-    """The new state of everything that was checked in this round."""
-    proxies = {proxy.name: proxy for proxy in fleet.proxies}
-    changes = [
-        _evaluate_one(Kind.PROXY, proxies[name], last, result, Policy(), now)
-        for name, result in results.proxies.items()
-    ]
-    changes += [
-        next_state(Kind.WORKER, name, last.get((Kind.WORKER, name)), result.troubles, Policy(), now)
-        for name, result in results.workers.items()
-    ]
-    for name, result in results.remotes.items():
-        remote = fleet.remotes_by_name[name]
-        policy = Policy(remote.settings.fail_after, remote.settings.recover_after)
-        changes.append(_evaluate_one(Kind.REMOTE, remote, last, result, policy, now))
-    return changes
-
-
-def _evaluate_one(
-    kind: Kind,
-    subject: Remote | Proxy,
-    last: Mapping[Subject, State],
-    result: CheckResult,
-    policy: Policy,
-    now: datetime,
-) -> StateChange:
-    """The new state of one remote or proxy; if there is none, it is one of which that is all that is known."""
-    name = subject.name
-    try:
-        base = last.get((kind, name))
-        unseen = unseen_findings(subject, result, base) if isinstance(subject, Remote) else None
-        return next_state(kind, name, base, result.troubles, policy, now, unseen)
-    except Exception as error:
-        return next_state(kind, name, None, (failed_trouble(subject, error),), policy, now)
-
-
-def _current_states(
-    fleet: Fleet, last: Mapping[Subject, State], changes: Sequence[StateChange]
-) -> Mapping[Subject, State]:
-    """The state of everything in the inventory after this round; a limited round leaves the others as they were."""
-    listed = {(Kind.PROXY, proxy.name) for proxy in fleet.proxies}
-    listed |= {(Kind.WORKER, worker.name) for worker in fleet.workers}
-    listed |= {(Kind.REMOTE, remote.name) for remote in fleet.remotes}
-    changed = {(change.state.kind, change.state.name): change.state for change in changes}
-    return {subject: state for subject, state in {**last, **changed}.items() if subject in listed}
-
-
-def _time_in_each_status(
-    fleet: Fleet,
-    last: Mapping[Subject, State],
-    changes: Sequence[StateChange],
-    memory: NotificationMemory,
-    now: datetime,
-) -> Iterator[tuple[Subject, DayShare]]:
-    """What the time since the last round counts as, for everything that was checked."""
-    for change in changes:
-        subject = (change.state.kind, change.state.name)
-        if state := last.get(subject):
-            # What cannot be counted for one is not counted, and costs nobody else anything.
-            with suppress(ValueError, TypeError, ArithmeticError, LookupError):
-                yield from [(subject, share) for share in _share_out(fleet, state, memory, now)]
-
-
-def _share_out(fleet: Fleet, state: State, memory: NotificationMemory, now: datetime) -> Iterator[DayShare]:
-    if state.kind is Kind.REMOTE:
-        window = window_of_remote(fleet.remotes_by_name[state.name], memory.windows, now)
-    elif state.kind is Kind.PROXY:
-        window = window_of_proxy(state.name, fleet, memory.windows, now)
-    else:
-        window = window_of_worker(state.name, memory.windows, now)
-    every = fleet.settings.every
-    yield from share_out(state.seen_at, now, state.status, maintenance=window is not None, every=every)
-
-
-def compose_all(plan: Plan, fleet: Fleet, templates: Templates) -> tuple[Sequence[Message], Sequence[str]]:
-    """A message for each notification; one that cannot be composed says the names, and is a trouble of the round."""
-    messages, troubles = [], []
-    for notification in plan.notifications:
-        try:
-            messages.append(compose_message(notification, fleet, templates))
-        except Exception as error:
-            # The round has to be recorded all the same, and somebody has to hear of it.
-            messages.append(compose_names(notification))
-            troubles.append(f"a message could not be composed: {say_error(error)}; please report this")
-    return messages, troubles
 
 
 def _publish(

@@ -34,8 +34,8 @@ from tests.made_fleet import Made, make_report_input
 
 STAGES: Mapping[str, Sequence[str]] = {
     "inventory": ("PlaybookRunner.describe_inventory", "read_inventory"),
-    "evaluation": ("check_fleet", "_evaluate", "_current_states", "_time_in_each_status"),
-    "deciding": ("plan_for_each", "compose_all"),
+    "evaluation": ("check_fleet", "evaluate_fleet", "current_states", "time_in_each_status"),
+    "deciding": ("plan_for_each", "compose_each"),
     "history": ("History.states", "History.check_results", "History.record", "outbox.read_memory", "outbox.add"),
     "report": ("read_past",),
     "pages": ("make_site",),

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remotestatus.evaluate import next_state, renews_measurements, share_out
+from remotestatus.evaluate import find_renewed, next_state, share_out
+from remotestatus.evaluate.measurements import renews_measurements
 from remotestatus.history import History, add_note, outbox, read_past, remove_notes
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
@@ -64,9 +65,7 @@ class Rounds:
             next_state(Kind.PROXY, proxy.name, last.get((Kind.PROXY, proxy.name)), (), Policy(), self.now)
             for proxy in self.fleet.proxies
         ]
-        renewed = {
-            one.name for one in results if renews_measurements(measured_at.get(one.name), before.get(one.name), one)
-        }
+        renewed = find_renewed({one.name: one for one in results}, before, measured_at)
         days = [
             ((change.state.kind, change.state.name), share)
             for change in changes

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from remotestatus.model.notification import Message
+from remotestatus.notify import compose_each
 from remotestatus.notify.assemble import assemble, complete_commands
 from remotestatus.notify.compose import compose_message
 from remotestatus.probe.ansible_source import AnsibleSource
-from remotestatus.round import compose_all
 from remotestatus.shipped import report_templates
 from remotestatus.templates import TemplateProblem, Templates
 from tests.lab import Command, Lab, SmtpSink
@@ -132,7 +132,7 @@ def test_what_cannot_be_composed_is_sent_as_names() -> None:
         notifications=(replace(notification, lines=(replace(line, state=broken),)), notification),
     )
 
-    messages, troubles = compose_all(plan, story.fleet, Templates())
+    messages, troubles = compose_each(plan, story.fleet, Templates())
 
     assert [message.headline for message in messages] == ["changed: r1", "1 down: r1"]
     assert "could not be composed" in messages[0].text

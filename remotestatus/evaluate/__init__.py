@@ -7,7 +7,7 @@ from remotestatus.evaluate.check_results import Past, read_proxy, read_remote, r
 from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker
 from remotestatus.evaluate.endings import add_endings, units_of_missing
 from remotestatus.evaluate.failed import failed_result, failed_trouble
-from remotestatus.evaluate.finding_states import unseen_findings
+from remotestatus.evaluate.fleet_states import current_states, evaluate_fleet, time_in_each_status
 from remotestatus.evaluate.maintenance_windows import (
     EVERYTHING,
     problem_of,
@@ -15,7 +15,7 @@ from remotestatus.evaluate.maintenance_windows import (
     window_of_remote,
     window_of_worker,
 )
-from remotestatus.evaluate.measurements import renews_measurements
+from remotestatus.evaluate.measurements import find_renewed
 from remotestatus.evaluate.opinions import combine, is_worth_another_place
 from remotestatus.evaluate.planned_windows import planned_windows
 from remotestatus.evaluate.process_matching import match
@@ -37,11 +37,14 @@ __all__ = [
     "begin_today",
     "check_answer",
     "combine",
+    "current_states",
     "diagnose",
     "diagnose_worker",
     "disks_until_full",
+    "evaluate_fleet",
     "failed_result",
     "failed_trouble",
+    "find_renewed",
     "is_due",
     "is_meant",
     "is_report_due",
@@ -56,10 +59,9 @@ __all__ = [
     "read_proxy",
     "read_remote",
     "read_unlooked",
-    "renews_measurements",
     "share_out",
+    "time_in_each_status",
     "units_of_missing",
-    "unseen_findings",
     "uptimes",
     "window_of_proxy",
     "window_of_remote",

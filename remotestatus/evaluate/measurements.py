@@ -6,6 +6,7 @@ would be written anew in each: so they are renewed once an hour while a remote i
 is wrong. `status.json` and the metrics have those of the last round.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -14,6 +15,15 @@ from remotestatus.model.check_result import CheckResult
 
 RENEWED = timedelta(hours=1)
 """How old the measurements of a remote that is up may be on its page."""
+
+
+def find_renewed(
+    results: Mapping[str, CheckResult], before: Mapping[str, CheckResult], measured_at: Mapping[str, datetime]
+) -> set[str]:
+    """The remotes whose measurements the page shows anew."""
+    return {
+        name for name, result in results.items() if renews_measurements(measured_at.get(name), before.get(name), result)
+    }
 
 
 def renews_measurements(measured_at: datetime | None, before: CheckResult | None, result: CheckResult) -> bool:

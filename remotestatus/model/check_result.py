@@ -2,7 +2,7 @@
 The check result of one remote or proxy: what one round learned about it, and what is wrong with it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -142,3 +142,17 @@ class CheckResult:
     def status(self) -> Status:
         """The status that follows from the first trouble."""
         return self.troubles[0].cause.status if self.troubles else Status.UP
+
+
+@dataclass(frozen=True, slots=True)
+class FleetResults:
+    """
+    What all attempts of a round brought, by name, and sentences about what went wrong with the attempts.
+
+    `workers` has those that were asked to look.
+    """
+
+    proxies: Mapping[str, CheckResult]
+    remotes: Mapping[str, CheckResult]
+    troubles: tuple[str, ...] = ()
+    workers: Mapping[str, CheckResult] = field(default_factory=dict)

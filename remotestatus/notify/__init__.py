@@ -4,7 +4,8 @@ Decides who is notified of what, composes messages and sends them.
 
 from remotestatus.notify.answer_sources import read_sources
 from remotestatus.notify.assemble import complete_commands
-from remotestatus.notify.compose import compose_message, compose_names, compose_notice
+from remotestatus.notify.compose import compose_notice
+from remotestatus.notify.compose_each import compose_each
 from remotestatus.notify.compose_report import compose_report, is_for, told_of
 from remotestatus.notify.deliver import Sending, send, send_test
 from remotestatus.notify.destinations import load_destinations, problems_of_tags, read_destinations
@@ -22,8 +23,7 @@ __all__ = [
     "Heartbeat",
     "Sending",
     "complete_commands",
-    "compose_message",
-    "compose_names",
+    "compose_each",
     "compose_notice",
     "compose_report",
     "is_for",

@@ -3,6 +3,6 @@ All attempts of a round: probes the fleet, makes check results of the answers, a
 """
 
 from remotestatus.probe.attempts.check_fleet import check_fleet
-from remotestatus.probe.attempts.orders import Earlier, FleetResults
+from remotestatus.probe.attempts.orders import Earlier
 
-__all__ = ["Earlier", "FleetResults", "check_fleet"]
+__all__ = ["Earlier", "check_fleet"]

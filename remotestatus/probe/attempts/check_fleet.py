@@ -6,21 +6,20 @@ tried again, and how many at the same time.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from remotestatus_playbook.protocol import Outcome
 
-from remotestatus.model.check_result import CheckResult
+from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.errors import RoundError, RoundGivenUp
-from remotestatus.model.fleet import Inventory
+from remotestatus.model.fleet import Fleet, Inventory, Remote
 from remotestatus.model.statuses import Status
 from remotestatus.probe.attempts.orders import (
     PAUSE_SECONDS,
     SUSPICION_SECONDS,
     Earlier,
-    FleetResults,
     find_endings,
     first_order,
     pause,
@@ -28,7 +27,7 @@ from remotestatus.probe.attempts.orders import (
     remote_result,
 )
 from remotestatus.probe.attempts.retry import choose_retries, choose_retry_forks, suspect_ourselves
-from remotestatus.probe.playbook_run import PlaybookRunner, Progress
+from remotestatus.probe.playbook_run import Answers, PlaybookRunner, Progress
 
 SHORTEST_ROUND = timedelta(minutes=2)
 """A round may take as long as the check interval, and never has less time than this."""
@@ -55,48 +54,63 @@ def check_fleet(
         from remotestatus.probe.attempts.check_with_workers import check_with_workers
 
         return check_with_workers(runner, inventory, earlier, deadline, clock, cancel, progress)
-    order = first = first_order(runner, inventory, remotes, earlier.due(remotes, clock()))
-    proxies: dict[str, CheckResult] = {}
-    found: dict[str, CheckResult] = {}
-    settled: set[str] = set()
+    order = first_order(runner, inventory, remotes, earlier.due(remotes, clock()))
+    first, at_once = order.attempt, order.at_once or 1
+    attempts = _Attempts(fleet, remotes, earlier)
+
+    def given_up() -> bool:
+        return cancel() or time.monotonic() > deadline
+
     while True:
+        total = len(remotes) if order.attempt == first else len(order.names or ())
         try:
-            answers = runner.probe(
-                order,
-                cancel=lambda: cancel() or time.monotonic() > deadline,
-                progress=progress,
-                total=len(remotes) if order is first else len(order.names or ()),
-            )
+            answers = runner.probe(order, cancel=given_up, progress=progress, total=total)
         except RoundError as error:
-            if order is first:
+            if order.attempt == first:
                 raise
             # What the attempts before have found is true nevertheless.
-            return FleetResults(proxies, earlier.remembered(found), (str(error),))
+            return attempts.results((str(error),))
         if cancel():
             raise RoundGivenUp
-        now = clock()
-        proxies |= proxy_results(fleet, answers, proxies, now)
-        tried = [remote for remote in remotes if order is first or remote.name in answers.remotes]
-        found |= {
-            one.name: remote_result(one, answers.remotes.get(one.name), now, earlier.past(one.name)) for one in tried
-        }
-        settled |= {
-            remote.name
-            for remote in tried
-            if found[remote.name].status is Status.UNKNOWN
-            and (answer := answers.remotes.get(remote.name))
-            and answer.outcome is Outcome.MISCONFIGURED
-        }
-        names = choose_retries([one for one in remotes if one.name not in settled], found, order.attempt + 1)
-        if answers.trouble or not names:
-            troubles: tuple[str, ...] = (answers.trouble,) if answers.trouble else ()
-            if not troubles:
-                ended, troubles = find_endings(
-                    runner, order, earlier, found, lambda: cancel() or time.monotonic() > deadline
-                )
-                found |= ended
-            return FleetResults(proxies, earlier.remembered(found), troubles)
-        fresh = suspect_ourselves(fleet, found, earlier.states, names)
-        forks = choose_retry_forks(found, names, first.at_once or 1)
+        attempts.note(answers, clock(), everybody=order.attempt == first)
+        if answers.trouble:
+            return attempts.results((answers.trouble,))
+        names = attempts.choose_again(order.attempt + 1)
+        if not names:
+            ended, troubles = find_endings(runner, order, earlier, attempts.found, given_up)
+            attempts.found |= ended
+            return attempts.results(troubles)
+        fresh = suspect_ourselves(fleet, attempts.found, earlier.states, names)
+        forks = choose_retry_forks(attempts.found, names, at_once)
         order = replace(order, names=tuple(names), attempt=order.attempt + 1, at_once=forks, fresh=fresh)
         pause(SUSPICION_SECONDS if fresh else PAUSE_SECONDS, cancel)
+
+
+class _Attempts:
+    """What the attempts of one round have found so far, by name."""
+
+    def __init__(self, fleet: Fleet, remotes: Sequence[Remote], earlier: Earlier) -> None:
+        self.fleet, self.remotes, self.earlier = fleet, remotes, earlier
+        self.proxies: dict[str, CheckResult] = {}
+        self.found: dict[str, CheckResult] = {}
+        self._settled: set[str] = set()
+
+    def note(self, answers: Answers, now: datetime, *, everybody: bool) -> None:
+        """Add what an attempt brought; when it was about `everybody`, silence is a result too."""
+        self.proxies |= proxy_results(self.fleet, answers, self.proxies, now)
+        for remote in self.remotes:
+            answer = answers.remotes.get(remote.name)
+            if answer is None and not everybody:
+                continue
+            result = remote_result(remote, answer, now, self.earlier.past(remote.name))
+            self.found[remote.name] = result
+            if answer and answer.outcome is Outcome.MISCONFIGURED and result.status is Status.UNKNOWN:
+                self._settled.add(remote.name)
+
+    def choose_again(self, attempt: int) -> Sequence[str]:
+        """The remotes that the attempt of this number looks at again."""
+        return choose_retries([one for one in self.remotes if one.name not in self._settled], self.found, attempt)
+
+    def results(self, troubles: tuple[str, ...]) -> FleetResults:
+        """What all attempts brought."""
+        return FleetResults(self.proxies, self.earlier.remembered(self.found), troubles)

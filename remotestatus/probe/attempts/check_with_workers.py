@@ -21,7 +21,7 @@ from remotestatus.evaluate import (
     is_worth_another_place,
     read_unlooked,
 )
-from remotestatus.model.check_result import CheckResult
+from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.errors import RoundError, RoundGivenUp
 from remotestatus.model.fleet import Inventory, Remote, Worker
 from remotestatus.model.settings import CHECKER
@@ -32,7 +32,6 @@ from remotestatus.probe.attempts.orders import (
     PAUSE_SECONDS,
     SUSPICION_SECONDS,
     Earlier,
-    FleetResults,
     find_endings,
     first_order,
     pause,

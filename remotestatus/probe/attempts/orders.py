@@ -37,20 +37,6 @@ SUSPICION_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class FleetResults:
-    """
-    What all attempts of a round brought, by name, and sentences about what went wrong with the attempts.
-
-    `workers` has those that were asked to look.
-    """
-
-    proxies: Mapping[str, CheckResult]
-    remotes: Mapping[str, CheckResult]
-    troubles: tuple[str, ...] = ()
-    workers: Mapping[str, CheckResult] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Earlier:
     """What the history knows of the rounds before: last states and check results, how far apart, and days so far."""
 

@@ -1,0 +1,100 @@
+"""
+The states of the whole fleet after a round, subject by subject.
+
+Takes the last states and the check results of proxies, workers and remotes; returns the new states, and what the time
+since the last round counts as. What cannot be evaluated for one subject costs nobody else anything.
+
+Pure: the same inputs always give the same values.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from remotestatus.evaluate.failed import failed_trouble
+from remotestatus.evaluate.finding_states import unseen_findings
+from remotestatus.evaluate.maintenance_windows import window_of_proxy, window_of_remote, window_of_worker
+from remotestatus.evaluate.state_machine import next_state
+from remotestatus.evaluate.uptime import share_out
+from remotestatus.model.check_result import CheckResult, FleetResults
+from remotestatus.model.days import DayShare
+from remotestatus.model.fleet import Fleet, Proxy, Remote
+from remotestatus.model.notification import NotificationMemory
+from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
+
+
+def evaluate_fleet(
+    fleet: Fleet, last: Mapping[Subject, State], results: FleetResults, now: datetime
+) -> Sequence[StateChange]:
+    """The new state of everything that was checked in this round."""
+    proxies = {proxy.name: proxy for proxy in fleet.proxies}
+    changes = [
+        _evaluate_one(Kind.PROXY, proxies[name], last, result, Policy(), now)
+        for name, result in results.proxies.items()
+    ]
+    changes += [
+        next_state(Kind.WORKER, name, last.get((Kind.WORKER, name)), result.troubles, Policy(), now)
+        for name, result in results.workers.items()
+    ]
+    for name, result in results.remotes.items():
+        remote = fleet.remotes_by_name[name]
+        policy = Policy(remote.settings.fail_after, remote.settings.recover_after)
+        changes.append(_evaluate_one(Kind.REMOTE, remote, last, result, policy, now))
+    return changes
+
+
+def _evaluate_one(
+    kind: Kind,
+    subject: Remote | Proxy,
+    last: Mapping[Subject, State],
+    result: CheckResult,
+    policy: Policy,
+    now: datetime,
+) -> StateChange:
+    """The new state of one remote or proxy; if there is none, it is one of which that is all that is known."""
+    name = subject.name
+    try:
+        base = last.get((kind, name))
+        unseen = unseen_findings(subject, result, base) if isinstance(subject, Remote) else None
+        return next_state(kind, name, base, result.troubles, policy, now, unseen)
+    except Exception as error:
+        return next_state(kind, name, None, (failed_trouble(subject, error),), policy, now)
+
+
+def current_states(
+    fleet: Fleet, last: Mapping[Subject, State], changes: Sequence[StateChange]
+) -> Mapping[Subject, State]:
+    """The state of everything in the inventory after this round; a limited round leaves the others as they were."""
+    listed = {(Kind.PROXY, proxy.name) for proxy in fleet.proxies}
+    listed |= {(Kind.WORKER, worker.name) for worker in fleet.workers}
+    listed |= {(Kind.REMOTE, remote.name) for remote in fleet.remotes}
+    changed = {(change.state.kind, change.state.name): change.state for change in changes}
+    return {subject: state for subject, state in {**last, **changed}.items() if subject in listed}
+
+
+def time_in_each_status(
+    fleet: Fleet,
+    last: Mapping[Subject, State],
+    changes: Sequence[StateChange],
+    memory: NotificationMemory,
+    now: datetime,
+) -> Iterator[tuple[Subject, DayShare]]:
+    """What the time since the last round counts as, for everything that was checked."""
+    for change in changes:
+        subject = (change.state.kind, change.state.name)
+        if state := last.get(subject):
+            for share in _share_out(fleet, state, memory, now):
+                yield subject, share
+
+
+def _share_out(fleet: Fleet, state: State, memory: NotificationMemory, now: datetime) -> Sequence[DayShare]:
+    try:
+        if state.kind is Kind.REMOTE:
+            window = window_of_remote(fleet.remotes_by_name[state.name], memory.windows, now)
+        elif state.kind is Kind.PROXY:
+            window = window_of_proxy(state.name, fleet, memory.windows, now)
+        else:
+            window = window_of_worker(state.name, memory.windows, now)
+        every = fleet.settings.every
+        return tuple(share_out(state.seen_at, now, state.status, maintenance=window is not None, every=every))
+    except (ValueError, TypeError, ArithmeticError, LookupError):
+        return ()  # what cannot be counted for one is not counted, and costs nobody else anything
