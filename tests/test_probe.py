@@ -280,14 +280,17 @@ def test_checks_give_exit_code_text_and_time(shell: list[str]) -> None:
         Check("stdin", "cat; echo 'read\nnothing'"),
         Check("missing", "no-such-plugin-here"),
         Check("shouts", "head -c 1000000 /dev/zero | tr '\\0' x; exit 3"),
+        # A password in it is in nobody's list of processes, and its children do not inherit it.
+        Check("hidden", "echo my-passw0rd | grep -slF -f - /proc/[0-9]*/cmdline; env | grep REMOTESTATUS_; true"),
     )
     found = probe(shell, checks=checks).checks
     assert [check.name for check in found] == [check.name for check in checks]
-    assert [check.exit for check in found] == [2, 0, 127, 3]
+    assert [check.exit for check in found] == [2, 0, 127, 3, 0]
     assert found[0].output == "it's 2 | load=2;;"
     assert found[1].output == "read\nnothing"
     assert "not found" in found[2].output
     assert found[3].output == "x" * probe_output.MAX_CHECK_BYTES
+    assert found[4].output == ""
     assert all(check.seconds is not None and 0 <= check.seconds < 5 for check in found)
 
 

@@ -33,6 +33,7 @@ from remotestatus_playbook.protocol import (
     WorkerDescription,
     to_json,
 )
+from remotestatus_playbook.sent_passwords import hide_passwords, take_passwords
 
 from remotestatus.evaluate import combine, is_worth_another_place
 from remotestatus.inventory.host_pattern import match_hosts
@@ -220,15 +221,22 @@ def test_every_setting_of_a_remote_travels_or_stays() -> None:
     assert not TRAVELS & STAYS
 
 
-def test_many_passwords_fit_into_variables() -> None:
-    """No variable is larger than Linux takes, and none is lost."""
+def test_many_passwords_fit_into_variables_and_are_taken_out_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No variable is larger than Linux takes, none is lost, and what a worker starts and keeps has none of them."""
     passwords = {f"host-{number}": "x" * 50 for number in range(5000)}
     variables = password_variables(passwords)
     assert max(map(len, variables.values())) < 128 * 1024
-    found: dict[str, str] = {}
-    for value in variables.values():
-        found |= json.loads(value)
-    assert found == passwords
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "command").write_text(json.dumps(variables))
+    take_passwords.cache_clear()
+    hide_passwords(tmp_path)
+    assert {name: password.learn() for name, password in take_passwords().items()} == passwords
+    take_passwords.cache_clear()
+    assert not variables.keys() & os.environ.keys()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("then", ["exit 3", "sleep 1000"])

@@ -51,7 +51,7 @@ from remotestatus_playbook.protocol import (
     WorkerDescription,
     to_json,
 )
-from remotestatus_playbook.sent_passwords import write_passwords
+from remotestatus_playbook.sent_passwords import hide_passwords, write_passwords
 from remotestatus_playbook.topology import Topology
 from remotestatus_playbook.workdir import Workdir
 
@@ -74,9 +74,11 @@ class ActionModule(ActionBase):
         if state == "finished":
             _finish(Workdir(Path(self._task.args["workdir"])), task_vars or {})
             return {"changed": False}
+        artifacts = artifacts_on_worker()
+        if artifacts is not None:
+            hide_passwords(artifacts)
         given = given_workdir()
         workdir = Workdir(given) if given else Workdir.make()
-        artifacts = artifacts_on_worker()
         try:
             found = self._check(task_vars or {}, workdir)
             if artifacts is None:

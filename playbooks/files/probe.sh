@@ -104,11 +104,12 @@ check() { # name in hexadecimal, seconds, command
 }
 
 # The check's own output goes through a pipe: a flood is cut, and a daemon that it leaves behind holds that pipe and
-# not the SSH session. The exit code goes around the pipe.
+# not the SSH session. The exit code goes around the pipe. Its command is no argument, because it may hold a password,
+# and arguments are shown to every user.
 run_check() {
     {
         {
-            /bin/sh -c "$1" 2>&1 3>&-
+            REMOTESTATUS_CHECK=$1 /bin/sh -c 'eval "unset REMOTESTATUS_CHECK; $REMOTESTATUS_CHECK"' 2>&1 3>&-
             echo "$NONCE:exit $?" >&3
         } | {
             $cut_check

@@ -35,5 +35,15 @@ def take_passwords() -> Mapping[str, Password]:
     return {name: _known(password) for name, password in found.items()}
 
 
+def hide_passwords(artifacts: Path) -> None:
+    """
+    Take the passwords out of the environment, before anything is started that would inherit them.
+
+    ansible-runner has noted the whole environment among its `artifacts`: that file is removed.
+    """
+    (artifacts / "command").unlink(missing_ok=True)
+    take_passwords()
+
+
 def _known(password: str) -> Password:
     return Password(lambda: password)
