@@ -12,7 +12,8 @@ import yaml
 
 from tests.lab import Command, Lab, require_root
 
-PLUGINS = Path(__file__).resolve().parent / "data" / "connection_plugins"
+DATA = Path(__file__).resolve().parent / "data"
+PLUGINS = DATA / "connection_plugins"
 WORK = f"work_{uuid4().hex}.py"
 
 
@@ -24,7 +25,9 @@ def runs_as(user: str) -> list[dict[str, str]]:
 def add_hosts(lab: Lab, hosts: dict[str, dict[str, Any]]) -> None:
     """Add hosts that need no server to the inventory, and tell Ansible where their plugin is."""
     (lab.inventory / "others.yml").write_text(yaml.safe_dump({"others": {"hosts": hosts}}))
-    (lab.directory / "ansible.cfg").write_text(f"[defaults]\nconnection_plugins = {PLUGINS}\n")
+    (lab.directory / "ansible.cfg").write_text(
+        f"[defaults]\nconnection_plugins = {PLUGINS}\ncollections_path = {DATA}\n"
+    )
 
 
 def remotes(lab: Lab) -> dict[str, dict[str, Any]]:
@@ -47,11 +50,13 @@ def test_one_round_probes_every_kind_of_connection(lab: Lab, remotestatus: Comma
         {
             "a-broken": {"ansible_host": "{{ nowhere }}", "ansible_remote_tmp": "{{ nowhere }}"},
             "nobody": {"ansible_connection": "local", **su},
+            "change": {"ansible_connection": "local", **su, "ansible_become_method": "lab.own.change"},
             "own": own,
             "own-nobody": {"ansible_connection": "pipe", **su},
             "no-stdin": {"ansible_connection": "pipe", "ansible_pipe_pipelining": False}
             | {"remotestatus_checks": runs_as("root")},
             "gone": {"ansible_connection": "pipe", "ansible_pipe_words": "/no/such/box"},
+            "stopped": {"ansible_connection": "pipe", "ansible_pipe_words": "/bin/sh -c 'echo it rests >&2; exit 1' x"},
             "slow": {"ansible_connection": "pipe", "ansible_pipe_words": f"/bin/sh -c '{napping}' x"}
             | {"remotestatus_timeout": 5, "remotestatus_attempts": 1},
             "windows": {"ansible_connection": "winrm"},
@@ -65,10 +70,11 @@ def test_one_round_probes_every_kind_of_connection(lab: Lab, remotestatus: Comma
     found = remotes(lab)
     causes = {name: remote["cause"] and remote["cause"]["code"] for name, remote in found.items()}
     assert causes == {
-        **dict.fromkeys(("capture-1", "here", "nobody", "own-nobody", "no-stdin")),
+        **dict.fromkeys(("capture-1", "here", "nobody", "change", "own-nobody", "no-stdin")),
         "a-broken": "checker-error",
         "own": "process-missing",
         "gone": "connection-lost",
+        "stopped": "connection-lost",
         "slow": "probe-timeout",
         "windows": "unsupported",
         "mistyped": "checker-error",
@@ -76,6 +82,7 @@ def test_one_round_probes_every_kind_of_connection(lab: Lab, remotestatus: Comma
     assert "ansible_host: 'nowhere' is undefined" in found["a-broken"]["cause"]["message"]
     assert "ansible_connection: Ansible has no connection plugin 'dokcer'" in found["mistyped"]["cause"]["message"]
     assert found["gone"]["cause"]["detail"] == "there is no box /no/such/box"
+    assert found["stopped"]["cause"]["detail"] == "it rests"
     assert [found[name]["status"] for name in ("a-broken", "windows", "gone")] == ["unknown", "unknown", "down"]
     assert [process["running"] for process in found["own"]["processes"]] == [True, False]
     assert lab.proxies["tunnel-proxy"].logins() == 1

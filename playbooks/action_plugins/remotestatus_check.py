@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -141,14 +141,12 @@ class ActionModule(ActionBase):
         keywords = {name: value for name in ("become_user", "become_method") if (value := context.CLIARGS.get(name))}
         if asked.become:
             keywords["become_pass"] = asked.become
-        become = BecomePlugins(
-            become_loader.get, _become_variables, shell, keywords, same_user=constants.BECOME_ALLOW_SAME_USER
-        )
+        become = BecomePlugins(become_loader.get, shell, keywords, same_user=constants.BECOME_ALLOW_SAME_USER)
         return inventory.Plugins(
             inventory.chosen_for_all(constants.config, context.CLIARGS),
             become,
             _connection_class,
-            partial(constants.config.get_plugin_vars, "connection"),
+            _connection_variables,
             any_password=bool(asked.connection),
         )
 
@@ -207,15 +205,14 @@ class _Attempt:
         return {hop.name: proxies[hop.spec] for hop in self.topology.in_order() if hop.spec in proxies}
 
 
-def _become_variables(name: str) -> dict[str, list[str]]:
-    """The options of a become plugin, each with the variables that it is read from."""
-    options = constants.config.get_configuration_definitions(plugin_type="become", name=name)
-    return {option: [one["name"] for one in about.get("vars") or ()] for option, about in options.items()}
-
-
 @cache
 def _connection_class(name: str) -> Any:
     return connection_loader.get(name, class_only=True)
+
+
+def _connection_variables(plugin: Any) -> Sequence[str]:
+    found: Sequence[str] = constants.config.get_plugin_vars("connection", plugin._load_name)
+    return found
 
 
 def _close(workdir: Workdir) -> None:

@@ -135,7 +135,7 @@ class ActionModule(ActionBase):
         """Have Ansible's ssh plugin start ssh as a fast probe does, through the connections that are open."""
         words = {"ssh_executable": probe.ssh[0], "ssh_args": shlex.join(probe.ssh[1:]), "host": probe.address}
         empty = dict.fromkeys(("ssh_common_args", "ssh_extra_args", "control_path"), "")
-        for option, value in {**words, **empty, "reconnection_retries": 0, "use_tty": False}.items():
+        for option, value in {**words, **empty, "reconnection_retries": 0}.items():
             self._connection.set_option(option, value)
         self._connection.host = probe.address
 

@@ -7,7 +7,7 @@ knowing: a plugin that wants a password or a terminal needs Ansible's own connec
 a few words before the shell, and cost nothing more.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,13 +43,11 @@ class BecomePlugins:
     """
     Ansible's become plugins, as far as they are needed here.
 
-    `load` gives a new plugin by its name, or None. `variables_of` gives the options of the plugin with this name, each
-    with the variables that it comes from. `shell` is the shell plugin that commands are written for, `keywords` what
-    the command line says, and `same_user` whether one becomes oneself, too.
+    `load` gives a new plugin by its name, or None. `shell` is the shell plugin that commands are written for,
+    `keywords` what the command line says, and `same_user` whether one becomes oneself, too.
     """
 
     load: Callable[[str], Any]
-    variables_of: Callable[[str], Mapping[str, Sequence[str]]]
     shell: Any
     keywords: Mapping[str, Any]
     same_user: bool = False
@@ -76,7 +74,7 @@ def _become_by(
         sentence = f"Ansible has no become plugin {method!r}; correct it, or install the collection that has it"
         variables.problems.append(("ansible_become_method", sentence))
         return None
-    options = plugins.variables_of(method)
+    options = {name: [one["name"] for one in about.get("vars") or ()] for name, about in _definitions_of(plugin)}
     names = [
         name for option, named in options.items() if option != _PASSWORD for name in named if name in variables.raw
     ]
@@ -92,6 +90,12 @@ def _become_by(
     shell = f"exec timeout -k 2 {SECONDS} /bin/sh -s" if local else SHELL
     command = plugin.build_become_command(shell, plugins.shell)
     return Become(method, target, str(command), str(plugin.success))
+
+
+def _definitions_of(plugin: Any) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """The plugin's options as it documents them. By the plugin's name alone Ansible has none of a collection's."""
+    definitions: Mapping[str, Mapping[str, Any]] = plugin.option_definitions
+    return definitions.items()
 
 
 def _has_password(plugin: Any) -> bool:

@@ -113,15 +113,15 @@ class Plugins:
     """
     What Ansible itself has to say, which alone knows its plugins.
 
-    `chosen` is what `chosen_for_all` found. `connection` gives the class of a connection plugin, or None, and
-    `connection_variables` the variables that its options come from. With `any_password` hosts without a password of
-    their own have one from the command line.
+    `chosen` is what `chosen_for_all` found. `connection` gives the class of a connection plugin by its name, or None,
+    and `connection_variables` the variables that this class's options come from. With `any_password` hosts without a
+    password of their own have one from the command line.
     """
 
     chosen: Mapping[str, Any]
     become: BecomePlugins
     connection: Callable[[str], Any]
-    connection_variables: Callable[[str], Sequence[str]]
+    connection_variables: Callable[[Any], Sequence[str]]
     any_password: bool = False
 
 
@@ -202,7 +202,7 @@ def _why_unsupported(variables: HostVariables, connection: str, plugins: Plugins
         sentence = f"Ansible has no connection plugin {connection!r}; correct it, or install the collection that has it"
         variables.problems.append(("ansible_connection", sentence))
     else:
-        _prove(variables, plugins.connection_variables(connection))
+        _prove(variables, plugins.connection_variables(plugin))
     kept = getattr(plugin, "force_persistence", False) or getattr(plugin, "supports_persistence", False)
     windows = ".ps1" in getattr(plugin, "module_implementation_preferences", ())
     return f"ansible_connection: {connection}" if kept or windows else ""

@@ -29,6 +29,10 @@ BY_PLUGIN = "remotestatus_by_plugin"
 """The group of the remotes that are probed so, which the play over all hosts fills."""
 
 _TICK_SECONDS = 0.1
+_FAREWELL = re.compile(r"^(Shared c|C)onnection to \S+ closed\.\s*$", re.MULTILINE)
+"""What ssh says when a terminal is closed. There a program's errors are among its output."""
+
+_NO_TERMINAL = "does not provide a TTY"
 _OUR_VARIABLES = re.compile(r"undefined|template|could not be converted|invalid value|lookup|vault", re.IGNORECASE)
 
 
@@ -88,9 +92,12 @@ def read_brought(probe: PluginProbe, brought: Brought, *, become: bool) -> Remot
     answer = answer_of(output, brought.taken, brought.asked_at, brought.answered_at)
     if answer is not None:
         return answer
-    words = brought.err.strip() or output.noise
+    words = _FAREWELL.sub("", brought.err).strip() or output.noise
     if become and not output.frame and brought.code not in (0, 255):
         return RemoteAnswer(Outcome.BECOME_FAILED, stderr=words, logged_in=True)
+    if not (probe.ssh or brought.out) and brought.code != 0:
+        # The program behind the plugin (docker, kubectl) says itself why it leads nowhere.
+        return RemoteAnswer(Outcome.CONNECTION_FAILED, stderr=words)
     return RemoteAnswer(
         Outcome.NO_PROBE_OUTPUT, stderr=brought.err, noise=output.noise, frame=output.frame, logged_in=True
     )
@@ -98,6 +105,9 @@ def read_brought(probe: PluginProbe, brought: Brought, *, become: bool) -> Remot
 
 def answer_of_failure(words: str) -> RemoteAnswer:
     """The answer for a task that failed before it could probe: by a variable, or by the plugin's own needs here."""
+    if _NO_TERMINAL in words:
+        sentence = say_error(words).rstrip(".")
+        return RemoteAnswer(Outcome.MISCONFIGURED, stderr=f"ansible_become_method: {sentence}")
     outcome = Outcome.MISCONFIGURED if _OUR_VARIABLES.search(words) else Outcome.ERROR
     return RemoteAnswer(outcome, stderr=say_error(words))
 
