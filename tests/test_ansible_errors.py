@@ -2,12 +2,13 @@
 What Ansible prints of a wrong inventory becomes sentences with a place and a cure, and nothing else of what it prints.
 """
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from remotestatus.model.errors import ConfigurationProblem, with_vault_cure
-from remotestatus.probe.ansible_errors import find_ansible_errors, last_words
+from remotestatus.probe.ansible_errors import find_ansible_errors, find_own_fault, last_words
 from remotestatus.probe.variable_files import locate
 from tests.lab import Command
 
@@ -85,3 +86,19 @@ def test_the_place_of_a_mistake_reaches_people(remotestatus: Command, tmp_path: 
     assert f"{tmp_path}/inventory/group_vars/all.yml:2:7: YAML parsing failed" in done.stderr
     assert "hunter2" not in done.stderr
     assert "PLAY" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("[Errno 5] Input/output error: '/tmp/rs-1/remotes/a.part' -> '/tmp/rs-1/remotes/a.json'", errno.EIO),
+        ("OSError: [Errno 24] Too many open files", errno.EMFILE),
+        ("[Errno 28] No space left on device", errno.ENOSPC),
+        ("[Errno 5] Input/output error: '/srv/inventory/hosts.yml'", None),
+        ("[Errno 13] Permission denied: '/tmp/rs-1/x'", None),
+        ("[Errno 99999999999]", None),
+    ],
+)
+def test_a_fault_of_our_own_place_is_not_the_inventorys(said: str, code: int | None) -> None:
+    """What the system says of the round's own directory is told from what it says of the inventory's files."""
+    assert find_own_fault(f"[ERROR]: Task failed: {said}\n", Path("/tmp/rs-1")) == code

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from remotestatus.inventory import read_inventory
+from remotestatus.model.causes import Cause
+from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.settings import CHECKER
 from remotestatus.model.statuses import Status
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.probe.attempts import Earlier, check_fleet
 from remotestatus.probe.attempts.check_with_workers import clock_error
+from remotestatus.probe.attempts.orders import latest
 from remotestatus.probe.workers import WorkerCaller, places_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -70,6 +73,24 @@ def test_a_lookup_that_hangs_keeps_passwords_from_workers_and_nothing_else(tmp_p
         assert caller.troubles == ("the passwords for workers cannot be read: a lookup has not answered in time",)
         places = places_of(inventory, inventory.fleet.remotes, secrets=caller.has_passwords)
     assert places == {"open": {CHECKER, "north"}, "locked": {CHECKER}}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "known"),
+    [
+        (Cause.TUNNEL_DOWN, Cause.NOT_CHECKED, Cause.TUNNEL_DOWN),
+        (Cause.TUNNEL_DOWN, Cause.PROXY_UNREACHABLE, Cause.PROXY_UNREACHABLE),
+        (Cause.NOT_CHECKED, None, None),
+        (None, Cause.NOT_CHECKED, Cause.NOT_CHECKED),
+    ],
+)
+def test_an_attempt_that_did_not_come_so_far_takes_nothing_back(
+    first: Cause | None, second: Cause | None, known: Cause | None
+) -> None:
+    """The connection to the proxy is lost while a remote is tried again: what was seen before still counts."""
+    before, now = (CheckResult("r", NOW, (Trouble(one, "", "", ""),) if one else ()) for one in (first, second))
+    trouble = latest(before if first else None, now).trouble
+    assert (trouble.cause if trouble else None) is known
 
 
 @pytest.mark.parametrize(

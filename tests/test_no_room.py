@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from remotestatus.history import only_round
+from remotestatus.model.errors import RoundRunning
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.probe.runtime_directories import kept_folders
 from tests.lab import Command, Lab, require_root
@@ -39,6 +41,15 @@ def test_no_room_is_never_called_a_wrong_inventory(lab: Lab, remotestatus: Comma
         assert done.returncode == 3, done.stdout + done.stderr
         assert f"nothing can be written to {disk}: No space left on device" in said or "could be made" in said
         assert "inventory has" not in said
+
+
+def test_a_full_disk_keeps_nobody_from_the_lock() -> None:
+    """There is no room for the number of the process that holds it: it is held all the same."""
+    with small_disk("size=4k") as disk:
+        (disk / "full").write_bytes(bytes(4096))
+        history = disk / "history.sqlite3"
+        with only_round(history), pytest.raises(RoundRunning, match="another process"), only_round(history):
+            pass
 
 
 def test_a_limit_on_files_is_a_sentence(lab: Lab, remotestatus: Command) -> None:

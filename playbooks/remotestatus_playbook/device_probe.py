@@ -181,7 +181,7 @@ class _Channel:
             raise DeviceError(f"no answer within {seconds:.0f} s")
         try:
             (kind,) = struct.unpack(">I", self.receive()[:4])
-        except OSError as error:
+        except (OSError, struct.error) as error:
             raise DeviceError("the connection to the remote has ended", known=False) from error
         if kind not in (_OK, _SESSION_OPENED):
             raise DeviceError("refused, or no way there")

@@ -32,20 +32,21 @@ _NAME = re.compile(r"rs-\w{8}", re.ASCII)
 
 def make_private_directory(owner: int) -> Path:
     """Make a new one for the process `owner`. Raises OSError, whose `strerror` says why there is none."""
-    failure = os.strerror(errno.ENAMETOOLONG)
+    failures = []
     for parent in short_parents(len("rs-12345678")):
         made = None
         try:
             made = Path(tempfile.mkdtemp(prefix="rs-", dir=parent))
             (made / MARKER).write_text(json.dumps([owner, *_identity(owner)]))
         except OSError as error:
-            failure = error.strerror or str(error)
+            failures.append(f"{parent}: {error.strerror or error}")
             if made is not None:
                 # Without a marker nobody would remove it later.
                 shutil.rmtree(made, ignore_errors=True)
         else:
             return made
-    raise OSError(errno.EIO, f"no private directory could be made: {failure}")
+    failure = "; ".join(failures) or f"{tempfile.gettempdir()}: {os.strerror(errno.ENAMETOOLONG)}"
+    raise OSError(errno.EIO, f"no private directory could be made in {failure}")
 
 
 def dead_directories() -> Iterator[Path]:

@@ -11,7 +11,7 @@ import sys
 import click
 
 from remotestatus import __version__
-from remotestatus.model.errors import RemotestatusError
+from remotestatus.model.errors import RemotestatusError, say_os_error
 
 COMMANDS = {
     "run": "remotestatus.cli.run",
@@ -89,6 +89,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except OSError as error:
+        click.echo(f"remotestatus: {say_os_error(error)}", err=True)
+        sys.exit(3)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)

@@ -24,7 +24,7 @@ from remotestatus.cli.signals import Stop, stop_on_signal
 from remotestatus.cli.table import fleet_table, problem_head, problems_lines, say_counts, summary_lines
 from remotestatus.cli.terminal import Part, make_console, paragraph, text_of
 from remotestatus.model.durations import parse_duration, say_duration
-from remotestatus.model.errors import RemotestatusError, RoundGivenUp
+from remotestatus.model.errors import RemotestatusError, RoundGivenUp, say_os_error
 from remotestatus.model.text import one_line
 from remotestatus.model.times import write_time
 from remotestatus.probe import AnsibleSource, PlaybookRunner, Progress
@@ -95,6 +95,8 @@ def _watch(source: AnsibleSource, given: timedelta | None, templates: Path | Non
             return
         except RemotestatusError as error:
             out.fail(str(error))
+        except OSError as error:
+            out.fail(say_os_error(error))
         except Exception as error:
             # A programming error in one round must not end the watch.
             out.fail(f"{type(error).__name__}: {one_line(error)}\n{traceback.format_exc()}")

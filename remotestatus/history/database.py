@@ -5,7 +5,9 @@ State changes and check results of one round come in and are recorded in one tra
 out. The file grows with changes and days, not with rounds: the results of a round are overwritten by the next.
 """
 
+import errno
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -381,7 +383,7 @@ def _day_values(share: DayShare) -> tuple[str, float, float, float, float, float
 
 def unusable(path: Path, error: Exception) -> str:
     """Why a history cannot be used, and what to do about it."""
-    text = str(error)
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     cure = "check its folder's owner and mode, or set remotestatus_database to another file"
     if "locked" in text:
         cure = "another program holds it; try again when that has finished"
@@ -389,6 +391,8 @@ def unusable(path: Path, error: Exception) -> str:
         cure = (
             "it is damaged or no SQLite file: `remotestatus doctor --repair` sets it aside and keeps what can be read"
         )
-    elif "full" in text:
+    elif "disk I/O error" in text or text == os.strerror(errno.EIO):
+        cure = "the disk is full, or has errors of which the kernel's log says more; nothing of this round was recorded"
+    elif "full" in text or text in (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT)):
         cure = "the disk is full: make room; nothing of this round was recorded"
     return f"cannot use the history {path}: {text}; {cure}"

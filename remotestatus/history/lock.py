@@ -8,7 +8,7 @@ with the process that holds it, however that ends.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from remotestatus.model.errors import RoundError, RoundRunning
@@ -35,8 +35,10 @@ def only_round(database: Path) -> Iterator[None]:
             raise RoundRunning(
                 f"another round is running (process {holder}); wait until it has finished, or end that process"
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):
+            # Only for who finds it locked: a disk that is full keeps nobody from holding the lock.
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

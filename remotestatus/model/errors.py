@@ -30,6 +30,11 @@ def with_vault_cure(sentence: str) -> str:
     return sentence
 
 
+def say_os_error(error: OSError) -> str:
+    """What the system said, and of which file, for where nobody foresaw that it might."""
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+
+
 class RemotestatusError(Exception):
     """Anything that ends a command with a sentence instead of a traceback."""
 

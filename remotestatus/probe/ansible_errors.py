@@ -1,17 +1,25 @@
 """
 Reads what Ansible prints of a wrong inventory.
 
-Takes Ansible's output; returns a ConfigurationProblem for each thing that is wrong. The rule: Ansible
-quotes the lines around a mistake, and a password may stand there, so only its sentence and the place are taken over.
+Takes Ansible's output; returns a ConfigurationProblem for each thing that is wrong, or a fault of the checker's own.
+The rule: Ansible quotes the lines around a mistake, and a password may stand there, so only its sentence and the place
+are taken over.
 """
 
+import errno
 import json
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from remotestatus.model.errors import ConfigurationProblem, with_vault_cure
 from remotestatus.model.text import one_line
+
+NO_FILES = (errno.EMFILE, errno.ENFILE)
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)
+
+_OS_ERROR = re.compile(r"\[Errno (\d{1,4})\](?:[^'\n]{0,100}: '([^'\n]{1,4096})')?")
 
 _FATAL_WARNINGS = re.compile(
     r"skipping unexpected key|skipping key|not a valid group|invalid section|found both group and host", re.IGNORECASE
@@ -46,6 +54,20 @@ def find_ansible_errors(output: str) -> list[ConfigurationProblem]:
         elif block.startswith("[ERROR]") or _FATAL_WARNINGS.search(sentence) or block.startswith(("ERROR!", "fatal")):
             problems.append(ConfigurationProblem(where, with_vault_cure(one_line(sentence, 400))))
     return list(dict.fromkeys(problem for problem in problems if problem.what))
+
+
+def find_own_fault(said: str, workdir: Path) -> int | None:
+    """
+    The error number of what was said about our own place (`workdir`), and not about the inventory or a remote.
+
+    A read error or too many open files may be the inventory's, if one of its files is named.
+    """
+    for found in _OS_ERROR.finditer(said):
+        code, path = int(found[1]), found[2]
+        is_ours = path is None or Path(path).is_relative_to(workdir)
+        if code in _NO_ROOM or (code in (errno.EIO, *NO_FILES) and is_ours):
+            return code
+    return None
 
 
 def last_words(output: str) -> str:

@@ -29,5 +29,6 @@ class InventoryPipe:
 
     def close(self) -> None:
         """Remove it. The playbook writes nothing where there is no pipe."""
-        self.path.unlink(missing_ok=True)
         os.close(self._descriptor)
+        with suppress(OSError):  # the round's directory goes with the round
+            self.path.unlink()

@@ -38,7 +38,7 @@ from remotestatus_playbook.protocol import (
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem, RoundError, RoundGivenUp
 from remotestatus.model.text import one_line
 from remotestatus.probe.ansible_environment import ansible_environment
-from remotestatus.probe.ansible_errors import find_ansible_errors, last_words
+from remotestatus.probe.ansible_errors import NO_FILES, find_ansible_errors, find_own_fault, last_words
 from remotestatus.probe.ansible_process import AnsibleRun
 from remotestatus.probe.ansible_source import AnsibleSource
 from remotestatus.probe.child_processes import ChildProcesses
@@ -278,15 +278,17 @@ class PlaybookRunner:
         try:
             yield
         except OSError as error:
-            place = self.workdir.parent
-            raise RoundError(f"nothing can be written to {place}: {error.strerror}; free it, or set TMPDIR") from error
+            raise self._unwritable(error.errno) from error
 
     def _blame_no_room(self, said: str) -> None:
         """Raise RoundError when what was said is about our own place, and not about the inventory or a remote."""
-        for code in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS):
-            if f"[Errno {code}]" in said:
-                place = self.workdir.parent
-                raise RoundError(f"nothing can be written to {place}: {os.strerror(code)}; free it, or set TMPDIR")
+        if code := find_own_fault(said, self.workdir):
+            raise self._unwritable(code)
+
+    def _unwritable(self, code: int | None) -> RoundError:
+        place = self.workdir.parent
+        cure = "raise the limit on open files" if code in NO_FILES else "free it, or set TMPDIR"
+        return RoundError(f"nothing can be written to {place}: {os.strerror(code or errno.EIO)}; {cure}")
 
     def _end_run(self) -> None:
         """

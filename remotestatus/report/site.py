@@ -26,6 +26,9 @@ MARKER = ".remotestatus-site"
 PAGE_END = b"</html>"
 """How every page ends: one that does not was cut."""
 
+_NOT_WRITTEN = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
+"""What a disk says afterwards of files that it had taken."""
+
 _NEW = ".remotestatus-new"
 _ABOUT = "Written by remotestatus. The files listed here are replaced and removed by it; others are left alone."
 
@@ -173,8 +176,9 @@ def _sync(folder: Path) -> None:
     """Bring the new files to the disk at once, which is cheaper than each by itself: a power cut leaves none empty."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError, AttributeError):  # a system without it writes them in its own time
-            ctypes.CDLL(None).syncfs(descriptor)
+        with suppress(AttributeError):  # a system without it writes them in its own time
+            if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) and (code := ctypes.get_errno()) in _NOT_WRITTEN:
+                raise OSError(code, os.strerror(code), str(folder))
     finally:
         os.close(descriptor)
 

@@ -22,6 +22,7 @@ from remotestatus.probe.attempts.orders import (
     Earlier,
     find_endings,
     first_order,
+    latest,
     pause,
     proxy_results,
     remote_result,
@@ -103,6 +104,7 @@ class _Attempts:
             if answer is None and not everybody:
                 continue
             result = remote_result(remote, answer, now, self.earlier.past(remote.name))
+            result = latest(self.found.get(remote.name), result)
             self.found[remote.name] = result
             if answer and answer.outcome is Outcome.MISCONFIGURED and result.status is Status.UNKNOWN:
                 self._settled.add(remote.name)

@@ -34,6 +34,7 @@ from remotestatus.probe.attempts.orders import (
     Earlier,
     find_endings,
     first_order,
+    latest,
     pause,
     proxy_result,
     proxy_results,
@@ -303,7 +304,8 @@ class _FleetCheck:
                 continue
             if answer is not None and answer.facts is not None and abs(off) > _CLOCK_SECONDS:
                 answer = _by_our_clock(answer, off)
-            self.found[name][place] = remote_result(self.remotes[name], answer, now, self.earlier.past(name))
+            result = remote_result(self.remotes[name], answer, now, self.earlier.past(name))
+            self.found[name][place] = latest(self.found[name].get(place), result)
 
     def _note_lost(self, lost: Iterable[Batch]) -> None:
         now = self.clock()

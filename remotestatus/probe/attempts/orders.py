@@ -19,6 +19,7 @@ from remotestatus.evaluate import (
     read_remote,
     units_of_missing,
 )
+from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.errors import RoundError, RoundGivenUp
@@ -132,6 +133,17 @@ def remote_result(remote: Remote, answer: RemoteAnswer | None, now: datetime, pa
         return read_remote(remote, answer, now, past)
     except Exception as error:
         return failed_result(remote, error, now)
+
+
+def latest(before: CheckResult | None, now: CheckResult) -> CheckResult:
+    """
+    What is known of a remote after one more attempt.
+
+    One that did not come so far, because the connection to the proxy was lost meanwhile, says nothing against what the
+    attempt before has seen.
+    """
+    trouble = now.trouble
+    return before if before and trouble and trouble.cause is Cause.NOT_CHECKED else now
 
 
 def proxy_result(proxy: Proxy, answer: ProxyAnswer, now: datetime) -> CheckResult:
