@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint docs bench bench-scale bench-workers collection pictures clean
+.PHONY: help demo test test-fast lint docs bench bench-scale bench-workers openssh-versions collection pictures clean
 
 help:  ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | awk -F: '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -48,6 +48,9 @@ bench-scale: $(DEV)  ## what a round costs as the fleet grows: seconds, memory a
 
 bench-workers: $(DEV)  ## measures rounds with more and more workers
 	PYTHONPATH=playbooks $(BIN)/python -m tests.bench_workers
+
+openssh-versions: $(DEV)  ## tests other versions of OpenSSH, as client and as server; needs root and a Debian mirror
+	./tests/openssh_versions
 
 collection: $(DEV)  ## builds the playbook as an Ansible collection into dist/
 	rm -rf dist/collection

@@ -17,7 +17,7 @@ import psutil
 from tests.lab.keeper import Keeper
 from tests.lab.keys import Key, make_key
 from tests.lab.ports import LOOPBACK, Impostor, Manner, Port
-from tests.lab.requirements import openssh_version, program
+from tests.lab.requirements import program, server_version
 
 _CONNECTION = re.compile(r"^Connection from \S+ port (\d+) on ", re.MULTILINE)
 _LOGIN = re.compile(r"^Accepted (\S+) for (\S+) from \S+ port (\d+) ssh2(?:: \S+ (\S+))?", re.MULTILINE)
@@ -205,7 +205,7 @@ class Sshd:
             "UseDNS": "no",
             "Subsystem": "sftp internal-sftp",
         }
-        if openssh_version() >= (9, 8):
+        if server_version() >= (9, 8):
             # Every host of the lab has the same address: one that fails would have the others shut out.
             defaults["PerSourcePenalties"] = "no"
         lines = [f"{name} {value}\n" for name, value in {**defaults, **options}.items()]
