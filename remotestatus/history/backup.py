@@ -12,7 +12,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from remotestatus.history.database import History, unusable
+from remotestatus.history.database import History
 from remotestatus.model.errors import RoundError
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -34,7 +34,10 @@ def back_up(history: History, now: datetime, kept: int) -> None:
         for path in copies[kept:]:
             path.unlink(missing_ok=True)
     except (OSError, sqlite3.Error) as error:
-        raise RoundError(f"the day's copy of the history was not made: {unusable(today, error)}") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise RoundError(
+            f"the day's copy of the history was not made: {today}: {why}; the next round tries again"
+        ) from error
 
 
 def backups(database: Path) -> list[Path]:
