@@ -119,6 +119,13 @@ class Evaluator:
                 return "".join(str(self._scalar(part)) for part in parts)
             case ast.FormattedValue(value=inner, conversion=-1, format_spec=None):
                 return self._scalar(inner)
+            case ast.Call(func=function, args=arguments, keywords=words):
+                return self._call(function, arguments, words)
+        return self._look_up(node)
+
+    def _look_up(self, node: ast.expr) -> object:
+        """What is inside of another value: a folder of a path, or what stands under a name."""
+        match node:
             case ast.Attribute(value=inner, attr="parent"):
                 return posixpath.dirname(str(self._scalar(inner)))
             case ast.Attribute(value=inner, attr=name):
@@ -127,8 +134,6 @@ class Evaluator:
                 return posixpath.normpath(posixpath.join(str(self._scalar(inner)), *[".."] * (up + 1)))
             case ast.Subscript(value=inner, slice=key):
                 return _check_dict(self._plain(inner))[str(self._plain(key))]
-            case ast.Call(func=function, args=arguments, keywords=words):
-                return self._call(function, arguments, words)
         raise ValueError("not understood")
 
     def _make_list(self, parts: Sequence[ast.expr]) -> list[Value]:
