@@ -144,6 +144,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         memory = _recall(history, destinations, answers, now)
         outgoing = _plan_messages(history, fleet, states, destinations, memory, templates, now)
         troubles = (*filter(None, [repaired]), *results.troubles, *answers.failures, *outgoing.troubles)
+        looks = {name: one for name, one in results.proxies.items() if name in fleet.looked_at_by_name}
         with history.transaction():
             round_ = history.record(
                 Round(0, started_at, now, len(results.remotes), troubles),
@@ -151,11 +152,12 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
                 results.remotes.values(),
                 time_in_each_status(fleet, last, changes, memory, now),
                 gone=[subject for subject in last if subject not in states],
-                renewed=find_renewed(results.remotes, before, measured_at),
+                renewed=find_renewed({**results.remotes, **looks}, before, measured_at),
+                looks=looks.values(),
             )
             outgoing.keep(history, runner.source.option, now)
             _forget(history, fleet.settings, now)
-        check_results = {**before, **results.remotes}
+        check_results = {**before, **results.remotes, **looks}
         report, page_troubles = _publish(
             lambda: read_past(history, fleet, round_, states, check_results, before, now), inventory, templates, now
         )
@@ -280,6 +282,7 @@ def _ranges(history: History, inventory: Inventory, now: datetime) -> Mapping[st
         for remote in inventory.fleet.remotes
         if remote.settings.limits.disk_full_within and remote.name in inventory.limited_to
     ]
+    asked += [proxy.name for proxy in inventory.fleet.looked_at if proxy.settings.limits.disk_full_within]
     return history.disk_ranges(asked, now.date() - timedelta(days=LONGEST_LOOK)) if asked else {}
 
 

@@ -74,7 +74,10 @@ def test_status_has_exactly_the_promised_keys(report: Report) -> None:
     assert status["schema"] == 1
     assert status["round"].keys() == {"id", "started_at", "finished_at", "seconds", "troubles"}
     assert status["summary"].keys() == {"up", "degraded", "down", "unknown", "maintenance"}
-    assert status["proxies"][0].keys() == {"name", "status", "cause", "since", "behind"}
+    assert list(status["proxies"][0]) == [
+        *("name", "status", "cause", "since", "behind", "severity", "troubles", "processes", "facts", "limits"),
+        *("checks", "files", "units", "devices", "advice", "notes"),
+    ]
     assert list(status["remotes"][0]) == [
         "name",
         "nickname",

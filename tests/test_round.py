@@ -3,6 +3,7 @@ One whole round against real SSH servers: inventory, proxy, probe, history, page
 """
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -74,16 +75,33 @@ def test_one_round_tells_the_truth_about_every_kind_of_remote(lab: Lab, remotest
     assert all(process["running"] is None for process in remotes["upload-1"]["processes"])
 
 
-def test_a_dead_proxy_is_one_problem_and_makes_unknown_what_is_behind_it(
+def test_a_proxy_tells_of_itself_and_makes_unknown_what_is_behind_it_when_it_is_dead(
     lab: Lab, remotestatus: Command, smtp_sink: SmtpSink
 ) -> None:
-    """Behind a proxy that refuses connections nothing is tried, nothing is called down, and one mail says so."""
-    lab.proxy("tunnel-proxy")
+    """
+    A full disk of a proxy that is looked at is its own problem, told once; an account without a shell is none at all.
+    Behind a proxy that refuses connections nothing is tried, nothing is called down, and one mail says so.
+    """
+    lab.proxy("tunnel-proxy", variables={"remotestatus_limits": {"disk": {"/": "0.1%"}}})
+    lab.proxy("tunnels-only", sshd_config={"ForceCommand": "/usr/sbin/nologin"})
     for number in range(4):
         lab.remote(f"capture-{number}", processes=[CAPTURE])
-    inventory = lab.write_inventory(remotestatus_apprise=[smtp_sink.url])
+    inventory = lab.write_inventory(remotestatus_apprise=[smtp_sink.url], remotestatus_look_at_proxies=True)
     run(remotestatus, inventory)
-    assert smtp_sink.messages == []
+    document = status_json(lab)
+    assert document["summary"]["up"] == 4
+    full, silent = document["proxies"]
+    assert (full["status"], [one["what"] for one in full["troubles"]]) == ("degraded", ["disk /"])
+    assert full["facts"]["cpus"] == os.cpu_count()
+    assert (silent["status"], silent["facts"], silent["advice"]) == ("up", {}, [])
+    assert "its account has no shell that runs the probe" in silent["notes"][0]
+    [told] = smtp_sink.wait_for(1)
+    assert "1 degraded (warning): tunnel-proxy" in str(told["Subject"])
+    words = told.get_body(("plain",))
+    assert words is not None
+    assert "The proxy tunnel-proxy is degraded (warning): over its limits: disk / " in words.get_content()
+    assert "capture" not in words.get_content()
+    assert "behind it" not in words.get_content()
 
     lab.proxies["tunnel-proxy"].stop()
     run(remotestatus, inventory)
@@ -92,16 +110,17 @@ def test_a_dead_proxy_is_one_problem_and_makes_unknown_what_is_behind_it(
     assert document["summary"]["unknown"] == 4
     assert {remote["cause"]["code"] for remote in document["remotes"]} == {"proxy-unreachable"}
     assert {process["running"] for remote in document["remotes"] for process in remote["processes"]} == {None}
-    [proxy] = document["proxies"]
+    proxy = document["proxies"][0]
     assert proxy["status"] == "down"
     assert proxy["cause"]["code"] == "connection-refused"
-    [mail] = smtp_sink.wait_for(1)
+    mail = smtp_sink.wait_for(2)[1]
     assert "tunnel-proxy" in str(mail["Subject"])
     body = mail.get_body(("plain",))
     assert body is not None
     text = body.get_content()
     assert "4 remotes behind it" in text
     assert text.count("is down") == 1
+    assert "limits" not in text
 
 
 def test_one_mail_a_round_and_none_when_nothing_changed(lab: Lab, remotestatus: Command, smtp_sink: SmtpSink) -> None:

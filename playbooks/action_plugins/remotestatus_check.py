@@ -19,7 +19,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -39,7 +39,7 @@ from remotestatus_playbook.asked_passwords import AskedPasswords, asked_password
 from remotestatus_playbook.become import BecomePlugins
 from remotestatus_playbook.opening import KEEP_SECONDS, Opener, close_all
 from remotestatus_playbook.order import artifacts_on_worker, given_workdir, root, take_order
-from remotestatus_playbook.plan import Plan, plan_probe, problem_of
+from remotestatus_playbook.plan import Plan, plan_look, plan_probe, problem_of
 from remotestatus_playbook.plugin_probe import BY_PLUGIN, answer_of_failure
 from remotestatus_playbook.probing import Prober
 from remotestatus_playbook.protocol import (
@@ -119,10 +119,11 @@ class ActionModule(ActionBase):
             names=tuple(play_hosts) if order.names is None else order.names,
             at_once=order.at_once or int(context.CLIARGS["forks"]),
         )
-        only_proxies = order.proxies_only or boolean(self._task.args.get("proxies_only", False))
+        if boolean(self._task.args.get("proxies_only", False)):
+            order = replace(order, proxies_only=True)
         attempt = _Attempt(task_vars["hostvars"], entries, topology, known_hosts, workdir, order, asked.connection)
         proxies = attempt.open_proxies()
-        by_plugin = () if only_proxies else attempt.probe(proxies, self._say)
+        by_plugin = attempt.probe(proxies, self._say)
         if not by_plugin:
             workdir.note_done()
         return {
@@ -190,15 +191,34 @@ class _Attempt:
 
     def probe(self, proxies: Mapping[str, ProxyAnswer], say: Callable[[Plan], None]) -> Sequence[str]:
         """Probe these hosts; return the names of those that are left to connection plugins."""
-        remotes = [one for name in self.order.names or () if PROXIES not in (one := self.entries[name]).groups]
-        plans = [plan_probe(one, self.topology, self.known_hosts, self.workdir, self.order, proxies) for one in remotes]
+        names = () if self.order.proxies_only else self.order.names or ()
+        remotes = [one for name in names if PROXIES not in (one := self.entries[name]).groups]
+        plans = [*self._looks(proxies)]
+        plans += [
+            plan_probe(one, self.topology, self.known_hosts, self.workdir, self.order, proxies) for one in remotes
+        ]
+        if not plans:
+            return ()
         for plan in plans:
             say(plan)
-        names = [plan.name for plan in plans if plan.host and plan.host.password and not plan.by_plugin]
-        passwords = inventory.passwords(self.hostvars, names, self.password)
+        asked = [
+            plan.name for plan in plans if plan.host and plan.host.password and not plan.by_plugin and not plan.looking
+        ]
+        passwords = inventory.passwords(self.hostvars, asked, self.password)
         prober = Prober(self.workdir, self.known_hosts, proxies, passwords, root(), self.order.attempt)
         prober.probe_all(plans, self.order.at_once or 1)
         return prober.by_plugin
+
+    def _looks(self, proxies: Mapping[str, ProxyAnswer]) -> Iterator[Plan]:
+        """Plans for the proxies of the inventory that are looked at and have answered."""
+        answered = {
+            hop.host.name: hop
+            for hop in self.topology.in_order()
+            if hop.host and hop.spec in proxies and proxies[hop.spec].outcome is Outcome.ANSWERED
+        }
+        for name in self.order.look_at:
+            if name in answered and PROXIES in self.entries[name].groups:
+                yield plan_look(self.entries[name], answered[name], self.topology, self.workdir, self.order)
 
     def by_name(self, proxies: Mapping[str, ProxyAnswer]) -> dict[str, ProxyAnswer]:
         """The answers by the names of the proxies."""

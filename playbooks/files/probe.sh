@@ -8,6 +8,7 @@
 #   UNITS  the systemd units that are asked for
 #   FILES  whether files are asked for: yes, or nothing
 #   HOURLY what is asked only once an hour is asked now; or nothing
+#   LISTENERS  whether it is asked which TCP ports something listens on: yes, or nothing
 # and after the functions `checks` and `files`, which call `check` and `look_at` once for each. Goes out on standard
 # output: a frame of sections, "[NONCE:name words" to "NONCE:name]". Nothing is written, nothing has to be installed,
 # and the exit code is always 0, because 255 would read as a broken connection.
@@ -348,6 +349,29 @@ read_files() {
     echo "$NONCE:files]"
 }
 
+# Who holds a port is to be seen in /proc/PID/fd, which a process shows to its own user and to root.
+read_listeners() {
+    [ -n "$LISTENERS" ] && [ -r "$PROC/self/net/tcp" ] || return
+    echo "[$NONCE:listeners"
+    limit 5 print_listeners
+    echo "$NONCE:exit $?"
+    echo "$NONCE:listeners]"
+}
+
+# Sockets that listen (0A), and connections (01) on which something was sent again, because the other end is silent.
+print_listeners() {
+    again='01 [0-9A-F:]+ [0-9A-F]+:[0-9A-F]+ 0*[1-9A-F]'
+    grep -hE "^ *[0-9]+: [0-9A-F]+:[0-9A-F]+ [0-9A-F]+:[0-9A-F]+ (0A|$again)" \
+        "$PROC/self/net/tcp" "$PROC/self/net/tcp6"
+    set -- "$PROC/self/fd"
+    for process in $processes; do
+        [ -r "$process/fd" ] && set -- "$@" "$process/fd"
+    done
+    # ls names the folders as soon as there are two.
+    [ $# -gt 1 ] && ls -l "$@" | grep -E '^/|socket:\['
+    return 0
+}
+
 probe() {
     LC_ALL=C
     PATH=$PATH:/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin:/usr/local/sbin:/usr/pkg/bin:/opt/bin
@@ -389,6 +413,7 @@ probe() {
         read_elsewhere
     fi
     checks
+    read_listeners
     read_files
     read_units
     read_synchronised

@@ -23,7 +23,7 @@ from remotestatus_playbook.protocol import (
     seconds_in,
     whole_unit,
 )
-from remotestatus_playbook.round_config import probe_command
+from remotestatus_playbook.round_config import look_command, probe_command
 from remotestatus_playbook.topology import Hop, Host, Topology, place_of, socket_name
 from remotestatus_playbook.workdir import Workdir
 
@@ -50,8 +50,9 @@ class Plan:
     `command` is empty unless it is reached by ssh or is this machine itself; `host` is None unless it is reached by
     ssh, and `hop` the last proxy on the way to it. `kept` is the socket of a connection that is used from round to
     round. `problem` and `unsupported` say why it cannot be probed at all. `by_plugin`: by Ansible's own connection.
-    `devices` are connected to through `kept`, which is `passing` when it is there for them alone, and `suspect` when an
-    attempt before this one may have failed because of it.
+    `looking`: it is a proxy, which is probed through its own shared connection. `devices` are connected to through
+    `kept`, which is `passing` when it is there for them alone, and `suspect` when an attempt before this one may have
+    failed because of it.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Plan:
     problem: str = ""
     unsupported: str = ""
     by_plugin: bool = False
+    looking: bool = False
     devices: tuple[Device, ...] = ()
     passing: bool = False
     suspect: bool = False
@@ -122,6 +124,35 @@ def plan_probe(
     if host is not None:
         return _plan_ssh(replace(plan, host=host, hop=hop), host, topology, known_hosts, workdir, order, far)
     return replace(plan, command=_local_command(plan)) if entry.connection == "local" else plan
+
+
+def plan_look(entry: Entry, hop: Hop, topology: Topology, workdir: Workdir, order: Order) -> Plan:
+    """Plan the probe of a proxy that has answered: one exec more through the connection that is open."""
+    plan = Plan(
+        name=entry.name,
+        connection="ssh",
+        host=entry.host,
+        hop=None,
+        command=(),
+        seconds=order.seconds_of(_seconds_of(entry.variables.get(f"{PREFIX}timeout"), REMOTE_SECONDS)),
+        questions=Questions(),
+        become=entry.become,
+        problem=problem_of(entry, topology),
+        looking=True,
+    )
+    if plan.problem:
+        return plan
+    socket, log = workdir.control / hop.socket, log_file(workdir.output(entry.name))
+    shell = plan.become.command if plan.become and plan.become.command else SHELL
+    command = look_command(hop, config=workdir.config_for(hop.config), control=socket, log=log, shell=shell)
+    asked_again = entry.name in order.units
+    return replace(
+        plan,
+        command=tuple(command),
+        questions=replace(_questions_for(entry, order), listeners=not asked_again),
+        kept=socket,
+        devices=() if asked_again else tuple(_devices_of(entry)),
+    )
 
 
 def problem_of(entry: Entry, topology: Topology, *, only_passed: bool = False) -> str:

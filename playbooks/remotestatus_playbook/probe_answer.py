@@ -29,6 +29,7 @@ def answer_of(output: ProbeOutput, taken: float, asked_at: float, answered_at: f
         checks=output.checks,
         files=output.files,
         units=output.units,
+        listeners=output.listeners,
     )
 
 

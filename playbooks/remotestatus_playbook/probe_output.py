@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from mmap import mmap
 
+from remotestatus_playbook.listening import read_listeners
 from remotestatus_playbook.machine_facts import read_facts
 from remotestatus_playbook.probe_frame import Frame, number, text_of, whole
 from remotestatus_playbook.process_list import ProcessList, read_processes
-from remotestatus_playbook.protocol import CheckOutput, Facts, FileOutput, UnitOutput
+from remotestatus_playbook.protocol import CheckOutput, Facts, FileOutput, Listener, UnitOutput
 
 MAX_CHECKS = 200
 MAX_CHECK_BYTES = 4096
@@ -47,6 +48,7 @@ class ProbeOutput:
     checks: tuple[CheckOutput, ...] = ()
     files: tuple[FileOutput, ...] = ()
     units: tuple[UnitOutput, ...] | None = None
+    listeners: tuple[Listener, ...] | None = None
 
 
 def parse(raw: bytes | mmap, nonce: str) -> ProbeOutput:
@@ -80,6 +82,7 @@ def parse(raw: bytes | mmap, nonce: str) -> ProbeOutput:
         checks=tuple(_read_checks(frame)),
         files=tuple(_read_files(frame, clock)),
         units=units,
+        listeners=read_listeners(frame),
     )
 
 

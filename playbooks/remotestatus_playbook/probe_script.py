@@ -33,13 +33,15 @@ class Questions:
     What one remote is asked beyond its facts and processes.
 
     `files` are pairs of a name and a shell pattern, of which the newest file is looked at; `units` are systemd units.
-    With `hourly` it is also asked what costs too much to be asked in every round.
+    With `hourly` it is also asked what costs too much to be asked in every round, and with `listeners` which TCP ports
+    something listens on.
     """
 
     checks: Sequence[Check] = ()
     files: Sequence[tuple[str, str]] = ()
     units: Sequence[str] = ()
     hourly: bool = False
+    listeners: bool = False
 
 
 _NO_CHECKS = b"\nchecks() {\n:\n"
@@ -63,6 +65,7 @@ def compose(
     asked = questions or Questions(checks=checks)
     lines = [f"NONCE={nonce}", f"ROOT={root_pid or ''}", "PROC=/proc", "TOP="]
     lines += [f"HOURLY={'yes' if asked.hourly else ''}", f"UNITS={shlex.quote(' '.join(_right_units(asked.units)))}"]
+    lines += [f"LISTENERS={'yes' if asked.listeners else ''}"]
     lines += [f"FILES={'yes' if asked.files else ''}", "files() {", ":", *_look_at(asked.files), "}"]
     lines += ["checks() {", ":", "}\n"]
     script = "\n".join(lines).encode("utf-8", "surrogateescape") + SCRIPT.read_bytes()

@@ -81,6 +81,8 @@ class Prober:
                 asking.append(pool.submit(self._ask_devices, plan, answer, plan.seconds - child.taken))
             else:
                 self._leave(child.name, answer)
+            if plan.looking:
+                continue
             self.workdir.count(answer.outcome)
             if plan.host and answer.outcome in (Outcome.SSH_FAILED, Outcome.TIMED_OUT):
                 failed[child.name] = answer
@@ -103,7 +105,8 @@ class Prober:
             answer = self._answer_without(plan)
             if answer is not None:
                 self._leave(plan.name, answer)
-                self.workdir.count(answer.outcome)
+                if not plan.looking:
+                    self.workdir.count(answer.outcome)
                 continue
             if plan.by_plugin:
                 probe = PluginProbe.of(plan, root=self.root, attempt=self.attempt, nonce=nonces[plan.name])
@@ -131,7 +134,7 @@ class Prober:
 
     def _child(self, plan: Plan, nonce: str) -> Child:
         local = plan.host is None
-        password = self.passwords.get(plan.name) if plan.host and plan.host.password else None
+        password = self.passwords.get(plan.name) if plan.host and plan.host.password and not plan.looking else None
         return Child(
             name=plan.name,
             words=plan.command,
@@ -183,7 +186,7 @@ def read_answer(child: Child, nonce: str, plan: Plan) -> RemoteAnswer:
     answer = answer_of(output, child.taken, child.asked_at, child.answered_at)
     if answer is not None:
         return answer
-    logged_in = "\nAuthenticated to " in f"\n{stderr}" or output.frame
+    logged_in = "\nAuthenticated to " in f"\n{stderr}" or output.frame or plan.looking
     if child.timed_out:
         outcome = Outcome.TIMED_OUT
     elif (logged_in or plan.host is None) and _was_refused(child, plan.become, output):

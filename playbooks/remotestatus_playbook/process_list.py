@@ -167,7 +167,7 @@ class _Owners(NamedTuple):
     def read(cls, frame: Frame) -> "_Owners":
         """Read the sections that come before the processes."""
         booted = re.search(rb"stat:btime (\d{1,12})\n", frame.text("linux"))
-        owners = cls({}, {}, _user_names(frame), int(booted[1]) if booted else None, {})
+        owners = cls({}, {}, user_names(frame), int(booted[1]) if booted else None, {})
         lines = (line for section in frame.sections("owners") for line in frame.lines(section, MAX_OWNER_LINES))
         for line in islice(lines, MAX_OWNER_LINES):
             if unit := _SERVICE.match(line[:2000]):
@@ -180,7 +180,7 @@ class _Owners(NamedTuple):
 _OWNER = re.compile(rb"[^:]{0,100}/(\d{1,10})/status:(Uid|VmRSS):\s{0,20}(\d{1,13})\s")
 
 
-def _user_names(frame: Frame) -> dict[int, str]:
+def user_names(frame: Frame) -> dict[int, str]:
     """Return names by uid: the first that /etc/passwd has for it, else what the name service said."""
     names: dict[int, str] = {}
     own = [line.removeprefix(b"/etc/passwd:") for line in frame.lines_of("linux") if b"/passwd:" in line[:20]]

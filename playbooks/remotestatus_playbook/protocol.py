@@ -124,7 +124,8 @@ class Order:
     the round's `attempt`-th attempt of so many `attempts`. With `fresh` no kept connection is used. Connections are
     kept so many seconds after their use (`keep_seconds`; 0: no longer than the round), with their sockets in the folder
     `control`. The remotes in `hourly` are also asked what costs too much to be asked in every round, and
-    those in `units` about these systemd units. With
+    those in `units` about these systemd units. Of the proxies those in `look_at` are probed like
+    remotes, each through its shared connection once that is open. With
     `passwords_to`, a named pipe, the passwords of these hosts are written there as JSON by name, and nothing is
     connected to.
     """
@@ -140,13 +141,15 @@ class Order:
     hourly: tuple[str, ...] = ()
     units: Mapping[str, Sequence[str]] = field(default_factory=dict)
     passwords_to: str | None = None
+    look_at: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, text: str) -> "Order":
         """Read what `to_json` wrote."""
         values = json.loads(text)
         names = None if values["names"] is None else tuple(values["names"])
-        return cls(**{**values, "names": names, "hourly": tuple(values["hourly"])})
+        lists = {name: tuple(values[name]) for name in ("hourly", "look_at")}
+        return cls(**{**values, "names": names, **lists})
 
     def seconds_of(self, whole: int) -> int:
         """
@@ -434,6 +437,26 @@ class DeviceOutput:
     certificate_until: Number | None = None
 
 
+MAX_LISTENERS = 5000
+"""TCP ports that are read of a proxy at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """
+    One address and TCP port that something listens on.
+
+    `user` is whose socket it is. `pids` are the processes that hold it, as far as the account may see that, and `peers`
+    the addresses that those wait for: they have sent something there that is not acknowledged and was sent again.
+    """
+
+    port: Whole
+    address: str
+    user: str = ""
+    pids: tuple[Whole, ...] = ()
+    peers: tuple[str, ...] = ()
+
+
 # -- answers ----------------------------------------------------------------------------------------------------------
 
 
@@ -504,7 +527,8 @@ class RemoteAnswer(Answer):
     What the probe of a remote brought; `facts` is None unless it answered.
 
     `processes` is None when they could not be listed; unless `processes_complete`, some may be missing from the list.
-    `units` is None when systemd was not asked, or did not answer.
+    `units` is None when systemd was not asked, or did not answer; `listeners` is None unless a proxy was
+    asked, and says which TCP ports something listens on there.
     """
 
     facts: Facts | None = None
@@ -514,6 +538,7 @@ class RemoteAnswer(Answer):
     files: tuple[FileOutput, ...] = ()
     units: tuple[UnitOutput, ...] | None = None
     devices: tuple[DeviceOutput, ...] = ()
+    listeners: tuple[Listener, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,5 +166,17 @@ def probe_command(
     ]
 
 
+def look_command(hop: Hop, *, config: Path, control: Path, log: Path, shell: str) -> list[str]:
+    """
+    The command that runs a `shell` on a proxy, through the shared connection at `control` and in no other way.
+
+    What ssh itself says goes into `log`.
+    """
+    # Without the connection ssh would make one of its own, where the configuration has no guard against that.
+    own = ("ControlMaster=no", f"ControlPath={control}", f"ProxyCommand=echo {shlex.quote(PROXY_LOST)} >&2; exit 1")
+    options = [word for option in (*own, "LogLevel=VERBOSE", "RequestTTY=no") for word in ("-o", option)]
+    return [hop.program, "-F", str(config), *options, "-E", str(log), "--", hop.target, shell]
+
+
 def _as_word(line: str) -> str:
     return line.replace(" ", "=", 1)

@@ -64,7 +64,8 @@ def read_last_report(history: History, fleet: Fleet, now: datetime, names: Colle
     listed = {(Kind.REMOTE, remote.name) for remote in remotes} | {(Kind.PROXY, proxy.name) for proxy in proxies}
     listed |= {(Kind.WORKER, worker.name) for worker in fleet.workers}
     states = {subject: state for subject, state in history.states().items() if subject in listed}
-    shown = Fleet(remotes, proxies, fleet.settings, fleet.workers)
+    looked_at = tuple(one for one in fleet.looked_at if one.name in {proxy.name for proxy in proxies})
+    shown = Fleet(remotes, proxies, fleet.settings, fleet.workers, looked_at=looked_at)
     report_input = read_past(history, shown, round_, states, history.check_results(), {}, now)
     unseen = tuple(remote.name for remote in remotes if (Kind.REMOTE, remote.name) not in states)
     return LastReport(build_report(report_input, now, public=False), report_input, unseen)

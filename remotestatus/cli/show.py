@@ -59,23 +59,29 @@ def details_lines(details: Details, *, why: bool) -> list[RenderableType]:
     lines = list(_head(details))
     if isinstance(subject, RemoteView):
         lines += _section("Where", _where(subject))
-        lines += _section("Processes", _processes(subject.processes))
-        lines += _section("Limits", _findings(subject.findings, "limit"))
-        lines += _section("Checks", _findings(subject.findings, "check"))
-        lines += _section("Files", _watched((one.name, one.ok, one.sentence) for one in subject.files))
-        lines += _section("Units", _watched((one.unit, one.ok, one.sentence) for one in subject.units))
-        lines += _section("Devices", _watched((one.name, one.ok, one.sentence) for one in subject.devices))
-        lines += _section("Advice", (paragraph(f"{sentence}.", indent=2, hang=4) for sentence in subject.advice))
-        lines += _section("What it says of itself", _facts(subject))
+        lines += _found(subject)
         lines += _section("How to reach it", _commands(subject.commands))
         lines += _section("Uptime", _uptime(subject))
     else:
         lines += _section("Where", _where_proxy(details, subject))
+        lines += _found(subject.looked) if subject.looked else ()
     lines += _section("Incidents", _incidents(details))
     lines += _section("Messages", _messages(details.messages))
     if why:
         lines += _section("Told, or not told, and why", _decisions(details.decisions))
     return lines
+
+
+def _found(seen: RemoteView) -> Iterator[RenderableType]:
+    """What was found on a remote, or on a proxy that is looked at as a remote is."""
+    yield from _section("Processes", _processes(seen.processes))
+    yield from _section("Limits", _findings(seen.findings, "limit"))
+    yield from _section("Checks", _findings(seen.findings, "check"))
+    yield from _section("Files", _watched((one.name, one.ok, one.sentence) for one in seen.files))
+    yield from _section("Units", _watched((one.unit, one.ok, one.sentence) for one in seen.units))
+    yield from _section("Devices", _watched((one.name, one.ok, one.sentence) for one in seen.devices))
+    yield from _section("Advice", (paragraph(f"{sentence}.", indent=2, hang=4) for sentence in seen.advice))
+    yield from _section("What it says of itself", _facts(seen))
 
 
 def _section(title: str, lines: Iterable[RenderableType]) -> Iterator[RenderableType]:

@@ -123,14 +123,19 @@ def exit_code(report: Report, *, by_severity: bool = False) -> NagiosState:
     if is_overdue(report):
         return NagiosState.UNKNOWN
     counted = [remote for remote in report.remotes if remote.maintenance is None and remote.status is Status.DEGRADED]
-    if by_severity and any(remote.severity is Severity.CRITICAL for remote in counted):
+    proxies = [proxy for proxy in report.proxies if not _rests(proxy, report)]
+    poor: list[RemoteView | ProxyView] = [*counted, *(proxy for proxy in proxies if proxy.status is Status.DEGRADED)]
+    if by_severity and any(one.severity is Severity.CRITICAL for one in poor):
         return NagiosState.CRITICAL
     statuses = {remote.status for remote in report.remotes if remote.maintenance is None}
-    for proxy in report.proxies:
-        behind = [remote for remote in report.remotes if proxy.name in remote.path]
-        if not behind or any(remote.maintenance is None for remote in behind):
-            statuses.add(proxy.status)
+    statuses |= {proxy.status for proxy in proxies}
     return max(statuses, key=lambda status: status.rank, default=Status.UP).appearance.nagios
+
+
+def _rests(proxy: ProxyView, report: Report) -> bool:
+    """Whether everything behind a proxy is in maintenance."""
+    behind = [remote for remote in report.remotes if proxy.name in remote.path]
+    return bool(behind) and all(remote.maintenance is not None for remote in behind)
 
 
 def nagios_line(report: Report, code: NagiosState) -> str:
@@ -195,7 +200,7 @@ def _find(last: LastReport, name: str) -> RemoteView | ProxyView:
 def _show_one(details: Details, *, why: bool, as_json: bool, nagios: bool) -> int:
     report, subject = details.report, details.subject
     code = APPEARANCES[details.word].nagios
-    if nagios and isinstance(subject, RemoteView) and details.word == Status.DEGRADED and subject.severity:
+    if nagios and details.word == Status.DEGRADED and subject.severity:
         code = subject.severity.nagios
     if is_overdue(report):
         code = NagiosState.UNKNOWN

@@ -45,6 +45,7 @@ all:
     proxies:
       hosts:
         {proxy}:
+          remotestatus_look_at_proxies: true                   # it has a shell, so it is probed as a remote is
           ansible_host: {loopback}
           ansible_port: {port}
           ansible_user: {user}

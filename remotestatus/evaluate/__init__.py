@@ -19,6 +19,8 @@ from remotestatus.evaluate.measurements import find_renewed
 from remotestatus.evaluate.opinions import combine, is_worth_another_place
 from remotestatus.evaluate.planned_windows import planned_windows
 from remotestatus.evaluate.process_matching import match
+from remotestatus.evaluate.proxy_advice import advise_proxy, dead_tunnels
+from remotestatus.evaluate.proxy_look import read_look
 from remotestatus.evaluate.regular_report import is_report_due, make_period_report
 from remotestatus.evaluate.remembering import is_due
 from remotestatus.evaluate.state_machine import next_state
@@ -34,10 +36,12 @@ __all__ = [
     "Uptime",
     "add_endings",
     "advise",
+    "advise_proxy",
     "begin_today",
     "check_answer",
     "combine",
     "current_states",
+    "dead_tunnels",
     "diagnose",
     "diagnose_worker",
     "disks_until_full",
@@ -56,6 +60,7 @@ __all__ = [
     "no_days",
     "planned_windows",
     "problem_of",
+    "read_look",
     "read_proxy",
     "read_remote",
     "read_unlooked",

@@ -13,6 +13,7 @@ from datetime import datetime
 from remotestatus.evaluate.failed import failed_trouble
 from remotestatus.evaluate.finding_states import unseen_findings
 from remotestatus.evaluate.maintenance_windows import window_of_proxy, window_of_remote, window_of_worker
+from remotestatus.evaluate.proxy_look import unseen_of_proxy
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.uptime import share_out
 from remotestatus.model.check_result import CheckResult, FleetResults
@@ -28,7 +29,7 @@ def evaluate_fleet(
     """The new state of everything that was checked in this round."""
     proxies = {proxy.name: proxy for proxy in fleet.proxies}
     changes = [
-        _evaluate_one(Kind.PROXY, proxies[name], last, result, Policy(), now)
+        _evaluate_one(Kind.PROXY, fleet.looked_at_by_name.get(name, proxies[name]), last, result, Policy(), now)
         for name, result in results.proxies.items()
     ]
     changes += [
@@ -54,7 +55,10 @@ def _evaluate_one(
     name = subject.name
     try:
         base = last.get((kind, name))
-        unseen = unseen_findings(subject, result, base) if isinstance(subject, Remote) else None
+        if kind is Kind.REMOTE and isinstance(subject, Remote):
+            unseen = unseen_findings(subject, result, base)
+        else:
+            unseen = unseen_of_proxy(subject, result, base)
         return next_state(kind, name, base, result.troubles, policy, now, unseen)
     except Exception as error:
         return next_state(kind, name, None, (failed_trouble(subject, error),), policy, now)

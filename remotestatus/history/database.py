@@ -150,12 +150,14 @@ class History:
         days: Iterable[tuple[Subject, DayShare]] = (),
         gone: Iterable[Subject] = (),
         renewed: Collection[str] | None = None,
+        looks: Iterable[CheckResult] = (),
     ) -> Round:
         """
         Record one round and return it with its number. Call inside `transaction()` to record its messages with it.
 
         `gone` are subjects that are no longer in the inventory: they keep their history and leave the page. `renewed`
-        are the remotes whose page shows the measurements of this round; None: all of them. What of one subject cannot
+        are the remotes whose page shows the measurements of this round; None: all of them. `looks` are the results of
+        proxies that were looked at as remotes are. What of one subject cannot
         be recorded is left out, and is a trouble of the round.
         """
         started, finished = round_.started_at.timestamp(), round_.finished_at.timestamp()
@@ -169,9 +171,10 @@ class History:
             for change in changes:
                 with _left_out(troubles, change.state.name):
                     _record_change(db, number, change)
-            for result in results:
+            kinds = ((Kind.REMOTE, results), (Kind.PROXY, looks))
+            for kind, result in ((kind, result) for kind, several in kinds for result in several):
                 with _left_out(troubles, result.name):
-                    _record_check_result(db, result, renewed=renewed is None or result.name in renewed)
+                    _record_check_result(db, kind, result, renewed=renewed is None or result.name in renewed)
             db.executemany(_ADD_TO_DAY, [(*subject, *_day_values(share)) for subject, share in days])
             db.executemany(
                 "UPDATE subjects SET gone_since = ? WHERE kind = ? AND name = ? AND gone_since IS NULL",
@@ -221,7 +224,7 @@ class History:
         return dict(readable(rows, lambda row: (subject_of(row), _STATE.validate_json(row["state"]))))
 
     def check_results(self) -> dict[str, CheckResult]:
-        """The last CheckResult of every remote of the inventory, by name."""
+        """The last CheckResult of every remote of the inventory, and of the proxies that are looked at, by name."""
         rows = self.connection.execute(
             "SELECT name, reading FROM subjects WHERE gone_since IS NULL AND reading IS NOT NULL"
         )
@@ -235,10 +238,11 @@ class History:
         return dict(readable(rows, lambda row: (row["name"], read_time(row["measured_at"]))))
 
     def measured(self, name: str) -> CheckResult | None:
-        """The check result whose measurements a remote's page shows."""
+        """The check result whose measurements the page of a remote shows, or of a proxy that is looked at."""
         rows = self.connection.execute(
-            "SELECT coalesce(measured, reading) AS shown FROM subjects WHERE kind = ? AND name = ?",
-            (Kind.REMOTE, name),
+            "SELECT coalesce(measured, reading) AS shown FROM subjects WHERE kind IN (?, ?) AND name = ? "
+            "AND gone_since IS NULL AND reading IS NOT NULL",
+            (Kind.REMOTE, Kind.PROXY, name),
         )
         return next(readable(rows, lambda row: _CHECK_RESULT.validate_json(row["shown"])), None)
 
@@ -246,8 +250,8 @@ class History:
         """The lowest and highest value of each day of a remote, by what is measured, the oldest first."""
         rows = self.connection.execute(
             "SELECT r.measure, r.day, r.low, r.high FROM ranges r JOIN subjects s ON s.id = r.subject_id "
-            "WHERE s.kind = ? AND s.name = ? ORDER BY r.measure, r.day",
-            (Kind.REMOTE, name),
+            "WHERE s.kind IN (?, ?) AND s.name = ? AND s.gone_since IS NULL ORDER BY r.measure, r.day",
+            (Kind.REMOTE, Kind.PROXY, name),
         )
         found: dict[str, list[DayRange]] = {}
         for measure, one in readable(rows, lambda row: (str(row["measure"]), _day_range(row))):
@@ -258,9 +262,9 @@ class History:
         """The lowest and highest value of each day of the disks of these remotes, from a day on, the oldest first."""
         rows = self.connection.execute(
             "SELECT s.name, r.measure, r.day, r.low, r.high FROM subjects s JOIN ranges r ON r.subject_id = s.id "
-            "WHERE s.kind = ? AND s.name IN (SELECT value FROM json_each(?)) "
+            "WHERE s.kind IN (?, ?) AND s.gone_since IS NULL AND s.name IN (SELECT value FROM json_each(?)) "
             "AND r.measure >= 'disk ' AND r.measure < 'disk!' AND r.day >= ? ORDER BY s.name, r.measure, r.day",
-            (Kind.REMOTE, json.dumps(sorted(names)), since.isoformat()),
+            (Kind.REMOTE, Kind.PROXY, json.dumps(sorted(names)), since.isoformat()),
         )
         found: dict[str, dict[str, list[DayRange]]] = {name: {} for name in names}
         for name, measure, one in readable(rows, lambda row: (row["name"], str(row["measure"]), _day_range(row))):
@@ -339,12 +343,12 @@ def _record_change(db: sqlite3.Connection, number: int, change: StateChange) -> 
         )
 
 
-def _record_check_result(db: sqlite3.Connection, result: CheckResult, *, renewed: bool) -> None:
+def _record_check_result(db: sqlite3.Connection, kind: Kind, result: CheckResult, *, renewed: bool) -> None:
     # What the page shows is kept a second time only where it is another round's.
     change = "measured = NULL, measured_at = ?2" if renewed else "measured = coalesce(measured, reading)"
     row = db.execute(
         f"UPDATE subjects SET {change}, reading = ?1 WHERE kind = ?3 AND name = ?4 RETURNING id",  # noqa: S608 - ours
-        (_CHECK_RESULT.dump_json(result), write_time(result.at), Kind.REMOTE, result.name),
+        (_CHECK_RESULT.dump_json(result), write_time(result.at), kind, result.name),
     ).fetchone()
     if row is None:
         return

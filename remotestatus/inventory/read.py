@@ -55,7 +55,8 @@ def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Co
     """
     hosts = described.hosts
     problems = _Problems(hosts)
-    remotes = []
+    remotes, looked_at = [], []
+    proxies = {proxy.name for proxy in described.proxies if proxy.in_inventory}
     for name, host in hosts.items():
         _check_problems(name, host, described.limited_to, problems)
         _check_names(name, host, problems)
@@ -65,6 +66,8 @@ def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Co
                 problems.add(name, f"{PREFIX}maintenance", what)
         if PROXIES not in host.groups:
             remotes.append(_remote(name, host, settings or RemoteSettings()))
+        elif settings and settings.look_at_proxies and name in proxies:
+            looked_at.append(_remote(name, host, settings))
     fleet_settings = _fleet_settings(hosts, problems)
     base = Path(described.base)
     workers = tuple(_workers(hosts, fleet_settings, problems))
@@ -75,7 +78,7 @@ def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Co
             "there is none; add a host outside that group"
         )
     inventory = Inventory(
-        fleet=Fleet(tuple(remotes), described.proxies, fleet_settings, workers, pages),
+        fleet=Fleet(tuple(remotes), described.proxies, fleet_settings, workers, pages, tuple(looked_at)),
         base=base,
         limited_to=frozenset(described.limited_to),
         ssh=described.ssh,

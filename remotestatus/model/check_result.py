@@ -12,7 +12,7 @@ from remotestatus.model.memory import Memory
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.text import join_names
-from remotestatus.model.tunnels import Tunnel
+from remotestatus.model.tunnels import Tunnel, TunnelPort
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 
 NAMED = 6
@@ -114,7 +114,8 @@ class CheckResult:
     `troubles` holds everything that is wrong, one for each finding, most severe first; empty means up. `connect_ms` is
     the time from start to a finished log-in in milliseconds, None when there was none. `worker` is the one that looked,
     None for the checker itself; `not_from` are the places (CHECKER, or a worker's name) from which it could not be
-    reached although it is up. `memory` is what the next rounds have to know.
+    reached although it is up. `memory` is what the next rounds have to know. `ports` are
+    those of a proxy that tunnels may have bound.
     """
 
     name: str
@@ -132,6 +133,7 @@ class CheckResult:
     devices: tuple[DeviceResult, ...] = ()
     tunnels: tuple[Tunnel, ...] = ()
     memory: Memory = field(default_factory=Memory)
+    ports: tuple[TunnelPort, ...] = ()
 
     @property
     def trouble(self) -> Trouble | None:

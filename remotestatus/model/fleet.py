@@ -75,6 +75,13 @@ class Fleet:
     settings: FleetSettings
     workers: tuple[Worker, ...] = ()
     pages: tuple[LimitedPage, ...] = ()
+    looked_at: tuple[Remote, ...] = ()
+    """The proxies that are probed as remotes are: what a remote would be in the same place."""
+
+    @cached_property
+    def looked_at_by_name(self) -> Mapping[str, Remote]:
+        """Each proxy that is probed as a remote is, by its name."""
+        return {proxy.name: proxy for proxy in self.looked_at}
 
     @cached_property
     def remotes_by_name(self) -> Mapping[str, Remote]:

@@ -414,6 +414,11 @@ class RemoteSettings(_Model):
     devices: OneOrMore[DeviceSpec] = Field(
         default=(), description="devices behind it: `name`, `host`, `port`, `tls`, `severity`"
     )
+    look_at_proxies: bool = Field(
+        default=False,
+        description="of a proxy: whether it is probed as a remote is, which needs a shell there; its own processes, "
+        "limits, checks, files, units and devices count then",
+    )
     attempts: Annotated[int, Field(ge=1, le=5)] = Field(
         default=2, description="tries in one round before a remote counts as unreachable"
     )

@@ -210,7 +210,7 @@ _WORDS = ("proxies", "workers", "down", "changed", "degraded", "worse", "warning
 
 def _word(line: Line) -> str:
     """Under which of _WORDS the subject names a problem."""
-    if line.state.kind is not Kind.REMOTE:
+    if line.state.kind is Kind.WORKER or (line.state.kind is Kind.PROXY and line.now is not Status.DEGRADED):
         return "proxies" if line.state.kind is Kind.PROXY else "workers"
     stays = line.event_type is EventType.WORSE and line.before.status is line.now
     if stays and line.now is Status.DOWN:
@@ -289,7 +289,7 @@ def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
         troubles=_in_words(found),
         news=_in_words(trouble for trouble in found if trouble.key in new_keys),
         left=_in_words(trouble for trouble in found if trouble.key not in new_keys),
-        over=_say_over(line, _remote(line, fleet)),
+        over=_say_over(line, _remote(line, fleet) or fleet.looked_at_by_name.get(line.state.name)),
         passed=_say_passed(line, known),
         behind=tuple(remote.name for remote in _behind(line, fleet)),
         since=since if since and at - since >= minute else None,
@@ -300,7 +300,9 @@ def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
 
 
 def _behind(line: Line, fleet: Fleet) -> tuple[Remote, ...]:
-    """The remotes that cannot be checked without the proxy or worker that a line is about."""
+    """The remotes that cannot, or could not, be checked because of the proxy or worker that a line is about."""
+    if Status.DEGRADED in (line.now, line.before.status if line.now is Status.UP else None):
+        return ()  # it still carries its tunnels
     match line.state.kind:
         case Kind.PROXY:
             return fleet.behind(line.state.name)

@@ -16,7 +16,7 @@ from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, Subject
 from remotestatus.model.statuses import APPEARANCES, Status
-from remotestatus.model.text import count, write_number
+from remotestatus.model.text import count, join_names, write_number
 from remotestatus.model.windows import Note, PlannedWindow
 from remotestatus.report.charts import shares
 from remotestatus.report.clean_text import clean
@@ -209,7 +209,11 @@ def say_verdict(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, .
     resting = sum(remote.maintenance is not None for remote in remotes)
     aside = f"{write_number(resting)} in maintenance" if resting else ""
     # A proxy that could not be asked is no proxy that does not answer: its trouble is the checker's own.
-    dead = [one for one in root_causes if one.kind in ("proxy", "worker") and one.status is not Status.UNKNOWN]
+    dead = [one for one in root_causes if one.kind in ("proxy", "worker") and one.status is Status.DOWN]
+    poor = [one.name for one in root_causes if one.kind == "proxy" and one.status is Status.DEGRADED]
+    if poor:
+        attention = f"{'the proxy' if len(poor) == 1 else 'the proxies'} {join_names(poor, 3)} "
+        aside = ", ".join(filter(None, (attention + ("needs" if len(poor) == 1 else "need") + " attention", aside)))
     if dead:
         hidden = sum(len(one.affected) for one in dead)
         kinds = {one.kind for one in dead}
@@ -226,7 +230,8 @@ def say_verdict(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, .
     if wrong:
         return f"{write_number(wrong)} of {count(total, 'remote')} {'needs' if wrong == 1 else 'need'} attention", aside
     if resting == total:
-        return ("The remote is" if total == 1 else f"All {count(total, 'remote')} are") + " in maintenance", ""
+        resting_words = "The remote is" if total == 1 else f"All {count(total, 'remote')} are"
+        return f"{resting_words} in maintenance", aside if poor else ""
     fine = total - resting
     return (
         "The remote is up" if total == 1 else f"All {count(fine, 'remote')} {'is' if fine == 1 else 'are'} up"

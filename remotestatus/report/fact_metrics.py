@@ -2,7 +2,8 @@
 The metrics of what each remote says of itself, and of its limits, checks, files and units.
 
 Names and units are those of Prometheus's node_exporter where it has one, behind our prefix; shares are ratios from 0 to
-1. What a remote does not tell has no series, and so has a remote that was not reached.
+1. What a remote does not tell has no series, and so has a remote that was not reached. A proxy that is looked at as a
+remote is has the same series with another label.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,14 +18,23 @@ Sample = tuple[dict[str, str], float]
 Family = tuple[str, str, Callable[[Report], Iterable[Sample]]]
 
 
+def looked_at(report: Report) -> Iterator[tuple[dict[str, str], RemoteView]]:
+    """All that was looked at, with the label that its series have: `remote`, or `proxy` for a proxy."""
+    for remote in report.remotes:
+        yield {"remote": remote.name}, remote
+    for proxy in report.proxies:
+        if proxy.looked:
+            yield {"proxy": proxy.name}, proxy.looked
+
+
 def _of_fact(name: str, about: str, read: Callable[[Facts], float | None]) -> Family:
     """A family with at most one series for each remote."""
 
     def samples(report: Report) -> Iterator[Sample]:
-        for remote in report.remotes:
+        for labels, remote in looked_at(report):
             value = read(remote.said)
             if value is not None:
-                yield {"remote": remote.name}, value
+                yield labels, value
 
     return name, about, samples
 
@@ -33,10 +43,10 @@ def _of_each(name: str, about: str, label: str, read: Callable[[RemoteView], Map
     """A family with a series for each of several things of a remote, named by a label."""
 
     def samples(report: Report) -> Iterator[Sample]:
-        for remote in report.remotes:
+        for labels, remote in looked_at(report):
             for key, value in read(remote).items():
                 if value is not None:
-                    yield {"remote": remote.name, label: clean(key)}, value
+                    yield {**labels, label: clean(key)}, value
 
     return name, about, samples
 
@@ -54,24 +64,24 @@ def _limits(remote: RemoteView) -> Iterable[Finding]:
 
 
 def _bounds(report: Report) -> Iterator[Sample]:
-    for remote in report.remotes:
+    for labels, remote in looked_at(report):
         for finding in _limits(remote):
             for severity, bound in (("warning", finding.warning), ("critical", finding.critical)):
                 if bound is not None:
-                    yield {"remote": remote.name, "limit": finding.name, "severity": severity}, bound
+                    yield {**labels, "limit": finding.name, "severity": severity}, bound
 
 
 def _boot_time(report: Report) -> Iterator[Sample]:
-    for remote in report.remotes:
+    for labels, remote in looked_at(report):
         if remote.said.uptime_seconds is not None:
-            yield {"remote": remote.name}, round(remote.seen_at.timestamp() - remote.said.uptime_seconds)
+            yield labels, round(remote.seen_at.timestamp() - remote.said.uptime_seconds)
 
 
 def _systems(report: Report) -> Iterator[Sample]:
-    for remote in report.remotes:
+    for labels, remote in looked_at(report):
         release, system = clean(remote.said.kernel or ""), clean(remote.said.distribution or "")
         if release or system:
-            yield {"remote": remote.name, "release": release, "pretty_name": system}, 1
+            yield {**labels, "release": release, "pretty_name": system}, 1
 
 
 FACT_FAMILIES: tuple[Family, ...] = (

@@ -162,7 +162,9 @@ def _proxy_page(report: Report, proxy: ProxyView, rows: Mapping[str, object], ab
     parts = _parts(report, behind, None)
     shown = _says_parts(parts, behind, rows)
     words = (_uptime_words(proxy.uptime), _days_words(proxy.past))
-    says = (_says_proxy(proxy), proxy.incidents, words, shown, _says_planned(planned), notes)
+    looked = proxy.looked and [getattr(proxy.looked, name) for name in _OF_REMOTE]
+    restarted = [one.name for one in proxy.looked.processes if one.restarted] if proxy.looked else []
+    says = (_says_proxy(proxy), proxy.incidents, words, shown, _says_planned(planned), notes, looked, restarted)
     values = {"here": "proxy", "icon": proxy.status.value, "proxy": proxy, "parts": parts, "planned": planned}
     more = {"notes": notes, "whole": len(behind) <= TABLE_ROWS}
     return Page(f"proxies/{proxy.slug}.html", "proxy.html.j2", says, {**values, **more})
@@ -241,7 +243,9 @@ def _says_proxy(proxy: ProxyView) -> object:
     return [getattr(proxy, name) for name in _OF_PROXY]
 
 
-_OF_PROXY = tuple(field.name for field in fields(ProxyView) if field.name not in ("uptime", "past", "incidents"))
+_OF_PROXY = tuple(
+    field.name for field in fields(ProxyView) if field.name not in ("uptime", "past", "incidents", "looked")
+)
 
 
 class PageMaker:

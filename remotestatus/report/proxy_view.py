@@ -1,24 +1,24 @@
 """
 Makes what the pages show of one proxy.
 
-A Proxy with its State comes in, a ProxyView goes out.
+A Proxy with its State comes in, a ProxyView goes out. One that is looked at as a remote is has a RemoteView of its own.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from remotestatus.evaluate import Uptime, begin_today, no_days, uptimes
-from remotestatus.model.check_result import Trouble
+from remotestatus.evaluate import Uptime, advise_proxy, begin_today, dead_tunnels, no_days, uptimes
+from remotestatus.model.check_result import Trouble, summarize
 from remotestatus.model.days import PastDays
-from remotestatus.model.fleet import Proxy
+from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import Status
+from remotestatus.model.statuses import Severity, Status
 from remotestatus.report.clean_text import clean, clean_trouble
 from remotestatus.report.incidents import Incident, open_note
-from remotestatus.report.remote_view import say_unconfirmed
+from remotestatus.report.remote_view import RemoteView, say_unconfirmed, view_remote
 from remotestatus.report.slugs import make_slugs
 
 
@@ -40,6 +40,18 @@ class ProxyView:
     past: PastDays
     incidents: tuple[Incident, ...] = ()
     acknowledged: Acknowledgement | None = None
+    looked: RemoteView | None = None
+    """What it says of itself, where it is looked at as a remote is."""
+
+    @property
+    def summary(self) -> tuple[Trouble, ...]:
+        """What is wrong, with the findings of one cause as one: what people read."""
+        return summarize(self.troubles)
+
+    @property
+    def severity(self) -> Severity | None:
+        """How bad it is at its worst; None when it is up."""
+        return max((trouble.severity for trouble in self.troubles), default=None)
 
     @property
     def trouble(self) -> Trouble | None:
@@ -55,9 +67,11 @@ def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Inci
     address = f"{proxy.user}@{proxy.address}" if proxy.user else proxy.address
     if proxy.port not in (None, 22):
         address += f":{proxy.port}"
+    remote = report_input.fleet.looked_at_by_name.get(proxy.name)
+    slug = make_slugs([proxy.name])[proxy.name]
     return ProxyView(
         name=clean(proxy.name),
-        slug=make_slugs([proxy.name])[proxy.name],
+        slug=slug,
         address=clean(address),
         path=tuple(clean(other) for other in proxy.path),
         status=state.status,
@@ -70,4 +84,15 @@ def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Inci
         past=past,
         incidents=tuple(incidents),
         acknowledged=open_note(incidents),
+        looked=_look_at(remote, slug, report_input, now) if remote else None,
     )
+
+
+def _look_at(remote: Remote, slug: str, report_input: ReportInput, now: datetime) -> RemoteView:
+    """What a proxy says of itself, and what will make the tunnels fail that end there; strangers see no ports."""
+    view = view_remote(remote, slug, "", report_input, (), now, Kind.PROXY)
+    result = report_input.check_results.get(remote.name)
+    if report_input.fleet.settings.public or result is None:
+        return view
+    advice = advise_proxy(remote.name, report_input.fleet, result.ports, dead_tunnels(report_input.states))
+    return replace(view, advice=tuple(clean(sentence, 600) for sentence in advice))

@@ -33,8 +33,8 @@ def redact(report_input: ReportInput) -> ReportInput:
     """Leave out what strangers must not see."""
     fleet, round_ = report_input.fleet, report_input.round
     names = _Names.of(fleet)
-    own_names = {shown: name for name, shown in names.remotes.items()}
-    settings = {remote.name: remote.settings for remote in fleet.remotes}
+    own_names = {shown: name for name, shown in (*names.proxies.items(), *names.remotes.items())}
+    settings = {remote.name: remote.settings for remote in (*fleet.looked_at, *fleet.remotes)}
 
     def measured(name: str) -> CheckResult | None:
         own = own_names.get(name, name)
@@ -48,6 +48,7 @@ def redact(report_input: ReportInput) -> ReportInput:
             tuple(_proxy(proxy, names) for proxy in fleet.proxies),
             fleet.settings,
             tuple(_worker(worker, names) for worker in fleet.workers),
+            looked_at=tuple(_remote(proxy, names) for proxy in fleet.looked_at),
         ),
         round=replace(round_, troubles=(ROUND_TROUBLE,) if round_.troubles else ()),
         states={
@@ -60,7 +61,7 @@ def redact(report_input: ReportInput) -> ReportInput:
         days=_renamed(report_input.days, names),
         first_seen=_renamed(report_input.first_seen, names),
         samples=lambda name: report_input.samples(own_names.get(name, name)),
-        measured_at={names(Kind.REMOTE, name): at for name, at in report_input.measured_at.items()},
+        measured_at={names.of_either(name): at for name, at in report_input.measured_at.items()},
         measured=measured,
         maintenance={names(Kind.REMOTE, name): "" for name in report_input.maintenance},
         acknowledgements=_renamed(report_input.acknowledgements, names),
@@ -154,7 +155,7 @@ def _remote(remote: Remote, names: _Names) -> Remote:
         }
     )
     return Remote(
-        name=names.remotes[remote.name],
+        name=names.of_either(remote.name),
         groups=remote.groups,
         settings=redacted,
         connection=remote.connection,
@@ -182,9 +183,9 @@ def _file_names(specs: Iterable[FileSpec]) -> list[str]:
 
 
 def _check_results(results: Mapping[str, CheckResult], fleet: Fleet, names: _Names) -> dict[str, CheckResult]:
-    settings = {remote.name: remote.settings for remote in fleet.remotes}
+    settings = {remote.name: remote.settings for remote in (*fleet.looked_at, *fleet.remotes)}
     redacted = (
-        _check_result(result, names(Kind.REMOTE, name), settings.get(name, RemoteSettings()), names)
+        _check_result(result, names.of_either(name), settings.get(name, RemoteSettings()), names)
         for name, result in results.items()
     )
     return {result.name: result for result in redacted}

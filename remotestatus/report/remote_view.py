@@ -171,10 +171,16 @@ class RemoteView:
 
 
 def view_remote(
-    remote: Remote, slug: str, group: str, report_input: ReportInput, incidents: tuple[Incident, ...], now: datetime
+    remote: Remote,
+    slug: str,
+    group: str,
+    report_input: ReportInput,
+    incidents: tuple[Incident, ...],
+    now: datetime,
+    kind: Kind = Kind.REMOTE,
 ) -> RemoteView:
-    """Make the RemoteView of one remote that has a State."""
-    subject = (Kind.REMOTE, remote.name)
+    """Make the RemoteView of one remote that has a State, or of a proxy that is looked at as a remote is."""
+    subject = (kind, remote.name)
     state = report_input.states[subject]
     result = report_input.check_results.get(remote.name) or CheckResult(remote.name, now)
     settings = remote.settings
@@ -224,7 +230,7 @@ def view_remote(
         files=tuple(clean_file(file) for file in result.files),
         units=tuple(clean_unit(unit) for unit in result.units),
         devices=tuple(clean_device(device) for device in result.devices),
-        advice=_advice(remote, report_input),
+        advice=_advice(remote, report_input) if kind is Kind.REMOTE else (),
         said=result.facts,
         new_oom_kills=result.memory.new_oom_kills,
     )

@@ -67,7 +67,7 @@ def find_root_causes(
     remotes: Sequence[RemoteView], proxies: Sequence[ProxyView], workers: Sequence[WorkerView] = ()
 ) -> tuple[RootCause, ...]:
     """All root causes, the worst first: by status, severity, how many remotes are affected, and the newest first."""
-    dead = {proxy.name: proxy for proxy in proxies if proxy.status is not Status.UP}
+    dead = {proxy.name: proxy for proxy in proxies if proxy.status not in (Status.UP, Status.DEGRADED)}
     roots = {name: proxy for name, proxy in dead.items() if _root(proxy.path, dead) is None}
     behind: dict[str, list[RemoteView]] = {name: [] for name in roots}
     idle: dict[str, list[RemoteView]] = {worker.name: [] for worker in workers if worker.status is not Status.UP}
@@ -84,6 +84,8 @@ def find_root_causes(
         else:
             others.append(remote)
     found = [_of_proxy(proxy, behind[name]) for name, proxy in roots.items()]
+    # It still carries its tunnels: what is behind it is none of this.
+    found += [_of_proxy(proxy, ()) for proxy in proxies if proxy.status is Status.DEGRADED]
     found += [_of_worker(worker, idle[worker.name]) for worker in workers if worker.name in idle]
     found += _of_remotes(others)
     found.sort(key=lambda one: one.since, reverse=True)
@@ -103,7 +105,7 @@ def _of_proxy(proxy: ProxyView, behind: Sequence[RemoteView]) -> RootCause:
         name=proxy.name,
         slug=proxy.slug,
         since=proxy.since,
-        troubles=proxy.troubles,
+        troubles=proxy.summary,
         unconfirmed=proxy.unconfirmed,
         affected=tuple(behind),
         acknowledged=proxy.acknowledged,

@@ -87,6 +87,7 @@ def _only(report_input: ReportInput, some: Sequence[Subject]) -> ReportInput:
             fleet,
             remotes=tuple(one for one in fleet.remotes if (Kind.REMOTE, one.name) in wanted),
             proxies=tuple(one for one in fleet.proxies if (Kind.PROXY, one.name) in wanted),
+            looked_at=tuple(one for one in fleet.looked_at if (Kind.PROXY, one.name) in wanted),
         ),
         states={subject: state for subject, state in report_input.states.items() if subject in wanted},
         transitions=[one for one in report_input.transitions if (one.kind, one.name) in wanted],
@@ -97,13 +98,14 @@ def _without_data(report_input: ReportInput, culprits: Sequence[Subject], error:
     """The same, with nothing of these subjects but that they could not be shown."""
     states, results = dict(report_input.states), dict(report_input.check_results)
     gone = set(culprits)
-    names = {name for kind, name in gone if kind is Kind.REMOTE}
+    looked_at = report_input.fleet.looked_at_by_name
+    names = {name for kind, name in gone if kind is Kind.REMOTE or (kind is Kind.PROXY and name in looked_at)}
     for kind, name in culprits:
         subject = _find(report_input, (kind, name))
         troubles = (failed_trouble(subject, error),) if subject else ()
         old = states[kind, name]
         states[kind, name] = replace(old, status=Status.UNKNOWN, troubles=troubles)
-        if kind is Kind.REMOTE:
+        if name in names:
             results[name] = CheckResult(name, old.seen_at, troubles)
     return replace(
         report_input,

@@ -58,17 +58,6 @@ class RoundEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProxyEntry:
-    """One proxy."""
-
-    name: Annotated[str, _about("its name in the inventory")]
-    status: Annotated[str, _about("`up`, `degraded`, `down` or `unknown`")]
-    cause: Annotated[CauseEntry | None, _about("why it is not up")]
-    since: Annotated[Time, _about("when that status began")]
-    behind: Annotated[int, _about("how many remotes are reached through it")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerEntry:
     """One worker: another machine that looks for the checker."""
 
@@ -222,6 +211,28 @@ class DeviceEntry:
     message: Annotated[str, _about("what was seen")]
     connect_ms: Annotated[int | None, _about("milliseconds to a connection through the remote")]
     certificate_until: Annotated[Time | None, _about("when its TLS certificate ends")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyEntry:
+    """One proxy."""
+
+    name: Annotated[str, _about("its name in the inventory")]
+    status: Annotated[str, _about("`up`, `degraded`, `down` or `unknown`")]
+    cause: Annotated[CauseEntry | None, _about("why it is not up")]
+    since: Annotated[Time, _about("when that status began")]
+    behind: Annotated[int, _about("how many remotes are reached through it")]
+    severity: Annotated[str | None, _about("how bad it is: `warning` or `critical`; null when it is up")]
+    troubles: Annotated[tuple[TroubleEntry, ...], _about("everything that is wrong, the most severe first")]
+    processes: Annotated[tuple[ProcessEntry, ...], _about("the processes that have to run there")]
+    facts: Annotated[FactsEntry, _about("what it says of itself; empty unless it is looked at as a remote is")]
+    limits: Annotated[tuple[LimitEntry, ...], _about("its limits whose values are known")]
+    checks: Annotated[tuple[CheckEntry, ...], _about("its checks")]
+    files: Annotated[tuple[FileEntry, ...], _about("its files")]
+    units: Annotated[tuple[UnitEntry, ...], _about("its systemd units")]
+    devices: Annotated[tuple[DeviceEntry, ...], _about("the devices behind it")]
+    advice: Annotated[tuple[str, ...], _about("what is wrong with the ports of its tunnels, in sentences")]
+    notes: Annotated[tuple[str, ...], _about("what could not be read on it")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

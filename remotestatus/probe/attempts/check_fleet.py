@@ -6,7 +6,7 @@ tried again, and how many at the same time.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -23,9 +23,12 @@ from remotestatus.probe.attempts.orders import (
     find_endings,
     first_order,
     latest,
+    look_results,
     pause,
+    proxies_to_look_at,
     proxy_results,
     remote_result,
+    with_looks,
 )
 from remotestatus.probe.attempts.retry import choose_retries, choose_retry_forks, suspect_ourselves
 from remotestatus.probe.playbook_run import Answers, PlaybookRunner, Progress
@@ -55,7 +58,7 @@ def check_fleet(
         from remotestatus.probe.attempts.check_with_workers import check_with_workers
 
         return check_with_workers(runner, inventory, earlier, deadline, clock, cancel, progress)
-    order = first_order(runner, inventory, remotes, earlier.due(remotes, clock()))
+    order = first_order(runner, inventory, remotes, earlier.due([*remotes, *fleet.looked_at], clock()))
     first, at_once = order.attempt, order.at_once or 1
     attempts = _Attempts(fleet, remotes, earlier)
 
@@ -78,12 +81,15 @@ def check_fleet(
             return attempts.results((answers.trouble,))
         names = attempts.choose_again(order.attempt + 1)
         if not names:
-            ended, troubles = find_endings(runner, order, earlier, attempts.found, given_up)
-            attempts.found |= ended
+            ended, troubles = find_endings(runner, order, earlier, {**attempts.found, **attempts.looked}, given_up)
+            attempts.add(ended)
             return attempts.results(troubles)
         fresh = suspect_ourselves(fleet, attempts.found, earlier.states, names)
         forks = choose_retry_forks(attempts.found, names, at_once)
-        order = replace(order, names=tuple(names), attempt=order.attempt + 1, at_once=forks, fresh=fresh)
+        look_at = proxies_to_look_at(order, attempts.looked)
+        order = replace(
+            order, names=tuple(names), attempt=order.attempt + 1, at_once=forks, fresh=fresh, look_at=look_at
+        )
         pause(SUSPICION_SECONDS if fresh else PAUSE_SECONDS, cancel)
 
 
@@ -93,12 +99,14 @@ class _Attempts:
     def __init__(self, fleet: Fleet, remotes: Sequence[Remote], earlier: Earlier) -> None:
         self.fleet, self.remotes, self.earlier = fleet, remotes, earlier
         self.proxies: dict[str, CheckResult] = {}
+        self.looked: dict[str, CheckResult] = {}
         self.found: dict[str, CheckResult] = {}
         self._settled: set[str] = set()
 
     def note(self, answers: Answers, now: datetime, *, everybody: bool) -> None:
         """Add what an attempt brought; when it was about `everybody`, silence is a result too."""
         self.proxies |= proxy_results(self.fleet, answers, self.proxies, now)
+        self.looked |= look_results(self.fleet, answers, self.proxies, self.earlier, now)
         for remote in self.remotes:
             answer = answers.remotes.get(remote.name)
             if answer is None and not everybody:
@@ -109,10 +117,16 @@ class _Attempts:
             if answer and answer.outcome is Outcome.MISCONFIGURED and result.status is Status.UNKNOWN:
                 self._settled.add(remote.name)
 
+    def add(self, results: Mapping[str, CheckResult]) -> None:
+        """Put results that say more in the place of those that are known."""
+        self.found |= {name: one for name, one in results.items() if name in self.found}
+        self.looked |= {name: one for name, one in results.items() if name in self.looked}
+
     def choose_again(self, attempt: int) -> Sequence[str]:
         """The remotes that the attempt of this number looks at again."""
         return choose_retries([one for one in self.remotes if one.name not in self._settled], self.found, attempt)
 
     def results(self, troubles: tuple[str, ...]) -> FleetResults:
         """What all attempts brought."""
-        return FleetResults(self.proxies, self.earlier.remembered(self.found), troubles)
+        proxies = with_looks(self.fleet, self.proxies, self.looked, self.earlier)
+        return FleetResults(proxies, self.earlier.remembered(self.found), troubles)

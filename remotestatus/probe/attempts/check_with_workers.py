@@ -35,10 +35,13 @@ from remotestatus.probe.attempts.orders import (
     find_endings,
     first_order,
     latest,
+    look_results,
     pause,
+    proxies_to_look_at,
     proxy_result,
     proxy_results,
     remote_result,
+    with_looks,
 )
 from remotestatus.probe.attempts.retry import choose_forks, suspect_ourselves
 from remotestatus.probe.playbook_run import PlaybookRunner, Progress
@@ -74,7 +77,7 @@ def check_with_workers(
     remotes = [remote for remote in inventory.fleet.remotes if remote.name in inventory.limited_to]
     fleet_check = _FleetCheck(runner, inventory, remotes, earlier, deadline, clock, cancel, progress)
     places = places_of(inventory, remotes, secrets=fleet_check.caller.has_passwords)
-    order = first_order(runner, inventory, remotes, earlier.due(remotes, clock()))
+    order = first_order(runner, inventory, remotes, earlier.due([*remotes, *inventory.fleet.looked_at], clock()))
     fleet_check.look(share_out(remotes, places), order)
     while not fleet_check.must_end:
         order = replace(order, attempt=order.attempt + 1, attempts=max(order.attempts, order.attempt + 1))
@@ -108,6 +111,7 @@ class _FleetCheck:
         self.deadline, self.clock, self.cancel, self.progress = deadline, clock, cancel, progress
         self.found: dict[str, dict[str, CheckResult]] = {name: {} for name in self.remotes}
         self.proxies: dict[str, dict[str, CheckResult]] = {}
+        self.looked: dict[str, CheckResult] = {}
         self.workers: dict[str, CheckResult] = {}
         self._failed_here = self._aborted = False
         self.caller = WorkerCaller(runner, inventory, deadline, self._given_up)
@@ -162,17 +166,19 @@ class _FleetCheck:
 
     def finish(self, order: Order) -> FleetResults:
         """What all passes brought, the last of them with this order."""
-        proxies = {name: combine(results) for name, results in self.proxies.items()}
         now = self.clock()
         unseen = {name: remote_result(self.remotes[name], None, now) for name, seen in self.found.items() if not seen}
         combined = self.combined()
         if not self.must_end:
             # Of what the checker itself has reached: nobody knows whether it would reach the others.
             here = {name: combined[name] for name, seen in self.found.items() if _was_reached(seen.get(CHECKER))}
-            ended, troubles = find_endings(self.runner, order, self.earlier, here, self._given_up)
-            combined |= ended
+            ended, troubles = find_endings(self.runner, order, self.earlier, {**here, **self.looked}, self._given_up)
+            combined |= {name: one for name, one in ended.items() if name in combined}
+            self.looked |= {name: one for name, one in ended.items() if name in self.looked}
             self.troubles += troubles
         found = self.earlier.remembered({**combined, **unseen})
+        proxies = {name: combine(results) for name, results in self.proxies.items()}
+        proxies = with_looks(self.fleet, proxies, self.looked, self.earlier)
         return FleetResults(proxies, found, tuple(self.troubles), self.workers)
 
     def _is_alive(self, worker: Worker) -> bool:
@@ -194,7 +200,12 @@ class _FleetCheck:
         while (batch := queue.take(CHECKER, self._given_up)) is not None:
             try:
                 answers = self.runner.probe(
-                    replace(order, names=(*batch.names, *names), at_once=self._at_once(batch.names)),
+                    replace(
+                        order,
+                        names=(*batch.names, *names),
+                        at_once=self._at_once(batch.names),
+                        look_at=proxies_to_look_at(order, self.looked),
+                    ),
                     cancel=self._given_up,
                     progress=self.progress,
                     total=len(batch.names),
@@ -214,6 +225,8 @@ class _FleetCheck:
                 before = {name: seen[CHECKER] for name, seen in self.proxies.items() if CHECKER in seen}
                 for name, result in proxy_results(self.fleet, answers, before, now).items():
                     self.proxies.setdefault(name, {})[CHECKER] = result
+                opened = {name: seen[CHECKER] for name, seen in self.proxies.items() if CHECKER in seen}
+                self.looked |= look_results(self.fleet, answers, opened, self.earlier, now)
                 self._note(CHECKER, batch.names, answers.remotes, now, order)
                 if answers.trouble:
                     self.troubles.append(answers.trouble)
@@ -225,7 +238,14 @@ class _FleetCheck:
         passed = {
             self.inventory.ssh.key_names.get(hop, hop) for name in queue.names() for hop in self.remotes[name].path
         }
-        return tuple(sorted(self.inventory.limited_to - self.remotes.keys() - passed))
+        elsewhere = {name for worker in self.fleet.workers for name in worker.only}
+        # Workers look at no proxy themselves: whatever they pass on the way to others is looked at from here.
+        looked_at = {
+            proxy.name
+            for proxy in self.fleet.looked_at
+            if any(remote.name not in elsewhere for remote in self.fleet.behind(proxy.name))
+        }
+        return tuple(sorted(self.inventory.limited_to - self.remotes.keys() - (passed - looked_at)))
 
     # -- there ---------------------------------------------------------------------------------------------------------
 
@@ -237,7 +257,7 @@ class _FleetCheck:
             names = batch.names if batch else ()
             hourly = tuple(name for name in order.hourly if name in names)
             asked = replace(
-                order, names=names, at_once=self._at_once(names), keep_seconds=0, fresh=False, hourly=hourly
+                order, names=names, at_once=self._at_once(names), keep_seconds=0, fresh=False, hourly=hourly, look_at=()
             )
             asked_at = self.clock()
             try:

@@ -15,6 +15,7 @@ from remotestatus.evaluate import (
     add_endings,
     failed_result,
     is_due,
+    read_look,
     read_proxy,
     read_remote,
     units_of_missing,
@@ -77,6 +78,7 @@ def first_order(
         attempts=max((remote.settings.attempts for remote in remotes), default=1),
         keep_seconds=round(settings.every.total_seconds() * 2.5) if kept else 0,
         hourly=hourly,
+        look_at=tuple(proxy.name for proxy in inventory.fleet.looked_at),
     )
 
 
@@ -103,6 +105,7 @@ def find_endings(
         attempts=order.attempt + 1,
         fresh=False,
         hourly=(),
+        look_at=tuple(asked),
         units={name: tuple(dict.fromkeys(units.values())) for name, units in asked.items()},
     )
     try:
@@ -125,6 +128,35 @@ def proxy_results(
         for proxy in fleet.proxies
         if (answer := answers.proxies.get(proxy.alias)) and not (answer.kept and proxy.name in before)
     }
+
+
+def proxies_to_look_at(order: Order, looked: Mapping[str, CheckResult]) -> tuple[str, ...]:
+    """The proxies that the next attempt has to look at, when these have been."""
+    return tuple(name for name in order.look_at if name not in looked)
+
+
+def look_results(
+    fleet: Fleet, answers: Answers, proxies: Mapping[str, CheckResult], earlier: Earlier, now: datetime
+) -> dict[str, CheckResult]:
+    """The results of the proxies that were looked at: what they say of themselves, if they answer at all."""
+    found: dict[str, CheckResult] = {}
+    for proxy in fleet.looked_at:
+        answer, opened = answers.remotes.get(proxy.name), proxies.get(proxy.name)
+        if answer is None or opened is None:
+            continue
+        try:
+            found[proxy.name] = read_look(proxy, opened, answer, now, earlier.past(proxy.name))
+        except Exception as error:
+            found[proxy.name] = failed_result(proxy, error, now)
+    return found
+
+
+def with_looks(
+    fleet: Fleet, proxies: Mapping[str, CheckResult], looked: Mapping[str, CheckResult], earlier: Earlier
+) -> dict[str, CheckResult]:
+    """The proxies' results with those of the proxies that were looked at, and what is remembered of those."""
+    found = {name: looked.get(name, proxies[name]) for name in fleet.looked_at_by_name if name in proxies}
+    return {**proxies, **earlier.remembered(found)}
 
 
 def remote_result(remote: Remote, answer: RemoteAnswer | None, now: datetime, past: Past | None = None) -> CheckResult:

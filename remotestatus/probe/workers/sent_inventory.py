@@ -21,7 +21,7 @@ TRAVELS = frozenset({"checks", "devices", "files", "timeout", "units"})
 STAYS = frozenset(
     {
         *("nickname", "description", "location", "forwarded_port", "processes", "limits", "attempts", "fail_after"),
-        *("recover_after", "notify", "escalate", "remind_every", "maintenance"),
+        *("recover_after", "notify", "escalate", "remind_every", "maintenance", "look_at_proxies"),
     }
 )
 """The settings of a remote that only the checker needs. Whoever adds a setting puts it here or there."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.report.build import WORDS, Report
-from remotestatus.report.fact_metrics import FACT_FAMILIES
+from remotestatus.report.fact_metrics import FACT_FAMILIES, looked_at
 from remotestatus.report.machine_format import MachineFormat
 
 Sample = tuple[dict[str, str], float]
@@ -69,6 +69,18 @@ FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
         ],
     ),
     (
+        "remotestatus_proxy_troubles",
+        "How many things are wrong with a proxy, by severity.",
+        lambda report: [
+            (
+                {"proxy": proxy.name, "severity": severity.value},
+                sum(trouble.severity is severity for trouble in proxy.troubles),
+            )
+            for proxy in report.proxies
+            for severity in Severity
+        ],
+    ),
+    (
         "remotestatus_worker_status",
         "1 for the status that a worker has, 0 for the others.",
         lambda report: [
@@ -122,8 +134,8 @@ FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
         "remotestatus_processes",
         "How many processes match; 0 when it is absent, no series when that is unknown.",
         lambda report: [
-            ({"remote": remote.name, "process": process.name}, process.count)
-            for remote in report.remotes
+            ({**labels, "process": process.name}, process.count)
+            for labels, remote in looked_at(report)
             for process in remote.processes
             if process.count is not None
         ],
@@ -132,8 +144,8 @@ FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
         "remotestatus_process_wanted",
         "How many processes have to run at least.",
         lambda report: [
-            ({"remote": remote.name, "process": process.name}, process.min)
-            for remote in report.remotes
+            ({**labels, "process": process.name}, process.min)
+            for labels, remote in looked_at(report)
             for process in remote.processes
         ],
     ),

@@ -89,12 +89,24 @@ def write_status(report: Report) -> str:
 
 
 def _proxy(proxy: ProxyView) -> ProxyEntry:
+    looked = proxy.looked
     return ProxyEntry(
         name=proxy.name,
         status=proxy.status.value,
         cause=_cause(proxy.trouble),
         since=write_time(proxy.since),
         behind=proxy.behind,
+        severity=proxy.severity.value if proxy.severity else None,
+        troubles=tuple(_trouble(trouble) for trouble in proxy.troubles),
+        processes=tuple(_process(process) for process in looked.processes) if looked else (),
+        facts=_facts(looked) if looked else FactsEntry(),
+        limits=tuple(_limit(finding) for finding in looked.findings if finding.kind == "limit") if looked else (),
+        checks=tuple(_check(finding) for finding in looked.findings if finding.kind == "check") if looked else (),
+        files=_files(looked) if looked else (),
+        units=_units(looked) if looked else (),
+        devices=_devices(looked) if looked else (),
+        advice=looked.advice if looked else (),
+        notes=looked.notes if looked else (),
     )
 
 
@@ -130,46 +142,9 @@ def _remote(remote: RemoteView) -> RemoteEntry:
         facts=_facts(remote),
         limits=tuple(_limit(finding) for finding in remote.findings if finding.kind == "limit"),
         checks=tuple(_check(finding) for finding in remote.findings if finding.kind == "check"),
-        files=tuple(
-            FileEntry(
-                name=file.name,
-                path=file.path,
-                ok=file.ok,
-                severity=None if file.ok else file.severity.value,
-                message=file.sentence,
-                count=file.count,
-                age_seconds=file.age_seconds,
-                size_bytes=file.size,
-            )
-            for file in remote.files
-        ),
-        units=tuple(
-            UnitEntry(
-                unit=unit.unit,
-                ok=unit.ok,
-                severity=None if unit.ok else unit.severity.value,
-                message=unit.sentence,
-                active=unit.active,
-                sub=unit.sub,
-                result=unit.result,
-                restarts=unit.restarts,
-                since_seconds=unit.since_seconds,
-            )
-            for unit in remote.units
-        ),
-        devices=tuple(
-            DeviceEntry(
-                name=device.name,
-                host=device.host,
-                port=device.port,
-                ok=device.ok,
-                severity=None if device.ok else device.severity.value,
-                message=device.sentence,
-                connect_ms=device.connect_ms,
-                certificate_until=_time_of(device.certificate_until),
-            )
-            for device in remote.devices
-        ),
+        files=_files(remote),
+        units=_units(remote),
+        devices=_devices(remote),
         advice=remote.advice,
         notes=remote.notes,
         seen_at=write_time(remote.seen_at),
@@ -179,6 +154,55 @@ def _remote(remote: RemoteView) -> RemoteEntry:
         acknowledged=remote.acknowledged is not None,
         uptime={span: uptime.percent for span, uptime in remote.uptime.items()},
         observed={span: uptime.observed for span, uptime in remote.uptime.items()},
+    )
+
+
+def _files(remote: RemoteView) -> tuple[FileEntry, ...]:
+    return tuple(
+        FileEntry(
+            name=file.name,
+            path=file.path,
+            ok=file.ok,
+            severity=None if file.ok else file.severity.value,
+            message=file.sentence,
+            count=file.count,
+            age_seconds=file.age_seconds,
+            size_bytes=file.size,
+        )
+        for file in remote.files
+    )
+
+
+def _units(remote: RemoteView) -> tuple[UnitEntry, ...]:
+    return tuple(
+        UnitEntry(
+            unit=unit.unit,
+            ok=unit.ok,
+            severity=None if unit.ok else unit.severity.value,
+            message=unit.sentence,
+            active=unit.active,
+            sub=unit.sub,
+            result=unit.result,
+            restarts=unit.restarts,
+            since_seconds=unit.since_seconds,
+        )
+        for unit in remote.units
+    )
+
+
+def _devices(remote: RemoteView) -> tuple[DeviceEntry, ...]:
+    return tuple(
+        DeviceEntry(
+            name=device.name,
+            host=device.host,
+            port=device.port,
+            ok=device.ok,
+            severity=None if device.ok else device.severity.value,
+            message=device.sentence,
+            connect_ms=device.connect_ms,
+            certificate_until=_time_of(device.certificate_until),
+        )
+        for device in remote.devices
     )
 
 

@@ -56,6 +56,7 @@ def _of_inventory(examined: Examined, now: datetime, *, offline: bool) -> Iterat
         lambda: connections.check_ports(inventory),
         lambda: connections.check_proxies(examined, now, offline=offline),
         lambda: history.check_tunnels(inventory),
+        lambda: history.check_looks(inventory),
     )
     if inventory.fleet.workers:
         yield from _section("Workers", lambda: workers.check_workers(examined, now, offline=offline))

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from remotestatus.evaluate import advise
+from remotestatus.evaluate import advise, advise_proxy, dead_tunnels
 from remotestatus.history import History
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.durations import say_duration, write_duration
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.rounds import Round
+from remotestatus.model.states import State, Subject
 from remotestatus.model.text import count, join_names
 from remotestatus.setup.doctor.machine import SET_CLOCK, run
 from remotestatus.setup.doctor.result import Result, fine, warning, wrong
@@ -128,6 +129,35 @@ def check_tunnels(inventory: Inventory) -> Iterator[Result]:
         yield warning(f"{join_names(names, 6)}: {sentence}", "docs/tunnel.md shows a tunnel that keeps itself up")
     if seen and not by_sentence:
         yield fine(f"the tunnels of {count(len(seen), 'remote')} are kept as they should be")
+
+
+def check_looks(inventory: Inventory) -> Iterator[Result]:
+    """What the last round saw of the proxies that are looked at, and of the ports of their tunnels."""
+    fleet = inventory.fleet
+    if not fleet.looked_at:
+        return
+    results, dead = _last_results(inventory), dead_tunnels(_last_states(inventory))
+    for proxy in fleet.looked_at:
+        result = results.get(proxy.name)
+        if result is None:
+            continue
+        for note in result.facts.notes:
+            yield warning(f"{proxy.name}: {note}", "docs/limits.md says what account it needs")
+        advice = advise_proxy(proxy.name, fleet, result.ports, dead)
+        for sentence in advice:
+            yield warning(f"{proxy.name}: {sentence}", "docs/limits.md explains what is looked for on a proxy")
+        if not advice and not result.facts.notes:
+            yield fine(f"the ports of the tunnels to {proxy.name} are as they should be")
+
+
+def _last_states(inventory: Inventory) -> Mapping[Subject, State]:
+    if not inventory.database.exists():
+        return {}
+    try:
+        with History.open(inventory.database, read_only=True) as history:
+            return history.states()
+    except RoundError:
+        return {}
 
 
 def _last_results(inventory: Inventory) -> Mapping[str, CheckResult]:

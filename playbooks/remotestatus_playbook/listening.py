@@ -1,0 +1,83 @@
+"""
+Reads which TCP ports something listens on, and who holds them, from what the probe prints of a proxy.
+
+Takes the probe's output; returns Listeners. The lines are those of /proc/net/tcp (proc(5)) and of `ls -l /proc/PID/fd`.
+Nothing here raises: what cannot be read is left out.
+"""
+
+import ipaddress
+import re
+from typing import NamedTuple
+
+from remotestatus_playbook.probe_frame import Frame
+from remotestatus_playbook.process_list import user_names
+from remotestatus_playbook.protocol import MAX_LISTENERS, Listener
+
+_MAX_LINES = 100_000
+
+_SOCKET = re.compile(
+    rb" {0,9}\d{1,9}: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) ([0-9A-F]{8}|[0-9A-F]{32}):[0-9A-F]{4} (0A|01)"
+    rb" [0-9A-F]{8}:[0-9A-F]{8} [0-9A-F]{2}:[0-9A-F]{8} [0-9A-F]{8} {1,9}(\d{1,10}) {1,9}\d{1,10} (\d{1,19})\b"
+)
+_FOLDER = re.compile(rb"/\S{0,100}/(\d{1,10})/fd:")
+_DESCRIPTOR = re.compile(rb"\S.{0,200} -> socket:\[(\d{1,19})\]$")
+
+
+class _Socket(NamedTuple):
+    """One line of /proc/net/tcp: the other end's address is worth something where it is a connection."""
+
+    address: str
+    port: int
+    peer: str
+    listens: bool
+    uid: int
+    inode: bytes
+
+
+def read_listeners(frame: Frame) -> tuple[Listener, ...] | None:
+    """The ports that something listens on; None when nobody asked, or nothing could be read."""
+    section = frame.finished("listeners")
+    if section is None:
+        return None
+    sockets: list[_Socket] = []
+    holders: dict[bytes, list[int]] = {}
+    pid: int | None = None
+    for line in frame.lines(section, _MAX_LINES):
+        if found := _SOCKET.match(line):
+            sockets.append(_socket(found))
+        elif found := _FOLDER.match(line):
+            pid = int(found[1])
+        elif line.startswith(b"/"):
+            pid = None  # that of the probe's own shell
+        elif pid is not None and (found := _DESCRIPTOR.match(line)):
+            holders.setdefault(found[1], []).append(pid)
+    if not sockets:
+        return None
+    names = user_names(frame)
+    silent: dict[int, set[str]] = {}
+    for one in sockets:
+        for holder in holders.get(one.inode, ()) if not one.listens else ():
+            silent.setdefault(holder, set()).add(one.peer)
+    listening = [one for one in sockets if one.listens][:MAX_LISTENERS]
+    return tuple(_listener(one, names, holders.get(one.inode, []), silent) for one in listening)
+
+
+def _socket(found: "re.Match[bytes]") -> _Socket:
+    return _Socket(
+        _address(found[1]), int(found[2], 16), _address(found[3]), found[4] == b"0A", int(found[5]), found[6]
+    )
+
+
+def _address(text: bytes) -> str:
+    """An address as the kernel prints it: words of 32 bits in the machine's own order, here a small end first."""
+    raw = bytes.fromhex(text.decode("ascii"))
+    words = b"".join(raw[at : at + 4][::-1] for at in range(0, len(raw), 4))
+    address = ipaddress.ip_address(words)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def _listener(socket: _Socket, names: dict[int, str], pids: list[int], silent: dict[int, set[str]]) -> Listener:
+    peers = sorted({peer for pid in pids for peer in silent.get(pid, ())})
+    user = names.get(socket.uid, str(socket.uid))
+    return Listener(socket.port, socket.address, user, tuple(sorted(set(pids))[:5]), tuple(peers[:5]))
