@@ -9,9 +9,9 @@ remote is has the same series with another label.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from remotestatus.model.check_result import Finding
-from remotestatus.model.facts import Facts
 from remotestatus.report.build import Report
 from remotestatus.report.clean_text import clean
+from remotestatus.report.fact_table import FACT_METRICS, Metric, read_metric
 from remotestatus.report.remote_view import RemoteView
 
 Sample = tuple[dict[str, str], float]
@@ -27,16 +27,14 @@ def looked_at(report: Report) -> Iterator[tuple[dict[str, str], RemoteView]]:
             yield {"proxy": proxy.name}, proxy.looked
 
 
-def _of_fact(name: str, about: str, read: Callable[[Facts], float | None]) -> Family:
-    """A family with at most one series for each remote."""
+def _of_facts(metric: Metric) -> Family:
+    """The family of a fact, with the series of all that was looked at."""
 
     def samples(report: Report) -> Iterator[Sample]:
-        for labels, remote in looked_at(report):
-            value = read(remote.said)
-            if value is not None:
-                yield labels, value
+        for labels, box in looked_at(report):
+            yield from ((labels | more, value) for more, value in read_metric(metric, box))
 
-    return name, about, samples
+    return metric.name, metric.about, samples
 
 
 def _of_each(name: str, about: str, label: str, read: Callable[[RemoteView], Mapping[str, float | None]]) -> Family:
@@ -51,14 +49,6 @@ def _of_each(name: str, about: str, label: str, read: Callable[[RemoteView], Map
     return name, about, samples
 
 
-def _kib(number: int | None) -> float | None:
-    return None if number is None else 1024.0 * number
-
-
-def _ratio(percent: float | None) -> float | None:
-    return None if percent is None else round(percent / 100, 4)
-
-
 def _limits(remote: RemoteView) -> Iterable[Finding]:
     return (finding for finding in remote.findings if finding.kind == "limit")
 
@@ -71,105 +61,8 @@ def _bounds(report: Report) -> Iterator[Sample]:
                     yield {**labels, "limit": finding.name, "severity": severity}, bound
 
 
-def _boot_time(report: Report) -> Iterator[Sample]:
-    for labels, remote in looked_at(report):
-        if remote.said.uptime_seconds is not None:
-            yield labels, round(remote.seen_at.timestamp() - remote.said.uptime_seconds)
-
-
-def _systems(report: Report) -> Iterator[Sample]:
-    for labels, remote in looked_at(report):
-        release, system = clean(remote.said.kernel or ""), clean(remote.said.distribution or "")
-        if release or system:
-            yield {**labels, "release": release, "pretty_name": system}, 1
-
-
 FACT_FAMILIES: tuple[Family, ...] = (
-    ("remotestatus_boot_time_seconds", "When a remote was started, in seconds since the epoch.", _boot_time),
-    ("remotestatus_os_info", "A remote's kernel and operating system.", _systems),
-    *(
-        _of_fact(
-            f"remotestatus_load{minutes}",
-            f"Load average of {minutes} minutes.",
-            lambda facts, at=at: facts.load[at] if facts.load else None,  # type: ignore[misc]
-        )
-        for at, minutes in enumerate((1, 5, 15))
-    ),
-    _of_fact("remotestatus_cpus", "How many processors a remote has.", lambda facts: facts.cpus),
-    _of_each(
-        "remotestatus_pressure_ratio",
-        "Share of the last 5 minutes in which something waited for a resource.",
-        "resource",
-        lambda remote: {name: _ratio(share) for name, share in (remote.said.pressure or {}).items()},
-    ),
-    _of_fact("remotestatus_memory_size_bytes", "Memory.", lambda facts: _kib(facts.memory_total_kb)),
-    _of_fact(
-        "remotestatus_memory_available_bytes",
-        "Memory that is free or could be made free.",
-        lambda facts: _kib(facts.memory_available_kb),
-    ),
-    _of_fact("remotestatus_swap_size_bytes", "Swap.", lambda facts: _kib(facts.swap_total_kb)),
-    _of_fact("remotestatus_swap_free_bytes", "Swap that is free.", lambda facts: _kib(facts.swap_free_kb)),
-    _of_fact(
-        "remotestatus_oom_kills",
-        "Processes that were killed for lack of memory since the start.",
-        lambda facts: facts.oom_kills,
-    ),
-    _of_fact(
-        "remotestatus_clock_offset_seconds",
-        "How far a remote's clock is ahead of the checker's.",
-        lambda facts: facts.clock_offset_seconds,
-    ),
-    _of_fact(
-        "remotestatus_timex_sync_status",
-        "Whether a time server keeps a remote's clock right.",
-        lambda facts: facts.clock_synchronised,
-    ),
-    _of_each(
-        "remotestatus_filesystem_size_bytes",
-        "Size of a file system.",
-        "mountpoint",
-        lambda remote: {disk.mount: 1024.0 * disk.size_kb for disk in remote.said.disks or ()},
-    ),
-    _of_each(
-        "remotestatus_filesystem_used_ratio",
-        "Used share of a file system, as df says it.",
-        "mountpoint",
-        lambda remote: {disk.mount: _ratio(disk.percent) for disk in remote.said.disks or ()},
-    ),
-    _of_each(
-        "remotestatus_filesystem_inodes_used_ratio",
-        "Used share of the inodes of a file system.",
-        "mountpoint",
-        lambda remote: {disk.mount: _ratio(disk.inodes_percent) for disk in remote.said.disks or ()},
-    ),
-    _of_each(
-        "remotestatus_filesystem_readonly",
-        "Whether a file system can only be read.",
-        "mountpoint",
-        lambda remote: {mount.mount: float(mount.read_only) for mount in remote.said.mounts or ()},
-    ),
-    _of_each(
-        "remotestatus_filesystem_errors",
-        "Errors that ext4 has counted on a device.",
-        "device",
-        lambda remote: {device: float(errors) for device, errors in (remote.said.filesystem_errors or {}).items()},
-    ),
-    _of_fact("remotestatus_temperature_celsius", "The hottest sensor.", lambda facts: facts.temperature_celsius),
-    _of_fact("remotestatus_under_voltage", "Whether the power supply is too weak.", lambda facts: facts.under_voltage),
-    _of_fact(
-        "remotestatus_emmc_used_ratio",
-        "Share of its life that the most worn eMMC has used, at most.",
-        lambda facts: _ratio(facts.emmc_wear_percent),
-    ),
-    _of_fact(
-        "remotestatus_reboot_required", "Whether an update waits for a restart.", lambda facts: facts.reboot_required
-    ),
-    _of_fact(
-        "remotestatus_failed_units",
-        "How many systemd units have failed.",
-        lambda facts: None if facts.failed_units is None else len(facts.failed_units),
-    ),
+    *(_of_facts(metric) for metric in FACT_METRICS),
     _of_each(
         "remotestatus_limit_value",
         "The value that a limit is about: percent, seconds, degrees Celsius or load per processor.",

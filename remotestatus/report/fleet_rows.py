@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from remotestatus.report.build import Report
+from remotestatus.report.numbers import say_percent
 from remotestatus.report.remote_view import RemoteView
-from remotestatus.report.shown_facts import say_percent
 
 _FOR_SCRIPT = str.maketrans({"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 

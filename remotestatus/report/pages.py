@@ -32,11 +32,11 @@ from remotestatus.report.build import WORDS, Group, Report, split_groups
 from remotestatus.report.charts import DayCell, day_paths, letter_paths, troubled_days
 from remotestatus.report.fleet_rows import write_fleet, write_row
 from remotestatus.report.incidents import Incident
+from remotestatus.report.numbers import say_observed, say_percent, say_size
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.root_causes import RootCause
 from remotestatus.report.round_file import SUMMARY, round_file_of, round_path, round_values
-from remotestatus.report.shown_facts import say_observed, say_percent, say_size
 from remotestatus.report.site import SiteFile
 from remotestatus.report.slugs import make_slugs
 from remotestatus.templates import TemplateProblem, Templates

@@ -4,7 +4,7 @@ Leaves out what strangers must not see: addresses, ports, users, arguments, raw 
 ReportInput comes in and redacted ReportInput goes out, before anything is built of it, so that no template and no
 machine format can show what is not there. What an administrator wrote for people stays: nicknames, descriptions,
 locations, names that were given to processes, and the notes of acknowledgements. Which facts stay is decided beside
-them, in shown_facts.py.
+them, in fact_table.py.
 """
 
 import ipaddress
@@ -22,7 +22,7 @@ from remotestatus.model.states import Kind, Subject, Transition
 from remotestatus.model.text import count
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.model.windows import PlannedWindow
-from remotestatus.report.shown_facts import public_facts
+from remotestatus.report.fact_table import public_facts
 
 T = TypeVar("T")
 

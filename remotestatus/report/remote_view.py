@@ -23,9 +23,9 @@ from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.report.charts import Chart, DayCell, RangeChart, day_cells, draw_chart, draw_ranges
 from remotestatus.report.clean_text import clean, clean_device, clean_file, clean_finding, clean_trouble, clean_unit
+from remotestatus.report.fact_table import write_facts
 from remotestatus.report.incidents import Incident, open_note
 from remotestatus.report.process_view import ProcessView, view_processes
-from remotestatus.report.shown_facts import write_facts
 
 CHART_SAMPLES = 240
 """Log-in times in the chart: fewer than are kept, so that an hour of newer ones drops none of them."""

@@ -15,6 +15,8 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
+from remotestatus.report.fact_table import FactsEntry
+
 
 def _about(words: str) -> object:
     """What a key means."""
@@ -98,53 +100,6 @@ class ProcessEntry:
     max: Annotated[int | None, _about("how many may run at most")]
     restarted: Annotated[bool, _about("whether all of them are others than in the round before")]
     matched: Annotated[tuple[SeenEntry, ...], _about("those that match, at most 20")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiskEntry:
-    """One local file system."""
-
-    mount: Annotated[str, _about("where it is mounted")]
-    percent: Annotated[float, _about("the used share")]
-    bytes: Annotated[int, _about("its size")]
-    used_bytes: Annotated[int, _about("how much of it is used")]
-    inodes_percent: Annotated[float | None, _about("the used share of its inodes")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FactsEntry:
-    """What a remote says of itself; each key is absent when it says nothing of it."""
-
-    booted_at: Annotated[Time | None, _about("when it was started")] = None
-    boot_id: Annotated[str | None, _about("another one after each start")] = None
-    distribution: Annotated[str | None, _about("its operating system")] = None
-    kernel: Annotated[str | None, _about("the kernel's release")] = None
-    load: Annotated[tuple[float, ...] | None, _about("averages of 1, 5 and 15 minutes")] = None
-    cpus: Annotated[int | None, _about("how many processors it has")] = None
-    pressure_percent: Annotated[
-        dict[str, float] | None, _about("share of 5 minutes in which something waited for `cpu`, `memory` or `io`")
-    ] = None
-    memory_percent: Annotated[float | None, _about("used memory, without what the system could free")] = None
-    memory_bytes: Annotated[int | None, _about("how much memory it has")] = None
-    swap_percent: Annotated[float | None, _about("used swap; absent when there is none")] = None
-    swap_bytes: Annotated[int | None, _about("how much swap it has")] = None
-    oom_kills: Annotated[int | None, _about("processes that were killed for lack of memory since its start")] = None
-    new_oom_kills: Annotated[int | None, _about("those of them since the last round")] = None
-    clock_offset_seconds: Annotated[float | None, _about("how far its clock is ahead of the checker's")] = None
-    clock_synchronised: Annotated[
-        bool | None, _about("whether a time server keeps its clock right; asked once an hour")
-    ] = None
-    disks: Annotated[tuple[DiskEntry, ...] | None, _about("its local file systems")] = None
-    read_only: Annotated[tuple[str, ...] | None, _about("mount points that cannot be written to")] = None
-    filesystem_errors: Annotated[dict[str, int] | None, _about("errors that ext4 has counted, by device")] = None
-    emmc_used_percent: Annotated[
-        int | None, _about("the share of its life that the most worn eMMC has used, at most")
-    ] = None
-    emmc_reserve: Annotated[str | None, _about("what the eMMC says of its spare blocks")] = None
-    temperature_celsius: Annotated[float | None, _about("its hottest sensor")] = None
-    under_voltage: Annotated[bool | None, _about("whether its power supply is too weak")] = None
-    reboot_required: Annotated[bool | None, _about("whether an update waits for a restart")] = None
-    failed_units: Annotated[tuple[str, ...] | None, _about("systemd units that have failed; asked once an hour")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,10 +303,7 @@ def _fields_of(value: object) -> dict[str, object]:
     if not is_dataclass(value) or isinstance(value, type):
         raise TypeError(f"{type(value).__name__} cannot be written as JSON")
     # A name that Python keeps for itself (`from`) has an underscore behind it.
-    found = {field.name.rstrip("_"): getattr(value, field.name) for field in fields(value)}
-    if isinstance(value, FactsEntry):
-        return {name: fact for name, fact in found.items() if fact is not None}
-    return found
+    return {field.name.rstrip("_"): getattr(value, field.name) for field in fields(value)}
 
 
 def status_schema() -> dict[str, object]:

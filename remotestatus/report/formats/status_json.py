@@ -4,13 +4,12 @@ Writes `status.json`, the part of a round that others may build on.
 A Report comes in, JSON text goes out. What stands in it is declared, key by key, in `status_document.py`.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from remotestatus.model.check_result import Finding, Trouble
-from remotestatus.model.facts import Facts
 from remotestatus.model.times import write_time
 from remotestatus.report.build import WORDS, Report
-from remotestatus.report.clean_text import clean
+from remotestatus.report.fact_table import facts_entry
 from remotestatus.report.incidents import Incident
 from remotestatus.report.machine_format import MachineFormat
 from remotestatus.report.process_view import ProcessView, SeenProcess
@@ -20,8 +19,6 @@ from remotestatus.report.status_document import (
     CauseEntry,
     CheckEntry,
     DeviceEntry,
-    DiskEntry,
-    FactsEntry,
     FileEntry,
     IncidentEntry,
     LimitEntry,
@@ -99,7 +96,7 @@ def _proxy(proxy: ProxyView) -> ProxyEntry:
         severity=proxy.severity.value if proxy.severity else None,
         troubles=tuple(_trouble(trouble) for trouble in proxy.troubles),
         processes=tuple(_process(process) for process in looked.processes) if looked else (),
-        facts=_facts(looked) if looked else FactsEntry(),
+        facts=facts_entry(looked) if looked else {},
         limits=tuple(_limit(finding) for finding in looked.findings if finding.kind == "limit") if looked else (),
         checks=tuple(_check(finding) for finding in looked.findings if finding.kind == "check") if looked else (),
         files=_files(looked) if looked else (),
@@ -139,7 +136,7 @@ def _remote(remote: RemoteView) -> RemoteEntry:
         worker=remote.worker,
         not_from=remote.not_from,
         processes=tuple(_process(process) for process in remote.processes),
-        facts=_facts(remote),
+        facts=facts_entry(remote),
         limits=tuple(_limit(finding) for finding in remote.findings if finding.kind == "limit"),
         checks=tuple(_check(finding) for finding in remote.findings if finding.kind == "check"),
         files=_files(remote),
@@ -245,82 +242,10 @@ def _seen(process: SeenProcess) -> SeenEntry:
     )
 
 
-def _facts(remote: RemoteView) -> FactsEntry:
-    facts = remote.said
-    return FactsEntry(
-        booted_at=_booted_at(facts, remote.seen_at),
-        boot_id=facts.boot_id,
-        distribution=_clean(facts.distribution),
-        kernel=_clean(facts.kernel),
-        load=facts.load,
-        cpus=facts.cpus,
-        pressure_percent=dict(facts.pressure) if facts.pressure else None,
-        memory_percent=_used_percent(facts.memory_total_kb, facts.memory_available_kb),
-        memory_bytes=_bytes(facts.memory_total_kb),
-        swap_percent=_used_percent(facts.swap_total_kb, facts.swap_free_kb),
-        swap_bytes=_bytes(facts.swap_total_kb),
-        oom_kills=facts.oom_kills,
-        new_oom_kills=remote.new_oom_kills,
-        clock_offset_seconds=facts.clock_offset_seconds,
-        clock_synchronised=facts.clock_synchronised,
-        disks=_disks(facts),
-        read_only=_read_only(facts),
-        filesystem_errors={clean(name, 100): errors for name, errors in facts.filesystem_errors.items()}
-        if facts.filesystem_errors
-        else None,
-        emmc_used_percent=facts.emmc_wear_percent,
-        emmc_reserve=facts.emmc_reserve.value if facts.emmc_reserve else None,
-        temperature_celsius=facts.temperature_celsius,
-        under_voltage=facts.under_voltage,
-        reboot_required=facts.reboot_required,
-        failed_units=None if facts.failed_units is None else tuple(clean(one) for one in facts.failed_units),
-    )
-
-
-def _clean(text: str | None) -> str | None:
-    return None if text is None else clean(text)
-
-
-def _booted_at(facts: Facts, seen_at: datetime) -> str | None:
-    if facts.uptime_seconds is None:
-        return None
-    try:
-        return write_time(seen_at - timedelta(seconds=facts.uptime_seconds))
-    except (OverflowError, ValueError):
-        return None
-
-
 def _time_of(seconds: float | None) -> str | None:
     if seconds is None or not 0 < seconds < 253402300800:
         return None
     return write_time(datetime.fromtimestamp(seconds, UTC))
-
-
-def _used_percent(total: int | None, free: int | None) -> float | None:
-    return None if not total or free is None else round(100 * (total - free) / total, 1)
-
-
-def _bytes(kib: int | None) -> int | None:
-    return None if kib is None else 1024 * kib
-
-
-def _disks(facts: Facts) -> tuple[DiskEntry, ...] | None:
-    if facts.disks is None:
-        return None
-    return tuple(
-        DiskEntry(
-            mount=clean(disk.mount),
-            percent=disk.percent,
-            bytes=1024 * disk.size_kb,
-            used_bytes=1024 * disk.used_kb,
-            inodes_percent=disk.inodes_percent,
-        )
-        for disk in facts.disks
-    )
-
-
-def _read_only(facts: Facts) -> tuple[str, ...] | None:
-    return None if facts.mounts is None else tuple(clean(one.mount) for one in facts.mounts if one.read_only)
 
 
 def _limit(finding: Finding) -> LimitEntry:

@@ -1,0 +1,499 @@
+"""
+What the pages, `status.json` and the metrics say of a box: each fact in one row of FACTS.
+
+Facts as the probe has read them come in; labels and texts, keys and values, and series go out, without what the box did
+not tell. Names and units of metrics are those of Prometheus's node_exporter where it has one, behind our prefix; shares
+are ratios from 0 to 1 there.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, make_dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Protocol
+
+from pydantic import Field, GetPydanticSchema
+
+from remotestatus.model.facts import Disk, Facts
+from remotestatus.model.times import write_time
+from remotestatus.report import fact_texts as texts
+from remotestatus.report.clean_text import clean
+
+
+class Box(Protocol):
+    """What was seen of a remote or proxy: its facts, when, and how many processes were killed since the last round."""
+
+    @property
+    def said(self) -> Facts: ...
+    @property
+    def seen_at(self) -> datetime: ...
+    @property
+    def new_oom_kills(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the page: its label, and the text; several texts by what they are of, None when it is not known."""
+
+    label: str
+    text: Callable[[Facts], str | Mapping[str, str] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of `status.json`: its type there, what it means, and its value; None when it is not known."""
+
+    name: str
+    kind: object
+    about: str
+    value: Callable[[Box], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """
+    A family of metrics. `value` gives a number, or several by what they are of, which then stands in `label`.
+
+    `labels` are further ones; a family with them has a series only where one of them says something.
+    """
+
+    name: str
+    about: str
+    value: Callable[[Box], float | Mapping[str, float | None] | None]
+    label: str = ""
+    labels: Callable[[Facts], Mapping[str, str]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact: all that is said of it. `public` are the fields of Facts that strangers may see."""
+
+    lines: tuple[Line, ...] = ()
+    keys: tuple[Key, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    public: tuple[str, ...] = ()
+
+
+# -- values -----------------------------------------------------------------------------------------------------------
+
+
+def _of(read: Callable[[Facts], float | None]) -> Callable[[Box], float | None]:
+    return lambda box: read(box.said)
+
+
+def _each_disk(read: Callable[[Disk], float | None]) -> Callable[[Box], Mapping[str, float | None]]:
+    return lambda box: {disk.mount: read(disk) for disk in box.said.disks or ()}
+
+
+def _bytes(kib: int | None) -> int | None:
+    return None if kib is None else 1024 * kib
+
+
+def _ratio(percent: float | None) -> float | None:
+    return None if percent is None else round(percent / 100, 4)
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else clean(text)
+
+
+def _used_percent(total: int | None, free: int | None) -> float | None:
+    return None if not total or free is None else round(100 * (total - free) / total, 1)
+
+
+def _booted_at(box: Box) -> str | None:
+    if box.said.uptime_seconds is None:
+        return None
+    try:
+        return write_time(box.seen_at - timedelta(seconds=box.said.uptime_seconds))
+    except (OverflowError, ValueError):
+        return None
+
+
+def _boot_time(box: Box) -> float | None:
+    up = box.said.uptime_seconds
+    return None if up is None else round(box.seen_at.timestamp() - up)
+
+
+def _load_at(at: int) -> Callable[[Box], float | None]:
+    return lambda box: box.said.load[at] if box.said.load else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskEntry:
+    """One local file system."""
+
+    mount: Annotated[str, Field(description="where it is mounted")]
+    percent: Annotated[float, Field(description="the used share")]
+    bytes: Annotated[int, Field(description="its size")]
+    used_bytes: Annotated[int, Field(description="how much of it is used")]
+    inodes_percent: Annotated[float | None, Field(description="the used share of its inodes")]
+
+
+def _disks(box: Box) -> tuple[DiskEntry, ...] | None:
+    if box.said.disks is None:
+        return None
+    return tuple(
+        DiskEntry(
+            mount=clean(disk.mount),
+            percent=disk.percent,
+            bytes=1024 * disk.size_kb,
+            used_bytes=1024 * disk.used_kb,
+            inodes_percent=disk.inodes_percent,
+        )
+        for disk in box.said.disks
+    )
+
+
+def _read_only(box: Box) -> tuple[str, ...] | None:
+    if box.said.mounts is None:
+        return None
+    return tuple(clean(mount.mount, 100) for mount in box.said.mounts if mount.read_only)
+
+
+def _errors(box: Box) -> dict[str, int] | None:
+    return {clean(name, 100): number for name, number in (box.said.filesystem_errors or {}).items()} or None
+
+
+def _failed(facts: Facts) -> tuple[str, ...] | None:
+    return None if facts.failed_units is None else tuple(clean(unit) for unit in facts.failed_units)
+
+
+# -- the table --------------------------------------------------------------------------------------------------------
+
+FACTS: tuple[Fact, ...] = (
+    Fact(
+        lines=(Line("Running for", texts.running_for),),
+        keys=(
+            Key(
+                "booted_at",
+                Annotated[str, Field(json_schema_extra={"format": "date-time"})],
+                "when it was started",
+                _booted_at,
+            ),
+            Key("boot_id", str, "another one after each start", lambda box: box.said.boot_id),
+        ),
+        metrics=(
+            Metric(
+                "remotestatus_boot_time_seconds", "When a remote was started, in seconds since the epoch.", _boot_time
+            ),
+        ),
+        public=("uptime_seconds",),
+    ),
+    Fact(
+        lines=(
+            Line("System", lambda facts: _clean(facts.distribution) or None),
+            Line("Kernel", lambda facts: _clean(facts.kernel) or None),
+        ),
+        keys=(
+            Key("distribution", str, "its operating system", lambda box: _clean(box.said.distribution)),
+            Key("kernel", str, "the kernel's release", lambda box: _clean(box.said.kernel)),
+        ),
+        metrics=(
+            Metric(
+                "remotestatus_os_info",
+                "A remote's kernel and operating system.",
+                lambda box: 1,
+                labels=lambda facts: {
+                    "release": clean(facts.kernel or ""),
+                    "pretty_name": clean(facts.distribution or ""),
+                },
+            ),
+        ),
+    ),
+    Fact(
+        lines=(Line("Restart", lambda facts: "required, to use what was updated" if facts.reboot_required else None),),
+        keys=(
+            Key("reboot_required", bool, "whether an update waits for a restart", lambda box: box.said.reboot_required),
+        ),
+        metrics=(
+            Metric(
+                "remotestatus_reboot_required",
+                "Whether an update waits for a restart.",
+                _of(lambda facts: facts.reboot_required),
+            ),
+        ),
+    ),
+    Fact(
+        lines=(Line("Load", texts.load),),
+        keys=(
+            Key("load", tuple[float, ...], "averages of 1, 5 and 15 minutes", lambda box: box.said.load),
+            Key("cpus", int, "how many processors it has", lambda box: box.said.cpus),
+        ),
+        metrics=(
+            *(
+                Metric(f"remotestatus_load{minutes}", f"Load average of {minutes} minutes.", _load_at(at))
+                for at, minutes in enumerate((1, 5, 15))
+            ),
+            Metric("remotestatus_cpus", "How many processors a remote has.", _of(lambda facts: facts.cpus)),
+        ),
+    ),
+    Fact(
+        lines=(Line("Pressure, 5 min", texts.pressure),),
+        keys=(
+            Key(
+                "pressure_percent",
+                dict[str, float],
+                "share of 5 minutes in which something waited for `cpu`, `memory` or `io`",
+                lambda box: dict(box.said.pressure) if box.said.pressure else None,
+            ),
+        ),
+        metrics=(
+            Metric(
+                "remotestatus_pressure_ratio",
+                "Share of the last 5 minutes in which something waited for a resource.",
+                lambda box: {name: _ratio(share) for name, share in (box.said.pressure or {}).items()},
+                label="resource",
+            ),
+        ),
+    ),
+    Fact(
+        lines=(Line("Memory", lambda facts: texts.used(facts.memory_total_kb, facts.memory_available_kb)),),
+        keys=(
+            Key(
+                "memory_percent",
+                float,
+                "used memory, without what the system could free",
+                lambda box: _used_percent(box.said.memory_total_kb, box.said.memory_available_kb),
+            ),
+            Key("memory_bytes", int, "how much memory it has", lambda box: _bytes(box.said.memory_total_kb)),
+        ),
+        metrics=(
+            Metric("remotestatus_memory_size_bytes", "Memory.", _of(lambda facts: _bytes(facts.memory_total_kb))),
+            Metric(
+                "remotestatus_memory_available_bytes",
+                "Memory that is free or could be made free.",
+                _of(lambda facts: _bytes(facts.memory_available_kb)),
+            ),
+        ),
+    ),
+    Fact(
+        lines=(Line("Swap", lambda facts: texts.used(facts.swap_total_kb, facts.swap_free_kb)),),
+        keys=(
+            Key(
+                "swap_percent",
+                float,
+                "used swap; absent when there is none",
+                lambda box: _used_percent(box.said.swap_total_kb, box.said.swap_free_kb),
+            ),
+            Key("swap_bytes", int, "how much swap it has", lambda box: _bytes(box.said.swap_total_kb)),
+        ),
+        metrics=(
+            Metric("remotestatus_swap_size_bytes", "Swap.", _of(lambda facts: _bytes(facts.swap_total_kb))),
+            Metric("remotestatus_swap_free_bytes", "Swap that is free.", _of(lambda facts: _bytes(facts.swap_free_kb))),
+        ),
+    ),
+    Fact(
+        lines=(Line("Killed for lack of memory", texts.oom_kills),),
+        keys=(
+            Key(
+                "oom_kills",
+                int,
+                "processes that were killed for lack of memory since its start",
+                lambda box: box.said.oom_kills,
+            ),
+            Key("new_oom_kills", int, "those of them since the last round", lambda box: box.new_oom_kills),
+        ),
+        metrics=(
+            Metric(
+                "remotestatus_oom_kills",
+                "Processes that were killed for lack of memory since the start.",
+                _of(lambda facts: facts.oom_kills),
+            ),
+        ),
+    ),
+    Fact(
+        lines=(Line("Disk", texts.disk_shares), Line("Inodes", texts.inode_shares)),
+        keys=(Key("disks", tuple[DiskEntry, ...], "its local file systems", _disks),),
+        metrics=(
+            Metric(
+                "remotestatus_filesystem_size_bytes",
+                "Size of a file system.",
+                _each_disk(lambda disk: 1024.0 * disk.size_kb),
+                label="mountpoint",
+            ),
+            Metric(
+                "remotestatus_filesystem_used_ratio",
+                "Used share of a file system, as df says it.",
+                _each_disk(lambda disk: _ratio(disk.percent)),
+                label="mountpoint",
+            ),
+            Metric(
+                "remotestatus_filesystem_inodes_used_ratio",
+                "Used share of the inodes of a file system.",
+                _each_disk(lambda disk: _ratio(disk.inodes_percent)),
+                label="mountpoint",
+            ),
+        ),
+    ),
+    Fact(
+        lines=(Line("Read-only", texts.read_only_mounts),),
+        keys=(Key("read_only", tuple[str, ...], "mount points that cannot be written to", _read_only),),
+        metrics=(
+            Metric(
+                "remotestatus_filesystem_readonly",
+                "Whether a file system can only be read.",
+                lambda box: {mount.mount: float(mount.read_only) for mount in box.said.mounts or ()},
+                label="mountpoint",
+            ),
+        ),
+    ),
+    Fact(
+        lines=(Line("File system errors", texts.counted_errors),),
+        keys=(Key("filesystem_errors", dict[str, int], "errors that ext4 has counted, by device", _errors),),
+        metrics=(
+            Metric(
+                "remotestatus_filesystem_errors",
+                "Errors that ext4 has counted on a device.",
+                lambda box: {name: float(errors) for name, errors in (box.said.filesystem_errors or {}).items()},
+                label="device",
+            ),
+        ),
+    ),
+    Fact(
+        lines=(Line("eMMC", texts.emmc),),
+        keys=(
+            Key(
+                "emmc_used_percent",
+                int,
+                "the share of its life that the most worn eMMC has used, at most",
+                lambda box: box.said.emmc_wear_percent,
+            ),
+            Key(
+                "emmc_reserve",
+                str,
+                "what the eMMC says of its spare blocks",
+                lambda box: box.said.emmc_reserve.value if box.said.emmc_reserve else None,
+            ),
+        ),
+        metrics=(
+            Metric(
+                "remotestatus_emmc_used_ratio",
+                "Share of its life that the most worn eMMC has used, at most.",
+                _of(lambda facts: _ratio(facts.emmc_wear_percent)),
+            ),
+        ),
+    ),
+    Fact(
+        lines=(Line("Temperature", texts.temperature),),
+        keys=(Key("temperature_celsius", float, "its hottest sensor", lambda box: box.said.temperature_celsius),),
+        metrics=(
+            Metric(
+                "remotestatus_temperature_celsius", "The hottest sensor.", _of(lambda facts: facts.temperature_celsius)
+            ),
+        ),
+    ),
+    Fact(
+        lines=(Line("Power", texts.power),),
+        keys=(Key("under_voltage", bool, "whether its power supply is too weak", lambda box: box.said.under_voltage),),
+        metrics=(
+            Metric(
+                "remotestatus_under_voltage",
+                "Whether the power supply is too weak.",
+                _of(lambda facts: facts.under_voltage),
+            ),
+        ),
+    ),
+    Fact(
+        lines=(Line("Clock", texts.clock), Line("Clock synchronised", texts.synchronised)),
+        keys=(
+            Key(
+                "clock_offset_seconds",
+                float,
+                "how far its clock is ahead of the checker's",
+                lambda box: box.said.clock_offset_seconds,
+            ),
+            Key(
+                "clock_synchronised",
+                bool,
+                "whether a time server keeps its clock right; asked once an hour",
+                lambda box: box.said.clock_synchronised,
+            ),
+        ),
+        metrics=(
+            Metric(
+                "remotestatus_clock_offset_seconds",
+                "How far a remote's clock is ahead of the checker's.",
+                _of(lambda facts: facts.clock_offset_seconds),
+            ),
+            Metric(
+                "remotestatus_timex_sync_status",
+                "Whether a time server keeps a remote's clock right.",
+                _of(lambda facts: facts.clock_synchronised),
+            ),
+        ),
+    ),
+    Fact(
+        lines=(Line("Failed units", texts.failed_units),),
+        keys=(
+            Key(
+                "failed_units",
+                tuple[str, ...],
+                "systemd units that have failed; asked once an hour",
+                lambda box: _failed(box.said),
+            ),
+        ),
+        metrics=(
+            Metric(
+                "remotestatus_failed_units",
+                "How many systemd units have failed.",
+                _of(lambda facts: None if facts.failed_units is None else len(facts.failed_units)),
+            ),
+        ),
+    ),
+)
+"""All facts, in the order of the page."""
+
+
+# -- what follows from it ---------------------------------------------------------------------------------------------
+
+_KEYS = tuple(key for fact in FACTS for key in fact.keys)
+_LINES = tuple(line for fact in FACTS for line in fact.lines)
+_PUBLIC = tuple(field for fact in FACTS for field in fact.public)
+FACT_METRICS = tuple(metric for fact in FACTS for metric in fact.metrics)
+"""The families of metrics of all facts."""
+
+_FactsEntry = make_dataclass(
+    "FactsEntry",
+    [(key.name, Annotated[key.kind, Field(description=key.about)], None) for key in _KEYS],
+    kw_only=True,
+    namespace={"__doc__": "What a remote says of itself; each key is absent when it says nothing of it."},
+)
+FactsEntry = Annotated[Mapping[str, object], GetPydanticSchema(lambda _, handler: handler.generate_schema(_FactsEntry))]
+"""The `facts` of `status.json`: the type of `facts_entry`, and its JSON Schema."""
+
+
+def facts_entry(box: Box) -> Mapping[str, object]:
+    """The facts that are known of a box, as they stand in `status.json`."""
+    found = ((key.name, key.value(box)) for key in _KEYS)
+    return {name: value for name, value in found if value is not None}
+
+
+def write_facts(facts: Facts) -> Iterator[tuple[str, str]]:
+    """The labels and texts of all facts that are known, in the order of the page."""
+    for line in _LINES:
+        match line.text(facts):
+            case str(text):
+                yield line.label, text
+            case Mapping() as texts:
+                yield from ((f"{line.label} {name}", text) for name, text in texts.items())
+
+
+def read_metric(metric: Metric, box: Box) -> Iterator[tuple[dict[str, str], float]]:
+    """The series of a box in a family of metrics: labels beside the box's own, and the value."""
+    labels = dict(metric.labels(box.said)) if metric.labels else {}
+    if metric.labels and not any(labels.values()):
+        return
+    match metric.value(box):
+        case None:
+            return
+        case Mapping() as values:
+            for name, number in values.items():
+                if number is not None:
+                    yield {metric.label: clean(name)}, number
+        case number:
+            yield labels, number
+
+
+def public_facts(facts: Facts) -> Facts:
+    """What strangers may see of a remote's facts."""
+    return Facts(**{field: getattr(facts, field) for field in _PUBLIC})
