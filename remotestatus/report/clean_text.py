@@ -3,6 +3,8 @@ Cleans text that came from elsewhere, once, before it is shown: the one place th
 
 What the remotes, the inventory and ssh said comes in; single lines that HTML, XML and UTF-8 can carry go out. Escaping
 is the templates' part.
+
+Pure: the same inputs always give the same values.
 """
 
 import re

@@ -4,6 +4,8 @@ What the pages, `status.json` and the metrics say of a box: each fact in one row
 Facts as the probe has read them come in; labels and texts, keys and values, and series go out, without what the box did
 not tell. Names and units of metrics are those of Prometheus's node_exporter where it has one, behind our prefix; shares
 are ratios from 0 to 1 there.
+
+Pure: the same inputs always give the same values.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -2,6 +2,8 @@
 How a page writes the facts of a box.
 
 Facts come in; a text, or several by what they are of, goes out; None or nothing when the box did not tell.
+
+Pure: the same inputs always give the same values.
 """
 
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """
 How pages write sizes and shares.
+
+Pure: the same inputs always give the same values.
 """
 
 from remotestatus.model.text import say_bytes
