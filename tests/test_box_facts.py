@@ -116,6 +116,7 @@ DEBIAN = Machine(
     {
         "timedatectl": 'echo "NTPSynchronized=yes"',
         "systemctl": "echo '  capture.service loaded failed failed Films\nb@1.timer loaded failed failed B'",
+        "journalctl": "",
     },
 )
 RASPBERRY_PI = Machine(
@@ -257,9 +258,9 @@ def test_every_shell_reads_the_same(shell: list[str], tmp_path: Path) -> None:
 
 
 def test_what_is_asked_once_an_hour_is_not_asked_each_time(tmp_path: Path) -> None:
-    """Without being told to, the probe starts neither systemctl nor timedatectl."""
+    """Without being told to, the probe starts neither systemctl nor timedatectl nor journalctl."""
     DEBIAN.write(tmp_path)
-    for name in ("systemctl", "timedatectl"):
+    for name in ("systemctl", "timedatectl", "journalctl"):
         (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n: >{tmp_path}/started\n")
     facts = read(["dash", "-s"], compose(NONCE, root_pid=None), tmp_path).facts
     assert (facts.hourly, facts.failed_units, facts.clock_synchronised) == (False, None, None)
@@ -297,10 +298,15 @@ def test_units_are_read_as_systemctl_shows_them(shell: list[str], tmp_path: Path
     (tmp_path / "bin" / "systemctl").write_text(
         f"#!/bin/sh\ncase $1 in list-units) ;; *) echo \"$@\" >{tmp_path}/asked; cat <<'X'\n{shown}\nX\nesac\n"
     )
-    questions = Questions(units=["a.service", "b@1.timer"])
+    (tmp_path / "bin" / "journalctl").write_text(
+        "#!/bin/sh\nfor unit; do :; done\n"
+        'case $unit in *=a.service) echo one; echo "  two  three"; echo ""; echo four;; esac\n'
+    )
+    questions = Questions(units=["a.service", "b@1.timer"], journal=True)
     output = read(shell, compose(NONCE, root_pid=None, questions=questions), tmp_path)
     assert output.units is not None
     assert [unit.unit for unit in output.units] == ["a.service", "b@1.timer"]
+    assert [unit.log for unit in output.units] == [("one", "  two  three", "four"), ()]
     one = output.units[0]
     assert (one.load, one.active, one.result, one.restarts, one.exit_status) == ("loaded", "failed", "exit-code", 57, 3)
     assert (one.triggered, one.since_seconds) == (False, 234.5)

@@ -25,7 +25,8 @@ from remotestatus.model.settings import RemoteSettings
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 BOX = Remote("box-1", (), RemoteSettings.model_validate({"processes": ["encode"]}))
-KILLED = UnitOutput("encode.service", "loaded", "failed", "failed", "oom-kill", restarts=57, since_seconds=180)
+LOG = ("frame 1 of 9", "\x1b[31mout of memory\x1b[0m " + 300 * "!")
+KILLED = UnitOutput("encode.service", "loaded", "failed", "failed", "oom-kill", restarts=57, since_seconds=180, log=LOG)
 
 
 def process(unit: str) -> Process:
@@ -62,10 +63,12 @@ def test_the_ending_stays_as_long_as_the_process_is_missing() -> None:
     missed = add_endings(result(last=ran), units_of_missing(ran, result(last=ran)), [KILLED])
     said = "encode.service: failed, killed by the OOM killer, started again 57 times, for 3 min"
     assert [trouble.detail for trouble in missed.troubles] == [said]
+    (lines,) = [trouble.log for trouble in missed.troubles]
+    assert (lines[0], lines[1][:17], len(lines[1])) == ("frame 1 of 9", "out of memory !!!", 200)
     later = result(last=missed)
-    assert [trouble.detail for trouble in later.troubles] == [said]
+    assert [(trouble.detail, trouble.log) for trouble in later.troubles] == [(said, lines)]
     back = result(process("encode.service"), last=later)
-    assert (back.troubles, back.memory.endings) == ((), {})
+    assert (back.troubles, back.memory.endings, back.memory.last_lines) == ((), {}, {})
 
 
 def test_without_an_answer_of_systemd_nothing_is_said() -> None:
@@ -110,7 +113,7 @@ def test_only_the_units_are_asked_about_again(tmp_path: Path) -> None:
         name: plan_probe(entry, topology, tmp_path / "known_hosts", Workdir(tmp_path), order, {})
         for name, order in orders.items()
     }
-    assert plans["ended"].questions == Questions(units=("encode.service",))
+    assert plans["ended"].questions == Questions(units=("encode.service",), journal=True)
     assert plans["ended"].devices == ()
     assert plans["again"].questions == plans["first"].questions
     assert {name: plan.suspect for name, plan in plans.items()} == {"first": False, "again": True, "ended": False}

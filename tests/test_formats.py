@@ -115,7 +115,7 @@ def test_status_has_exactly_the_promised_keys(report: Report) -> None:
     ]
     troubles = [trouble for remote in status["remotes"] for trouble in remote["troubles"]]
     assert troubles
-    assert all(list(one) == ["code", "severity", "message", "hint", "detail", "what"] for one in troubles)
+    assert all(list(one) == ["code", "severity", "message", "hint", "detail", "what", "log"] for one in troubles)
     assert status["remotes"][0]["uptime"].keys() == {"1d", "7d", "30d", "90d"}
     assert status["incidents"][0].keys() == {"subject", "status", "cause", "started_at", "ended_at"}
 

@@ -6,6 +6,7 @@
 #   PROC   where the process filesystem is: /proc
 #   TOP    what comes before every other path: nothing, or the folder of a recorded machine
 #   UNITS  the systemd units that are asked for
+#   JOURNAL  whether their last log lines are asked for, too: yes, or nothing
 #   FILES  whether files are asked for: yes, or nothing
 #   HOURLY what is asked only once an hour is asked now; or nothing
 #   LISTENERS  whether it is asked which TCP ports something listens on: yes, or nothing
@@ -290,6 +291,23 @@ print_units() {
         -p ExecMainStatus -p TriggeredBy -p Type -p StateChangeTimestampMonotonic -- $UNITS
 }
 
+# The last words of services that have ended, as far as the account may read the journal (systemd-journald(8)). Only
+# what they said themselves: what systemd says of them is known from above.
+read_journal() {
+    [ -n "$JOURNAL" ] && [ -d "$TOP/run/systemd/system" ] || return
+    echo "[$NONCE:journal"
+    limit 5 print_journal
+    echo "$NONCE:journal]"
+}
+
+print_journal() {
+    set -f
+    for unit in $UNITS; do
+        echo "$NONCE:unit"
+        journalctl -q --no-pager -o cat -n 3 "_SYSTEMD_UNIT=$unit" | $cut_check
+    done
+}
+
 # Whether the clock is kept right by some server. timedatectl starts a service of its own to find out.
 read_synchronised() {
     [ -n "$HOURLY" ] || return
@@ -416,6 +434,7 @@ probe() {
     read_listeners
     read_files
     read_units
+    read_journal
     read_synchronised
     read_disks
     echo "[$NONCE:ended"

@@ -216,7 +216,8 @@ def _questions_for(entry: Entry, order: Order) -> Questions:
     """What the remote is asked beyond its facts and processes."""
     if entry.name in order.units:
         # It has answered everything else in this round. These names come from the remote.
-        return Questions(units=tuple(unit for unit in order.units[entry.name] if UNIT_NAME.fullmatch(unit)))
+        units = tuple(unit for unit in order.units[entry.name] if UNIT_NAME.fullmatch(unit))
+        return Questions(units=units, journal=True)
     return Questions(
         tuple(read_checks(entry.variables.get(CHECKS))),
         tuple(_files_of(entry)),

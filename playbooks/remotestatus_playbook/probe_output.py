@@ -20,6 +20,7 @@ MAX_CHECKS = 200
 MAX_CHECK_BYTES = 4096
 MAX_FILES = 200
 MAX_UNITS = 200
+MAX_LOG_LINES = 3
 
 NOTE_UNITS = "units are unknown: systemctl did not answer"
 
@@ -122,7 +123,18 @@ def _read_units(frame: Frame, uptime: float | None) -> tuple[UnitOutput, ...] | 
         return None
     shown = shown.partition(frame.marker)[0]
     blocks = [block for block in re.split(rb"\n{2,}", shown.strip()) if block][:MAX_UNITS]
-    return tuple(_unit(dict(_property(line) for line in block.split(b"\n")), uptime) for block in blocks)
+    units = [_unit(dict(_property(line) for line in block.split(b"\n")), uptime) for block in blocks]
+    logs = _read_journal(frame)
+    # Both are in the order in which the units were asked about.
+    return tuple(replace(unit, log=logs[at] if at < len(logs) else ()) for at, unit in enumerate(units))
+
+
+def _read_journal(frame: Frame) -> list[tuple[str, ...]]:
+    """The last lines that each unit logged, in the order in which they were asked for."""
+    section = frame.finished("journal")
+    text = frame.content(section, MAX_UNITS * MAX_CHECK_BYTES) if section else b""
+    parts = text.split(frame.marker + b":unit\n")[1 : MAX_UNITS + 1]
+    return [tuple(text_of(line) for line in part.splitlines() if line.strip())[-MAX_LOG_LINES:] for part in parts]
 
 
 def _property(line: bytes) -> tuple[str, str]:

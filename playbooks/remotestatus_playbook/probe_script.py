@@ -34,7 +34,7 @@ class Questions:
 
     `files` are pairs of a name and a shell pattern, of which the newest file is looked at; `units` are systemd units.
     With `hourly` it is also asked what costs too much to be asked in every round, and with `listeners` which TCP ports
-    something listens on.
+    something listens on. With `journal` the last log lines of the units are asked for.
     """
 
     checks: Sequence[Check] = ()
@@ -42,6 +42,7 @@ class Questions:
     units: Sequence[str] = ()
     hourly: bool = False
     listeners: bool = False
+    journal: bool = False
 
 
 _NO_CHECKS = b"\nchecks() {\n:\n"
@@ -65,6 +66,7 @@ def compose(
     asked = questions or Questions(checks=checks)
     lines = [f"NONCE={nonce}", f"ROOT={root_pid or ''}", "PROC=/proc", "TOP="]
     lines += [f"HOURLY={'yes' if asked.hourly else ''}", f"UNITS={shlex.quote(' '.join(_right_units(asked.units)))}"]
+    lines += [f"JOURNAL={'yes' if asked.journal else ''}"]
     lines += [f"LISTENERS={'yes' if asked.listeners else ''}"]
     lines += [f"FILES={'yes' if asked.files else ''}", "files() {", ":", *_look_at(asked.files), "}"]
     lines += ["checks() {", ":", "}\n"]

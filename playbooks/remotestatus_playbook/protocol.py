@@ -407,6 +407,7 @@ class UnitOutput:
     What systemd says of one unit, in the words of `systemctl show`.
 
     `since_seconds` is how long ago its state changed. `triggered` tells whether something else (a timer) starts it.
+    `log` has the last lines that it logged, where they are asked for and may be read.
     """
 
     unit: str
@@ -419,6 +420,7 @@ class UnitOutput:
     exit_status: Whole | None = None
     triggered: bool = False
     since_seconds: Number | None = None
+    log: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,6 +220,8 @@ def trouble_lines(trouble: Trouble) -> Iterator[Paragraph]:
         yield paragraph(("Try: ", "bold"), trouble.hint, indent=2, hang=4)
     if trouble.detail:
         yield paragraph((f"Seen: {trouble.detail}", "dim"), indent=2, hang=4)
+    for line in trouble.log:
+        yield paragraph((f"Logged: {line}", "dim"), indent=2, hang=4)
 
 
 def list_names(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
 
 from remotestatus.evaluate.diagnosis import diagnose, explain
-from remotestatus.evaluate.endings import say_ending
+from remotestatus.evaluate.endings import keep_endings, with_ending
 from remotestatus.evaluate.limits import examine_checks, examine_limits, examine_trends
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.remembering import find_boot_loop, find_storage_faults, recall, remember
@@ -58,7 +58,7 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
     results = tuple(map(_shorten, found))
     memory = remember(past.memory, answer.facts, at)
     missing = {result.name for result in results if result.missing}
-    memory = replace(memory, endings={name: said for name, said in past.memory.endings.items() if name in missing})
+    memory = keep_endings(memory, past.memory, missing)
     facts = recall(memory, answer.facts)
     findings = (
         *examine_limits(remote.settings.limits, facts),
@@ -121,10 +121,8 @@ def _find_troubles(
         (Cause.PROCESS_EXCESS, [result for result in results if result.excess]),
     ):
         for result in wrong:
-            how = say_ending(result.name, memory) if result.missing else ""
-            yield explain(
-                cause, remote, names=[_write_count(result)], what=result.name, severity=result.severity, detail=how
-            )
+            names = [_write_count(result)]
+            yield with_ending(explain(cause, remote, names=names, what=result.name, severity=result.severity), memory)
     for kind, cause in (("limit", Cause.LIMIT_EXCEEDED), ("check", Cause.CHECK_FAILED)):
         for one in findings:
             if one.kind == kind and not one.ok:

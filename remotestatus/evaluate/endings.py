@@ -1,11 +1,12 @@
 """
-Says what ended a process that is missing for the first time: the service that ran it, and what systemd says of that.
+Says what ended a process that is missing for the first time: the service that ran it, what systemd says of that, and
+what it logged last.
 
 The check results of the round before and of this one come in; the services to ask about go out, and what they answer
 becomes the evidence of the trouble, which stays with it until the process runs again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from remotestatus_playbook.protocol import UnitOutput
@@ -15,6 +16,9 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.memory import Memory
 from remotestatus.model.text import one_line
+
+LINE = 200
+"""Characters that are kept of a log line."""
 
 MOST = 5
 """Services of one remote that are asked about in one round."""
@@ -39,15 +43,29 @@ def add_endings(result: CheckResult, units: Mapping[str, str], outputs: Sequence
         for process, unit in units.items()
         if unit in by_unit
     }
-    memory = replace(result.memory, endings={**result.memory.endings, **endings})
-    troubles = tuple(_with_ending(trouble, endings) for trouble in result.troubles)
+    lines = {
+        process: tuple(one_line(line, LINE) for line in by_unit[unit].log)
+        for process, unit in units.items()
+        if unit in by_unit and by_unit[unit].log
+    }
+    known = result.memory
+    memory = replace(known, endings={**known.endings, **endings}, last_lines={**known.last_lines, **lines})
+    troubles = tuple(with_ending(trouble, memory) for trouble in result.troubles)
     return replace(result, troubles=troubles, memory=memory)
 
 
-def _with_ending(trouble: Trouble, endings: Mapping[str, str]) -> Trouble:
-    if trouble.cause is Cause.PROCESS_MISSING and trouble.what in endings:
-        return replace(trouble, detail=endings[trouble.what])
-    return trouble
+def keep_endings(memory: Memory, known: Memory, missing: Collection[str]) -> Memory:
+    """A new memory with what is `known` of how the processes have ended that are still missing."""
+    endings = {name: said for name, said in known.endings.items() if name in missing}
+    lines = {name: said for name, said in known.last_lines.items() if name in missing}
+    return replace(memory, endings=endings, last_lines=lines)
+
+
+def with_ending(trouble: Trouble, memory: Memory) -> Trouble:
+    """The trouble with what is known of how the process has ended that it misses."""
+    if trouble.cause is not Cause.PROCESS_MISSING:
+        return trouble
+    return replace(trouble, detail=say_ending(trouble.what, memory), log=memory.last_lines.get(trouble.what, ()))
 
 
 def say_ending(process: str, memory: Memory) -> str:

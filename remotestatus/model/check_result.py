@@ -35,7 +35,8 @@ class Trouble:
 
     `proxy` is the proxy that did not answer, where that is the cause. `what` names the process, limit, check, file or
     unit that it is about; it is empty where a cause can be found only once. `phrase` says it in a few words, for a list
-    of several with one cause: `disk / 97 % (limit 90 %)`. Histories keep troubles as JSON: a new field needs a default.
+    of several with one cause: `disk / 97 % (limit 90 %)`. `log` are the last lines that a process logged.
+    Histories keep troubles as JSON: a new field needs a default.
     """
 
     cause: Cause
@@ -46,6 +47,7 @@ class Trouble:
     what: str = ""
     severity: Severity = Severity.CRITICAL
     phrase: str = ""
+    log: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -114,8 +116,8 @@ class CheckResult:
     `troubles` holds everything that is wrong, one for each finding, most severe first; empty means up. `connect_ms` is
     the time from start to a finished log-in in milliseconds, None when there was none. `worker` is the one that looked,
     None for the checker itself; `not_from` are the places (CHECKER, or a worker's name) from which it could not be
-    reached although it is up. `memory` is what the next rounds have to know. `ports` are
-    those of a proxy that tunnels may have bound.
+    reached although it is up. `memory` is what the next rounds have to know. `ports` are those of a
+    proxy that tunnels may have bound.
     """
 
     name: str

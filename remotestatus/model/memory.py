@@ -23,7 +23,8 @@ class Memory:
     `starts` are its last starts, oldest first. `writable` are mounts, as device and mount point, that were seen to be
     writable. `filesystem_errors` are the errors that each device had counted when it was first seen. `oom_kills` is how
     many processes had been killed for lack of memory since the last start, in the last round, and `new_oom_kills` how
-    many of them since the round before. `endings` says, by its name, how a process that is missing has ended.
+    many of them since the round before. `endings` says, by its name, how a process that is missing has ended, and
+    `last_lines` what its service logged last.
     `hourly_at` is when it was last asked what is asked only once an hour; the answers follow.
     """
 
@@ -33,6 +34,7 @@ class Memory:
     oom_kills: int | None = None
     new_oom_kills: int | None = None
     endings: Mapping[str, str] = field(default_factory=dict)
+    last_lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hourly_at: datetime | None = None
     clock_synchronised: bool | None = None
     failed_units: tuple[str, ...] | None = None

@@ -33,6 +33,7 @@ def clean_trouble(trouble: Trouble) -> Trouble:
         proxy=clean(trouble.proxy),
         what=clean(trouble.what),
         phrase=clean(trouble.phrase, 800),
+        log=tuple(map(clean, trouble.log)),
     )
 
 

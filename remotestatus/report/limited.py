@@ -169,7 +169,7 @@ class _Limit:
     def _trouble(self, trouble: Trouble) -> Trouble:
         if trouble.proxy and trouble.proxy not in self.proxies:
             trouble = replace(trouble, proxy="")
-        texts = (trouble.message, trouble.hint, trouble.detail, trouble.what, trouble.phrase)
+        texts = (trouble.message, trouble.hint, trouble.detail, trouble.what, trouble.phrase, *trouble.log)
         if not self.foreign.is_in(*texts):
             return trouble
         return Trouble(trouble.cause, trouble.cause.declaration.public, severity=trouble.severity)

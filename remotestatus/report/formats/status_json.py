@@ -217,6 +217,7 @@ def _trouble(trouble: Trouble) -> TroubleEntry:
         hint=trouble.hint,
         detail=trouble.detail,
         what=trouble.what,
+        log=trouble.log,
     )
 
 
