@@ -65,7 +65,7 @@ from remotestatus.notify import (
 )
 from remotestatus.probe import PlaybookRunner, Progress
 from remotestatus.probe.attempts import Earlier, check_fleet
-from remotestatus.report import Report, build_report, limit_input, make_site, page_templates
+from remotestatus.report import Report, RoundSite, build_report, limit_input, make_site, page_templates
 from remotestatus.templates import Templates
 
 
@@ -159,7 +159,14 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
             _forget(history, fleet.settings, now)
         check_results = {**before, **results.remotes, **looks}
         report, page_troubles = _publish(
-            lambda: read_past(history, fleet, round_, states, check_results, before, now), inventory, templates, now
+            lambda: replace(
+                read_past(history, fleet, round_, states, check_results, before, now),
+                ssh=inventory.ssh,
+                inventory_option=runner.source.option,
+            ),
+            inventory,
+            templates,
+            now,
         )
         delivery, send_troubles = _send(history, destinations, _sending(fleet, destinations, templates, now))
         backup_troubles = _back_up(history, fleet.settings, now)
@@ -316,9 +323,7 @@ def _publish(
     try:
         made = make_site(report_input, inventory.site, templates, logo, now)
         report = made.report
-        if names := ", ".join(name for _, name in made.culprits):
-            troubles.append(f"what is known of {names} could not be shown; please report this")
-        troubles += made.notes
+        troubles += _say_left_out(made)
     except Exception as error:
         troubles.append(_say_page_failed(error))
         with suppress(Exception):
@@ -339,9 +344,17 @@ def _publish_page(
         own = page_templates(inventory.resolve(spec.templates)) if spec.templates else templates
         logo = limited.fleet.settings.logo
         site = inventory.resolve(spec.site)
-        return make_site(limited, site, own, inventory.resolve(logo) if logo else None, now).notes
+        made = make_site(limited, site, own, inventory.resolve(logo) if logo else None, now)
+        return tuple(f"{spec.site}: {trouble}" for trouble in _say_left_out(made))
     except Exception as error:
         return (f"{spec.site}: {_say_page_failed(error)}",)
+
+
+def _say_left_out(made: RoundSite) -> Iterator[str]:
+    """A sentence for what a site was made without."""
+    if names := ", ".join(name for _, name in made.culprits):
+        yield f"what is known of {names} could not be shown; please report this"
+    yield from made.notes
 
 
 def _sending(fleet: Fleet, destinations: Sequence[Destination], templates: Templates, now: datetime) -> Sending:

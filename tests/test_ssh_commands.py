@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from remotestatus.probe import AnsibleSource, PlaybookRunner
+from remotestatus.report.ssh_command import write_ssh_command
 from tests.lab import Command, HttpSink, Lab, require_program, run_command
 from tests.lab.ports import Port
 from tests.terminal import Terminal
@@ -26,7 +28,11 @@ def free_port() -> int:
 
 
 def test_plain_ssh_and_scp_reach_every_remote_by_its_name(lab: Lab, remotestatus: Command, tmp_path: Path) -> None:
-    """Included first in a person's own configuration, it leads to direct, tunnelled and twice tunnelled remotes."""
+    """
+    Included first in a person's own configuration, it leads to direct, tunnelled and twice tunnelled remotes.
+
+    The one command that a page shows does too.
+    """
     outer = lab.proxy("outer")
     inner = lab.proxy("inner", variables={"ansible_ssh_common_args": "-J outer"})
     lab.remote("capture-1", proxy=outer)
@@ -40,6 +46,13 @@ def test_plain_ssh_and_scp_reach_every_remote_by_its_name(lab: Lab, remotestatus
     for name in ("capture-1", "deep-1", "web-1", "outer", "inner"):
         done = run_command(["ssh", "-F", str(config), name, "echo reached"], environment=ENVIRONMENT, timeout=30)
         assert (name, done.stdout, done.stderr) == (name, "reached\n", "")
+    described = PlaybookRunner(AnsibleSource((lab.write_inventory(),))).describe_inventory()
+    for name in ("capture-1", "deep-1", "web-1"):
+        pasted = write_ssh_command(name, described.hosts[name].path, described.ssh)
+        done = run_command(
+            ["sh", "-c", f"{pasted} -o BatchMode=yes 'echo reached'"], environment=ENVIRONMENT, timeout=30
+        )
+        assert (name, done.stdout, done.stderr) == (name, "reached\n", ""), pasted
     (tmp_path / "video").write_text("frames")
     copied = tmp_path / "copied"
     copy = ["scp", "-q", "-F", str(config), str(tmp_path / "video"), f"deep-1:{copied}"]

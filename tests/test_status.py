@@ -208,7 +208,7 @@ def test_everything_about_one_remote(lab: Lab, remotestatus: Command, http_sink:
         "disk /",
         "lamp: WARNING: lamp is off",
         "remotestatus ssh box-1",
-        "ssh -J ",
+        "ssh -o HostKeyAlias=box-1 -p ",
         "remotestatus tunnel box-1",
         "90 d",
         "% of that time was observed",

@@ -8,14 +8,14 @@ the Report as of now goes out, with the ReportInput it was made of. Nothing is r
 import statistics
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 from remotestatus.history import History, read_past
 from remotestatus.model.errors import RoundError
-from remotestatus.model.fleet import Fleet, Proxy, Remote, Worker
+from remotestatus.model.fleet import Fleet, Proxy, Remote, SshAccess, Worker
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import FleetSettings, RemoteSettings, WorkerSpec
 from remotestatus.model.states import Kind
@@ -49,8 +49,19 @@ def open_last_report(fleet: Fleet, database: Path, now: datetime, names: Collect
         return read_last_report(history, fleet, now, names)
 
 
-def read_last_report(history: History, fleet: Fleet, now: datetime, names: Collection[str] | None = None) -> LastReport:
-    """The same from an open history. Raises RoundError if it holds no round yet."""
+def read_last_report(
+    history: History,
+    fleet: Fleet,
+    now: datetime,
+    names: Collection[str] | None = None,
+    ssh: SshAccess | None = None,
+    inventory_option: str = "",
+) -> LastReport:
+    """
+    The same from an open history.
+
+    `ssh` and `inventory_option` are for the commands that the report gives. Raises RoundError if there is no round yet.
+    """
     round_ = history.last_round()
     if round_ is None:
         raise RoundError(f"no round was run yet: the history {history.path} holds none; `remotestatus run` runs one")
@@ -66,7 +77,11 @@ def read_last_report(history: History, fleet: Fleet, now: datetime, names: Colle
     states = {subject: state for subject, state in history.states().items() if subject in listed}
     looked_at = tuple(one for one in fleet.looked_at if one.name in {proxy.name for proxy in proxies})
     shown = Fleet(remotes, proxies, fleet.settings, fleet.workers, looked_at=looked_at)
-    report_input = read_past(history, shown, round_, states, history.check_results(), {}, now)
+    report_input = replace(
+        read_past(history, shown, round_, states, history.check_results(), {}, now),
+        ssh=ssh or SshAccess(),
+        inventory_option=inventory_option,
+    )
     unseen = tuple(remote.name for remote in remotes if (Kind.REMOTE, remote.name) not in states)
     return LastReport(build_report(report_input, now, public=False), report_input, unseen)
 

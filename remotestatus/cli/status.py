@@ -92,13 +92,15 @@ def _show(
     nagios: bool,
 ) -> int:
     inventory: Inventory | None = None
+    option = ""
     if database is None:
-        inventory = open_inventory(read_source())
+        source = read_source()
+        inventory, option = open_inventory(source), source.option
         database = inventory.database
     with open_history(database) as history:
         fleet = inventory.fleet if inventory else fleet_of(history)
         limit = inventory.limited_to if inventory and not name else None
-        last = read_last_report(history, fleet, now(), limit)
+        last = read_last_report(history, fleet, now(), limit, inventory.ssh if inventory else None, option)
         if name:
             details = _read_details(history, last, name)
             return _show_one(details, why=why, as_json=as_json, nagios=nagios)

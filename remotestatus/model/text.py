@@ -31,6 +31,14 @@ _ACTIVE = re.compile(r"(?<![\w.+-])@(?=\w)|<(?=\S)|\](?=[(\[:])|!(?=\[)")
 """What a mention begins with, a tag, the middle of a Markdown link, and an image."""
 
 
+def name_inventory(text: str, option: str) -> str:
+    """The same text, with commands of ours that name the inventory by this option (`-i FOLDER`), if there is one."""
+    return _COMMAND.sub(lambda found: f"{found[0]} {option}", text) if option else text
+
+
+_COMMAND = re.compile(r"`remotestatus [a-z-]+(?=[ `])")
+
+
 def write_number(number: int) -> str:
     """Write a number for people: `999`, `10\u202f000`."""
     return f"{number:,}".replace(",", "\u202f")

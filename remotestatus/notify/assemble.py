@@ -5,7 +5,6 @@ Messages come in, and one with its footer goes out; the sentences are the templa
 no network.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ from html import escape
 
 from remotestatus.model.notification import Message, NotificationType, Receiver
 from remotestatus.model.settings import FleetSettings
-from remotestatus.model.text import one_line
+from remotestatus.model.text import name_inventory, one_line
 from remotestatus.templates import Templates
 
 SUBJECT = 140
@@ -73,16 +72,8 @@ def write_subject(
 
 def complete_commands(message: Message, option: str) -> Message:
     """The same message, with commands of ours that name the inventory by this option."""
-    if not option:
-        return message
-    return replace(
-        message,
-        text=_COMMAND.sub(lambda found: f"{found[0]} {option}", message.text),
-        html=_COMMAND.sub(lambda found: f"{found[0]} {escape(option)}", message.html),
-    )
-
-
-_COMMAND = re.compile(r"`remotestatus [a-z-]+(?=[ `])")
+    text, html = name_inventory(message.text, option), name_inventory(message.html, escape(option))
+    return replace(message, text=text, html=html)
 
 
 def shorten(message: Message, why: str, settings: FleetSettings, templates: Templates) -> Message:

@@ -12,7 +12,7 @@ from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.root_causes import RootCause
 from remotestatus.report.site import examine_site
-from remotestatus.report.site_of_round import make_site
+from remotestatus.report.site_of_round import RoundSite, make_site
 from remotestatus.report.status_document import status_schema, status_table
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "RemoteView",
     "Report",
     "RootCause",
+    "RoundSite",
     "SeenProcess",
     "build_report",
     "examine_site",

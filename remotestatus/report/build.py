@@ -14,9 +14,9 @@ from remotestatus.model.fleet import Fleet
 from remotestatus.model.notification import FailingDestination
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
-from remotestatus.model.states import Kind, Subject
+from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.statuses import APPEARANCES, Status
-from remotestatus.model.text import count, join_names, write_number
+from remotestatus.model.text import count, join_names, name_inventory, write_number
 from remotestatus.model.windows import Note, PlannedWindow
 from remotestatus.report.charts import shares
 from remotestatus.report.clean_text import clean
@@ -157,7 +157,20 @@ def _for_readers(report_input: ReportInput, public: bool | None) -> ReportInput:
     if public is not None and public is not fleet.settings.public:
         fleet = replace(fleet, settings=fleet.settings.model_copy(update={"public": public}))
         report_input = replace(report_input, fleet=fleet)
-    return redact(report_input) if fleet.settings.public else report_input
+    return redact(report_input) if fleet.settings.public else _with_whole_commands(report_input)
+
+
+def _with_whole_commands(report_input: ReportInput) -> ReportInput:
+    """The same, with commands in hints that name the inventory."""
+    option = report_input.inventory_option
+    if not option:
+        return report_input
+
+    def complete(state: State) -> State:
+        troubles = (replace(one, hint=name_inventory(one.hint, option)) for one in state.troubles)
+        return replace(state, troubles=tuple(troubles)) if state.troubles else state
+
+    return replace(report_input, states={subject: complete(state) for subject, state in report_input.states.items()})
 
 
 def _view_remotes(

@@ -231,11 +231,11 @@ _RANGES = (
 
 
 def draw_ranges(ranges: Ranges) -> Iterator[RangeChart]:
-    """Draw what has at least two days."""
+    """Draw what has at least three days: two, of which one is today, are no course of anything."""
     for word, label, unit in _RANGES:
         for measure, days in ranges.items():
             name, _, mount = measure.partition(" ")
-            if name == word and len(days) > 1:
+            if name == word and len(days) > 2:
                 yield _range_chart(f"{label} {mount}".strip(), unit, tuple(days))
 
 

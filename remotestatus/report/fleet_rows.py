@@ -1,15 +1,15 @@
 """
-Writes the rows of the table of remotes as data, for the script of a summary that is too large to hold them.
+Writes the rows of the table of remotes as data, for the script of a page that is too large to hold them.
 
 RemoteViews come in; a script file that only assigns one value goes out, so that it also works from a file. The order of
 a row's values is that of `ROW` in `assets/page.js`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from remotestatus.report.build import Report
+from remotestatus.report.build import Group
 from remotestatus.report.numbers import say_percent
 from remotestatus.report.remote_view import RemoteView
 
@@ -39,8 +39,8 @@ def write_row(remote: RemoteView) -> Sequence[object]:
     )
 
 
-def write_fleet(report: Report) -> bytes:
-    """The script file: the rows of each group, in the order of the summary's groups."""
-    groups = [[write_row(remote) for remote in group.remotes] for group in report.groups]
-    text = json.dumps(groups, ensure_ascii=False, separators=(",", ":")).translate(_FOR_SCRIPT)
+def write_rows(groups: Sequence[Group], rows: Mapping[str, Sequence[object]]) -> bytes:
+    """The script file: the rows of each group, in the order of the page's groups; `rows` has those of each remote."""
+    listed = [[rows[remote.name] for remote in group.remotes] for group in groups]
+    text = json.dumps(listed, ensure_ascii=False, separators=(",", ":")).translate(_FOR_SCRIPT)
     return f'"use strict";\nconst fleetRows = {text};\n'.encode("utf-8", "replace")

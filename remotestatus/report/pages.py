@@ -30,7 +30,7 @@ from remotestatus.model.times import write_time
 from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.build import WORDS, Group, Report, split_groups
 from remotestatus.report.charts import DayCell, day_paths, letter_paths, troubled_days
-from remotestatus.report.fleet_rows import write_fleet, write_row
+from remotestatus.report.fleet_rows import write_row, write_rows
 from remotestatus.report.incidents import Incident
 from remotestatus.report.numbers import say_observed, say_percent, say_size
 from remotestatus.report.proxy_view import ProxyView
@@ -42,7 +42,7 @@ from remotestatus.report.slugs import make_slugs
 from remotestatus.templates import TemplateProblem, Templates
 
 TABLE_ROWS = 1000
-"""More remotes than this are no longer one table: the summary lists their groups, and the script fills in the rest."""
+"""A page of more remotes than this has no rows: it lists their groups, and the script fills in the rest."""
 
 PROBLEMS_SHOWN = 200
 """Problems listed on one page."""
@@ -77,13 +77,15 @@ class Page:
     One page: its path in the site, its template, and the values for it besides those of every page.
 
     `says` is all that the page depends on, as plain data: it is made again only when that is different. There is no
-    set in it, because its order is another one in each process.
+    set in it, because its order is another one in each process. `rows` is the script file with the rows of its table,
+    where they are too many for the page itself: its path, and its content.
     """
 
     path: str
     template: str
     says: object
     values: Mapping[str, object]
+    rows: tuple[str, bytes] | None = None
 
 
 def list_pages(report: Report) -> Iterator[Page]:
@@ -96,8 +98,9 @@ def list_pages(report: Report) -> Iterator[Page]:
         (problems, _says_groups(report.groups, rows), proxies, _says_incidents(report, report.incidents[:8])),
         (_says_planned(report.planned[:20]), report.notes, report.workers, report.out_of_sight),
     )
-    index = {"here": "index", "icon": report.worst, "problems": report.problems[:PROBLEMS_SHOWN]}
-    yield Page("index.html", "index.html.j2", (says, len(report.problems)), index)
+    script = _script("assets/fleet.js", report.groups, rows)
+    index = {"here": "index", "icon": report.worst, "problems": report.problems[:PROBLEMS_SHOWN], "whole": not script}
+    yield Page("index.html", "index.html.j2", (says, len(report.problems)), index, script)
     incidents = _says_incidents(report, report.incidents[:INCIDENTS_SHOWN])
     values = {"here": "incidents", "icon": report.worst, "shown": INCIDENTS_SHOWN}
     yield Page("incidents.html", "incidents.html.j2", (incidents, len(report.incidents), report.worst), values)
@@ -134,6 +137,9 @@ class _About:
 
 T = TypeVar("T")
 
+Rows = Mapping[str, Sequence[object]]
+"""The row of each remote, by its name."""
+
 
 def _chosen(everything: Sequence[T], places: Mapping[str, list[int]], names: Iterable[str], most: int = 50) -> list[T]:
     """What is about any of these names, in its order."""
@@ -141,33 +147,35 @@ def _chosen(everything: Sequence[T], places: Mapping[str, list[int]], names: Ite
     return [everything[place] for place in found[:most]]
 
 
-def _group_page(report: Report, group: Group, rows: Mapping[str, object], about: _About) -> Page:
+def _group_page(report: Report, group: Group, rows: Rows, about: _About) -> Page:
     names = [remote.name for remote in group.remotes]
     problems = _chosen(report.problems, about.problems, names, PROBLEMS_SHOWN)
     incidents = _chosen(report.incidents, about.incidents, names, 20)
     planned = _chosen(report.planned, about.planned, names)
     parts = _parts(report, group.remotes, group)
-    shown = _says_parts(parts, group.remotes, rows)
+    shown = _says_groups(parts, rows)
+    script = _script(f"groups/{group.slug}.js", parts, rows)
     wrong = [_says_problem(one) for one in problems]
     says = (group.name, group.counts, wrong, _says_incidents(report, incidents), _says_planned(planned), shown)
     values = {"here": "group", "icon": group.icon, "group": group, "problems": problems, "incidents": incidents}
-    more = {"planned": planned, "parts": parts, "whole": len(group.remotes) <= TABLE_ROWS}
-    return Page(f"groups/{group.slug}.html", "group.html.j2", says, {**values, **more})
+    more = {"planned": planned, "parts": parts, "whole": not script}
+    return Page(f"groups/{group.slug}.html", "group.html.j2", says, {**values, **more}, script)
 
 
-def _proxy_page(report: Report, proxy: ProxyView, rows: Mapping[str, object], about: _About) -> Page:
+def _proxy_page(report: Report, proxy: ProxyView, rows: Rows, about: _About) -> Page:
     behind = tuple(about.behind.get(proxy.name, ()))
     planned = _chosen(report.planned, about.planned, [proxy.name])
     notes = [one for one in report.notes if one.name == proxy.name]
     parts = _parts(report, behind, None)
-    shown = _says_parts(parts, behind, rows)
+    shown = _says_groups(parts, rows)
+    script = _script(f"proxies/{proxy.slug}.js", parts, rows)
     words = (_uptime_words(proxy.uptime), _days_words(proxy.past))
     looked = proxy.looked and [getattr(proxy.looked, name) for name in _OF_REMOTE]
     restarted = [one.name for one in proxy.looked.processes if one.restarted] if proxy.looked else []
     says = (_says_proxy(proxy), proxy.incidents, words, shown, _says_planned(planned), notes, looked, restarted)
     values = {"here": "proxy", "icon": proxy.status.value, "proxy": proxy, "parts": parts, "planned": planned}
-    more = {"notes": notes, "whole": len(behind) <= TABLE_ROWS}
-    return Page(f"proxies/{proxy.slug}.html", "proxy.html.j2", says, {**values, **more})
+    more = {"notes": notes, "whole": not script}
+    return Page(f"proxies/{proxy.slug}.html", "proxy.html.j2", says, {**values, **more}, script)
 
 
 def _parts(report: Report, remotes: tuple[RemoteView, ...], whole: Group | None) -> tuple[Group, ...]:
@@ -177,16 +185,14 @@ def _parts(report: Report, remotes: tuple[RemoteView, ...], whole: Group | None)
     return split_groups(remotes, report.group_slugs)
 
 
-def _says_parts(parts: Sequence[Group], remotes: Sequence[RemoteView], rows: Mapping[str, object]) -> object:
-    return _says_groups(parts, rows if len(remotes) <= TABLE_ROWS else {})
+def _script(path: str, parts: Sequence[Group], rows: Rows) -> tuple[str, bytes] | None:
+    """The rows of a page's table as a file beside it, where the page is too large to hold them."""
+    return (path, write_rows(parts, rows)) if sum(len(one.remotes) for one in parts) > TABLE_ROWS else None
 
 
-def _says_groups(groups: Sequence[Group], rows: Mapping[str, object]) -> object:
-    """Groups and, where they have one, the rows of their remotes."""
-    return [
-        (one.name, one.slug, one.counts, [rows[remote.name] for remote in one.remotes if remote.name in rows])
-        for one in groups
-    ]
+def _says_groups(groups: Sequence[Group], rows: Rows) -> object:
+    """Groups, with the rows of their remotes."""
+    return [(one.name, one.slug, one.counts, [rows[remote.name] for remote in one.remotes]) for one in groups]
 
 
 def _says_incidents(report: Report, incidents: Iterable[Incident]) -> object:
@@ -259,25 +265,15 @@ class PageMaker:
         self.report, self.templates = report, templates
         self.assets = _assets(templates.folders)
         logo_path, self.notes = _take_logo(logo, self.assets)
-        self.big = len(report.remotes) > TABLE_ROWS
-        self._values: dict[str, object] = {
-            "report": report,
-            "logo": logo_path,
-            "big": self.big,
-            "affected_shown": AFFECTED_SHOWN,
-        }
+        self._values: dict[str, object] = {"report": report, "logo": logo_path, "affected_shown": AFFECTED_SHOWN}
         if report.accent:
             self.assets["assets/accent.css"] = render_template(
                 templates, "accent.css.j2", {**self._values, "root": "", "icon": report.worst}
             )
-        if self.big:
-            self.assets["assets/fleet.js"] = write_fleet(report)
         self._versions = {path: hashlib.sha256(content).hexdigest()[:10] for path, content in self.assets.items()}
         self._values["asset"] = lambda name: f"assets/{name}?v={self._versions[f'assets/{name}']}"
-        # What every page says. The summary's rows in fleet.js are its own matter.
-        shared = {path: version for path, version in self._versions.items() if path != "assets/fleet.js"}
         settings = (report.title, report.accent, report.url, report.public, report.version, logo_path)
-        said = to_json((settings, sorted(shared.items())))
+        said = to_json((settings, sorted(self._versions.items())))  # what every page says
         self._stamp = hashlib.sha256(said + _sources(templates.folders)).digest()
 
     def files(self) -> Iterator[SiteFile]:
@@ -291,6 +287,8 @@ class PageMaker:
             file = self._file(page, name)
             versions.setdefault(name, []).append(file.version)
             yield file
+            if page.rows:
+                yield SiteFile(page.rows[0], partial(bytes, page.rows[1]), turn=(0, "", 0))
         for name, known in versions.items():
             make = partial(self._round_file, known)
             yield SiteFile(round_path(name), make, turn=(2 + (name == SUMMARY), name, 1))
@@ -304,6 +302,7 @@ class PageMaker:
             **page.values,
             "root": "../" * page.path.count("/"),
             "round_file": round_path(round_file),
+            "rows_file": page.rows and f"{page.rows[0]}?v={hashlib.sha256(page.rows[1]).hexdigest()[:10]}",
         }
         turn = (2 + (round_file == SUMMARY), round_file, 0)
         if self.templates.folder is None:

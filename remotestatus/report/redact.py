@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from remotestatus.model.check_result import CheckResult, Finding, Trouble
-from remotestatus.model.fleet import Fleet, Proxy, Remote, Worker
+from remotestatus.model.fleet import Fleet, Proxy, Remote, SshAccess, Worker
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import CheckSpec, FileSpec, Limits, ProcessSpec, RemoteSettings, WorkerSpec
@@ -66,6 +66,8 @@ def redact(report_input: ReportInput) -> ReportInput:
         maintenance={names(Kind.REMOTE, name): "" for name in report_input.maintenance},
         acknowledgements=_renamed(report_input.acknowledgements, names),
         messages={},
+        ssh=SshAccess(),
+        inventory_option="",
         ranges=lambda _: {},
         failing=(),
         planned=[_planned(window, names) for window in report_input.planned],

@@ -15,7 +15,7 @@ from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.days import PastDays
 from remotestatus.model.durations import say_duration
 from remotestatus.model.facts import Facts
-from remotestatus.model.fleet import Fleet, Proxy, Remote
+from remotestatus.model.fleet import Remote
 from remotestatus.model.notification import Acknowledgement, SentMessage
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, State
@@ -26,6 +26,7 @@ from remotestatus.report.clean_text import clean, clean_device, clean_file, clea
 from remotestatus.report.fact_table import write_facts
 from remotestatus.report.incidents import Incident, open_note
 from remotestatus.report.process_view import ProcessView, view_processes
+from remotestatus.report.ssh_command import write_ssh_command
 
 CHART_SAMPLES = 240
 """Log-in times in the chart: fewer than are kept, so that an hour of newer ones drops none of them."""
@@ -220,7 +221,7 @@ def view_remote(
         findings=tuple(clean_finding(finding) for finding in result.findings),
         facts=tuple(write_facts(result.facts)),
         notes=tuple(clean(note) for note in result.facts.notes),
-        commands=tuple(_commands(remote, report_input.fleet)),
+        commands=tuple(_commands(remote, report_input)),
         uptime=uptimes(past),
         past=past,
         measured_at=measured_at,
@@ -288,34 +289,17 @@ def say_unconfirmed(state: State, fail_after: int, recover_after: int) -> str:
     return f"not yet confirmed, {min(state.bad, fail_after)} of {fail_after}"
 
 
-def _commands(remote: Remote, fleet: Fleet) -> Iterable[tuple[str, str]]:
-    """How to reach it by hand: with remotestatus, which knows keys and host keys, and with ssh alone."""
-    if remote.connection == "local" or fleet.settings.public:
+def _commands(remote: Remote, report_input: ReportInput) -> Iterable[tuple[str, str]]:
+    """How to reach it by hand: with remotestatus, and with ssh alone, with all that the inventory says."""
+    if remote.connection != "ssh" or report_input.fleet.settings.public:
         return
-    name = shlex.quote(remote.name)
-    yield "With remotestatus", f"remotestatus ssh {name}"
-    yield "With ssh alone", _ssh(remote, fleet)
-    if remote.settings.forwarded_port:
-        yield f"Map it to port {remote.settings.forwarded_port} here", f"remotestatus tunnel {name}"
-
-
-def _ssh(remote: Remote, fleet: Fleet) -> str:
-    words = ["ssh"]
-    jumps = [_jump(fleet.proxies_by_name[name]) for name in remote.path if name in fleet.proxies_by_name]
-    if jumps:
-        words += ["-J", ",".join(jumps)]
-    if remote.port not in (None, 22):
-        words += ["-p", str(remote.port)]
-    address = remote.address or remote.name
-    words.append(f"{remote.user}@{address}" if remote.user else address)
-    return clean(shlex.join(words), 1000)
-
-
-def _jump(proxy: Proxy) -> str:
-    address = f"[{proxy.address}]" if ":" in proxy.address else proxy.address
-    user = f"{proxy.user}@" if proxy.user else ""
-    port = f":{proxy.port}" if proxy.port not in (None, 22) else ""
-    return f"{user}{address}{port}"
+    name, option = shlex.quote(remote.name), report_input.inventory_option
+    yield "With remotestatus", clean(" ".join(filter(None, ("remotestatus ssh", option, name))), 1000)
+    command = write_ssh_command(remote.name, remote.path, report_input.ssh)
+    if command and command == clean(command, 8000):  # otherwise it would be another command
+        yield "With ssh alone", command
+    if port := remote.settings.forwarded_port:
+        yield f"Map it to port {port} here", clean(" ".join(filter(None, ("remotestatus tunnel", option, name))), 1000)
 
 
 def _newest_first(messages: Iterable[SentMessage]) -> tuple[SentMessage, ...]:

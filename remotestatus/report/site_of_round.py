@@ -122,5 +122,5 @@ def _without_data(report_input: ReportInput, culprits: Sequence[Subject], error:
 
 def _find(report_input: ReportInput, subject: Subject) -> Remote | Proxy | None:
     kind, name = subject
-    listed = report_input.fleet.remotes if kind is Kind.REMOTE else report_input.fleet.proxies
-    return next((one for one in listed if one.name == name), None)
+    fleet = report_input.fleet
+    return fleet.remotes_by_name.get(name) if kind is Kind.REMOTE else fleet.proxies_by_name.get(name)

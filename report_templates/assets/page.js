@@ -152,8 +152,8 @@ for (const box of document.querySelectorAll(".command")) {
 
 // -- the table --------------------------------------------------------------------------------------------------------
 
-// A summary of more than a thousand remotes has no rows of its own: fleet.js holds them as data, and only those that are
-// looked at are made. STEP is how many at a time.
+// A page of more than a thousand remotes has no rows of its own: a script file holds them as data, and only those that
+// are looked at are made. STEP is how many at a time.
 const STEP = 200;
 const fleet = document.getElementById("fleet");
 
@@ -193,15 +193,15 @@ function drawMark(word) {
   return mark;
 }
 
-// A row's values in their order in fleet.js (remotestatus/report/fleet_rows.py).
+// A row's values in their order in that file (remotestatus/report/fleet_rows.py).
 const ROW = ["slug", "title", "name", "word", "beneath", "cause", "unconfirmed", "running", "since", "location", "proxy", "remotePort", "virtualPort", "days", "percent"];
 
 // The cells that table.html.j2 makes, of data.
-function cells(remote, labels, withPorts) {
+function cells(remote, labels, withPorts, root) {
   const name = element("th");
   name.scope = "row";
   const link = element("a", remote.title);
-  link.href = `remotes/${remote.slug}.html`;
+  link.href = `${root}remotes/${remote.slug}.html`;
   name.append(link);
   if (remote.name) name.append(" ", element("span", remote.name, "id"));
   const status = element("td");
@@ -240,11 +240,13 @@ function setUpTable(table, data) {
   const more = document.getElementById("more");
   const heads = [...table.tHead.rows[0].cells];
   const labels = Object.fromEntries([...status.options].map((option) => [option.value, option.textContent.replace(/ \(\d+\)$/, "")]));
+  // Many groups of data are folded until somebody opens them.
+  const closed = Boolean(data) && table.tBodies.length > 1;
   const groups = [...table.tBodies].map((tbody, at) => {
     const [head, ...rows] = tbody.rows;
     const name = head.querySelector(".name").textContent;
     const items = data ? data[at].map((values) => describeData(values, name)) : rows.map((row) => describeRow(row, name));
-    return { tbody, head, name, folded: Boolean(data), items };
+    return { tbody, head, name, folded: closed, items };
   });
   const all = groups.flatMap((group) => group.items);
   const sorted = document.createElement("tbody");
@@ -252,7 +254,7 @@ function setUpTable(table, data) {
   let limit = STEP;
 
   document.querySelector(".tools").hidden = false;
-  if (groups.length < 2 && !data) fold.hidden = true;
+  if (groups.length < 2) fold.hidden = true;
 
   function describeRow(row, group) {
     return { row, word: row.className.slice(2), text: `${row.textContent} ${group}`.toLowerCase(), visible: true };
@@ -267,7 +269,7 @@ function setUpTable(table, data) {
   function rowOf(item) {
     if (!item.row) {
       item.row = element("tr", undefined, `s-${item.word}`);
-      item.row.append(...cells(item.remote, labels, !("public" in table.dataset)));
+      item.row.append(...cells(item.remote, labels, !("public" in table.dataset), table.dataset.root));
     }
     return item.row;
   }
@@ -339,6 +341,7 @@ function setUpTable(table, data) {
     else for (const group of groups) put(group.tbody, group.head, group.open && room > 0 ? group.items : []);
     more.hidden = room >= 0;
     more.firstElementChild.textContent = `Show ${Math.min(STEP, -room)} more`;
+    more.lastElementChild.textContent = `${-room} more are not shown here.`;
   }
 
   more.firstElementChild.addEventListener("click", () => { limit += STEP; apply(); });
@@ -358,8 +361,8 @@ function setUpTable(table, data) {
     if (filter.value) asked.set("q", filter.value);
     if (status.value) asked.set("status", status.value);
     if (order) asked.set("sort", `${order.index}${order.down ? "-" : ""}`);
-    const turned = groups.filter((group) => group.folded !== Boolean(data)).map((group) => group.name);
-    for (const name of turned) asked.append(data ? "open" : "fold", name);
+    const turned = groups.filter((group) => group.folded !== closed).map((group) => group.name);
+    for (const name of turned) asked.append(closed ? "open" : "fold", name);
     try {
       const text = asked.toString();
       history.replaceState(null, "", (text ? `?${text}` : location.pathname) + location.hash);
@@ -381,7 +384,7 @@ function setUpTable(table, data) {
     group.button.addEventListener("click", () => { setFold(group, !group.folded); change(); });
     name.replaceChildren(group.button);
   }
-  if (data) fold.setAttribute("aria-pressed", "true");
+  fold.setAttribute("aria-pressed", String(closed));
 
   fold.addEventListener("click", () => {
     const folded = fold.getAttribute("aria-pressed") !== "true";
@@ -458,7 +461,7 @@ function setUpTable(table, data) {
   const asked = new URLSearchParams(location.search);
   filter.value = asked.get("q") || "";
   if ([...status.options].some((option) => option.value === asked.get("status"))) status.value = asked.get("status");
-  for (const group of groups) if (asked.getAll(data ? "open" : "fold").includes(group.name)) setFold(group, !data);
+  for (const group of groups) if (asked.getAll(closed ? "open" : "fold").includes(group.name)) setFold(group, !closed);
   const sort = /^(\d+)(-?)$/.exec(asked.get("sort") || "");
   if (sort && Number(sort[1]) < heads.length) setOrder(Number(sort[1]), sort[2] === "-");
   apply();

@@ -1,0 +1,65 @@
+"""
+Writes the one command with which plain `ssh` reaches a remote: it works where it is pasted, without a configuration.
+
+The blocks of ssh_config(5) that the playbook wrote for the remote and for each proxy on its way come in. A proxy is the
+ProxyCommand of what is behind it and not a ProxyJump, because ssh gives a jump none of the command's options.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+
+from remotestatus_playbook.protocol import SshAccess
+
+
+def write_ssh_command(name: str, path: Sequence[str], access: SshAccess) -> str:
+    """The command for the remote of this name, behind the proxies of its path; empty where that is not known."""
+    if not all(host in access.blocks for host in (*path, name)):
+        return ""
+    command = ""
+    for proxy, behind in zip(path, (*path[1:], name), strict=True):
+        # ssh replaces %h and %p in a ProxyCommand, and makes one percent sign of two.
+        words = [word.replace("%", "%%") for word in _words(proxy, access, command)]
+        address = dict(_lines(access.blocks[behind])).get("HostName", behind)
+        command = shlex.join([*words[:-1], "-W", "[%h]:%p" if ":" in address else "%h:%p", words[-1]])
+    return shlex.join(_words(name, access, command))
+
+
+def _words(host: str, access: SshAccess, command: str) -> list[str]:
+    """The command for one host, behind what this ProxyCommand leads to."""
+    lines = list(_lines(access.blocks[host]))
+    written = None if host in access.key_names else access.jumps.get(host)
+    if written is None:
+        # The name of the block is ours alone.
+        target = {keyword: value for keyword, value in lines if keyword in ("HostName", "User") and _is_plain(value)}
+        lines = [line for line in lines if target.get(line[0]) != line[1]]
+        address = target.get("HostName", host)
+        written = f"{target['User']}@{address}" if "User" in target else address
+    elif re.search(r"[@:]", written) and not written.startswith("ssh://"):
+        written = f"ssh://{written}"  # user@host:port, as a ProxyJump may be written, is only understood as a URL here
+    way = ["-o", f"ProxyCommand={command}"] if command else []
+    return ["ssh", *(word for line in lines for word in _arguments(*line)), *way, written]
+
+
+def _lines(block: str) -> Iterator[tuple[str, str]]:
+    """The keywords and values below the first line, which names the host."""
+    for line in block.splitlines()[1:]:
+        keyword, _, value = line.strip().partition(" ")
+        if keyword and keyword != "ProxyJump":
+            yield keyword, value
+
+
+def _arguments(keyword: str, value: str) -> list[str]:
+    """One line as arguments of ssh(1)."""
+    if keyword == "Include":
+        return ["-F", *shlex.split(value)]
+    if keyword == "Port":
+        return [] if value == "22" else ["-p", value]
+    if keyword == "IdentityFile" and _is_plain(value):
+        return ["-i", value]
+    return ["-o", f"{keyword}={value}"]
+
+
+def _is_plain(value: str) -> bool:
+    """Whether a value means the same without the quoting of ssh_config(5)."""
+    return re.search(r'["%\s]', value) is None
