@@ -164,6 +164,11 @@ function element(name, text, className) {
   return made;
 }
 
+// As everywhere: 10 000, with a narrow space.
+function number(value) {
+  return value.toLocaleString("en").replaceAll(",", "\u202f");
+}
+
 function svg(name, attributes) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -239,7 +244,7 @@ function setUpTable(table, data) {
   const shown = document.getElementById("shown");
   const more = document.getElementById("more");
   const heads = [...table.tHead.rows[0].cells];
-  const labels = Object.fromEntries([...status.options].map((option) => [option.value, option.textContent.replace(/ \(\d+\)$/, "")]));
+  const labels = Object.fromEntries([...status.options].map((option) => [option.value, option.textContent.replace(/ \([^()]*\)$/, "")]));
   // Many groups of data are folded until somebody opens them.
   const closed = Boolean(data) && table.tBodies.length > 1;
   const groups = [...table.tBodies].map((tbody, at) => {
@@ -318,7 +323,7 @@ function setUpTable(table, data) {
       group.button.setAttribute("aria-expanded", String(!folded));
     }
     if (data) show();
-    shown.textContent = asked ? `${count} of ${all.length}` : "";
+    shown.textContent = asked ? `${number(count)} of ${number(all.length)}` : "";
     for (const item of document.querySelectorAll(".counts button")) {
       item.setAttribute("aria-pressed", String(item.parentElement.dataset.status === wanted));
     }
@@ -341,7 +346,7 @@ function setUpTable(table, data) {
     else for (const group of groups) put(group.tbody, group.head, group.open && room > 0 ? group.items : []);
     more.hidden = room >= 0;
     more.firstElementChild.textContent = `Show ${Math.min(STEP, -room)} more`;
-    more.lastElementChild.textContent = `${-room} more are not shown here.`;
+    more.lastElementChild.textContent = `${number(-room)} more are not shown here.`;
   }
 
   more.firstElementChild.addEventListener("click", () => { limit += STEP; apply(); });
@@ -380,7 +385,7 @@ function setUpTable(table, data) {
     group.button = document.createElement("button");
     group.button.type = "button";
     group.button.className = "fold";
-    group.button.textContent = group.name;
+    group.button.append(element("bdi", group.name));
     group.button.addEventListener("click", () => { setFold(group, !group.folded); change(); });
     name.replaceChildren(group.button);
   }
