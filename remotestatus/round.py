@@ -40,6 +40,7 @@ from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Inventory, LimitedPage
 from remotestatus.model.notification import Message, NotificationMemory, OrphanedQueue, Plan, Receiver, Waiting
+from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings
@@ -164,6 +165,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
                 ssh=inventory.ssh,
                 inventory_option=runner.source.option,
             ),
+            lambda page: _read_regular(history, fleet, page),
             inventory,
             templates,
             now,
@@ -185,13 +187,15 @@ class _Outgoing:
     plan: Plan
     messages: Sequence[Message]
     troubles: tuple[str, ...]
-    reported: bool
+    regular: Mapping[str, tuple[Sequence[Subject], PeriodReport]] | None
+    """The regular report of each page, by its site, with what it is about; None when none was due."""
 
     def keep(self, history: History, inventory_option: str, now: datetime) -> None:
         """Put all of it into the history; a round that was recorded has its messages waiting there."""
         outbox.add(history, self.plan, [complete_commands(one, inventory_option) for one in self.messages])
-        if self.reported:
+        if self.regular is not None:
             period.note_report(history, now)
+            period.keep_for_pages(history, self.regular)
         answered.keep_codes(history, self.plan.codes)
 
 
@@ -218,9 +222,9 @@ def _plan_messages(
     plan, plan_troubles = plan_for_each(fleet, states, receivers, memory, now)
     plan = answered.invite(history, plan, fleet.settings.answers, now)
     messages, message_troubles = compose_each(plan, fleet, templates)
-    reports, report_troubles = _regular_report(history, fleet, states, memory, receivers, templates, now)
+    reports, regular, report_troubles = _regular_report(history, fleet, states, memory, receivers, templates, now)
     troubles = (*report_troubles, *plan_troubles, *message_troubles)
-    return _Outgoing(plan, [*messages, *reports], troubles, reported=bool(reports))
+    return _Outgoing(plan, [*messages, *reports], troubles, regular)
 
 
 def _regular_report(
@@ -231,35 +235,46 @@ def _regular_report(
     receivers: Sequence[Receiver],
     templates: Templates,
     now: datetime,
-) -> tuple[Sequence[Message], tuple[str, ...]]:
-    """The regular report for each receiver, when it is due; whatever is wrong with it, the round is recorded."""
+) -> tuple[Sequence[Message], Mapping[str, tuple[Sequence[Subject], PeriodReport]] | None, tuple[str, ...]]:
+    """
+    The regular report for each receiver and for each page, when it is due.
+
+    Whatever is wrong with it, the round is recorded.
+    """
     spec = fleet.settings.report
     if spec is None:
-        return (), ()
+        return (), None, ()
     try:
         last = period.last_report_at(history)
         if last is None or last > now:
             period.note_report(history, now)
-            return (), ()
+            return (), None, ()
         if not is_report_due(spec, last, now):
-            return (), ()
+            return (), None, ()
         span = period.read_period(history, last, now)
         planned = planned_windows(fleet, memory.windows, now)
+
+        def report_on(subjects: Sequence[Subject]) -> PeriodReport:
+            return make_period_report(span, subjects, states, memory.acknowledged, planned)
+
         messages = [
-            compose_report(
-                make_period_report(span, told_of(fleet, one), states, memory.acknowledged, planned),
-                one,
-                fleet,
-                templates,
-            )
+            compose_report(report_on(told_of(fleet, one)), one, fleet, templates)
             for one in receivers
             if is_for(spec, one)
         ]
-        if not messages:
-            period.note_report(history, now)
-        return messages, ()
+        shown = {"": fleet.subjects(), **{page.spec.site: fleet.subjects(page.names) for page in fleet.pages}}
+        return messages, {site: (subjects, report_on(subjects)) for site, subjects in shown.items()}, ()
     except Exception as error:
-        return (), (f"the regular report could not be made: {say_error(error)}; please report this",)
+        return (), None, (f"the regular report could not be made: {say_error(error)}; please report this",)
+
+
+def _read_regular(history: History, fleet: Fleet, page: LimitedPage | None) -> PeriodReport | None:
+    """The last regular report of a page, or of the first one."""
+    if fleet.settings.report is None:
+        return None
+    if page is None:
+        return period.read_for_page(history, "")
+    return period.read_for_page(history, page.spec.site, {name for _, name in fleet.subjects(page.names)})
 
 
 def _take_answers(history: History, fleet: Fleet, states: Mapping[Subject, State], now: datetime) -> TakenAnswers:
@@ -310,13 +325,17 @@ def _back_up(history: History, settings: FleetSettings, now: datetime) -> tuple[
 
 
 def _publish(
-    read_input: Callable[[], ReportInput], inventory: Inventory, templates: Templates, now: datetime
+    read_input: Callable[[], ReportInput],
+    read_regular: Callable[[LimitedPage | None], PeriodReport | None],
+    inventory: Inventory,
+    templates: Templates,
+    now: datetime,
 ) -> tuple[Report | None, tuple[str, ...]]:
     """Make the report and all pages; what goes wrong is a sentence, because the round was recorded all the same."""
     settings = inventory.fleet.settings
     logo = inventory.resolve(settings.logo) if settings.logo else None
     try:
-        report_input = read_input()
+        report_input = replace(read_input(), regular=read_regular(None))
     except Exception as error:
         return None, (_say_page_failed(error),)
     report, troubles = None, list[str]()
@@ -330,7 +349,7 @@ def _publish(
             # The commands print what was found also without a page.
             report = build_report(report_input, now, public=False)
     for page in inventory.fleet.pages:
-        troubles += _publish_page(report_input, page, inventory, templates, now)
+        troubles += _publish_page(replace(report_input, regular=read_regular(page)), page, inventory, templates, now)
     return report, tuple(troubles)
 
 

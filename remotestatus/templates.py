@@ -18,7 +18,7 @@ import jinja2
 
 from remotestatus.model.durations import say_duration
 from remotestatus.model.statuses import APPEARANCES
-from remotestatus.model.text import count, join_names, lower_first, write_number
+from remotestatus.model.text import count, join_names, lower_first, say_percent, write_number
 from remotestatus.model.times import say_moment, write_time
 from remotestatus.shipped import report_templates
 
@@ -30,6 +30,7 @@ _FILTERS: Filters = {
     "span": say_duration,
     "number": write_number,
     "count": count,
+    "percent": say_percent,
     "names": join_names,
     "lower_first": lower_first,
     "spoken": lambda word: APPEARANCES[word].spoken if word in APPEARANCES else word,

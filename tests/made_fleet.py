@@ -18,14 +18,17 @@ from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.uptime import share_out
 from remotestatus.history.database import History
 from remotestatus.history.past import read_past
+from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.days import DayShare
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.notification import Acknowledgement, EventType, FailingDestination, SentMessage
+from remotestatus.model.period_report import LastingProblem, PeriodReport, RemoteUptime
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings, RemoteSettings
 from remotestatus.model.states import Kind, Policy, State, StateChange
+from remotestatus.model.statuses import Status
 
 PLACES = (
     ("hall-a", "Hall A", "north-camera", "North Camera", "Films the north entrance."),
@@ -121,6 +124,23 @@ def _read_back(history: History, fleet: Fleet, made: Made, round_: Round) -> Rep
         failing=[FailingDestination("id pager", "pager", made.now - timedelta(hours=3), "HTTP 503")]
         if made.dead_proxy
         else [],
+        regular=_regular(made.now, fleet, wrong),
+    )
+
+
+def _regular(now: datetime, fleet: Fleet, wrong: list[str]) -> PeriodReport:
+    """The last regular report: of the first remotes, and what is wrong with them."""
+    names = [remote.name for remote in fleet.remotes[:3]]
+    return PeriodReport(
+        now - timedelta(days=8),
+        now - timedelta(days=1),
+        len(fleet.remotes),
+        99.7,
+        100.0,
+        least=tuple(RemoteUptime(name, 97.5, 99.0) for name in names),
+        incidents=((Cause.TUNNEL_DOWN, 3), (Cause.PROCESS_MISSING, 1)),
+        flapped=tuple(names[:1]),
+        lasting=tuple(LastingProblem(name, Status.DOWN, now - timedelta(days=2), "It is away.") for name in wrong[:3]),
     )
 
 

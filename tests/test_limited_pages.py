@@ -12,9 +12,11 @@ from remotestatus.model.check_result import Finding, Trouble
 from remotestatus.model.facts import Disk, Facts, Mount
 from remotestatus.model.fleet import Fleet, LimitedPage
 from remotestatus.model.notification import Acknowledgement, Receiver
+from remotestatus.model.period_report import LastingProblem, PeriodReport
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import FleetSettings, PageSpec
 from remotestatus.model.states import Kind
+from remotestatus.model.statuses import Status
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.model.windows import Note, PlannedWindow
 from remotestatus.notify import settings_for
@@ -43,7 +45,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> ReportInput:
         PlannedWindow(NOW, NOW + timedelta(hours=1), "hall-b", frozenset(("signage-1", "signage-2"))),
     ]
     notes = [Note(1, "", "A word to all.", NOW), Note(2, "signage-1", "Kept.", NOW), Note(3, "", "signage-2!", NOW)]
-    return replace(made, states=states, planned=planned, notes=notes)
+    said = Acknowledgement(NOW, note="as hall-b")
+    lasting = LastingProblem("weather-1", Status.DEGRADED, NOW, "signage-2 is mute", said)
+    regular = PeriodReport(NOW - timedelta(days=7), NOW, 2, 99.0, 100.0, lasting=(lasting,), planned=tuple(planned))
+    return replace(made, states=states, planned=planned, notes=notes, regular=regular)
 
 
 def publish_page(whole: ReportInput, folder: Path, *, public: bool) -> str:
@@ -117,6 +122,7 @@ def test_nothing_of_others_is_in_any_file(whole: ReportInput, tmp_path: Path, pu
     assert found == []
     assert all(name in text for name in SHOWN)
     assert "A word to all." in text
+    assert "report.html" in text
     if public:
         assert [secret for secret in SECRETS if secret in text] == []
     else:

@@ -40,6 +40,7 @@ PAGES = (
     "one/index.html",
     "some/index.html",
     "some/incidents.html",
+    "some/report.html",
     "some/remotes/north-camera-1.html",
     "some/remotes/south-camera-2.html",
     "some/remotes/signage-1.html",

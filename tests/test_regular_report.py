@@ -84,9 +84,9 @@ def test_a_week_says_what_happened(tmp_path: Path) -> None:
     message = compose_report(report, everybody, make_fleet(2), TEMPLATES)
     assert message.subject == "report of 3 d: 3 incidents, 1 open"
     for words in (
-        "2 remotes could be reached 83.33 % of the observed time; 57 % of the time was observed.",
+        "2 remotes could be reached 83.3 % of the observed time; 57.1 % of the time was observed.",
         "- tunnel-down: 2",
-        "- r1: 66.67 % (57 % observed)",
+        "- r1: 66.7 % (57.1 % observed)",
         "r2 is degraded since",
         "Acknowledged: spare part is ordered",
     ):
@@ -153,7 +153,7 @@ def test_a_week_in_which_nothing_happened_says_so(tmp_path: Path) -> None:
 
 
 def test_real_rounds_send_the_report_when_it_is_due(lab: Lab, remotestatus: Command, smtp_sink: SmtpSink) -> None:
-    """The first round only notes when it was; a later one sends the report, and the next has nothing to send."""
+    """The first round only notes when it was; a later one sends the report, and its page stays; the next sends none."""
     lab.local("here")
     inventory = lab.write_inventory(
         remotestatus_apprise=[{"url": smtp_sink.url, "name": "mail"}], remotestatus_report={"every": "1h"}
@@ -168,3 +168,6 @@ def test_real_rounds_send_the_report_when_it_is_due(lab: Lab, remotestatus: Comm
     assert smtp_sink.wait_for(1)[0]["Subject"] == "report: nothing happened in 2 h"
     assert remotestatus("run", "-i", inventory).returncode == 0
     assert len(smtp_sink.messages) == 1
+    page = lab.directory / "site" / "report.html"
+    assert "Nothing happened from" in page.read_text()
+    assert 'href="report.html"' in (lab.directory / "site" / "index.html").read_text()

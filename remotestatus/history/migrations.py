@@ -216,4 +216,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        """
+        CREATE TABLE IF NOT EXISTS regular_report_pages (
+            site TEXT PRIMARY KEY,           -- the folder of the page as the inventory names it; empty: the first page
+            names TEXT NOT NULL,             -- JSON: the remotes and proxies that the report is about
+            report TEXT NOT NULL             -- JSON: the last report
+        ) WITHOUT ROWID
+        """,
+    ),
 )

@@ -1,14 +1,18 @@
 """
-Reads what the history knows of a span of time, and notes when the regular report was made.
+Reads what the history knows of a span of time, and keeps when the regular report was made, and what it said.
 """
 
+import json
 import sqlite3
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
+
+from pydantic import TypeAdapter
 
 from remotestatus.history.database import History, readable, subject_of
 from remotestatus.history.past import read_transition
 from remotestatus.model.days import DayShare
-from remotestatus.model.period_report import Period
+from remotestatus.model.period_report import Period, PeriodReport
 from remotestatus.model.states import Subject
 from remotestatus.model.times import read_time, write_time
 
@@ -23,6 +27,33 @@ def note_report(history: History, now: datetime) -> None:
     """Note that the regular report was made."""
     with history.transaction() as db:
         db.execute("INSERT OR REPLACE INTO regular_report (id, at) VALUES (1, ?)", (write_time(now),))
+
+
+def keep_for_pages(history: History, reports: Mapping[str, tuple[Collection[Subject], PeriodReport]]) -> None:
+    """Keep the report of each page, and what it is about, in the place of the last ones."""
+    with history.transaction() as db:
+        db.execute("DELETE FROM regular_report_pages")
+        db.executemany(
+            "INSERT INTO regular_report_pages (site, names, report) VALUES (?, ?, ?)",
+            [
+                (site, json.dumps(sorted(name for _, name in subjects)), _REPORT.dump_json(report).decode())
+                for site, (subjects, report) in reports.items()
+            ],
+        )
+
+
+def read_for_page(history: History, site: str, names: Collection[str] | None = None) -> PeriodReport | None:
+    """The last report of a page; none, if that is about others than `names` too."""
+    row = history.connection.execute("SELECT * FROM regular_report_pages WHERE site = ?", (site,)).fetchone()
+    try:
+        if row is None or (names is not None and not set(json.loads(row["names"])) <= set(names)):
+            return None
+        return _REPORT.validate_json(row["report"])
+    except ValueError:
+        return None  # it was damaged, or an older version wrote it
+
+
+_REPORT = TypeAdapter(PeriodReport)
 
 
 def read_period(history: History, since: datetime, until: datetime) -> Period:

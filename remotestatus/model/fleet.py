@@ -5,7 +5,7 @@ Comes from the inventory reader and goes to every later stage. A Remote's path i
 passed, so the last one is the proxy that its tunnel ends at.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from remotestatus_playbook.protocol import Proxy, SshAccess
 
 from remotestatus.model.settings import FleetSettings, PageSpec, RemoteSettings, WorkerSpec
+from remotestatus.model.states import Kind, Subject
 
 __all__ = ["Fleet", "Inventory", "Proxy", "Remote", "SshAccess", "Worker"]
 
@@ -117,6 +118,13 @@ class Fleet:
             for group in remote.groups:
                 found.setdefault(group, set()).add(remote.name)
         return {group: frozenset(names) for group, names in found.items()}
+
+    def subjects(self, names: Collection[str] | None = None) -> tuple[Subject, ...]:
+        """All proxies and remotes; with `names`, those remotes and the proxies on their way."""
+        remotes = [remote for remote in self.remotes if names is None or remote.name in names]
+        passed = None if names is None else {proxy for remote in remotes for proxy in remote.path}
+        proxies = (one.name for one in self.proxies if passed is None or one.name in passed)
+        return (*((Kind.PROXY, name) for name in proxies), *((Kind.REMOTE, remote.name) for remote in remotes))
 
     def behind(self, proxy: str) -> tuple[Remote, ...]:
         """The remotes that pass this proxy on their way."""

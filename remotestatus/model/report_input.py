@@ -11,6 +11,7 @@ from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.days import PastDays
 from remotestatus.model.fleet import Fleet, SshAccess
 from remotestatus.model.notification import Acknowledgement, FailingDestination, SentMessage
+from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.rounds import Round, Sample
 from remotestatus.model.states import State, Subject, Transition
 from remotestatus.model.windows import Note, PlannedWindow
@@ -27,9 +28,9 @@ class ReportInput:
     asked for: only pages that are written anew need them. Where a remote has no `measured_at` its page shows those of
     its check result. `maintenance` has the remotes that are in maintenance now, with a description of the window.
     `before` holds the check results of the round before: with them the page says that a process was restarted.
-    `planned` are the maintenance windows that are open or to come, the first to start first. `ssh` says how each remote
-    is reached by hand, and `inventory_option` what names the inventory in a command of ours (`-i FOLDER`), if anything
-    has to.
+    `planned` are the maintenance windows that are open or to come, the first to start first, and `regular` is the last
+    regular report. `ssh` says how each remote is reached by hand, and `inventory_option` what names the inventory in a
+    command of ours (`-i FOLDER`), if anything has to.
     """
 
     fleet: Fleet
@@ -50,5 +51,6 @@ class ReportInput:
     failing: Sequence[FailingDestination] = ()
     planned: Sequence[PlannedWindow] = ()
     notes: Sequence[Note] = ()
+    regular: PeriodReport | None = None
     ssh: SshAccess = field(default_factory=SshAccess)
     inventory_option: str = ""

@@ -49,6 +49,13 @@ def count(number: int, noun: str) -> str:
     return f"{write_number(number)} {noun}" if number == 1 else f"{write_number(number)} {noun}s"
 
 
+def say_percent(percent: float) -> str:
+    """Write a share at most with two decimals, and never 100 for what is less: `97.5 %`, `99.96 %`."""
+    if percent >= 100:
+        return "100 %"
+    return f"{min(percent, 99.99):.2f} %" if percent > 99 else f"{percent:.1f} %"
+
+
 def say_bytes(number: float) -> str:
     """Write a size for people: `812 MiB`, `31 GiB`."""
     if number < 1000:

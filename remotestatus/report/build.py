@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from remotestatus import __version__
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.notification import FailingDestination
+from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, Subject
@@ -19,7 +20,7 @@ from remotestatus.model.statuses import APPEARANCES, Status
 from remotestatus.model.text import count, join_names, name_inventory, write_number
 from remotestatus.model.windows import Note, PlannedWindow
 from remotestatus.report.charts import shares
-from remotestatus.report.clean_text import clean
+from remotestatus.report.clean_text import clean, clean_note
 from remotestatus.report.incidents import Incident, build_incidents, in_order
 from remotestatus.report.proxy_view import ProxyView, view_proxy
 from remotestatus.report.redact import redact
@@ -98,6 +99,7 @@ class Report:
     out_of_sight: tuple[OutOfSight, ...] = ()
     planned: tuple[PlannedWindow, ...] = ()
     notes: tuple[Note, ...] = ()
+    regular: PeriodReport | None = None
     version: str = __version__
 
 
@@ -148,6 +150,26 @@ def build_report(report_input: ReportInput, now: datetime, *, public: bool | Non
         out_of_sight=out_of_sight,
         planned=tuple(replace(one, title=clean(one.title), note=clean(one.note)) for one in report_input.planned),
         notes=tuple(replace(one, text=clean(one.text, 1000)) for one in report_input.notes),
+        regular=_clean_regular(report_input.regular) if report_input.regular else None,
+    )
+
+
+def _clean_regular(report: PeriodReport) -> PeriodReport:
+    """The same regular report in clean text."""
+    return replace(
+        report,
+        least=tuple(replace(one, name=clean(one.name)) for one in report.least),
+        flapped=tuple(clean(name) for name in report.flapped),
+        lasting=tuple(
+            replace(
+                one,
+                name=clean(one.name),
+                message=clean(one.message, 800),
+                acknowledged=clean_note(one.acknowledged) if one.acknowledged else None,
+            )
+            for one in report.lasting
+        ),
+        planned=tuple(replace(one, title=clean(one.title), note=clean(one.note)) for one in report.planned),
     )
 
 

@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from remotestatus.model.text import say_percent
 from remotestatus.report.build import Group
-from remotestatus.report.numbers import say_percent
 from remotestatus.report.remote_view import RemoteView
 
 _FOR_SCRIPT = str.maketrans({"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"})

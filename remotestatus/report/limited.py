@@ -15,6 +15,7 @@ from typing import TypeVar
 from remotestatus.model.check_result import CheckResult, Finding, Trouble
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Fleet, LimitedPage, Proxy, Remote
+from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import FleetSettings
@@ -151,6 +152,7 @@ class _Limit:
             messages={},
             failing=(),
             planned=[self._planned(one) for one in whole.planned if one.names & (self.remotes | self.proxies)],
+            regular=self._regular(whole.regular) if whole.regular else None,
             notes=[
                 one
                 for one in whole.notes
@@ -223,6 +225,15 @@ class _Limit:
             ),
             near=tuple(one for one in result.near if not self.foreign.is_in(*one.process.argv)),
         )
+
+    def _regular(self, report: PeriodReport) -> PeriodReport:
+        """The report of this page, without what it says of others."""
+        lasting = []
+        for one in report.lasting:
+            known = one.acknowledged and replace(one.acknowledged, note=self._of_people(one.acknowledged.note))
+            message = "" if self.foreign.is_in(one.message) else one.message
+            lasting.append(replace(one, message=message, acknowledged=known))
+        return replace(report, lasting=tuple(lasting), planned=tuple(map(self._planned, report.planned)))
 
     def _planned(self, window: PlannedWindow) -> PlannedWindow:
         names = window.names & (self.remotes | self.proxies)

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from itertools import groupby
@@ -24,15 +24,17 @@ from remotestatus.evaluate import Uptime
 from remotestatus.model.days import PastDays
 from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RoundError
+from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import APPEARANCES, Status
+from remotestatus.model.text import say_percent
 from remotestatus.model.times import write_time
 from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.build import WORDS, Group, Report, split_groups
 from remotestatus.report.charts import DayCell, day_paths, letter_paths, troubled_days
 from remotestatus.report.fleet_rows import write_row, write_rows
 from remotestatus.report.incidents import Incident
-from remotestatus.report.numbers import say_observed, say_percent, say_size
+from remotestatus.report.numbers import say_observed, say_size
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.root_causes import RootCause
@@ -104,6 +106,8 @@ def list_pages(report: Report) -> Iterator[Page]:
     incidents = _says_incidents(report, report.incidents[:INCIDENTS_SHOWN])
     values = {"here": "incidents", "icon": report.worst, "shown": INCIDENTS_SHOWN}
     yield Page("incidents.html", "incidents.html.j2", (incidents, len(report.incidents), report.worst), values)
+    if report.regular:
+        yield _regular_page(report, report.regular)
     about = _About(report)
     for group in report.group_pages:
         yield _group_page(report, group, rows, about)
@@ -145,6 +149,20 @@ def _chosen(everything: Sequence[T], places: Mapping[str, list[int]], names: Ite
     """What is about any of these names, in its order."""
     found = sorted({place for name in names for place in places.get(name, ())})
     return [everything[place] for place in found[:most]]
+
+
+def _regular_page(report: Report, regular: PeriodReport) -> Page:
+    said = replace(regular, planned=())
+    known = [report.titles.get(name) or report.proxy_slugs.get(name) for name in _names_in(regular)]
+    values = {"here": "report", "icon": report.worst, "regular": regular}
+    return Page("report.html", "report.html.j2", (said, _says_planned(regular.planned), known, report.worst), values)
+
+
+def _names_in(regular: PeriodReport) -> Iterator[str]:
+    """The names that the regular report links, where they are still there."""
+    yield from (one.name for one in regular.least)
+    yield from (one.name for one in regular.lasting)
+    yield from regular.flapped
 
 
 def _group_page(report: Report, group: Group, rows: Rows, about: _About) -> Page:
@@ -192,7 +210,10 @@ def _script(path: str, parts: Sequence[Group], rows: Rows) -> tuple[str, bytes] 
 
 def _says_groups(groups: Sequence[Group], rows: Rows) -> object:
     """Groups, with the rows of their remotes."""
-    return [(one.name, one.slug, one.counts, [rows[remote.name] for remote in one.remotes]) for one in groups]
+    return [
+        (group.name, group.slug, group.counts, [rows[one.name] for one in group.remotes if one.name in rows])
+        for group in groups
+    ]
 
 
 def _says_incidents(report: Report, incidents: Iterable[Incident]) -> object:
@@ -273,7 +294,7 @@ class PageMaker:
         self._versions = {path: hashlib.sha256(content).hexdigest()[:10] for path, content in self.assets.items()}
         self._values["asset"] = lambda name: f"assets/{name}?v={self._versions[f'assets/{name}']}"
         settings = (report.title, report.accent, report.url, report.public, report.version, logo_path)
-        said = to_json((settings, sorted(self._versions.items())))  # what every page says
+        said = to_json((settings, sorted(self._versions.items()), report.regular is not None))  # what every page says
         self._stamp = hashlib.sha256(said + _sources(templates.folders)).digest()
 
     def files(self) -> Iterator[SiteFile]:
@@ -418,7 +439,6 @@ _FILTERS: dict[str, Callable[..., object]] = {
     "utc_clock": lambda moment: f"{moment.astimezone(UTC):%H:%M} UTC",
     "utc_exact": lambda moment: f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
     "seconds": _seconds,
-    "percent": say_percent,
     "observed": say_observed,
     "time_tag": _time_tag,
     "letter_paths": letter_paths,

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from remotestatus.model.check_result import CheckResult, Finding, Trouble
 from remotestatus.model.fleet import Fleet, Proxy, Remote, SshAccess, Worker
+from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import CheckSpec, FileSpec, Limits, ProcessSpec, RemoteSettings, WorkerSpec
@@ -71,6 +72,7 @@ def redact(report_input: ReportInput) -> ReportInput:
         ranges=lambda _: {},
         failing=(),
         planned=[_planned(window, names) for window in report_input.planned],
+        regular=_regular(report_input.regular, names) if report_input.regular else None,
         notes=[replace(note, name=names.of_either(note.name)) for note in report_input.notes],
     )
 
@@ -247,6 +249,16 @@ def _planned(window: PlannedWindow, names: _Names) -> PlannedWindow:
         # It may be made of names that are addresses.
         title = names.of_either(title) if title in window.names else count(len(shown), "remote")
     return replace(window, title=title, names=shown)
+
+
+def _regular(report: PeriodReport, names: _Names) -> PeriodReport:
+    return replace(
+        report,
+        least=tuple(replace(one, name=names.of_either(one.name)) for one in report.least),
+        flapped=tuple(names.of_either(name) for name in report.flapped),
+        lasting=tuple(replace(one, name=names.of_either(one.name), message="") for one in report.lasting),
+        planned=tuple(_planned(window, names) for window in report.planned),
+    )
 
 
 def _troubles(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
