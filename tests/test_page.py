@@ -171,7 +171,7 @@ def test_index_stays_small(sites: Path) -> None:
 def test_hostile_text_stays_inert(reader: Reader, sites: Path) -> None:
     """Names, descriptions, errors and process arguments full of markup are shown as text and run nothing."""
     found = [str(path.relative_to(sites)) for path in (sites / "hostile").rglob("*.html")]
-    assert len(found) == 8 + 2 + 2 + 6  # of remotes, proxies, the site, groups
+    assert len(found) == 8 + 2 + 3 + 6  # of remotes, proxies, the site, groups
     for path in found:
         page = reader.open(path, bypass_csp=True)
         assert page.evaluate("window.owned") is None
