@@ -8,6 +8,7 @@ ProxyCommand of what is behind it and not a ProxyJump, because ssh gives a jump 
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from remotestatus_playbook.protocol import SshAccess
 
@@ -17,7 +18,7 @@ def write_ssh_command(name: str, path: Sequence[str], access: SshAccess) -> str:
     if not all(host in access.blocks for host in (*path, name)):
         return ""
     command = ""
-    for proxy, behind in zip(path, (*path[1:], name), strict=True):
+    for proxy, behind in pairwise((*path, name)):
         # ssh replaces %h and %p in a ProxyCommand, and makes one percent sign of two.
         words = [word.replace("%", "%%") for word in _words(proxy, access, command)]
         address = dict(_lines(access.blocks[behind])).get("HostName", behind)
