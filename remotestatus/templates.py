@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -82,7 +81,7 @@ class Templates:
         except Exception as error:
             raise TemplateProblem(f"{self._place(name, error)}: {error or type(error).__name__}; {_CURE}") from error
 
-    def render_or_shipped(self, name: str, values: Mapping[str, Any]) -> str:
+    def render_or_shipped(self, name: str, values: Mapping[str, object]) -> str:
         """
         Render one template, which has to write something.
 

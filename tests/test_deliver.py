@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import apprise
 import pytest
 
 from remotestatus.history import outbox
@@ -128,7 +129,7 @@ def test_what_a_mail_server_refuses_keeps_nothing_else_back(history: History, sm
     """Of three messages that wait, the one whose words are refused comes as subject and link, the others whole."""
     fleet = make_fleet(3, url="https://status.example.com/")
     destinations = load(smtp_sink.url)
-    destinations[0].service.request_rate_per_sec = 0
+    cast(apprise.NotifyBase, destinations[0].service).request_rate_per_sec = 0
     smtp_sink.refusal = "451 4.3.0 try again later"
     for number, found in enumerate([{"r1": "d"}, {"r1": "d", "r2": "g"}, {"r1": "d", "r2": "g", "r3": "d"}]):
         have_round(history, fleet, destinations, found, number)
@@ -159,7 +160,7 @@ def test_a_message_that_is_refused_in_every_form_is_given_up_once_others_arrive(
     """Alone it waits, because its service may refuse everything; when another is taken it is dropped, with why."""
     fleet = make_fleet(2)
     destinations = load(smtp_sink.url)
-    destinations[0].service.request_rate_per_sec = 0
+    cast(apprise.NotifyBase, destinations[0].service).request_rate_per_sec = 0
     smtp_sink.refused_text = "r1"
     have_round(history, fleet, destinations, {"r1": "d"}, 0)
     (attempt,) = send_due(history, destinations, at(START)).failed
@@ -182,7 +183,7 @@ def test_a_server_that_refuses_everything_is_asked_little_and_loses_nothing(
     """Twelve messages, all refused: a handful of attempts a round; when it takes mail again, all of them arrive."""
     fleet = make_fleet(12)
     destinations = load(smtp_sink.url)
-    destinations[0].service.request_rate_per_sec = 0
+    cast(apprise.NotifyBase, destinations[0].service).request_rate_per_sec = 0
     smtp_sink.stop()
     for number in range(12):
         have_round(history, fleet, destinations, {f"r{one}": "d" for one in range(1, number + 2)}, number)

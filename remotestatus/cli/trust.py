@@ -4,10 +4,10 @@ import json
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import click
 from rich.console import Console, RenderableType
+from rich.status import Status
 from rich.text import Text
 
 from remotestatus.cli.log_in_options import with_log_in
@@ -109,7 +109,7 @@ class _Asker:
     yes: bool
     agreed: Collection[str]
     quiet: bool
-    spinner: Any = None
+    spinner: Status | None = None
     unanswered: list[str] = field(default_factory=list)
     declined: list[str] = field(default_factory=list)
 
@@ -207,7 +207,7 @@ def _follows_from(offer: Offer, closed: Collection[str], inventory: Inventory) -
     return any(hop in closed for one in subjects if one.name == offer.name for hop in one.path)
 
 
-def _values(offer: Offer) -> dict[str, Any]:
+def _values(offer: Offer) -> dict[str, object]:
     return {
         "name": offer.name,
         "kind": "proxy" if offer.is_proxy else "remote",

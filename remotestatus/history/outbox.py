@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -364,9 +363,7 @@ def end_windows(history: History, target: str, now: datetime) -> int:
 
 def command_windows(history: History, now: datetime) -> tuple[CommandWindow, ...]:
     """The windows given by command that are open or still to come, the first to start first."""
-    rows: Iterable[Any] = history.connection.execute(
-        "SELECT * FROM windows WHERE until > ? ORDER BY starts, id", (write_time(now),)
-    )
+    rows = history.connection.execute("SELECT * FROM windows WHERE until > ? ORDER BY starts, id", (write_time(now),))
     return tuple(
         CommandWindow(row["id"], row["target"], read_time(row["starts"]), read_time(row["until"]), row["note"])
         for row in rows

@@ -10,17 +10,16 @@ import re
 import types
 import typing
 from datetime import timedelta
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue as Schema
 from remotestatus_playbook.protocol import PREFIX
 
 from remotestatus.model.durations import write_duration
 from remotestatus.model.settings import FleetSettings, RemoteSettings, TypeName, fleet_names, remote_names
-
-Schema = dict[str, Any]
 
 _TEMPLATE: Schema = {"type": "string", "pattern": r"\{\{|\{%", "title": "a template"}
 
@@ -157,7 +156,7 @@ def _default(field: FieldInfo) -> str:
             return str(value)
 
 
-def _name_type(annotation: Any) -> str:
+def _name_type(annotation: object) -> str:
     """What kind of value a setting takes, in words."""
     metadata = getattr(annotation, "__metadata__", ())
     bounds = {type(one): one for field in metadata if isinstance(field, FieldInfo) for one in field.metadata}
@@ -172,7 +171,7 @@ def _name_type(annotation: Any) -> str:
         case typing.Annotated if bounds:
             return f"{bounds[Ge].ge} to {bounds[Le].le}"
         case typing.Annotated:
-            return _name_type(annotation.__origin__)
+            return _name_type(get_args(annotation)[0])
         case origin if origin is tuple:
             return "list of mappings"
         case origin if origin is bool:

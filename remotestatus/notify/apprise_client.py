@@ -108,7 +108,7 @@ def _asset() -> apprise.AppriseAsset:
 
 def hand_over(destination: Destination, message: Message) -> Attempt:
     """Hand one message over to a destination's service, and say what became of it."""
-    service = destination.service
+    service: apprise.NotifyBase = destination.service
     # What is too long all the same goes out in several pieces, never cut in silence.
     service.overflow_mode = apprise.OverflowMode.SPLIT
     plain = _wants_plain_text(service)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from remotestatus.model.notification import Receiver
 from remotestatus.model.statuses import Severity
@@ -25,7 +25,7 @@ class Destination:
     tags: tuple[str, ...]
     service_name: str
     room: int
-    service: Any = field(repr=False, compare=False)
+    service: object = field(repr=False, compare=False)
     least: Severity = Severity.WARNING
     identity: str = ""
     former: tuple[str, ...] = ()
