@@ -67,6 +67,21 @@ def test_a_script_that_cannot_be_run_is_said_to_be_one(tmp_path: Path) -> None:
     assert "needs /nowhere/interpreter, which is not on this machine" in other_problem.what
 
 
+def test_a_script_that_fails_is_named_without_its_own_words(tmp_path: Path) -> None:
+    """They may quote what it logs in with: the command that shows them is told."""
+    script = tmp_path / "hosts.py"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    said = (
+        "[WARNING]: Failed to parse inventory with 'script' plugin: Inventory script returned non-zero exit code 1.\n"
+    )
+    said += f"Origin: <inventory plugin 'script' with source '{script}'>\n\nStandard error from script:\nhunter2\n"
+    said += f"[WARNING]: Completely failed to parse inventory source {script}\n"
+    (problem,) = find_ansible_errors(said)
+    assert problem.where == str(script)
+    assert problem.what.endswith(f"exit code 1; `ansible-inventory -i {script} --list` shows its own words")
+
+
 def test_headings_of_plays_are_in_no_message() -> None:
     """What is told of a failed run is a sentence of Ansible's, or the end of what it printed, without its headings."""
     failed = 'fatal: [box]: FAILED! => {"changed": false, "msg": "the key \\"x\\" is wrong"}\n'

@@ -169,11 +169,12 @@ def test_same_fault_at_the_same_time_is_one_problem(tmp_path: Path) -> None:
     report_input = make_report_input(Made(20, NOW, all_up=True), tmp_path / "history.sqlite3")
     behind = [remote.name for remote in report_input.fleet.remotes if remote.proxy == "tunnel-proxy"]
 
-    def broken(number: int) -> Report:
+    def broken(number: int, words: Trouble = TUNNEL) -> Report:
         states = dict(report_input.states)
         for name in behind[:number]:
+            trouble = replace(words, message=f"{name} {words.message}")
             states[Kind.REMOTE, name] = next_state(
-                Kind.REMOTE, name, states[Kind.REMOTE, name], (TUNNEL,), Policy(), NOW
+                Kind.REMOTE, name, states[Kind.REMOTE, name], (trouble,), Policy(), NOW
             ).state
         return build_report(replace(report_input, states=states), NOW)
 
@@ -181,6 +182,9 @@ def test_same_fault_at_the_same_time_is_one_problem(tmp_path: Path) -> None:
     assert one.subject == "7 remotes behind tunnel-proxy"
     assert len(one.affected) == 7
     assert [problem.kind for problem in broken(2).problems] == ["remote", "remote"]
+    # What the checker itself cannot do has a cure of its own, which is not lost.
+    (ours,) = broken(7, Trouble(Cause.CHECKER_ERROR, "was not checked", "chmod it", "Bad owner")).problems
+    assert ours.trouble == Trouble(Cause.CHECKER_ERROR, f"{behind[0]} was not checked", "chmod it", "Bad owner")
 
 
 def test_remote_in_maintenance_is_no_problem(tmp_path: Path) -> None:

@@ -109,7 +109,9 @@ def diagnose(subject: Remote | Proxy, answer: Answer) -> Trouble:
         case Outcome.PROXY_DOWN:
             return explain(Cause.PROXY_UNREACHABLE, subject, proxy=answer.proxy)
         case Outcome.MISCONFIGURED:
-            return explain(Cause.CHECKER_ERROR, subject, SpecialCase.VARIABLE_WRONG, problem=one_line(text, 400))
+            return explain(
+                Cause.CHECKER_ERROR, subject, SpecialCase.VARIABLE_WRONG, problem=_ended(one_line(text, 400))
+            )
         case Outcome.UNSUPPORTED:
             return explain(Cause.UNSUPPORTED, subject, detail=evidence(text))
         case Outcome.BECOME_FAILED:
@@ -149,6 +151,10 @@ _FAULTS = {
     LocalFault.OPTION_REFUSED: SpecialCase.OPTION_REFUSED,
     LocalFault.SOCKET: SpecialCase.SOCKET_TOO_LONG,
 }
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "?")) else f"{sentence}."
 
 
 def _checker_error(subject: Remote | Proxy, text: str) -> Trouble:

@@ -358,7 +358,7 @@ class SpecialCase(Enum):
         "ansible_become_password, or probe without: `ansible_become: false`.",
     )
     VARIABLE_WRONG = (
-        "The inventory does not say how to check {name}: {problem}.",
+        "The inventory does not say how to check {name}: {problem}",
         "Correct the variable for {name}; `ansible-inventory --host {name}` shows what it has.",
     )
     PLUGIN_FAILED = (

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -92,5 +93,8 @@ def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> 
     about.sort(key=lambda complaint: (complaint[0] not in wanted, not re.search(r":\d+(:\d+)?$", complaint[1])))
     if not about:
         return ConfigurationProblem(source, "Ansible could not read it as an inventory")
-    _plugin, where, why = about[0]
+    plugin, where, why = about[0]
+    if plugin == "script":
+        # What it printed may quote what it was given to log in with.
+        why = f"{why.rstrip('.')}; `ansible-inventory -i {shlex.quote(source)} --list` shows its own words"
     return ConfigurationProblem(where if where.startswith(source) else source, with_vault_cure(why))

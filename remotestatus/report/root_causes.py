@@ -159,17 +159,19 @@ def _of_group(proxy: str | None, cause: Cause, group: Sequence[RemoteView]) -> R
     where = f"behind {proxy}" if proxy else "without a proxy"
     shared = f"the proxy {proxy}, its network" if proxy else "the network"
     hint = f"It happened to all of them at once: look first at what they share, {shared}, or the last change."
+    message, detail = cause.declaration.public, ""
     if cause is Cause.UNSUPPORTED:
         hint = cause.declaration.hint
+    elif cause is Cause.CHECKER_ERROR and (first := group[0].trouble) is not None:
+        # The same thing keeps all of them from being checked: what is said of the first one holds for all.
+        message, hint, detail = first.message, first.hint or hint, first.detail
     notes = {remote.acknowledged for remote in group}
     return RootCause(
         status=cause.status,
         kind="group",
         subject=f"{count(len(group), 'remote')} {where}",
         since=group[0].since,
-        troubles=(
-            Trouble(cause, cause.declaration.public, hint, severity=max(one.severity or _LEAST for one in group)),
-        ),
+        troubles=(Trouble(cause, message, hint, detail, severity=max(one.severity or _LEAST for one in group)),),
         unconfirmed=group[0].unconfirmed if len({remote.unconfirmed for remote in group}) == 1 else "",
         affected=tuple(group),
         acknowledged=group[0].acknowledged if None not in notes else None,
