@@ -2,6 +2,7 @@
 What Ansible honours on its command line and in its configuration: who logs in, with what, and which inventory it is.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path, PurePath
@@ -54,18 +55,19 @@ def test_a_limits_file_is_where_one_stands(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_inventory_of_ansible_cfg_and_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment wins; relative paths of the file start at its folder. What asks is known before it asks."""
-    for name in ("ANSIBLE_CONFIG", "ANSIBLE_INVENTORY"):
+    for name in [name for name in os.environ if name.startswith("ANSIBLE_")]:
         monkeypatch.delenv(name, raising=False)
     tmp_path.chmod(0o755)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ansible.cfg").write_text(
         "[defaults]\ninventory = a, /b  ; both\nask_pass = yes\nvault_identity_list = x@prompt, y@file\n"
-        "[privilege_escalation]\nbecome_ask_pass = True\n"
+        "[privilege_escalation]\nbecome_ask_pass = True\n[ssh_connection]\nretries = 3\npipelining = True\n"
     )
     found = read_configuration()
     assert found.inventory == (f"{tmp_path}/a", "/b")
     assert (found.ask_connection_password, found.ask_become_password, found.ask_vault_password) == (True, True, False)
     assert found.vault_ids == ("x@prompt", "y@file")
+    assert found.without_effect == ("retries of [ssh_connection]",)
     monkeypatch.setenv("ANSIBLE_INVENTORY", "one,two,")
     assert read_configuration().inventory == ("one,two,",)
 

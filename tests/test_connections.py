@@ -38,7 +38,8 @@ def remotes(lab: Lab) -> dict[str, dict[str, Any]]:
 def test_one_round_probes_every_kind_of_connection(lab: Lab, remotestatus: Command) -> None:
     """ssh, this machine, another user, a plugin of one's own, Windows, and mistakes: each is told as it is."""
     require_root("a change of user by su")
-    lab.remote("capture-1", processes=[f"python {WORK}"])
+    wanted_by_people = {"ansible_ssh_extra_args": "-tt -o RequestTTY=force"}
+    lab.remote("capture-1", processes=[f"python {WORK}"], variables=wanted_by_people)
     lab.local("here")
     inventory = lab.write_inventory()
     napping = f"sleep 9{uuid4().int % 10**8}"

@@ -162,7 +162,8 @@ def probe_command(
         *(["-i", host.key_file] if host.key_file else []),
         *(word for option in (_ONE_PASSWORD if host.password else _ASK_NOBODY) for word in ("-o", _as_word(option))),
         *("-o", f"ConnectTimeout={host.connect_seconds or seconds}"),
-        *("-E", str(log), "--", host.address, shell),
+        # A terminal, which an argument (`-tt`) or a configuration may want for people, would print what it is sent.
+        *("-T", "-E", str(log), "--", host.address, shell),
     ]
 
 

@@ -14,15 +14,37 @@ from pathlib import Path
 _TRUE = frozenset({"yes", "on", "1", "true", "t", "y"})
 
 
+_WITHOUT_EFFECT = (
+    ("ANSIBLE_HOST_KEY_CHECKING", "host_key_checking", "defaults"),
+    ("ANSIBLE_SSH_HOST_KEY_CHECKING", "host_key_checking", "ssh_connection"),
+    ("ANSIBLE_SSH_RETRIES", "retries", "ssh_connection"),
+    ("ANSIBLE_SSH_CONTROL_PATH", "control_path", "ssh_connection"),
+    ("ANSIBLE_SSH_CONTROL_PATH_DIR", "control_path_dir", "ssh_connection"),
+    ("ANSIBLE_SSH_PASSWORD_MECHANISM", "password_mechanism", "ssh_connection"),
+    ("ANSIBLE_SSH_AGENT", "ssh_agent", "connection"),
+    ("ANSIBLE_STRATEGY", "strategy", "defaults"),
+    ("ANSIBLE_FORKS", "forks", "defaults"),
+    ("ANSIBLE_TASK_TIMEOUT", "task_timeout", "defaults"),
+    ("ANSIBLE_RUN_TAGS", "run", "tags"),
+    ("ANSIBLE_SKIP_TAGS", "skip", "tags"),
+)
+"""Variable, key and section of what `docs/connections.md` says is left out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The inventory that Ansible would read, and what it would ask for at a terminal."""
+    """
+    The inventory that Ansible would read, and what it would ask for at a terminal.
+
+    `without_effect` are the settings that are there, as they are called there, and mean nothing here.
+    """
 
     inventory: tuple[str, ...] = ()
     ask_connection_password: bool = False
     ask_become_password: bool = False
     ask_vault_password: bool = False
     vault_ids: tuple[str, ...] = ()
+    without_effect: tuple[str, ...] = ()
 
 
 def find_configuration(base: Path | None = None) -> Path | None:
@@ -66,6 +88,11 @@ def read_configuration(base: Path | None = None) -> Configuration:
         ask_become_password=yes("ANSIBLE_BECOME_ASK_PASS", "become_ask_pass", "privilege_escalation"),
         ask_vault_password=yes("ANSIBLE_ASK_VAULT_PASS", "ask_vault_pass"),
         vault_ids=tuple(_words(value("ANSIBLE_VAULT_IDENTITY_LIST", "vault_identity_list"))),
+        without_effect=tuple(
+            variable if variable in os.environ else f"{key} of [{section}]"
+            for variable, key, section in _WITHOUT_EFFECT
+            if variable in os.environ or parser.has_option(section, key)
+        ),
     )
 
 

@@ -38,6 +38,9 @@ def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[
         "ANSIBLE_DUPLICATE_YAML_DICT_KEY": "error",
         "ANSIBLE_STRATEGY": "linear",
         "ANSIBLE_TASK_TIMEOUT": "0",
+        "ANSIBLE_ENABLE_TASK_DEBUGGER": "False",
+        "ANSIBLE_RUN_TAGS": "all",
+        "ANSIBLE_SKIP_TAGS": "alone",
         # So many workers at most; the order says how many remotes are probed at the same time.
         "ANSIBLE_FORKS": "100",
         "ANSIBLE_RETRY_FILES_ENABLED": "False",

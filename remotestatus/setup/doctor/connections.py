@@ -16,6 +16,7 @@ from remotestatus_playbook.protocol import PROXIES, SOCKET_NAME, SOCKET_PATH, Or
 from remotestatus.evaluate import read_proxy
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.text import count, one_line
+from remotestatus.probe import read_configuration
 from remotestatus.setup.doctor.examined import Examined
 from remotestatus.setup.doctor.machine import run
 from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wrong
@@ -192,12 +193,17 @@ def check_strictness(examined: Examined) -> Iterator[Result]:
 
 
 def check_ignored(examined: Examined) -> Iterator[Result]:
-    """No host has a setting that Ansible honours and that means nothing here."""
+    """There is no setting that Ansible honours and that means nothing here, for all hosts or for one."""
     assert examined.inventory is not None
     named: dict[str, list[str]] = {}
     for name, host in examined.hosts.items():
         for variable in host.ignored if name in examined.inventory.limited_to else ():
             named.setdefault(variable, []).append(name)
+    if everywhere := read_configuration(examined.playbooks.source.base).without_effect:
+        yield warning(
+            f"in an ansible.cfg or the environment, without effect here: {', '.join(everywhere)}",
+            "docs/connections.md says what takes their place",
+        )
     for variable, names in named.items():
         yield warning(
             f"{variable} (of {_names(names)}) means something to Ansible, and nothing here",
