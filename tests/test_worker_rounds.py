@@ -18,6 +18,7 @@ from remotestatus.model.causes import Cause
 from tests.lab import Command, HttpSink, Lab, require_root
 from tests.rounds import Recorded, run_round
 
+MESH = Path(__file__).parent / "lab" / "mesh.py"
 LIAR = Path(__file__).parent / "lab" / "lying_worker.py"
 ELSEWHERE = "127.0.0.9"
 """An address of this machine at which no server of the lab listens."""
@@ -85,7 +86,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         lab.write_inventory(
             remotestatus_workers=[
                 _worker(lab, "north", vars=here),
-                {"name": "inside", "only": "site", "vars": here, "command": f"{program} worker --keepalive-seconds 5"},
+                {"name": "inside", "only": "site", "vars": here, "command": f"{sys.executable} {MESH} {program}"},
                 {"name": "liar", "only": "lies", "command": f"{sys.executable} {LIAR} {program} camera-1 north"},
                 {"name": "babbler", "command": "echo Welcome; cat >/dev/null"},
             ]
@@ -117,7 +118,7 @@ def test_down_from_all_says_from_where_it_was_tried(seen: Seen) -> None:
 
 
 def test_what_only_a_worker_reaches_is_up(seen: Seen) -> None:
-    """A site that just one worker may look at: it is up there, and nobody else tried."""
+    """A site that just one worker may look at, behind a mesh: it is up there, and nobody else tried."""
     assert seen.recorded.readings["camera-4"].worker == "inside"
     assert seen.recorded.causes["camera-4"] is None
     assert seen.recorded.readings["camera-4"].not_from == ()

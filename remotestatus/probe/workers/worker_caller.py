@@ -88,6 +88,7 @@ class WorkerCaller:
             names=names,
             aliases=[proxy.alias for proxy in self._proxies(names)],
             environment=password_variables(self._passwords_for(worker, names)),
+            ends=worker.settings.command is not None,
         )
         return run_worker(parcel, ends, given_up, self._runner.child_processes.start_apart)
 

@@ -51,7 +51,9 @@ class Parcel:
     What one worker is sent for one batch, and what may come back.
 
     `words` are the command; `folder` is a private directory of this machine for the time. Answers are wanted about
-    `names` and the proxies with these `aliases`. Secrets go as environment variables, which are in no file here.
+    `names` and the proxies with these `aliases`. Secrets go as environment variables, which are in no file here. With
+    `ends` the command's input ends with what is sent: some, receptorctl among them, begin only then. Else it ends
+    with the run.
     """
 
     words: Sequence[str]
@@ -62,6 +64,7 @@ class Parcel:
     names: Collection[str]
     aliases: Collection[str]
     environment: Mapping[str, str]
+    ends: bool = False
 
 
 def run_worker(parcel: Parcel, deadline: float, given_up: Callable[[], bool], start: Start) -> WorkerAnswers:
@@ -140,6 +143,8 @@ def _transmit(parcel: Parcel, process: "subprocess.Popen[bytes]") -> None:
             suppress_env_files=True,
             cancel_callback=lambda: False,
         )
+        if parcel.ends and process.stdin is not None:
+            process.stdin.close()
     # What was sent is not needed here any more.
     for sent in ("project", "inventory"):
         shutil.rmtree(parcel.folder / sent, ignore_errors=True)
