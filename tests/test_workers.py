@@ -35,7 +35,7 @@ from remotestatus_playbook.protocol import (
 )
 from remotestatus_playbook.sent_passwords import hide_passwords, take_passwords
 
-from remotestatus.evaluate import combine, is_worth_another_place
+from remotestatus.evaluate import combine, is_worth_another_place, without_proxys_fault
 from remotestatus.inventory.host_pattern import match_hosts
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
@@ -478,6 +478,26 @@ def test_down_from_all_says_from_where_it_was_tried() -> None:
     assert chosen.status is Status.DOWN
     assert chosen.trouble is not None
     assert chosen.trouble.message == "tunnel-down. Tried from the checker, north and south. From north: tunnel-stale."
+
+
+def test_down_from_the_only_place_says_which_that_is() -> None:
+    """What only a worker looks at was tried from there; the checker itself is not worth a word."""
+    for place, said in (("north", "tunnel-down. Tried from north."), (CHECKER, "tunnel-down.")):
+        trouble = combine({place: _result(Cause.TUNNEL_DOWN)}).trouble
+        assert trouble is not None
+        assert trouble.message == said
+
+
+def test_a_proxy_that_answers_elsewhere_is_not_blamed() -> None:
+    """Only a worker looks at a remote and does not reach its proxy, which others do: nobody would hear of it else."""
+    remote = _remote("camera-1", "gate")
+    result = replace(_result(Cause.PROXY_UNREACHABLE), worker="north")
+    blamed = replace(result, troubles=(replace(result.troubles[0], proxy="gate"),))
+    assert without_proxys_fault(remote, blamed, set()) is blamed
+    trouble = without_proxys_fault(remote, blamed, {"gate"}).trouble
+    assert trouble is not None
+    assert trouble.cause is Cause.NOT_CHECKED
+    assert trouble.message.startswith("camera-1 was not checked: its proxy gate does not answer north")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from remotestatus.evaluate.maintenance_windows import (
     window_of_worker,
 )
 from remotestatus.evaluate.measurements import find_renewed
-from remotestatus.evaluate.opinions import combine, is_worth_another_place
+from remotestatus.evaluate.opinions import combine, is_worth_another_place, without_proxys_fault
 from remotestatus.evaluate.planned_windows import planned_windows
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.proxy_advice import advise_proxy, dead_tunnels
@@ -71,5 +71,6 @@ __all__ = [
     "window_of_proxy",
     "window_of_remote",
     "window_of_worker",
+    "without_proxys_fault",
     "write_code",
 ]

@@ -276,13 +276,14 @@ def explain(
     owners: Sequence[str] = (),
     key: str = "",
     problem: str = "",
+    place: str = "",
 ) -> Trouble:
     """
     The Trouble of a remote or proxy for this cause, in the words of its declaration.
 
     `what` is the process, limit, check, file or unit that it is about, and `names` says it in a few words.
     `proxy` is the proxy that did not answer, `owners` are the hosts whose key was offered, `key` says why a private key
-    was not used, and `problem` what is wrong with its variables.
+    was not used, `problem` what is wrong with its variables, and `place` from where it was tried.
     """
     last_proxy = proxy or (subject.path[-1] if subject.path else "")
     words = {
@@ -296,6 +297,7 @@ def explain(
         "owners": " or ".join(owners),
         "key": key,
         "problem": problem,
+        "place": place,
         "who": subject.user or "the login user",
         "connection": getattr(subject, "connection", "ssh"),
         "shell": _say_shell(subject),

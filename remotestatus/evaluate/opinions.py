@@ -6,11 +6,13 @@ anywhere is up. The first place that looked has the word when nobody reached it,
 key or a log-in says nothing about the remote.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
-from remotestatus.model.causes import Cause
+from remotestatus.evaluate.diagnosis import explain
+from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import CheckResult, Trouble
+from remotestatus.model.fleet import Remote
 from remotestatus.model.settings import CHECKER
 from remotestatus.model.statuses import Status
 
@@ -26,9 +28,23 @@ def combine(results: Mapping[str, CheckResult]) -> CheckResult:
     if reached:
         not_from = tuple(other for other, result in results.items() if result.status not in _REACHED)
         return replace(chosen, worker=worker, not_from=not_from)
-    if len(results) == 1:
-        return replace(chosen, worker=worker)
+    if list(results) == [CHECKER]:
+        return chosen
     return replace(chosen, worker=worker, troubles=tuple(_told(chosen.troubles, place, results)))
+
+
+def without_proxys_fault(remote: Remote, result: CheckResult, answering: Container[str]) -> CheckResult:
+    """
+    The result, unless it blames a proxy that answers another place (`answering` are the proxies that were reached).
+
+    The incident is not the proxy's then, and nobody would hear of the remote.
+    """
+    trouble = result.trouble
+    if trouble is None or trouble.cause is not Cause.PROXY_UNREACHABLE or trouble.proxy not in answering:
+        return result
+    place = _spoken(result.worker or CHECKER)
+    case = SpecialCase.PROXY_OUT_OF_SIGHT
+    return replace(result, troubles=(explain(Cause.NOT_CHECKED, remote, case, proxy=trouble.proxy, place=place),))
 
 
 def is_worth_another_place(result: CheckResult, proxies: Mapping[str, CheckResult], path: tuple[str, ...]) -> bool:
@@ -68,8 +84,8 @@ def _hints_there(result: CheckResult, place: str) -> tuple[Trouble, ...]:
 def _told(troubles: tuple[Trouble, ...], place: str, results: Mapping[str, CheckResult]) -> list[Trouble]:
     """The troubles, the first of which says from where it was tried, and what others saw if that is something else."""
     first, *others = troubles
-    places = [_spoken(one) for one in results]
-    said = f"Tried from {', '.join(places[:-1])} and {places[-1]}."
+    *before, last = (_spoken(one) for one in results)
+    said = f"Tried from {', '.join(before)} and {last}." if before else f"Tried from {last}."
     for other, result in results.items():
         if other != place and result.trouble and result.trouble.cause is not first.cause:
             said += f" From {_spoken(other)}: {result.trouble.cause}."

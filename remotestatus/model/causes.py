@@ -398,6 +398,11 @@ class SpecialCase(Enum):
         "The connection to the proxy {proxy} broke before {name} had answered.",
         "If it happens again, look at sshd's log on {proxy}: it ended the connection that all remotes behind it share.",
     )
+    PROXY_OUT_OF_SIGHT = (
+        "{name} was not checked: its proxy {proxy} does not answer {place}, and nobody else looks at {name}. From "
+        "elsewhere the proxy answers.",
+        "Look at the network between {place} and {proxy}: `remotestatus doctor` tries the proxies from each worker.",
+    )
     NO_SSH = (
         "{name} was not checked: the program ssh could not be started on the checker.",
         "Install the OpenSSH client: `apt-get install openssh-client`; or correct ansible_ssh_executable.",

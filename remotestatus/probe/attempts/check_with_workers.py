@@ -20,6 +20,7 @@ from remotestatus.evaluate import (
     diagnose_worker,
     is_worth_another_place,
     read_unlooked,
+    without_proxys_fault,
 )
 from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.errors import RoundError, RoundGivenUp
@@ -130,11 +131,12 @@ class _FleetCheck:
     def look(self, batches: Iterable[Batch], order: Order) -> None:
         """Let every place look at what it may, the next batch whoever is free. Raises RoundGivenUp."""
         queue = BatchQueue(batches)
+        proxies = self._proxies_for_us(queue) if order.attempt == 1 else ()  # before anybody takes a batch
         alive = [worker for worker in self.fleet.workers if self._is_alive(worker)]
         with ThreadPoolExecutor(max_workers=max(1, len(alive)), thread_name_prefix="worker") as pool:
             working = [pool.submit(self._work, worker, queue, order) for worker in alive]
             try:
-                self._work_here(queue, order)
+                self._work_here(queue, order, proxies)
             except BaseException:
                 self._aborted = True  # nobody waits for workers then
                 raise
@@ -168,7 +170,11 @@ class _FleetCheck:
         """What all passes brought, the last of them with this order."""
         now = self.clock()
         unseen = {name: remote_result(self.remotes[name], None, now) for name, seen in self.found.items() if not seen}
-        combined = self.combined()
+        answering = {name for name, seen in self.proxies.items() if any(map(_was_reached, seen.values()))}
+        combined = {
+            name: without_proxys_fault(self.remotes[name], result, answering)
+            for name, result in self.combined().items()
+        }
         if not self.must_end:
             # Of what the checker itself has reached: nobody knows whether it would reach the others.
             here = {name: combined[name] for name, seen in self.found.items() if _was_reached(seen.get(CHECKER))}
@@ -195,8 +201,8 @@ class _FleetCheck:
 
     # -- here ----------------------------------------------------------------------------------------------------------
 
-    def _work_here(self, queue: BatchQueue, order: Order) -> None:
-        names = self._proxies_for_us(queue) if order.attempt == 1 else ()
+    def _work_here(self, queue: BatchQueue, order: Order, names: tuple[str, ...]) -> None:
+        """Look at what is for the checker, with the first batch at the proxies of these names, too."""
         while (batch := queue.take(CHECKER, self._given_up)) is not None:
             try:
                 answers = self.runner.probe(
