@@ -293,6 +293,15 @@ def test_ssh_is_not_kept_from_saying_what_happened() -> None:
     assert Options().heard() == []
 
 
+def test_no_file_of_known_hosts_hides_ours_unless_keys_are_not_checked_at_all() -> None:
+    """Many an ansible.cfg has /dev/null for it; who tells ssh itself to check no keys has meant it."""
+    nothing = ("-o", "UserKnownHostsFile=/dev/null")
+    assert split_options("-C -o UserKnownHostsFile=/dev/null -4").rest == ("-C", "-4")
+    assert split_options("-o UserKnownHostsFile=mine").rest == ("-o", "UserKnownHostsFile=mine")
+    off = ("-o", "StrictHostKeyChecking=no")
+    assert split_options("-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no").rest == nothing + off
+
+
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_no_more_proxies_are_opened_at_once_than_asked_for(
     at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

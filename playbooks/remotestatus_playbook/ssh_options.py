@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 _FLAGS_WITH_VALUE = frozenset("BbcDEeFIiJLlmOopPQRSWw")
@@ -35,6 +36,8 @@ _LINES = {
 
 _SHARING = frozenset({"controlmaster", "controlpath", "controlpersist"})
 """Options of shared connections, as many an ansible.cfg has them: which connections are shared is our own business."""
+
+_NO_KNOWN_HOSTS = frozenset({"userknownhostsfile=/dev/null", "userknownhostsfile=none"})
 
 _WAYS = frozenset({"proxyjump", "proxycommand"})
 _FILES = frozenset({"identityfile", "certificatefile"})
@@ -133,7 +136,25 @@ def split_words(words: Sequence[str], base: Path | None = None) -> tuple[Options
         else:
             rest += [flag, _absolute(value, base) if flag == "-i" else value]
     way = said or {}
-    return Options(way.get("proxyjump"), config, tuple(rest), way.get("proxycommand")), tuple(others)
+    return Options(way.get("proxyjump"), config, tuple(_with_known_hosts(rest)), way.get("proxycommand")), tuple(others)
+
+
+def _with_known_hosts(rest: Sequence[str]) -> Sequence[str]:
+    """
+    The words without a file of known hosts that is none, as many an ansible.cfg has it: keys are checked here.
+
+    Who switches that off for `ssh` itself has meant it.
+    """
+    options = [word.lower() for flag, word in pairwise(rest) if flag == "-o"]
+    if any(option.startswith("stricthostkeychecking=") and not option.endswith("=yes") for option in options):
+        return rest
+    words: list[str] = []
+    for word in rest:
+        if word.lower() in _NO_KNOWN_HOSTS and words[-1:] == ["-o"]:
+            words.pop()
+        else:
+            words.append(word)
+    return words
 
 
 def _flags(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
