@@ -52,26 +52,39 @@ def _write_history(path: Path, found: Mapping[str, Cause | None], ended: datetim
 def _troubles(name: str, cause: Cause | None) -> tuple[Trouble, ...]:
     if cause is None:
         return ()
+    severity = Severity.WARNING if cause in (Cause.CHECK_FAILED, Cause.LIMIT_EXCEEDED) else Severity.CRITICAL
     if name == "jump":
-        return (explain(cause, PROXY),)
+        return (explain(cause, PROXY, names=["disk / 97 %"], severity=severity),)
     remote = Remote(name, (), RemoteSettings(), path=("jump",))
     if cause is Cause.PROXY_UNREACHABLE:
         return (diagnose(remote, Answer(Outcome.PROXY_DOWN, proxy="jump")),)
-    severity = Severity.WARNING if cause is Cause.CHECK_FAILED else Severity.CRITICAL
     return (explain(cause, remote, names=["encoder"], severity=severity),)
 
 
 CODES = [
     ({"a": None, "b": None}, 0, "OK: All 2 remotes are up | up=2 degraded=0 down=0 unknown=0 maintenance=0"),
-    ({"a": None, "b": Cause.CHECK_FAILED}, 1, "WARNING: 1 of 2 remotes needs attention | up=1 degraded=1"),
-    ({"a": Cause.CHECK_FAILED, "b": Cause.NOT_CHECKED}, 3, "UNKNOWN: 2 of 2 remotes need attention | up=0"),
-    ({"a": Cause.TUNNEL_DOWN, "b": Cause.NOT_CHECKED}, 2, "CRITICAL: 2 of 2 remotes need attention | up=0"),
+    ({"a": None, "b": Cause.CHECK_FAILED}, 1, "WARNING: 1 of 2 remotes needs attention (b check-failed) | up=1"),
+    (
+        {"a": Cause.CHECK_FAILED, "b": Cause.NOT_CHECKED},
+        3,
+        "UNKNOWN: 2 of 2 remotes need attention (b not-checked, a check-failed) | up=0",
+    ),
+    (
+        {"a": Cause.TUNNEL_DOWN, "b": Cause.NOT_CHECKED},
+        2,
+        "CRITICAL: 2 of 2 remotes need attention (a tunnel-down, b not-checked) | up=0",
+    ),
     (
         {"jump": Cause.CONNECTION_REFUSED, "a": Cause.PROXY_UNREACHABLE, "b": Cause.PROXY_UNREACHABLE},
         2,
-        "CRITICAL: Proxy jump does not answer: 2 of 2 remotes cannot be checked | up=0 degraded=0 down=0 unknown=2",
+        "CRITICAL: Proxy jump does not answer: 2 of 2 remotes cannot be checked (jump connection-refused) | up=0 ",
     ),
     ({"jump": None, "a": None}, 0, "OK: The remote is up | up=1"),
+    (
+        {"jump": Cause.LIMIT_EXCEEDED, "a": None},
+        1,
+        "WARNING: The remote is up, the proxy jump needs attention (jump limit-exceeded) | up=1",
+    ),
 ]
 
 

@@ -18,6 +18,7 @@ from remotestatus.model.errors import RemotestatusError, RoundError
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import APPEARANCES, NagiosState, Severity, Status
+from remotestatus.model.text import join_names
 from remotestatus.probe import AnsibleSource
 from remotestatus.report import ProxyView, RemoteView, Report
 from remotestatus.report.formats import write_status
@@ -116,6 +117,10 @@ def _show(
     return code
 
 
+_NAMED = 6
+"""So many problems are named in the one line of a plugin."""
+
+
 def exit_code(report: Report, *, by_severity: bool = False) -> NagiosState:
     """
     The worst that applies: overdue, then down, unknown, degraded, up.
@@ -142,7 +147,9 @@ def _rests(proxy: ProxyView, report: Report) -> bool:
 
 def nagios_line(report: Report, code: NagiosState) -> str:
     """The fleet in one line: status, what is wrong, and performance data."""
-    sentence = report.verdict
+    sentence = ", ".join(filter(None, (report.verdict, report.aside)))
+    wrong = [f"{one.name or one.subject} {one.trouble.cause if one.trouble else one.status}" for one in report.problems]
+    sentence += f" ({join_names(wrong, _NAMED)})" if wrong else ""
     if is_overdue(report):
         age = say_duration(report.generated_at - report.round.finished_at)
         sentence = f"the last round ended {age} ago, one is due every {say_duration(report.every)}; then: {sentence}"
