@@ -7,7 +7,7 @@ its own (page, messages), and a failure of the page keeps no message back.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -41,7 +41,6 @@ from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Inventory, LimitedPage
 from remotestatus.model.notification import Message, NotificationMemory, OrphanedQueue, Plan, Receiver, Waiting
 from remotestatus.model.period_report import PeriodReport
-from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import State, Subject
@@ -66,7 +65,7 @@ from remotestatus.notify import (
 )
 from remotestatus.probe import PlaybookRunner, Progress
 from remotestatus.probe.attempts import Earlier, check_fleet
-from remotestatus.report import Report, RoundSite, build_report, limit_input, make_site, page_templates
+from remotestatus.report import Report, make_sites, page_templates
 from remotestatus.templates import Templates
 
 
@@ -159,7 +158,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
             outgoing.keep(history, runner.source.option, now)
             _forget(history, fleet.settings, now)
         check_results = {**before, **results.remotes, **looks}
-        report, page_troubles = _publish(
+        report, page_troubles = make_sites(
             lambda: replace(
                 read_past(history, fleet, round_, states, check_results, before, now),
                 ssh=inventory.ssh,
@@ -324,58 +323,6 @@ def _back_up(history: History, settings: FleetSettings, now: datetime) -> tuple[
     return ()
 
 
-def _publish(
-    read_input: Callable[[], ReportInput],
-    read_regular: Callable[[LimitedPage | None], PeriodReport | None],
-    inventory: Inventory,
-    templates: Templates,
-    now: datetime,
-) -> tuple[Report | None, tuple[str, ...]]:
-    """Make the report and all pages; what goes wrong is a sentence, because the round was recorded all the same."""
-    settings = inventory.fleet.settings
-    logo = inventory.resolve(settings.logo) if settings.logo else None
-    try:
-        report_input = replace(read_input(), regular=read_regular(None))
-    except Exception as error:
-        return None, (_say_page_failed(error),)
-    report, troubles = None, list[str]()
-    try:
-        made = make_site(report_input, inventory.site, templates, logo, now)
-        report = made.report
-        troubles += _say_left_out(made)
-    except Exception as error:
-        troubles.append(_say_page_failed(error))
-        with suppress(Exception):
-            # The commands print what was found also without a page.
-            report = build_report(report_input, now, public=False)
-    for page in inventory.fleet.pages:
-        troubles += _publish_page(replace(report_input, regular=read_regular(page)), page, inventory, templates, now)
-    return report, tuple(troubles)
-
-
-def _publish_page(
-    report_input: ReportInput, page: LimitedPage, inventory: Inventory, templates: Templates, now: datetime
-) -> tuple[str, ...]:
-    """Make one further page; what goes wrong with it is no other page's matter."""
-    spec = page.spec
-    try:
-        limited = limit_input(report_input, page)
-        own = page_templates(inventory.resolve(spec.templates)) if spec.templates else templates
-        logo = limited.fleet.settings.logo
-        site = inventory.resolve(spec.site)
-        made = make_site(limited, site, own, inventory.resolve(logo) if logo else None, now)
-        return tuple(f"{spec.site}: {trouble}" for trouble in _say_left_out(made))
-    except Exception as error:
-        return (f"{spec.site}: {_say_page_failed(error)}",)
-
-
-def _say_left_out(made: RoundSite) -> Iterator[str]:
-    """A sentence for what a site was made without."""
-    if names := ", ".join(name for _, name in made.culprits):
-        yield f"what is known of {names} could not be shown; please report this"
-    yield from made.notes
-
-
 def _sending(fleet: Fleet, destinations: Sequence[Destination], templates: Templates, now: datetime) -> Sending:
     own = {one.key: settings_for(one.receiver, fleet) for one in destinations} if fleet.pages else {}
     return Sending(fleet.settings, templates, now, own_settings=own)
@@ -389,13 +336,6 @@ def _send(history: History, destinations: Sequence[Destination], sending: Sendin
         return Delivery(), (f"messages could not be sent: {error}",)
     except Exception as error:
         return Delivery(), (f"messages could not be sent: {say_error(error)}; please report this",)
-
-
-def _say_page_failed(error: Exception) -> str:
-    # Whatever it is: people must still be told what this round found.
-    if isinstance(error, RoundError):
-        return str(error)
-    return f"the page could not be made: {say_error(error)}; please report this"
 
 
 def send_due(history: History, destinations: Sequence[Destination], sending: Sending) -> Delivery:

@@ -4,15 +4,14 @@ Everything that the pages and the machine formats show, and the site they are wr
 
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.incidents import Incident
-from remotestatus.report.limited import limit_input
 from remotestatus.report.numbers import say_size
 from remotestatus.report.pages import page_templates
 from remotestatus.report.process_view import ProcessView, SeenProcess
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.root_causes import RootCause
+from remotestatus.report.round_sites import make_sites
 from remotestatus.report.site import examine_site
-from remotestatus.report.site_of_round import RoundSite, make_site
 from remotestatus.report.status_document import status_schema, status_table
 
 __all__ = [
@@ -22,12 +21,10 @@ __all__ = [
     "RemoteView",
     "Report",
     "RootCause",
-    "RoundSite",
     "SeenProcess",
     "build_report",
     "examine_site",
-    "limit_input",
-    "make_site",
+    "make_sites",
     "page_templates",
     "say_size",
     "status_schema",
