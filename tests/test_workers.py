@@ -35,11 +35,12 @@ from remotestatus_playbook.protocol import (
 )
 from remotestatus_playbook.sent_passwords import hide_passwords, take_passwords
 
-from remotestatus.evaluate import combine, is_worth_another_place, without_proxys_fault
+from remotestatus.evaluate import combine, diagnose_worker, is_worth_another_place, without_proxys_fault
 from remotestatus.inventory.host_pattern import match_hosts
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Fleet, Inventory, Remote, Worker
+from remotestatus.model.fleet import Proxy as FleetProxy
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import CHECKER, FleetSettings, RemoteSettings, WorkerSpec
@@ -482,10 +483,23 @@ def test_down_from_all_says_from_where_it_was_tried() -> None:
 
 def test_down_from_the_only_place_says_which_that_is() -> None:
     """What only a worker looks at was tried from there; the checker itself is not worth a word."""
-    for place, said in (("north", "tunnel-down. Tried from north."), (CHECKER, "tunnel-down.")):
-        trouble = combine({place: _result(Cause.TUNNEL_DOWN)}).trouble
+    for place, cause, said in (
+        ("north", Cause.TUNNEL_DOWN, "tunnel-down. Tried from north."),
+        ("north", Cause.WORKER_UNREACHABLE, "worker-unreachable."),
+        (CHECKER, Cause.TUNNEL_DOWN, "tunnel-down."),
+    ):
+        trouble = combine({place: _result(cause)}).trouble
         assert trouble is not None
         assert trouble.message == said
+
+
+def test_a_worker_without_room_is_told_as_that() -> None:
+    """ansible-runner says that it failed, and the system why."""
+    north = FleetProxy("north", "north", "127.0.0.1", 22, None)
+    seen, said = "Failed to extract private data directory on worker.", "head: write error: No space left on device\n"
+    trouble = diagnose_worker(north, Fault.FAILED, seen, said, by_ssh=True)
+    assert trouble.message == "The worker north has no room for what it is sent."
+    assert trouble.detail == said.strip()
 
 
 def test_a_proxy_that_answers_elsewhere_is_not_blamed() -> None:

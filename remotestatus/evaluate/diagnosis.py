@@ -250,8 +250,13 @@ _WORKER_FAULTS = {
 }
 
 
+_NO_ROOM = "No space left on device"
+
+
 def diagnose_worker(worker: Proxy, fault: Fault, seen: str, stderr: str, *, by_ssh: bool) -> Trouble:
     """Say why a worker did not bring its answers: what ssh says, when it led there, or what was seen of it."""
+    if by_ssh and (full := next((line for line in stderr.splitlines() if _NO_ROOM in line), None)):
+        return explain(Cause.PROBE_FAILED, worker, SpecialCase.WORKER_FULL, detail=one_line(full))
     cause = (
         cause_of_text(stderr, tunnelled=False)
         if by_ssh and fault not in (Fault.FAILED, Fault.TOO_SLOW, Fault.LIES)

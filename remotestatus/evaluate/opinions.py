@@ -28,8 +28,9 @@ def combine(results: Mapping[str, CheckResult]) -> CheckResult:
     if reached:
         not_from = tuple(other for other, result in results.items() if result.status not in _REACHED)
         return replace(chosen, worker=worker, not_from=not_from)
-    if list(results) == [CHECKER]:
-        return chosen
+    trouble = chosen.trouble
+    if list(results) == [CHECKER] or (trouble and trouble.cause is Cause.WORKER_UNREACHABLE):
+        return replace(chosen, worker=worker)
     return replace(chosen, worker=worker, troubles=tuple(_told(chosen.troubles, place, results)))
 
 

@@ -394,6 +394,10 @@ class SpecialCase(Enum):
         "Ansible on the worker {name} could not run the checks.",
         "Compare its versions of Python and ansible-core with the checker's: `remotestatus doctor` shows both.",
     )
+    WORKER_FULL = (
+        "The worker {name} has no room for what it is sent.",
+        "Make room in $XDG_RUNTIME_DIR, $TMPDIR or /tmp of its account, the first of them that is set.",
+    )
     PROXY_CONNECTION_LOST = (
         "The connection to the proxy {proxy} broke before {name} had answered.",
         "If it happens again, look at sshd's log on {proxy}: it ended the connection that all remotes behind it share.",

@@ -28,7 +28,7 @@ from remotestatus.shipped import playbooks as playbooks_folder
 _END_SECONDS = 10.0
 """How long a command may take to end once its stream has, while it tidies up on the worker."""
 
-_LAST_WORDS_SECONDS = 0.5
+_LAST_WORDS_SECONDS = 2.0
 """How long a command that failed may go on saying why."""
 
 _SETTINGS = {
