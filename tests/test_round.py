@@ -102,6 +102,8 @@ def test_a_proxy_tells_of_itself_and_makes_unknown_what_is_behind_it_when_it_is_
     assert "The proxy tunnel-proxy is degraded (warning): over its limits: disk / " in words.get_content()
     assert "capture" not in words.get_content()
     assert "behind it" not in words.get_content()
+    matched = remotestatus("match", "tunnel-proxy", CAPTURE, "-i", inventory)
+    assert (matched.returncode, f"{CAPTURE}: 4 running" in matched.stdout) == (0, True), matched.stdout + matched.stderr
 
     lab.proxies["tunnel-proxy"].stop()
     run(remotestatus, inventory)

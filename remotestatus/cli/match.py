@@ -93,8 +93,9 @@ def command(
 def _check_once(source: AnsibleSource, name: str) -> tuple[Fleet, Remote, Answers, RemoteAnswer | None]:
     with PlaybookRunner(source) as runner:
         inventory = read_inventory(runner.describe_inventory())
-        remote = find_remote(inventory, name)
-        answers = runner.probe(Order(names=(remote.name,)))
+        looked_at = inventory.fleet.looked_at_by_name
+        remote = looked_at[name] if name in looked_at else find_remote(inventory, name)
+        answers = runner.probe(Order(names=(remote.name,), look_at=(name,) if name in looked_at else ()))
         answer = answers.remotes.get(remote.name)  # the answers are files that the runner removes at its end
     if answers.trouble:
         raise RoundError(answers.trouble)
@@ -122,12 +123,15 @@ def _spec_of(pattern: str, kind: str | None, user: str | None) -> ProcessSpec:
 
 def _troubles(fleet: Fleet, remote: Remote, answers: Answers, answer: RemoteAnswer | None, at: datetime) -> Troubles:
     """Why there are no processes: first what a proxy on the path has, because the remote's own only refers to it."""
-    proxies = (
+    own = (remote.name,) if remote.name in fleet.looked_at_by_name else ()
+    proxies = [
         (proxy.name, trouble)
-        for proxy in fleet.hops(remote.path)
+        for proxy in fleet.hops((*remote.path, *own))
         if (found := answers.proxies.get(proxy.alias)) is not None
         and (trouble := read_proxy(proxy, found, at).trouble) is not None
-    )
+    ]
+    if own and proxies:
+        return tuple(proxies)
     return (*proxies, *((remote.name, trouble) for trouble in read_remote(remote, answer, at).troubles))
 
 
