@@ -128,12 +128,15 @@ def _write_changed(site: Path, new: Path, files: Iterable[SiteFile]) -> tuple[fr
 def _has_version(path: Path, version: str) -> bool:
     """Whether a page is there in this version, and whole."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            begin = file.read(1000)
+            file.seek(max(0, os.fstat(file.fileno()).st_size - len(PAGE_END)))
+            end = file.read()
     except IsADirectoryError:
         raise
     except OSError:
         return False
-    return f' data-version="{version}"'.encode() in content[:1000] and content.endswith(PAGE_END)
+    return f' data-version="{version}"'.encode() in begin and end == PAGE_END
 
 
 def _is_inside(site: Path, path: str) -> bool:
@@ -151,7 +154,8 @@ def _marker(files: Iterable[str]) -> bytes:
 def _holds(path: Path, content: bytes) -> bool:
     """Whether a file has this content. Raises IsADirectoryError where a folder is in its place."""
     try:
-        return path.read_bytes() == content
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_size == len(content) and file.read() == content
     except IsADirectoryError:
         raise
     except OSError:
