@@ -259,7 +259,6 @@ function setUpTable(table, data) {
   let limit = STEP;
 
   document.querySelector(".tools").hidden = false;
-  if (groups.length < 2) fold.hidden = true;
 
   function describeRow(row, group) {
     return { row, word: row.className.slice(2), text: `${row.textContent} ${group}`.toLowerCase(), visible: true };
