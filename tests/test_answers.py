@@ -5,6 +5,7 @@ import socket
 import string
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from remotestatus.evaluate.answer_codes import is_meant, read_answer, read_code, write_code
 from remotestatus.history import answered, outbox
 from remotestatus.history.database import History
-from remotestatus.model.answers import CODE_LIFE, Answer, AnswerCommand, ReadSource, Refusal
+from remotestatus.model.answers import CODE_LIFE, Answer, AnswerCommand, AnswerOutcome, ReadSource, Refusal
 from remotestatus.model.errors import RoundGivenUp
 from remotestatus.model.settings import AnswerSource
 from remotestatus.model.states import Kind
@@ -125,7 +126,10 @@ def test_an_answer_acknowledges_what_its_message_is_about(desk: Desk) -> None:
     found = outbox.acknowledgements(desk.history)
     assert found.keys() == {R1, R2}
     assert found[R1].until == START + EVERY + timedelta(hours=4)
-    assert desk.taken.done == ((OPS.key, "Acknowledged until 16:10 UTC: r1, r2."),)
+    ends = START + EVERY + timedelta(hours=4)
+    assert desk.taken.done == ((OPS.key, AnswerOutcome(AnswerCommand.ACK, ("r1", "r2"), ends)),)
+    desk.story.memory = replace(desk.story.memory, answers=desk.taken)
+    assert "- Acknowledged until 16:10 UTC: r1, r2." in desk.story.round({"r1": "d", "r2": "d"})["ops"].text
     assert answered.read_until(desk.history, SOURCES[0].key) == "m1"
 
 

@@ -369,12 +369,14 @@ def test_a_long_message_is_cut_with_a_count_and_the_pages_address() -> None:
     behind = {f"r{number}": f"p{number}" for number in range(1, 101)}
     fleet = make_fleet(100, proxies=proxies, behind=behind, url="https://status.example.com/")
     wide = Story(fleet).round({f"r{number}": "d" for number in range(1, 101)})["ops"]
-    assert "… and 75 more that are not shown here; all of them: https://status.example.com/" in wide.text
+    assert "… and 75 not shown here; all of them: https://status.example.com/" in wide.text
     narrow = Story(fleet, receivers=(Receiver("id sms", "sms", (), room=2000),))
     message = narrow.round({f"r{number}": "d" for number in range(1, 101)})["sms"]
     assert len(message.html) <= 2000
-    assert "more that are not shown here" in message.html
+    assert "not shown here" in message.html
     assert message.subject == "100 down: r1, r2, r3 and 97 more"
+    short = Story(make_fleet(3), receivers=(Receiver("id sms", "sms", (), room=160, plain=True),))
+    assert short.round({"r1": "d", "r2": "d"})["sms"].text == "- r1 is down.\n- r2 is down."
 
 
 def test_what_comes_from_a_remote_cannot_write_html() -> None:

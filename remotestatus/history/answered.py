@@ -22,6 +22,7 @@ from remotestatus.model.answers import (
     AnswerCode,
     AnswerCommand,
     AnswerInvitation,
+    AnswerOutcome,
     ReadSource,
     Refusal,
     TakenAnswers,
@@ -29,8 +30,7 @@ from remotestatus.model.answers import (
 from remotestatus.model.notification import Acknowledgement, Notification, Plan
 from remotestatus.model.settings import AnswerSource
 from remotestatus.model.states import Kind, State, Subject
-from remotestatus.model.text import join_names
-from remotestatus.model.times import read_time, say_moment, write_time
+from remotestatus.model.times import read_time, write_time
 
 _KEY_BYTES = 32
 
@@ -48,7 +48,7 @@ def take(
     `places` has the words for each source, `states` is what the last round found.
     """
     key = signing_key(history)
-    done: list[tuple[str, str]] = []
+    done: list[tuple[str, AnswerOutcome]] = []
     asked: set[str] = set()
     refused: list[Refusal] = []
     with history.transaction():
@@ -70,26 +70,24 @@ def take(
     return TakenAnswers(tuple(done), frozenset(asked), tuple(refused), tuple(failures))
 
 
-def _do(history: History, answer: Answer, code: AnswerCode, states: Mapping[Subject, State], now: datetime) -> str:
-    """Do what one answer says, and say so."""
+def _do(
+    history: History, answer: Answer, code: AnswerCode, states: Mapping[Subject, State], now: datetime
+) -> AnswerOutcome:
+    """Do what one answer says."""
+    until = now + answer.lasting if answer.lasting else None
     match answer.command:
         case AnswerCommand.STATUS:
-            return "You asked for the status."
+            return AnswerOutcome(answer.command)
         case AnswerCommand.MUTE:
-            assert answer.lasting is not None
-            outbox.open_window(history, answer.name, now, now + answer.lasting, "muted by an answer to a message")
-            return (
-                f"{answer.name} is in maintenance until {say_moment(now + answer.lasting, now)}: nobody is told of it."
-            )
+            assert until is not None
+            outbox.open_window(history, answer.name, now, until, "muted by an answer to a message")
+            return AnswerOutcome(answer.command, (answer.name,), until)
         case AnswerCommand.ACK:
-            until = now + answer.lasting if answer.lasting else None
             wrong = [subject for subject in code.subjects if subject in states and not states[subject].is_well]
             for subject in wrong:
                 note = "acknowledged by an answer to a message"
                 outbox.acknowledge(history, subject, Acknowledgement(now, until, note))
-            names = join_names([name for _, name in wrong], 12)
-            ends = f"until {say_moment(until, now)}" if until else "until it is over"
-            return f"Acknowledged {ends}: {names}." if wrong else "There was nothing left to acknowledge."
+            return AnswerOutcome(answer.command, tuple(name for _, name in wrong), until)
         case _:
             assert_never(answer.command)
 

@@ -51,6 +51,15 @@ class AnswerInvitation:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerOutcome:
+    """What one answer did: to which remotes and proxies, and until when; None is until it is over."""
+
+    command: AnswerCommand
+    names: tuple[str, ...] = ()
+    until: datetime | None = None
+
+
 class Refusal(StrEnum):
     """Why an answer changes nothing."""
 
@@ -73,9 +82,9 @@ class ReadSource:
 
 @dataclass(frozen=True, slots=True)
 class TakenAnswers:
-    """What became of the answers of one round. `done` are sentences by the key of the receiver that was answered."""
+    """What became of the answers of one round. `done` has the key of the receiver whose message was answered."""
 
-    done: tuple[tuple[str, str], ...] = ()
+    done: tuple[tuple[str, AnswerOutcome], ...] = ()
     asked: frozenset[str] = frozenset()
     """Receivers that asked for the status."""
     refused: tuple[Refusal, ...] = ()

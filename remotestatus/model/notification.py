@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from remotestatus.model.answers import AnswerCode, AnswerInvitation, TakenAnswers
+from remotestatus.model.answers import AnswerCode, AnswerInvitation, AnswerOutcome, TakenAnswers
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Key, Trouble
 from remotestatus.model.reasons import Reason
@@ -34,8 +34,8 @@ class Receiver:
     """
     A destination without its URL. `room` is how many characters its service takes; 0 means no limit.
 
-    It hears of nothing that is less severe than `least`. `identity` is a hash of its address without secrets, `former`
-    are keys under which older versions knew it.
+    It is sent plain text if `plain`, else HTML, and hears of nothing that is less severe than `least`. `identity` is a
+    hash of its address without secrets, `former` are keys under which older versions knew it.
     """
 
     key: str
@@ -45,6 +45,7 @@ class Receiver:
     least: Severity = Severity.WARNING
     identity: str = ""
     former: tuple[str, ...] = ()
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ class Notification:
     lines: tuple[Line, ...]
     failing: tuple[FailingDestination, ...] = ()
     orphans: tuple[OrphanedQueue, ...] = ()
-    done: tuple[str, ...] = ()
+    done: tuple[AnswerOutcome, ...] = ()
     standing: Mapping[Status, int] = field(default_factory=dict)
     answer: AnswerInvitation | None = None
 

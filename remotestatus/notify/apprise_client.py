@@ -66,6 +66,7 @@ def _destination(service: apprise.NotifyBase, tags: Sequence[str], name: str | N
         secrets=_pieces(url),
         identity=identity,
         former=(f"id {with_secrets}",),
+        plain=_wants_plain_text(service),
     )
 
 
@@ -111,14 +112,13 @@ def hand_over(destination: Destination, message: Message) -> Attempt:
     service: apprise.NotifyBase = destination.service
     # What is too long all the same goes out in several pieces, never cut in silence.
     service.overflow_mode = apprise.OverflowMode.SPLIT
-    plain = _wants_plain_text(service)
     sender = apprise.Apprise(asset=_asset())
     sender.add(service)
     logged: list[str] = []
     result = sender.notify(
         title=message.subject,
-        body=message.text if plain else message.html,
-        body_format=apprise.NotifyFormat.TEXT if plain else apprise.NotifyFormat.HTML,
+        body=message.text if destination.plain else message.html,
+        body_format=apprise.NotifyFormat.TEXT if destination.plain else apprise.NotifyFormat.HTML,
         notify_type=str(message.type),
         log_level=logging.DEBUG,
         log_callback=lambda entry, _service: logged.append(f"{entry.level} {entry.message}"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from html import escape
 
+from remotestatus.model.answers import AnswerOutcome
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import MORE, NAMED, Key, Trouble, summarize
 from remotestatus.model.fleet import Fleet, Remote
@@ -42,8 +43,11 @@ NO_LONGER_LOOKED_AT = "No longer looked at: {names}."
 LOOKED_AT_AGAIN = "Could be looked at again: {names}."
 """Says that a check failed only because nobody could look."""
 
-SHOWN = (25, 12, 6, 3, 2, 1, 0)
-"""Entries per section at most; fewer where the service has less room."""
+FORMS = (
+    *((most, False) for most in (25, 12, 6, 3, 2, 1)),
+    *((most, True) for most in (6, 3, 2, 1, 0)),
+)
+"""Entries per section at most, and whether each is one sentence only; less where the service has less room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +91,14 @@ class Section:
     """One part of a message. A compact one is a list of sentences; `left` counts what is not shown."""
 
     kind: str
-    entries: Sequence[Entry | FailingDestination | OrphanedQueue | str | Mapping[Status, int]]
+    entries: Sequence[Entry | FailingDestination | OrphanedQueue | AnswerOutcome | Mapping[Status, int]]
     compact: bool = False
     left: int = 0
 
-    def cut(self, most: int) -> "Section":
-        """The same with so many entries at most."""
+    def cut(self, most: int, compact: bool) -> "Section":
+        """The same with so many entries at most, each one sentence if `compact`."""
         hidden = [len(entry.names) if isinstance(entry, Entry) else 1 for entry in self.entries[most:]]
-        return replace(self, entries=self.entries[:most], left=sum(hidden))
+        return replace(self, entries=self.entries[:most], left=sum(hidden), compact=self.compact or compact)
 
 
 def compose_message(notification: Notification, fleet: Fleet, templates: Templates) -> Message:
@@ -115,19 +119,20 @@ def compose_message(notification: Notification, fleet: Fleet, templates: Templat
         about=tuple((line.subject, line.event_type) for line in lines),
     )
     sections = [section for section in _sections(notification, fleet) if section.entries]
-    for most in SHOWN:
+    for most, compact in FORMS:
         values = {
-            "sections": [section.cut(most) for section in sections],
+            "sections": [section.cut(most, compact) for section in sections],
             "at": notification.at,
             "url": settings.url,
             "answer": notification.answer,
         }
         html = templates.render_or_shipped("messages/notification.html.j2", values)
-        message = replace(message, html=html)
+        text = templates.render_or_shipped("messages/notification.txt.j2", values)
+        message = replace(message, html=html, text=text)
         sent = assemble([message], notification.at, settings, templates)
-        if not receiver.room or len(sent.html) <= receiver.room:
+        if not receiver.room or len(sent.text if receiver.plain else sent.html) <= receiver.room:
             break
-    return replace(message, text=templates.render_or_shipped("messages/notification.txt.j2", values))
+    return message
 
 
 def compose_names(notification: Notification) -> Message:
@@ -194,7 +199,7 @@ def _subject(notification: Notification, fleet: Fleet) -> Mapping[str, object]:
         "reminders": _names(reminders),
         "failing": tuple(one.name for one in notification.failing),
         "orphans": tuple(one.name for one in notification.orphans),
-        "answers": notification.done,
+        "answers": tuple(one.command.value for one in notification.done),
         "standing": tuple(status.spoken for status in notification.standing),
     }
     return {

@@ -76,7 +76,7 @@ def plan_notifications(
         lines = tuple(outcome.line for outcome in outcomes if outcome.line)
         quiet = quiet_hours_now(fleet.settings.quiet_hours, receiver, now)
         others = () if quiet else tuple(one for one in failing if one.key != receiver.key)
-        done = tuple(sentence for key, sentence in memory.answers.done if key == receiver.key)
+        done = tuple(outcome for key, outcome in memory.answers.done if key == receiver.key)
         standing = _count_statuses(states) if receiver.key in memory.answers.asked else {}
         if lines or others or memory.orphans or done or standing:
             notifications.append(Notification(receiver, now, lines, others, memory.orphans, done, standing))

@@ -30,11 +30,15 @@ class Destination:
     identity: str = ""
     former: tuple[str, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    plain: bool = False
+    """Whether it is sent plain text."""
 
     @property
     def receiver(self) -> Receiver:
         """What deciding and composing need to know of it."""
-        return Receiver(self.key, self.name, self.tags, self.room, self.least, self.identity, self.former)
+        return Receiver(
+            self.key, self.name, self.tags, self.room, self.least, self.identity, self.former, plain=self.plain
+        )
 
 
 @dataclass(frozen=True, slots=True)
