@@ -5,11 +5,12 @@ DOCUMENTATION = r"""
 module: remotestatus_answer
 short_description: Return what the probe of one remote brought
 description:
-  - Reads the answer that M(remotestatus_check) or M(remotestatus_probe) left for this remote.
+  - Reads the answer that M(remotestatus.checks.remotestatus_check) or M(remotestatus.checks.remotestatus_probe)
+    left for this remote.
   - The remote is unreachable when it could not be reached, and failed when something is wrong on this side.
 options:
   workdir:
-    description: The private directory that M(remotestatus_check) returned.
+    description: The private directory that M(remotestatus.checks.remotestatus_check) returned.
     type: path
     required: true
   argv:
@@ -17,7 +18,7 @@ options:
     type: bool
     default: true
 author:
-  - The remotestatus maintainers
+  - The remotestatus maintainers (!UNKNOWN)
 attributes:
   action:
     description: It runs on the controller.

@@ -5,15 +5,16 @@ DOCUMENTATION = r"""
 module: remotestatus_probe
 short_description: Probe one remote by Ansible's own connection to it
 description:
-  - Runs the probe of one remote through whatever connection plugin leads there, as M(remotestatus_check) asked for.
+  - Runs the probe of one remote through whatever connection plugin leads there,
+    as M(remotestatus.checks.remotestatus_check) asked for.
   - What the remote or the plugin does is no error of the task, but the answer.
 options:
   workdir:
-    description: The private directory that M(remotestatus_check) returned.
+    description: The private directory that M(remotestatus.checks.remotestatus_check) returned.
     type: path
     required: true
 author:
-  - The remotestatus maintainers
+  - The remotestatus maintainers (!UNKNOWN)
 attributes:
   action:
     description: It runs on the controller.
