@@ -167,15 +167,16 @@ def test_a_page_that_cannot_be_made_keeps_no_message_back(lab: Lab, remotestatus
 
 
 def test_a_long_name_costs_nobody_anything(lab: Lab, remotestatus: Command) -> None:
-    """Names whose quoted form is longer than a file's name may be: they and the others are checked and shown."""
-    names = ("\u00fc" * 43, "\u6f22" * 28, "plain")
-    for name in names:
+    """Names that are longer than a file's name may be, quoted or not: they and the others are checked and shown."""
+    names = ("\u00fc" * 43, "\u6f22" * 28, "plain", "x" * 256)
+    for name in names[:3]:
         lab.remote(name)
+    lab.local("here").name = names[3]
 
     found = run_round(lab, remotestatus, lab.write_inventory(**SHORT))
 
     assert found.causes == dict.fromkeys(names), found.printed
-    assert len(list((lab.directory / "site" / "remotes").glob("*.html"))) == 3
+    assert len(list((lab.directory / "site" / "remotes").glob("*.html"))) == 4
 
 
 def test_our_own_full_disk_is_no_remotes_fault(lab: Lab, remotestatus: Command) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from remotestatus.history import only_round
+from remotestatus.history import History, only_round
 from remotestatus.model.errors import RoundRunning
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.probe.runtime_directories import kept_folders
@@ -50,6 +50,17 @@ def test_a_full_disk_keeps_nobody_from_the_lock() -> None:
         history = disk / "history.sqlite3"
         with only_round(history), pytest.raises(RoundRunning, match="another process"), only_round(history):
             pass
+
+
+def test_a_history_on_a_disk_that_became_read_only_is_read(tmp_path: Path) -> None:
+    """A file system with errors is made read-only by the kernel: what the last round found is still to be had."""
+    with small_disk("size=1m") as disk:
+        history = disk / "history.sqlite3"
+        with History.open(history) as opened, opened.transaction() as db:
+            db.execute("INSERT INTO rounds (started, finished, remotes, troubles) VALUES (1, 2, 3, '[]')")
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with History.open(history, read_only=True) as opened:
+            assert [one.remotes for one in opened.rounds()] == [3]
 
 
 def test_a_limit_on_files_is_a_sentence(lab: Lab, remotestatus: Command) -> None:

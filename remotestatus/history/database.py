@@ -65,7 +65,10 @@ class History:
         """
         try:
             if read_only:
-                connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+                # SQLite makes a file beside it to read it, unless it is told that nobody writes to it meanwhile.
+                unchanging = "" if os.access(path.parent, os.W_OK) else "&immutable=1"
+                uri = f"{path.absolute().as_uri()}?mode=ro{unchanging}"
+                connection = sqlite3.connect(uri, uri=True, isolation_level=None)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 connection = sqlite3.connect(path, isolation_level=None, timeout=30)
@@ -396,7 +399,10 @@ def unusable(path: Path, error: Exception) -> str:
             "it is damaged or no SQLite file: `remotestatus doctor --repair` sets it aside and keeps what can be read"
         )
     elif "disk I/O error" in text or text == os.strerror(errno.EIO):
-        cure = "the disk is full, or has errors of which the kernel's log says more; nothing of this round was recorded"
+        cure = (
+            "the disk is full or has errors (the kernel's log says more), or the limit on the size of files "
+            "(`ulimit -f`) is too low; nothing of this round was recorded"
+        )
     elif "full" in text or text in (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT)):
         cure = "the disk is full: make room; nothing of this round was recorded"
     return f"cannot use the history {path}: {text}; {cure}"

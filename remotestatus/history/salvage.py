@@ -106,7 +106,7 @@ def repair(path: Path, now: datetime, *, every_page: bool = True) -> str:
             history.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - names of ours
             for table in ("rounds", "subjects")
         )
-    kept = f"{count(rounds, 'round')} and {count(subjects, 'remote or proxy').replace('proxys', 'proxies')}"
+    kept = f"{count(rounds, 'round')} and the states of {count(subjects, 'subject')}"
     return f"the history was damaged ({damage}); it was set aside as {aside}, and {kept} could be read of it"
 
 

@@ -29,6 +29,8 @@ class AnsibleRun:
             **arguments,
             # What Ansible prints of a mistake quotes the lines around it: it is in no file.
             settings={"suppress_output_file": True},
+            # Facts are kept by nobody; the cache's files are named by hosts, whose names may be too long for that.
+            fact_cache_type="",
             quiet=True,
             event_handler=self._note,
             status_handler=_forget_environment,

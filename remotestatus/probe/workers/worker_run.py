@@ -141,6 +141,7 @@ def _transmit(parcel: Parcel, process: "subprocess.Popen[bytes]") -> None:
             cmdline="--skip-tags=alone",
             envvars={**_SETTINGS, **parcel.environment},
             suppress_env_files=True,
+            fact_cache_type="",
             cancel_callback=lambda: False,
         )
         if parcel.ends and process.stdin is not None:
