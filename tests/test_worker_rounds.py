@@ -3,6 +3,7 @@ Rounds with workers: real `ansible-runner worker` processes over real SSH on loo
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -182,6 +183,7 @@ def test_a_frozen_and_killed_worker(lab: Lab, remotestatus: Command, http_sink: 
     inventory = lab.write_inventory(
         remotestatus_workers=[_worker(lab, "north", only="site")],
         remotestatus_apprise=[http_sink.apprise_url],
+        remotestatus_look_at_proxies=True,
     )
     with subprocess.Popen(
         [sys.executable, "-m", "remotestatus", "run", "-i", str(inventory)],
@@ -204,6 +206,8 @@ def test_a_frozen_and_killed_worker(lab: Lab, remotestatus: Command, http_sink: 
         ("north", None),
     ]
     assert [(one["subject"], one["status"]) for one in status["incidents"]] == [("north", "down")]
+    # Workers or not, the checker itself looks at the proxies that it may connect to.
+    assert [proxy["facts"]["cpus"] for proxy in status["proxies"]] == [os.cpu_count()]
     (request,) = http_sink.wait_for(1)
     assert "The worker north is down" in request.body.decode()
     assert "camera-1" in request.body.decode()
