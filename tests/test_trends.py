@@ -107,12 +107,12 @@ def test_what_is_kept_of_a_remote_that_tells_nothing() -> None:
     assert kept_values(CheckResult("box-1", NOW)) == {}
 
 
-def test_a_chart_for_each_measure_with_two_days() -> None:
+def test_a_chart_for_each_measure_with_three_days() -> None:
     """Each measure is drawn with its unit; a gap of days interrupts the band."""
     ranges = {
         "disk /": [*days(50, 60), DayRange(TODAY + timedelta(days=9), 65, 70)],
-        "temperature": days(40, 45),
-        "memory": days(30),
+        "temperature": days(40, 43, 45),
+        "memory": days(30, 31),
     }
     charts = {chart.label: chart for chart in draw_ranges(ranges)}
     assert set(charts) == {"Disk /", "Temperature"}

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 from remotestatus.evaluate import Uptime, advise, begin_today, disks_until_full, no_days, uptimes
 from remotestatus.model.check_result import CheckResult, Finding, Trouble, summarize
@@ -213,14 +214,9 @@ def view_remote(
         maintenance=None if window is None else clean(window),
         troubles=tuple(clean_trouble(trouble) for trouble in state.troubles),
         unconfirmed=say_unconfirmed(state, settings.fail_after, settings.recover_after),
-        connect_ms=result.connect_ms,
-        attempts=result.attempts,
         worker=result.worker,
         not_from=result.not_from,
         processes=processes,
-        findings=tuple(clean_finding(finding) for finding in result.findings),
-        facts=tuple(write_facts(result.facts)),
-        notes=tuple(clean(note) for note in result.facts.notes),
         commands=tuple(_commands(remote, report_input)),
         uptime=uptimes(past),
         past=past,
@@ -228,12 +224,36 @@ def view_remote(
         measurements=lambda: _measurements(remote.name, result, processes, measured_at, report_input),
         incidents=incidents,
         messages=_newest_first(report_input.messages.get(subject, ())),
-        files=tuple(clean_file(file) for file in result.files),
-        units=tuple(clean_unit(unit) for unit in result.units),
-        devices=tuple(clean_device(device) for device in result.devices),
         advice=_advice(remote, report_input) if kind is Kind.REMOTE else (),
         said=result.facts,
         new_oom_kills=result.memory.new_oom_kills,
+        **_measured(result),
+    )
+
+
+class _Measured(TypedDict):
+    """What a check result has measured, in clean text."""
+
+    connect_ms: int | None
+    attempts: int
+    findings: tuple[Finding, ...]
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    files: tuple[FileResult, ...]
+    units: tuple[UnitResult, ...]
+    devices: tuple[DeviceResult, ...]
+
+
+def _measured(result: CheckResult) -> _Measured:
+    return _Measured(
+        connect_ms=result.connect_ms,
+        attempts=result.attempts,
+        findings=tuple(clean_finding(finding) for finding in result.findings),
+        facts=tuple(write_facts(result.facts)),
+        notes=tuple(clean(note) for note in result.facts.notes),
+        files=tuple(clean_file(file) for file in result.files),
+        units=tuple(clean_unit(unit) for unit in result.units),
+        devices=tuple(clean_device(device) for device in result.devices),
     )
 
 
@@ -247,18 +267,11 @@ def _measurements(
     samples = [sample for sample in report_input.samples(name) if sample.at <= at]
     return Measurements(
         at=shown.at,
-        connect_ms=shown.connect_ms,
-        attempts=shown.attempts,
         processes=tuple(replace(one, restarted=one.name in restarted) for one in view_processes(shown, None)),
-        findings=tuple(clean_finding(finding) for finding in shown.findings),
-        facts=tuple(write_facts(shown.facts)),
-        notes=tuple(clean(note) for note in shown.facts.notes),
-        files=tuple(clean_file(file) for file in shown.files),
-        units=tuple(clean_unit(unit) for unit in shown.units),
-        devices=tuple(clean_device(device) for device in shown.devices),
         trends=tuple(replace(one, label=clean(one.label)) for one in draw_ranges(ranges)),
         filling=tuple(_say_filling(shown, ranges)),
         chart=draw_chart(samples[-CHART_SAMPLES:]),
+        **_measured(shown),
     )
 
 
