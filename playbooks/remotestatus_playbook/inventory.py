@@ -30,6 +30,7 @@ from remotestatus_playbook.protocol import (
 )
 from remotestatus_playbook.round_config import opening_arguments
 from remotestatus_playbook.sent_passwords import take_passwords
+from remotestatus_playbook.shared_evaluation import evaluate_all
 from remotestatus_playbook.ssh_options import Options, PathError, split_options
 from remotestatus_playbook.topology import Host, Topology, place_of, trace
 from remotestatus_playbook.user_config import (
@@ -131,7 +132,7 @@ def read_entries(hostvars: Any, base: Path, plugins: Plugins, limited_to: Collec
 
     Relative paths start at `base`. Passwords of hosts that are not in `limited_to` are not evaluated.
     """
-    return {name: _entry(name, hostvars, base, plugins, prove=name in limited_to) for name in hostvars}
+    return evaluate_all(list(hostvars), lambda name: _entry(name, hostvars, base, plugins, prove=name in limited_to))
 
 
 def chosen_for_all(config: Any, command_line: Mapping[str, Any]) -> dict[str, Any]:
