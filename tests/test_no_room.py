@@ -52,7 +52,7 @@ def test_a_full_disk_keeps_nobody_from_the_lock() -> None:
             pass
 
 
-def test_a_history_on_a_disk_that_became_read_only_is_read(tmp_path: Path) -> None:
+def test_a_history_on_a_disk_that_became_read_only_is_read() -> None:
     """A file system with errors is made read-only by the kernel: what the last round found is still to be had."""
     with small_disk("size=1m") as disk:
         history = disk / "history.sqlite3"
