@@ -14,8 +14,14 @@ from remotestatus_playbook.protocol import SshAccess
 
 
 def write_ssh_command(name: str, path: Sequence[str], access: SshAccess) -> str:
-    """The command for the remote of this name, behind the proxies of its path; empty where that is not known."""
+    """
+    The command for the remote of this name, behind the proxies of its path; empty where that is not known.
+
+    Somebody's own ProxyCommand may hold a secret, so there is no command where it is on the way.
+    """
     if not all(host in access.blocks for host in (*path, name)):
+        return ""
+    if any(keyword == "ProxyCommand" for host in (*path, name) for keyword, _ in _lines(access.blocks[host])):
         return ""
     command = ""
     for proxy, behind in pairwise((*path, name)):
