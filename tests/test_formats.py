@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from remotestatus.model.facts import Disk, Facts
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.formats.badges import fleet_badge, remote_badge, write_endpoint, write_svg
 from remotestatus.report.formats.metrics import write_metrics
@@ -265,6 +266,16 @@ def test_each_fact_limit_and_check_is_a_series(report: Report) -> None:
         ("remotestatus_boot_time_seconds",),
     }
     assert not any(labels["remote"] == "signage-1" for labels, _ in found["remotestatus_load1"])
+
+
+def test_no_series_is_there_twice(report: Report) -> None:
+    """A remote may name mount points that are the same once they are clean: a reader would refuse all metrics."""
+    disks = tuple(Disk(mount, 100, share, float(share)) for mount, share in (("/a", 10), ("/a\x01", 20)))
+    hostile = replace(report.remotes[0], said=Facts(disks=disks))
+    text = write_metrics(replace(report, remotes=(hostile, *report.remotes[1:])))
+    series = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+    assert len(series) == len(set(series))
+    assert sum(f'{{remote="{hostile.name}",mountpoint="/a"}}' in one for one in series) == 2  # its size, and its share
 
 
 def test_promtool_has_nothing_to_say(report: Report) -> None:

@@ -15,7 +15,10 @@ from remotestatus.report.fact_table import FACT_METRICS, Metric, read_metric
 from remotestatus.report.remote_view import RemoteView
 
 Sample = tuple[dict[str, str], float]
+"""The labels of a series, and its value."""
+
 Family = tuple[str, str, Callable[[Report], Iterable[Sample]]]
+"""A family: its name, which ends in its unit if it has one, what it means, and its series."""
 
 
 def looked_at(report: Report) -> Iterator[tuple[dict[str, str], RemoteView]]:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.report.build import WORDS, Report
-from remotestatus.report.fact_metrics import FACT_FAMILIES, looked_at
+from remotestatus.report.fact_metrics import FACT_FAMILIES, Family, Sample, looked_at
 from remotestatus.report.machine_format import MachineFormat
-
-Sample = tuple[dict[str, str], float]
-"""The labels of a series, and its value."""
+from remotestatus.report.proxy_view import ProxyView
+from remotestatus.report.remote_view import RemoteView
+from remotestatus.report.worker_view import WorkerView
 
 
 def write_metrics(report: Report) -> str:
@@ -26,7 +26,10 @@ def write_metrics(report: Report) -> str:
         if unit in ("seconds", "ratio", "bytes", "celsius"):
             lines.append(f"# UNIT {name} {unit}")
         lines.append(f"# HELP {name} {_escape(about)}")
-        lines += [f"{name}{_labels(labels)} {_number(value)}" for labels, value in samples(report)]
+        # Of two series with the same labels (a remote may name two mount points alike) the last one counts: a reader
+        # may refuse the whole document for them.
+        series = {_labels(labels): value for labels, value in samples(report)}
+        lines += [f"{name}{labels} {_number(value)}" for labels, value in series.items()]
     lines.append("# EOF")
     return "\n".join(lines) + "\n"
 
@@ -37,7 +40,34 @@ def _infos(report: Report) -> Iterator[Sample]:
         yield {**labels, "group": remote.group, "proxy": remote.proxy or ""}, 1
 
 
-FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
+def _statuses(kind: str, entries: Callable[[Report], Iterable[RemoteView | ProxyView | WorkerView]]) -> Family:
+    return (
+        f"remotestatus_{kind}_status",
+        f"1 for the status that a {kind} has, 0 for the others.",
+        lambda report: [
+            ({kind: entry.name, "status": status.value}, entry.status is status)
+            for entry in entries(report)
+            for status in Status
+        ],
+    )
+
+
+def _troubles(kind: str, entries: Callable[[Report], Iterable[RemoteView | ProxyView]]) -> Family:
+    return (
+        f"remotestatus_{kind}_troubles",
+        f"How many things are wrong with a {kind}, by severity.",
+        lambda report: [
+            (
+                {kind: entry.name, "severity": severity.value},
+                sum(trouble.severity is severity for trouble in entry.troubles),
+            )
+            for entry in entries(report)
+            for severity in Severity
+        ],
+    )
+
+
+FAMILIES: tuple[Family, ...] = (
     (
         "remotestatus_last_round_timestamp_seconds",
         "When the last round was finished.",
@@ -59,45 +89,10 @@ FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
         "How many remotes have a status; those in maintenance are counted only there.",
         lambda report: [({"status": word}, report.summary[word]) for word in WORDS],
     ),
-    (
-        "remotestatus_proxy_status",
-        "1 for the status that a proxy has, 0 for the others.",
-        lambda report: [
-            ({"proxy": proxy.name, "status": status.value}, proxy.status is status)
-            for proxy in report.proxies
-            for status in Status
-        ],
-    ),
-    (
-        "remotestatus_proxy_troubles",
-        "How many things are wrong with a proxy, by severity.",
-        lambda report: [
-            (
-                {"proxy": proxy.name, "severity": severity.value},
-                sum(trouble.severity is severity for trouble in proxy.troubles),
-            )
-            for proxy in report.proxies
-            for severity in Severity
-        ],
-    ),
-    (
-        "remotestatus_worker_status",
-        "1 for the status that a worker has, 0 for the others.",
-        lambda report: [
-            ({"worker": worker.name, "status": status.value}, worker.status is status)
-            for worker in report.workers
-            for status in Status
-        ],
-    ),
-    (
-        "remotestatus_remote_status",
-        "1 for the status that a remote has, 0 for the others.",
-        lambda report: [
-            ({"remote": remote.name, "status": status.value}, remote.status is status)
-            for remote in report.remotes
-            for status in Status
-        ],
-    ),
+    _statuses("proxy", lambda report: report.proxies),
+    _troubles("proxy", lambda report: report.proxies),
+    _statuses("worker", lambda report: report.workers),
+    _statuses("remote", lambda report: report.remotes),
     (
         "remotestatus_remote_since_timestamp_seconds",
         "Since when a remote has its status.",
@@ -108,18 +103,7 @@ FAMILIES: tuple[tuple[str, str, Callable[[Report], Iterable[Sample]]], ...] = (
         "Whether a remote is in maintenance.",
         lambda report: [({"remote": remote.name}, remote.maintenance is not None) for remote in report.remotes],
     ),
-    (
-        "remotestatus_remote_troubles",
-        "How many things are wrong with a remote, by severity.",
-        lambda report: [
-            (
-                {"remote": remote.name, "severity": severity.value},
-                sum(trouble.severity is severity for trouble in remote.troubles),
-            )
-            for remote in report.remotes
-            for severity in Severity
-        ],
-    ),
+    _troubles("remote", lambda report: report.remotes),
     ("remotestatus_remote_info", "What a remote is called, where it stands, and what it is reached through.", _infos),
     (
         "remotestatus_remote_connect_seconds",
