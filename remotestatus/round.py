@@ -124,9 +124,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         _open_history(inventory.database, started_at) as (history, repaired),
     ):
         if repaired:
-            # The next round finds nothing to repair: this is told also if this one is stopped.
-            notices = [compose_notice(one.receiver, fleet, repaired, started_at) for one in destinations]
-            outbox.add(history, Plan((), (), {}), [complete_commands(one, runner.source.option) for one in notices])
+            _tell_repaired(history, fleet, destinations, repaired, runner.source.option, started_at)
         last, before, measured_at = history.states(), history.check_results(), history.measured_at()
         results = check_fleet(
             runner,
@@ -177,6 +175,19 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         return FinishedRound(
             inventory, round_, report, delivery, troubles, tuple(heartbeat.failures), outgoing.plan.orphans, answers
         )
+
+
+def _tell_repaired(
+    history: History,
+    fleet: Fleet,
+    destinations: Sequence[Destination],
+    repaired: str,
+    inventory_option: str,
+    now: datetime,
+) -> None:
+    """Tell at once that the history was repaired: the next round finds nothing to repair, if this one is stopped."""
+    notices = [compose_notice(one.receiver, fleet, repaired, now) for one in destinations]
+    outbox.add(history, Plan((), (), {}), [complete_commands(one, inventory_option) for one in notices])
 
 
 @dataclass(frozen=True, slots=True)
