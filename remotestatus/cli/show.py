@@ -14,7 +14,7 @@ from rich.text import Text
 
 from remotestatus.cli.table import list_names, say_percent, trouble_lines
 from remotestatus.cli.terminal import paragraph, status_sign, status_text, text_of
-from remotestatus.model.check_result import Finding, summarize
+from remotestatus.model.check_result import Finding
 from remotestatus.model.durations import say_duration
 from remotestatus.model.notification import Acknowledgement, KeptDecision, SentMessage
 from remotestatus.model.states import State
@@ -109,7 +109,7 @@ def _head(details: Details) -> Iterator[RenderableType]:
         yield paragraph(f"It changes too often to be told each time, since {_say_time(state.flapping_since)}")
     if state.problem_since and state.problem_since < state.since:
         yield paragraph(f"The problem began {_say_time(state.problem_since)}.")
-    for trouble in summarize(subject.troubles):
+    for trouble in subject.summary:
         severity = "" if state.status is Status.DOWN else f" ({trouble.severity})"
         yield paragraph((f"Cause: {trouble.cause}{severity}", "bold"), indent=2)
         yield from trouble_lines(trouble)

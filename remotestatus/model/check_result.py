@@ -108,8 +108,30 @@ class Finding:
         return f"{self.name} {self.value} ({self.wanted})" if self.wanted else f"{self.name}: {self.value}"
 
 
+class HasTroubles:
+    """What has `troubles`, the most severe first, has all that follows from them."""
+
+    __slots__ = ()
+    troubles: tuple[Trouble, ...]
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The most telling thing that is wrong, or None."""
+        return self.troubles[0] if self.troubles else None
+
+    @property
+    def summary(self) -> tuple[Trouble, ...]:
+        """What is wrong, with the findings of one cause as one: what people read."""
+        return summarize(self.troubles)
+
+    @property
+    def severity(self) -> Severity | None:
+        """How bad it is at its worst; None when it is up."""
+        return max((trouble.severity for trouble in self.troubles), default=None)
+
+
 @dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(HasTroubles):
     """
     What one round learned about one remote.
 
@@ -136,11 +158,6 @@ class CheckResult:
     tunnels: tuple[Tunnel, ...] = ()
     memory: Memory = field(default_factory=Memory)
     ports: tuple[TunnelPort, ...] = ()
-
-    @property
-    def trouble(self) -> Trouble | None:
-        """The most telling thing that is wrong, or None."""
-        return self.troubles[0] if self.troubles else None
 
     @property
     def status(self) -> Status:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from remotestatus.model.check_result import Key, Trouble, most_severe_first
+from remotestatus.model.check_result import HasTroubles, Key, Trouble, most_severe_first
 from remotestatus.model.statuses import Severity, Status
 
 
@@ -59,7 +59,7 @@ class FindingState:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class State(HasTroubles):
     """
     What is known of one subject after a round.
 
@@ -107,11 +107,6 @@ class State:
     def flapping(self) -> bool:
         """Whether it changes too often for a notification each time."""
         return self.flapping_since is not None
-
-    @property
-    def trouble(self) -> Trouble | None:
-        """The most telling thing that is wrong, or None."""
-        return self.troubles[0] if self.troubles else None
 
 
 @dataclass(frozen=True, slots=True)

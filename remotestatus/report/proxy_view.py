@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from remotestatus.evaluate import Uptime, advise_proxy, begin_today, dead_tunnels, no_days, uptimes
-from remotestatus.model.check_result import Trouble, summarize
+from remotestatus.model.check_result import HasTroubles, Trouble
 from remotestatus.model.days import PastDays
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.statuses import Status
 from remotestatus.report.clean_text import clean, clean_trouble
 from remotestatus.report.incidents import Incident, open_note
 from remotestatus.report.remote_view import RemoteView, say_unconfirmed, view_remote
@@ -23,7 +23,7 @@ from remotestatus.report.slugs import make_slugs
 
 
 @dataclass(frozen=True, slots=True)
-class ProxyView:
+class ProxyView(HasTroubles):
     """What the pages show of one proxy. `behind` counts the remotes that are reached through it."""
 
     name: str
@@ -42,21 +42,6 @@ class ProxyView:
     acknowledged: Acknowledgement | None = None
     looked: RemoteView | None = None
     """What it says of itself, where it is looked at as a remote is."""
-
-    @property
-    def summary(self) -> tuple[Trouble, ...]:
-        """What is wrong, with the findings of one cause as one: what people read."""
-        return summarize(self.troubles)
-
-    @property
-    def severity(self) -> Severity | None:
-        """How bad it is at its worst; None when it is up."""
-        return max((trouble.severity for trouble in self.troubles), default=None)
-
-    @property
-    def trouble(self) -> Trouble | None:
-        """The most telling thing that is wrong, or None."""
-        return self.troubles[0] if self.troubles else None
 
 
 def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Incident], now: datetime) -> ProxyView:

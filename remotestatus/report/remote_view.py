@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypedDict
 
 from remotestatus.evaluate import Uptime, advise, begin_today, disks_until_full, no_days, uptimes
-from remotestatus.model.check_result import CheckResult, Finding, Trouble, summarize
+from remotestatus.model.check_result import CheckResult, Finding, HasTroubles, Trouble
 from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.days import PastDays
 from remotestatus.model.durations import say_duration
@@ -20,7 +20,7 @@ from remotestatus.model.fleet import Remote
 from remotestatus.model.notification import Acknowledgement, SentMessage
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, State
-from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.statuses import Status
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.report.charts import Chart, DayCell, RangeChart, day_cells, draw_chart, draw_ranges
 from remotestatus.report.clean_text import clean, clean_device, clean_file, clean_finding, clean_trouble, clean_unit
@@ -53,7 +53,7 @@ class Measurements:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteView:
+class RemoteView(HasTroubles):
     """
     What the pages show of one remote.
 
@@ -135,21 +135,6 @@ class RemoteView:
         """What stands beside its status: that it is not confirmed yet, and from where it cannot be reached."""
         partly = f"not from {', '.join(self.not_from)}" if self.not_from else ""
         return "; ".join(filter(None, (self.unconfirmed, partly)))
-
-    @property
-    def trouble(self) -> Trouble | None:
-        """The most telling thing that is wrong, or None."""
-        return self.troubles[0] if self.troubles else None
-
-    @property
-    def summary(self) -> tuple[Trouble, ...]:
-        """What is wrong, with the findings of one cause as one: what people read."""
-        return summarize(self.troubles)
-
-    @property
-    def severity(self) -> Severity | None:
-        """How bad it is at its worst; None when it is up."""
-        return max((trouble.severity for trouble in self.troubles), default=None)
 
     @property
     def word(self) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from remotestatus.model.causes import Cause
-from remotestatus.model.check_result import Trouble
+from remotestatus.model.check_result import HasTroubles, Trouble
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.text import count
@@ -27,7 +27,7 @@ _SAME_TIME = timedelta(seconds=90)
 
 
 @dataclass(frozen=True, slots=True)
-class RootCause:
+class RootCause(HasTroubles):
     """
     One thing that is wrong: what it is about, since when, why, what to try, and which remotes it affects.
 
@@ -51,11 +51,6 @@ class RootCause:
     def names(self) -> tuple[str, ...]:
         """The remotes and the proxy that it is about."""
         return (*([self.name] if self.name else []), *(remote.name for remote in self.affected))
-
-    @property
-    def trouble(self) -> Trouble | None:
-        """The most telling thing that is wrong, or None."""
-        return self.troubles[0] if self.troubles else None
 
     @property
     def rank(self) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from remotestatus.model.check_result import Trouble
+from remotestatus.model.check_result import HasTroubles, Trouble
 from remotestatus.model.fleet import Worker
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.report_input import ReportInput
@@ -22,7 +22,7 @@ from remotestatus.report.remote_view import RemoteView
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerView:
+class WorkerView(HasTroubles):
     """What the pages show of one worker. `looked_at` counts the remotes whose check result is from there."""
 
     name: str
@@ -31,11 +31,6 @@ class WorkerView:
     troubles: tuple[Trouble, ...]
     looked_at: int
     acknowledged: Acknowledgement | None = None
-
-    @property
-    def trouble(self) -> Trouble | None:
-        """The most telling thing that is wrong, or None."""
-        return self.troubles[0] if self.troubles else None
 
 
 @dataclass(frozen=True, slots=True)
