@@ -23,7 +23,7 @@ test: lint  ## static checks and all tests, with branch coverage of the quick on
 	# The quick tests cover what all of them do within one percent, and measuring makes a test a fifth slower.
 	$(BIN)/pytest -n logical --dist loadgroup -m 'not slow' --cov
 	# More workers than processors: half of such a test's time is waiting for a server or a time limit.
-	$(BIN)/pytest -n 5 --dist loadgroup -m slow
+	$(BIN)/pytest -n 4 --dist loadgroup -m slow
 
 test-fast: lint  ## static checks and the quick tests, in less than a minute
 	./tests/prepare
