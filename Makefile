@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint docs bench bench-scale bench-workers openssh-versions collection pictures clean
+.PHONY: help demo test test-fast test-quick test-slow lint docs bench bench-scale bench-workers openssh-versions collection pictures clean
 
 help:  ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | awk -F: '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -20,9 +20,14 @@ test: lint  ## static checks and all tests, with branch coverage of the quick on
 	./tests/prepare
 	# The collection gets its changelog when it is built.
 	$(BIN)/ansible-lint --offline $(filter-out playbooks/collection,$(wildcard playbooks/*))
-	# The quick tests cover what all of them do within one percent, and measuring makes a test a fifth slower.
-	$(BIN)/pytest -n logical --dist loadgroup -m 'not slow' --cov
-	# More workers than processors: half of such a test's time is waiting for a server or a time limit.
+	# Side by side, because the slow ones wait half of their time: for a server, or a time limit.
+	$(MAKE) --no-print-directory -j 2 test-quick test-slow
+
+# They cover what all tests do within one percent, and measuring makes a test a fifth slower.
+test-quick: $(DEV)  ## the quick tests, with branch coverage
+	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow' --cov
+
+test-slow: $(DEV)  ## the tests that start servers or a browser
 	$(BIN)/pytest -n 4 --dist loadgroup -m slow
 
 test-fast: lint  ## static checks and the quick tests, in less than a minute

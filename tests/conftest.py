@@ -24,7 +24,8 @@ SLOW_FIXTURES = frozenset({"lab", "remotestatus", "shell", "smtp_sink"})
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    Mark as slow what uses one of these fixtures, or one that is kept for a whole module because it is expensive.
+    Mark as slow what uses one of these fixtures, or one that is kept for a whole module because it is expensive; and
+    what has a group of its own, because that must not run beside itself, and the slow tests run beside the quick ones.
 
     Tests with such a kept fixture stay on one worker, so that it is made once. What takes minutes begins first, so that
     no worker waits for it at the end.
@@ -32,9 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function):
             kept = _keeps_a_fixture(item)
-            if kept or SLOW_FIXTURES & set(item.fixturenames):
+            group = item.get_closest_marker("xdist_group")
+            if kept or group or SLOW_FIXTURES & set(item.fixturenames):
                 item.add_marker(pytest.mark.slow)
-            if kept and not item.get_closest_marker("xdist_group"):
+            if kept and not group:
                 item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=lambda item: (not item.get_closest_marker("takes_minutes"), not item.get_closest_marker("slow")))
 
