@@ -202,6 +202,8 @@ def test_evidence_is_the_telling_line() -> None:
     assert changed.endswith("has changed and you have requested strict checking.")
     assert evidence("Authenticated to h.\nKilled by signal 15.\n") == ""
     assert evidence("something new\nand its last line\n") == "and its last line"
+    cut = Answer(Outcome.NO_PROBE_OUTPUT, stderr="Authenticated to h.\nTransferred: sent 2 bytes", frame=True)
+    assert diagnose(TUNNELLED, cut).detail == ""
 
 
 # -- what the playbook adds -------------------------------------------------------------------------------------------

@@ -91,6 +91,10 @@ def test_what_a_server_says_is_no_cause(tmp_path: Path, where: str, lie: str) ->
             "Unable to negotiate with 127.0.0.1 port 1: no matching cipher found. Their offer:",
         ),
         (
+            "no matching cipher found. Their offer: aes128-cbc,a@b.c\nHost key for x has changed",
+            "no matching cipher found. Their offer: aes128-cbc,a@b.c",
+        ),
+        (
             "debug1: Next authentication method: password\nHost key for x has changed\nu@h: Permission denied (a).",
             "u@h: Permission denied (a).",
         ),

@@ -123,11 +123,14 @@ def penalty() -> Iterator[int]:
 
 
 def test_a_throttled_server_is_told_by_its_words(lab: Lab, remotestatus: Command, penalty: int) -> None:
-    """Behind a proxy and directly, a round says who turns us away, and with which words."""
+    """Behind a proxy and directly, a round says who turns us away and how; also where only a file knows the way."""
     lab.proxy("gate")
     lab.remote("behind-1", proxy="gate", variables={"ansible_port": penalty})
     lab.direct("direct-1", variables={"ansible_port": penalty})
-    recorded = run_round(lab, remotestatus, lab.write_inventory(remotestatus_attempts=1))
-    assert set(recorded.causes.values()) == {Cause.CONNECTION_THROTTLED}
+    inventory = lab.write_inventory(remotestatus_attempts=1)
+    (inventory / "filed.yml").write_text("remotes: {hosts: {filed-1: {ansible_ssh_common_args: -F filed}}}\n")
+    (lab.directory / "filed").write_text(f"Host filed-1\nHostName 127.0.0.1\nPort {penalty}\nProxyJump gate\n")
+    recorded = run_round(lab, remotestatus, inventory)
+    assert recorded.causes == dict.fromkeys(("behind-1", "direct-1", "filed-1"), Cause.CONNECTION_THROTTLED)
     assert "Not allowed at this time" in recorded.words("behind-1")
     assert "PerSourcePenaltyExemptList" in recorded.words("direct-1")

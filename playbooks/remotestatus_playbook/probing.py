@@ -158,20 +158,21 @@ class Prober:
     def _complete(self, plan: Plan, answer: RemoteAnswer) -> RemoteAnswer:
         """Add what ssh's own words leave open: whose key was offered, why the proxy refused, and if it is there."""
         answer = replace(answer, answered_by=owners_of_offered_key(answer.stderr, self.known_hosts))
+        address, port = plan.place
         if plan.host is None or plan.hop is None:
             if plan.host is not None and is_lost(answer.stderr):
-                answer = replace(answer, banner=read_banner(None, plan.host.address, plan.host.port or 22))
+                answer = replace(answer, banner=read_banner(None, address, port or 22))
             return answer
         socket = self.workdir.control / plan.hop.socket
         with self._one_asks:
             if socket not in self._open:
                 self._open[socket] = opening.is_open(socket, plan.hop.program)
                 self._refusals[socket] = opening.Refusals(opening.log_of(socket))
-        refusal = self._refusals[socket].of(*plan.place)
+        refusal = self._refusals[socket].of(address, port)
         stderr = f"{refusal}\n{answer.stderr}"[:KEPT] if refusal else answer.stderr
         banner = ""
         if self._open[socket] and is_lost(stderr):
-            banner = read_banner(socket, plan.host.address, plan.host.port or 22)
+            banner = read_banner(socket, address, port or 22)
         return replace(answer, proxy_lost=not self._open[socket], stderr=stderr, banner=banner)
 
 

@@ -20,7 +20,8 @@ READ = 256 * 1024
 _DEBUG = re.compile(r"debug\d: |OpenSSH_\d")
 
 _QUOTES = re.compile(
-    r"(Received disconnect from \S+ port \d+:\d+:) |(.*Their offer:) |(Bad remote protocol version identification): "
+    r"(Received disconnect from \S+ port \d+:\d+:) |(Bad remote protocol version identification): "
+    r"|(.*Their offer:(?: [a-z0-9@.,+-]{1,400}$)?)"
 )
 """Lines that end in a server's words, which may hold line breaks: what follows may be the server's as well."""
 

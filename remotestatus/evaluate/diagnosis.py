@@ -139,7 +139,7 @@ def diagnose(subject: Remote | Proxy, answer: Answer) -> Trouble:
                 detail = one_line(answer.banner)
             return explain(cause, subject, special, detail=detail, owners=owners, key=key)
         case _:
-            return explain(Cause.PROBE_FAILED, subject, detail=noise or one_line(text))
+            return explain(Cause.PROBE_FAILED, subject, detail=noise or evidence(text))
 
 
 _FAULTS = {

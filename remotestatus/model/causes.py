@@ -157,8 +157,8 @@ class Cause(StrEnum):
         message="{name} refuses the log-in of {login}.",
         hint="`remotestatus ssh {name}` does the same by hand; check ansible_user, the key or password, and "
         "authorized_keys on {name}.",
-        proxy_hint="`ssh -p {port} {user}{address}` does the same by hand; check ansible_user and the private key "
-        "file, and authorized_keys on the proxy.",
+        proxy_hint="`remotestatus ssh {name}` does the same by hand; check ansible_user and the private key file, and "
+        "authorized_keys on the proxy.",
         public="It refuses the log-in.",
         seen="It refuses the log-in, or the proxy forbids the port.",
         retried=False,
