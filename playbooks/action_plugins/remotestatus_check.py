@@ -1,5 +1,5 @@
 """
-Action plugin: checks every host of the play once, proxies first, or finishes what that began.
+Action plugin: checks every host of the play once, each after its proxy, or finishes what that began.
 
 Runs once for the whole play, because a process of Ansible's own for each remote would cost more than its probe. Opens
 one shared connection to each proxy on the way, and probes each remote behind those that answer with one SSH exec. The
@@ -19,7 +19,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -121,9 +121,10 @@ class ActionModule(ActionBase):
         )
         if boolean(self._task.args.get("proxies_only", False)):
             order = replace(order, proxies_only=True)
-        attempt = _Attempt(task_vars["hostvars"], entries, topology, known_hosts, workdir, order, asked.connection)
-        proxies = attempt.open_proxies()
-        by_plugin = attempt.probe(proxies, self._say)
+        attempt = _Attempt(
+            task_vars["hostvars"], entries, topology, known_hosts, workdir, order, asked.connection, self._say
+        )
+        proxies, by_plugin = attempt.make()
         if not by_plugin:
             workdir.note_done()
         return {
@@ -168,11 +169,27 @@ class _Attempt:
     workdir: Workdir
     order: Order
     password: str
+    say: Callable[[Plan], None]
 
-    def open_proxies(self) -> dict[str, ProxyAnswer]:
-        """Open the connections to the proxies on the way to these hosts; return answers by alias."""
+    def make(self) -> tuple[Mapping[str, ProxyAnswer], Sequence[str]]:
+        """
+        Open the connections to the proxies on the way to these hosts, and probe what is behind each once it is open.
+
+        Returns the proxies' answers by alias, and the names of the hosts that are left to connection plugins.
+        """
+        proxies: dict[str, ProxyAnswer] = {}
+        names = () if self.order.proxies_only else self.order.names or ()
+        remotes = [one for name in names if PROXIES not in (one := self.entries[name]).groups]
+        asked = [one.name for one in remotes if one.host and one.host.password and not one.by_plugin]
+        passwords = inventory.passwords(self.hostvars, asked, self.password)
+        prober = Prober(self.workdir, self.known_hosts, proxies, passwords, root(), self.order.attempt)
+        with self._opener().open_all(self.topology, self._wanted()) as answers:
+            prober.probe_all(self._plans(remotes, answers, proxies), self.order.at_once or 1)
+        return proxies, prober.by_plugin
+
+    def _opener(self) -> Opener:
         hops = {hop.host.name for hop in self.topology.hops.values() if hop.host}
-        opener = Opener(
+        return Opener(
             self.workdir,
             self.known_hosts,
             inventory.passwords(self.hostvars, hops),
@@ -183,42 +200,49 @@ class _Attempt:
                 name: what for name in hops if (what := problem_of(self.entries[name], self.topology, only_passed=True))
             },
         )
+
+    def _wanted(self) -> frozenset[str]:
+        """The aliases of the proxies that are asked."""
         names = self.order.names or ()
         through = {hop.spec for name in names if (hop := self.topology.last_hop.get(name))}
         among = {name for name in names if PROXIES in self.entries[name].groups}
         asked = {hop.spec for hop in self.topology.hops.values() if hop.host and hop.host.name in among}
-        return opener.open_all(self.topology, frozenset(through | asked))
+        return frozenset(through | asked)
 
-    def probe(self, proxies: Mapping[str, ProxyAnswer], say: Callable[[Plan], None]) -> Sequence[str]:
-        """Probe these hosts; return the names of those that are left to connection plugins."""
-        names = () if self.order.proxies_only else self.order.names or ()
-        remotes = [one for name in names if PROXIES not in (one := self.entries[name]).groups]
-        plans = [*self._looks(proxies)]
-        plans += [
-            plan_probe(one, self.topology, self.known_hosts, self.workdir, self.order, proxies) for one in remotes
-        ]
-        if not plans:
-            return ()
-        for plan in plans:
-            say(plan)
-        asked = [
-            plan.name for plan in plans if plan.host and plan.host.password and not plan.by_plugin and not plan.looking
-        ]
-        passwords = inventory.passwords(self.hostvars, asked, self.password)
-        prober = Prober(self.workdir, self.known_hosts, proxies, passwords, root(), self.order.attempt)
-        prober.probe_all(plans, self.order.at_once or 1)
-        return prober.by_plugin
+    def _plans(
+        self,
+        remotes: Iterable[inventory.Entry],
+        answers: Iterable[tuple[str, ProxyAnswer] | None],
+        proxies: dict[str, ProxyAnswer],
+    ) -> Iterator[Plan | None]:
+        """The plan of each probe as soon as the proxies on its way have answered, which are added to `proxies`."""
+        behind: dict[str | None, list[inventory.Entry]] = {}
+        for one in remotes:
+            hop = self.topology.last_hop.get(one.name)
+            behind.setdefault(hop.spec if hop else None, []).append(one)
+        yield from self._plan(behind.get(None, ()), proxies)
+        for answered in answers:
+            if answered is None:
+                yield None
+                continue
+            alias, proxies[answered[0]] = answered
+            yield from self._looks(alias, proxies[alias])
+            yield from self._plan(behind.get(alias, ()), proxies)
 
-    def _looks(self, proxies: Mapping[str, ProxyAnswer]) -> Iterator[Plan]:
-        """Plans for the proxies of the inventory that are looked at and have answered."""
-        answered = {
-            hop.host.name: hop
-            for hop in self.topology.in_order()
-            if hop.host and hop.spec in proxies and proxies[hop.spec].outcome is Outcome.ANSWERED
-        }
-        for name in self.order.look_at:
-            if name in answered and PROXIES in self.entries[name].groups:
-                yield plan_look(self.entries[name], answered[name], self.topology, self.workdir, self.order)
+    def _plan(self, remotes: Iterable[inventory.Entry], proxies: Mapping[str, ProxyAnswer]) -> Iterator[Plan]:
+        for one in remotes:
+            plan = plan_probe(one, self.topology, self.known_hosts, self.workdir, self.order, proxies)
+            self.say(plan)
+            yield plan
+
+    def _looks(self, alias: str, answer: ProxyAnswer) -> Iterator[Plan]:
+        """The plan for a proxy of the inventory that is looked at, when it has answered."""
+        hop = next(hop for hop in self.topology.hops.values() if hop.spec == alias)
+        name = hop.host.name if hop.host else None
+        if answer.outcome is Outcome.ANSWERED and name in self.order.look_at and PROXIES in self.entries[name].groups:
+            plan = plan_look(self.entries[name], hop, self.topology, self.workdir, self.order)
+            self.say(plan)
+            yield plan
 
     def by_name(self, proxies: Mapping[str, ProxyAnswer]) -> dict[str, ProxyAnswer]:
         """The answers by the names of the proxies."""

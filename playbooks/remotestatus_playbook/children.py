@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 from remotestatus_playbook.host_variables import say_error
@@ -40,6 +41,11 @@ _UNANSWERED = "its lookup has not answered in time"
 
 _POLL_SECONDS = 0.005
 """How often the programs are asked whether they have ended."""
+
+_NO_MORE = object()
+
+STARTING = Lock()
+"""Only one thread at a time starts a process: who is forked meanwhile to learn a password would hold its pipes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +97,31 @@ class Child:
             self.trouble = f"{NO_ASKPASS}: {self.askpass}"
             return
         try:
-            if self.password is not None and self.askpass is not None:
-                self._secret = Secret(self.password, self.asked, self.output.with_name(f"{self.output.name}.secret"))
-                environment |= self._secret.environment(self.askpass)
-            self.asked_at, self._started = time.time(), time.monotonic()
-            with (
-                _in_memory(self.stdin) as stdin,
-                self._file(".out").open("wb") as out,
-                self._file(".err").open("wb") as err,
-                _file_size_limit(self.printing),
-            ):
-                self._process = subprocess.Popen(
-                    ["timeout", "-k", "2", str(self.seconds), *self.words],
-                    stdin=stdin,
-                    stdout=out,
-                    stderr=err,
-                    env=environment,
-                    cwd=_home(),
-                    start_new_session=True,
-                )
+            with STARTING:
+                self._start(environment)
         except OSError as error:
             self.trouble = say_not_started(error)
+
+    def _start(self, environment: dict[str, str]) -> None:
+        if self.password is not None and self.askpass is not None:
+            self._secret = Secret(self.password, self.asked, self.output.with_name(f"{self.output.name}.secret"))
+            environment |= self._secret.environment(self.askpass)
+        self.asked_at, self._started = time.time(), time.monotonic()
+        with (
+            _in_memory(self.stdin) as stdin,
+            self._file(".out").open("wb") as out,
+            self._file(".err").open("wb") as err,
+            _file_size_limit(self.printing),
+        ):
+            self._process = subprocess.Popen(
+                ["timeout", "-k", "2", str(self.seconds), *self.words],
+                stdin=stdin,
+                stdout=out,
+                stderr=err,
+                env=environment,
+                cwd=_home(),
+                start_new_session=True,
+            )
 
     @property
     def timed_out(self) -> bool:
@@ -191,19 +201,27 @@ def log_file(output: Path) -> Path:
     return output.with_name(f"{output.name}.log")
 
 
-def run_all(children: Iterable[Child], at_once: int) -> Iterator[Child]:
-    """Start the children in their order, so many at the same time; yield each when it has ended."""
-    waiting, running = iter(children), list[Child]()
+def run_all(children: Iterable[Child | None], at_once: int) -> Iterator[Child]:
+    """
+    Start the children in their order, so many at the same time; yield each when it has ended.
+
+    In place of one that cannot be started yet there may be None: then the next is asked for a moment later.
+    """
+    waiting, running, more = iter(children), list[Child](), True
     looked_at = time.monotonic()
     try:
         while True:
             ended = [child for child in running if child.has_ended()]
             running = [child for child in running if child not in ended]
-            while len(running) < at_once and (child := next(waiting, None)) is not None:
+            while len(running) < at_once:
+                child = next(waiting, _NO_MORE)
+                more = child is not _NO_MORE
+                if not isinstance(child, Child):
+                    break
                 running.append(child)
                 child.start()
             yield from ended
-            if not running:
+            if not running and not more:
                 return
             if time.monotonic() >= looked_at + _LOOK_SECONDS:
                 looked_at = time.monotonic()

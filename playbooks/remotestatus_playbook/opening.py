@@ -10,14 +10,14 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Lock
+from queue import SimpleQueue
 
-from remotestatus_playbook.children import TOO_MUCH, Password, Secret, limit_files, say_not_started
+from remotestatus_playbook.children import STARTING, TOO_MUCH, Password, Secret, limit_files, say_not_started
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.protocol import OPENING, Outcome, ProxyAnswer
 from remotestatus_playbook.round_config import opening_arguments
@@ -54,20 +54,43 @@ class Opener:
     seconds: int = 30
     problems: Mapping[str, str] = field(default_factory=dict)
 
-    def open_all(self, topology: Topology, wanted: Collection[str]) -> dict[str, ProxyAnswer]:
-        """Open the connections to the proxies with these aliases, and to those before them; return answers by alias."""
+    @contextmanager
+    def open_all(
+        self, topology: Topology, wanted: Collection[str]
+    ) -> Iterator[Iterator[tuple[str, ProxyAnswer] | None]]:
+        """
+        Open the connections to the proxies with these aliases, and to those before them.
+
+        Gives an iterator over each alias with its answer, as soon as that is there, and None for as long as none is.
+        """
         needed = [hop for hop in topology.in_order() if hop.spec in wanted]
         needed = list(dict.fromkeys(one for hop in needed for one in (*hop.path, hop)))
         answers: dict[str, Future[ProxyAnswer]] = {}
+        settled: SimpleQueue[str] = SimpleQueue()
         with ThreadPoolExecutor(max_workers=max(1, min(len(needed), self.at_once))) as pool:
             # A proxy comes behind those before it, so whatever is waited for has been begun.
             for hop in needed:
                 before = answers[hop.parent.spec] if hop.parent else None
-                answers[hop.spec] = pool.submit(self._open_when, hop, before)
-        found = {alias: answer.result() for alias, answer in answers.items()}
-        for alias, answer in found.items():
+                answers[hop.spec] = pool.submit(self._settle, hop, before, settled)
+            yield self._as_they_come(answers, settled)
+
+    def _as_they_come(
+        self, answers: Mapping[str, Future[ProxyAnswer]], settled: SimpleQueue[str]
+    ) -> Iterator[tuple[str, ProxyAnswer] | None]:
+        for _ in answers:
+            while settled.empty():
+                yield None
+            alias = settled.get()
+            answer = answers[alias].result()
             self.workdir.leave_proxy(alias, answer)
-        return found
+            yield alias, answer
+
+    def _settle(self, hop: Hop, before: "Future[ProxyAnswer] | None", settled: SimpleQueue[str]) -> ProxyAnswer:
+        """Open one, and say so before those behind it go on."""
+        try:
+            return self._open_when(hop, before)
+        finally:
+            settled.put(hop.spec)
 
     def _open_when(self, hop: Hop, before: "Future[ProxyAnswer] | None") -> ProxyAnswer:
         """Open one as soon as the one before it is open, and try again what failed."""
@@ -143,7 +166,7 @@ class Opener:
         environment = {**os.environ, OPENING: "1", "LC_ALL": "C.UTF-8"}
         secret = None
         try:
-            with stderr.open("wb") as errors, _starting:
+            with stderr.open("wb") as errors, STARTING:
                 if hop.host is not None and self._has_password(hop):
                     asked = f"{hop.user or ''}@{hop.host.key_name}"
                     secret = Secret(self.passwords[hop.host.name], asked, stderr.with_suffix(".secret"))
@@ -161,9 +184,6 @@ class Opener:
             trouble = secret.forget() if secret is not None else ""
         return code, trouble
 
-
-_starting = Lock()
-"""Only one thread at a time starts a process: who is forked meanwhile to learn a password would hold its pipes."""
 
 _SAID_FIRST = re.compile(r"^debug1: \w*exchange_identification: banner line 0: (.{1,255})$", re.MULTILINE)
 
@@ -265,7 +285,7 @@ def end(socket: Path, program: str = "ssh") -> None:
 
 def _run(command: list[str], seconds: int) -> int:
     try:
-        with _starting:
+        with STARTING:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )

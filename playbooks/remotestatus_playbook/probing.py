@@ -8,7 +8,7 @@ remote does is an error: whatever happened is the answer.
 import mmap
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -42,7 +42,7 @@ _NOT_STARTED = (125, 126, 127)  # timeout(1) failed, or what it was to start
 @dataclass
 class Prober:
     """
-    Probes remotes, now that their proxies have answered (`proxies`, by alias).
+    Probes remotes. When one is planned, the proxies on its way have answered (`proxies`, by alias).
 
     `passwords` gives, by name, how to learn a remote's password; `root` is the process whose children are our own. It
     is the round's `attempt`-th attempt.
@@ -56,27 +56,31 @@ class Prober:
     attempt: int = 1
     by_plugin: list[str] = field(default_factory=list)
     """The remotes that are left to Ansible's own connections."""
+    _plans: dict[str, Plan] = field(default_factory=dict)
+    _nonces: dict[str, str] = field(default_factory=dict)
     _open: dict[Path, bool] = field(default_factory=dict)
     _refusals: dict[Path, opening.Refusals] = field(default_factory=dict)
     _one_asks: Lock = field(default_factory=Lock)
 
-    def probe_all(self, plans: Sequence[Plan], at_once: int) -> None:
-        """Probe every remote that has a plan and is not reached by a plugin, so many at the same time."""
-        by_name = {plan.name: plan for plan in plans}
-        nonces = {plan.name: secrets.token_hex(16) for plan in plans}
+    def probe_all(self, plans: Iterable[Plan | None], at_once: int) -> None:
+        """
+        Probe every remote that has a plan and is not reached by a plugin, so many at the same time.
+
+        Where there is None in place of a plan, the next is asked for a moment later: see `run_all`.
+        """
         failed: dict[str, RemoteAnswer] = {}
         full = False
         asking: list[Future[None]] = []
         pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="devices")
-        for child in run_all(self._children(plans, nonces), at_once):
+        for child in run_all(self._children(plans), at_once):
             full = full or self.workdir.is_full()
-            answer = read_answer(child, nonces[child.name], by_name[child.name])
+            plan = self._plans[child.name]
+            answer = read_answer(child, self._nonces[child.name], plan)
             child.forget()
             if (full or child.no_room) and answer.outcome is not Outcome.ANSWERED:
                 # What is missing of its answer may be missing because of us.
                 where = self.workdir.path.parent
                 answer = RemoteAnswer(Outcome.ERROR, stderr=f"no space was left on the checker, in {where}")
-            plan = by_name[child.name]
             if plan.devices and answer.outcome is Outcome.ANSWERED and self.attempt == 1:
                 asking.append(pool.submit(self._ask_devices, plan, answer, plan.seconds - child.taken))
             else:
@@ -87,7 +91,7 @@ class Prober:
             if plan.host and answer.outcome in (Outcome.SSH_FAILED, Outcome.TIMED_OUT):
                 failed[child.name] = answer
         with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="examined") as examining:
-            asking += [examining.submit(self._examine, by_name[name], answer) for name, answer in failed.items()]
+            asking += [examining.submit(self._examine, self._plans[name], answer) for name, answer in failed.items()]
         pool.shutdown()
         for one in asking:
             one.result()
@@ -99,23 +103,28 @@ class Prober:
             end_connection(plan.kept)
         self._leave(plan.name, replace(answer, devices=devices))
 
-    def _children(self, plans: Sequence[Plan], nonces: Mapping[str, str]) -> Iterator[Child]:
+    def _children(self, plans: Iterable[Plan | None]) -> Iterator[Child | None]:
         """What to run, for every remote that can be reached; the others get their answer at once."""
         for plan in plans:
+            if plan is None:
+                yield None
+                continue
             answer = self._answer_without(plan)
             if answer is not None:
                 self._leave(plan.name, answer)
                 if not plan.looking:
                     self.workdir.count(answer.outcome)
                 continue
+            nonce = secrets.token_hex(16)
             if plan.by_plugin:
-                probe = PluginProbe.of(plan, root=self.root, attempt=self.attempt, nonce=nonces[plan.name])
+                probe = PluginProbe.of(plan, root=self.root, attempt=self.attempt, nonce=nonce)
                 self.workdir.leave_plugin_probe(plan.name, probe)
                 self.by_plugin.append(plan.name)
                 continue
             if plan.kept and plan.host and plan.suspect:
                 opening.end(plan.kept, plan.host.program)
-            yield self._child(plan, nonces[plan.name])
+            self._plans[plan.name], self._nonces[plan.name] = plan, nonce
+            yield self._child(plan, nonce)
 
     def _answer_without(self, plan: Plan) -> RemoteAnswer | None:
         """The answer for a remote to which nothing can be sent."""

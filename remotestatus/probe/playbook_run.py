@@ -198,7 +198,7 @@ class PlaybookRunner:
         total: int = 0,
     ) -> Answers:
         """
-        Probe the hosts of an order once: their proxies first, then those whose proxy answers.
+        Probe the hosts of an order once: each proxy, and what is behind it when it answers.
 
         `total` is how many of them are remotes, for the progress.
         """
