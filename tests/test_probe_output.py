@@ -56,6 +56,9 @@ def assert_readable(output: ProbeOutput) -> None:
         processes=found.processes,
         processes_complete=found.complete,
         checks=output.checks,
+        files=output.files,
+        units=output.units,
+        listeners=output.listeners,
     )
     assert ANSWERS.validate_json(to_json(answer)) == answer
 
@@ -369,6 +372,7 @@ tokens = st.sampled_from(
         b"/proc/meminfo:MemTotal: 5\n",
         b"/proc/9/status:Uid:\t0\t",
         b"/dev/sda1 100 40 60 40% /\n",
+        f"[{NONCE}:files\n6162 1 9999999999999 999999999999999\n{NONCE}:files]\n".encode(),
         b"9 root x y\n",
         b"9" * 5000,
         b"\n",

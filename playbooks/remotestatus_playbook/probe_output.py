@@ -14,7 +14,7 @@ from remotestatus_playbook.listening import read_listeners
 from remotestatus_playbook.machine_facts import read_facts
 from remotestatus_playbook.probe_frame import Frame, number, text_of, whole
 from remotestatus_playbook.process_list import ProcessList, read_processes
-from remotestatus_playbook.protocol import CheckOutput, Facts, FileOutput, Listener, UnitOutput
+from remotestatus_playbook.protocol import LARGEST, CheckOutput, Facts, FileOutput, Listener, UnitOutput
 
 MAX_CHECKS = 200
 MAX_CHECK_BYTES = 4096
@@ -108,7 +108,7 @@ def _read_files(frame: Frame, clock: float | None) -> Iterator[FileOutput]:
     for line in frame.text("files").split(b"\n")[:MAX_FILES]:
         found = re.fullmatch(rb"([0-9a-f]*) (\d{1,9}) (?:(\d{1,13})(?: (\d{1,15}))?|(hidden)|\?)", line)
         if found:
-            written, size = (None if part is None else int(part) for part in (found[3], found[4]))
+            written, size = (None if part is None else min(int(part), LARGEST) for part in (found[3], found[4]))
             age = None if written is None or clock is None else clock - written
             name = _unhex([found[1].decode("ascii")])
             yield FileOutput(name, int(found[2]), age, size, hidden=found[5] is not None)
