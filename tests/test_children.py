@@ -238,7 +238,7 @@ def test_a_lookup_that_hangs_is_a_sentence(tmp_path: Path) -> None:
     one = child(tmp_path, '"$SSH_ASKPASS" "me@box\'s password: " || exit 3', seconds=0.5)
     one.password, one.asked, one.askpass = Password(hang, slow=True), "me@box", ASKPASS
     only(one)
-    assert one.secret_trouble == "its lookup has not answered in time"
+    assert one.secret_trouble == "ansible_password: its lookup has not answered in time"
     assert not list(tmp_path.glob("*.secret*"))
 
 

@@ -63,6 +63,9 @@ def test_one_round_probes_every_kind_of_connection(lab: Lab, remotestatus: Comma
             | {"remotestatus_timeout": 5, "remotestatus_attempts": 1},
             "windows": {"ansible_connection": "winrm"},
             "mistyped": {"ansible_connection": "dokcer"},
+            "unready": {"ansible_connection": "pipe", "ansible_pipe_words": ""},
+            "unbecoming": {"ansible_connection": "pipe", **su, "ansible_become_pass": "{{ nowhere }}"},
+            "hasty": {"ansible_timeout": "soon"},
         },
     )
 
@@ -80,9 +83,15 @@ def test_one_round_probes_every_kind_of_connection(lab: Lab, remotestatus: Comma
         "slow": "probe-timeout",
         "windows": "unsupported",
         "mistyped": "checker-error",
+        "unready": "checker-error",
+        "hasty": "checker-error",
+        "unbecoming": "checker-error",
     }
     assert "ansible_host: 'nowhere' is undefined" in found["a-broken"]["cause"]["message"]
     assert "ansible_connection: Ansible has no connection plugin 'dokcer'" in found["mistyped"]["cause"]["message"]
+    assert "Ansible's connection pipe could not be used for unready" in found["unready"]["cause"]["message"]
+    assert "ansible_timeout: 'soon' is not a number" in found["hasty"]["cause"]["message"]
+    assert "ansible_become_pass: 'nowhere' is undefined" in found["unbecoming"]["cause"]["message"]
     assert found["gone"]["cause"]["detail"] == "there is no box /no/such/box"
     assert found["stopped"]["cause"]["detail"] == "it rests"
     assert [found[name]["status"] for name in ("a-broken", "windows", "gone")] == ["unknown", "unknown", "down"]

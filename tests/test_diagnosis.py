@@ -195,6 +195,18 @@ def test_the_documents_table_has_a_row_for_each_cause() -> None:
     assert all(seen and hint and not {"{", "}"} & set(seen + hint) for _, _, seen, hint in cells)
 
 
+def test_a_rule_is_for_who_logs_in_and_says_so_where_nobody_knows() -> None:
+    """The line for doas.conf names the user; a connection without one has the word that has to be replaced."""
+    refused = Answer(Outcome.BECOME_FAILED, logged_in=True)
+    known, unknown = (
+        diagnose(replace(TUNNELLED, become_method="doas", user=user), refused) for user in ("remote_user", None)
+    )
+    assert known.message.startswith("Logged in to capture-1 as remote_user, but doas")
+    assert "`permit nopass remote_user as root cmd /bin/sh`" in known.hint
+    assert unknown.message.startswith("Logged in to capture-1, but doas")
+    assert "`permit nopass USER as root cmd /bin/sh`" in unknown.hint
+
+
 def test_evidence_is_the_telling_line() -> None:
     """Of all that ssh prints the line that the cause was read from is shown, not the frame around it."""
     texts = {transcript.name: transcript.text for transcript in read_transcripts()}

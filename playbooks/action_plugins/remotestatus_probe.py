@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from remotestatus_playbook.asked_passwords import asked_passwords
 from remotestatus_playbook.become import SHELL
-from remotestatus_playbook.children import log_file
-from remotestatus_playbook.host_variables import plain
+from remotestatus_playbook.children import Password, log_file
+from remotestatus_playbook.host_variables import plain, say_error
 from remotestatus_playbook.inventory import passwords
 from remotestatus_playbook.plan import CHECKS, read_checks
 from remotestatus_playbook.plugin_probe import (
@@ -47,6 +47,18 @@ _NOWHERE = Path("/dev/null")
 
 def _tells_login(said: str) -> bool:
     return "\nAuthenticated to " in f"\n{said}"
+
+
+class _WrongVariable(Exception):
+    """A variable of the inventory that cannot be evaluated, with its name."""
+
+
+def _learn(password: Password) -> str:
+    """The password. Raises _WrongVariable."""
+    try:
+        return password.learn()
+    except Exception as error:
+        raise _WrongVariable(f"{password.variable}: {say_error(error)}") from None
 
 
 class ActionModule(ActionBase):
@@ -84,6 +96,8 @@ class ActionModule(ActionBase):
             return RemoteAnswer(Outcome.TIMED_OUT, stderr=said, logged_in=not probe.ssh or _tells_login(said))
         except TooMuch:
             return RemoteAnswer(Outcome.TOO_MUCH, logged_in=True)
+        except _WrongVariable as error:
+            return RemoteAnswer(Outcome.MISCONFIGURED, stderr=str(error))
         except AnsibleError as error:
             words = str(error).strip()[:KEPT]
             if self._is_about_become(words):
@@ -120,7 +134,7 @@ class ActionModule(ActionBase):
         asked = asked_passwords()
         found = passwords(hostvars, [name], asked.connection).get(name)
         if found is not None and self._connection.has_option("password"):
-            self._connection.set_option("password", found.learn())
+            self._connection.set_option("password", _learn(found))
         become = self._connection.become
         if become is None:
             return
@@ -129,7 +143,8 @@ class ActionModule(ActionBase):
         written = hostvars.raw_get(name)
         for variable in ("ansible_become_pass", "ansible_become_password"):
             if variable in written:
-                become.set_option("become_pass", str(hostvars[name][variable]))
+                own = Password(lambda variable=variable: str(hostvars[name][variable]), variable=variable)
+                become.set_option("become_pass", _learn(own))
 
     def _lead_through_proxies(self, probe: PluginProbe) -> None:
         """Have Ansible's ssh plugin start ssh as a fast probe does, through the connections that are open."""

@@ -50,10 +50,15 @@ STARTING = Lock()
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """How to learn the password of one host, only for handing it to `ssh`. `slow`: somebody else has to be asked."""
+    """
+    How to learn the password of one host, only for handing it to `ssh`.
+
+    `slow`: somebody else has to be asked. `variable` is the inventory's name for it.
+    """
 
     learn: Callable[[], str]
     slow: bool = False
+    variable: str = "ansible_password"
 
 
 @dataclass(eq=False)
@@ -269,6 +274,7 @@ class Secret:
 
     def __init__(self, password: Password, asked: str, path: Path) -> None:
         self.path = path
+        self._variable = password.variable
         user, _, name = asked.rpartition("@")
         # OpenSSH cuts both in its prompt (userauth_passwd in sshconnect2.c).
         self.asked = f"{user[:30]}@{name[:128]}".lower()
@@ -299,7 +305,7 @@ class Secret:
         }
 
     def forget(self) -> str:
-        """Remove the pipe and what was not read of it; return why the password could not be learnt, if so."""
+        """Remove the pipe and what was not read of it; return which password could not be learnt, if so, and why."""
         if self._pipe is not None:
             os.close(self._pipe)
         if self._teller is not None:
@@ -312,7 +318,7 @@ class Secret:
         with suppress(FileNotFoundError):
             self._trouble = told.read_text()
             told.unlink()
-        return self._trouble
+        return f"{self._variable}: {self._trouble}" if self._trouble else ""
 
 
 def _tell_when_asked(learn: Callable[[], str], pipe: Path) -> int:

@@ -7,7 +7,7 @@ a password behind one is evaluated when it is needed and not before.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,10 @@ class HostVariables:
         """The same as text."""
         value = self.last_of(names, option)
         return None if value is None else str(value)
+
+    def name_of(self, names: Sequence[str]) -> str:
+        """The one of these names that counts; the last where none is set, and the value was chosen for all hosts."""
+        return next((name for name in reversed(names) if name in self.raw), names[-1])
 
     def has_secret(self, names: Iterable[str], *, prove: bool) -> bool:
         """

@@ -226,10 +226,10 @@ def _host_of(name: str, variables: HostVariables, base: Path, *, password: bool,
             if Path(key_path).exists()
             else "does not exist; correct it or make the key there"
         )
-        variables.problems.append(("ansible_ssh_private_key_file", f"{key_file} {why}"))
+        variables.problems.append((variables.name_of(_KEY_FILE), f"{key_file} {why}"))
     seconds = variables.text_of(_CONNECT_SECONDS, "timeout") or ""
     if ssh and seconds and not (seconds.isdigit() and int(seconds) > 0):
-        variables.problems.append(("ansible_ssh_timeout", f"{seconds!r} is not a number of seconds"))
+        variables.problems.append((variables.name_of(_CONNECT_SECONDS), f"{seconds!r} is not a number of seconds"))
         seconds = ""
     return Host(
         name=name,
@@ -252,7 +252,7 @@ def _port_of(variables: HostVariables) -> int | None:
             return port
     except (TypeError, ValueError):
         pass
-    variables.problems.append(("ansible_port", f"{written!r} is not a port; write a number from 1 to 65535"))
+    variables.problems.append((variables.name_of(_PORT), f"{written!r} is not a port; write a number from 1 to 65535"))
     return None
 
 
@@ -285,7 +285,8 @@ def passwords(hostvars: Any, names: Iterable[str], given: str = "") -> dict[str,
         own = [variable for variable in _PASSWORD if variable in written]
         if own or given:
             slow = any(needs_lookup(written, variable) for variable in own)
-            found[name] = Password(cache(partial(_evaluate_password, hostvars, name, own, given)), slow)
+            learn = cache(partial(_evaluate_password, hostvars, name, own, given))
+            found[name] = Password(learn, slow, *own[-1:])
     return found
 
 

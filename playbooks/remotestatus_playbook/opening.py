@@ -135,7 +135,7 @@ class Opener:
                 _took(socket).write_text(str(taken))
             return ProxyAnswer(Outcome.ANSWERED, connect_ms=taken, took_ms=taken)
         if secret_trouble:
-            return ProxyAnswer(Outcome.MISCONFIGURED, stderr=f"ansible_password: {secret_trouble}")
+            return ProxyAnswer(Outcome.MISCONFIGURED, stderr=secret_trouble)
         text = own_words(log, stderr)
         if local_fault(text):
             return ProxyAnswer(Outcome.ERROR, stderr=text)

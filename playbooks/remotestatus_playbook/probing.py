@@ -188,7 +188,7 @@ class Prober:
 def read_answer(child: Child, nonce: str, plan: Plan) -> RemoteAnswer:
     """Read what came of one probe that has ended."""
     if child.secret_trouble:
-        return RemoteAnswer(Outcome.MISCONFIGURED, stderr=f"ansible_password: {child.secret_trouble}")
+        return RemoteAnswer(Outcome.MISCONFIGURED, stderr=child.secret_trouble)
     if child.trouble:
         return RemoteAnswer(Outcome.ERROR, stderr=child.trouble)
     stderr, printed = own_words(child.log, child.err), printed_words(child.log, child.err)

@@ -161,7 +161,8 @@ def _checker_error(subject: Remote | Proxy, text: str) -> Trouble:
     """The checker itself is at fault, and if ssh or a program beside it says how, that is told with its cure."""
     found = local_fault(text)
     if found is None:
-        return explain(Cause.CHECKER_ERROR, subject, detail=evidence(text))
+        special = SpecialCase.PLUGIN_UNUSABLE if _is_by_plugin(subject) else None
+        return explain(Cause.CHECKER_ERROR, subject, special, detail=evidence(text))
     fault, line = found
     return explain(Cause.CHECKER_ERROR, subject, _FAULTS[fault], detail=one_line(line))
 
@@ -303,7 +304,8 @@ def explain(
         "key": key,
         "problem": problem,
         "place": place,
-        "who": subject.user or "the login user",
+        "who": subject.user or "USER",
+        "as_user": f" as {subject.user}" if subject.user else "",
         "connection": getattr(subject, "connection", "ssh"),
         "shell": _say_shell(subject),
         "method": getattr(subject, "become_method", ""),

@@ -348,12 +348,12 @@ class SpecialCase(Enum):
         "Update the older side, or allow the offered algorithm in ansible_ssh_common_args.",
     )
     SUDO_REFUSED = (
-        "Logged in to {name} as {who}, but sudo did not allow the change to the user {become}.",
+        "Logged in to {name}{as_user}, but sudo did not allow the change to the user {become}.",
         "On {name}, `visudo -f /etc/sudoers.d/remotestatus`, one line: `{who} ALL=({become}) NOPASSWD: /bin/sh`; or "
         "set ansible_become_password, or probe without: `ansible_become: false`.",
     )
     DOAS_REFUSED = (
-        "Logged in to {name} as {who}, but doas did not allow the change to the user {become}.",
+        "Logged in to {name}{as_user}, but doas did not allow the change to the user {become}.",
         "On {name}, a line in /etc/doas.conf: `permit nopass {who} as {become} cmd /bin/sh`; or set "
         "ansible_become_password, or probe without: `ansible_become: false`.",
     )
@@ -364,6 +364,11 @@ class SpecialCase(Enum):
     PLUGIN_FAILED = (
         "Ansible's connection {connection} did not reach {name}.",
         "`ansible {name} -m raw -a true` does the same by hand.",
+    )
+    PLUGIN_UNUSABLE = (
+        "Ansible's connection {connection} could not be used for {name}.",
+        "`ansible {name} -m raw -a true` does the same by hand: the checker may lack a program or Python package that "
+        "this plugin needs.",
     )
     PLUGIN_HANGS = (
         "Ansible's connection {connection} to {name} did not bring an answer in time.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.connection import ConnectionBase
 
 DOCUMENTATION = """
@@ -44,6 +44,8 @@ class Connection(ConnectionBase):  # type: ignore[misc] # Ansible has no types
         if in_data and not self.has_pipelining:
             raise AnsibleConnectionFailure("this connection passes nothing on")
         words = shlex.split(self.get_option("words"))
+        if not words:
+            raise AnsibleError("this plugin needs a program")
         try:
             done = subprocess.run([*words, "-c", cmd], input=in_data, capture_output=True, check=False)
         except OSError:
