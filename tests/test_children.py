@@ -213,18 +213,21 @@ def test_a_slow_password_is_learnt_only_when_it_is_asked_for(tmp_path: Path) -> 
     assert not list(tmp_path.glob("*.secret*"))
 
 
-@pytest.mark.parametrize("slow", [False, True])
-def test_a_password_that_cannot_be_learnt_is_a_sentence(tmp_path: Path, slow: bool) -> None:
-    """Nothing is answered then, and the words name no secret that the lookup was given."""
+@pytest.mark.parametrize(
+    ("slow", "plugin", "words"),
+    [(False, "lookup", "https://me:t0ken@safe/pw said 403"), (True, "filter", "time data 't0ken' does not match")],
+)
+def test_a_password_that_cannot_be_learnt_is_a_sentence(tmp_path: Path, slow: bool, plugin: str, words: str) -> None:
+    """Nothing is answered then, and the words name no secret that the lookup or the filter was given."""
 
     def learn() -> str:
-        raise ValueError("The lookup plugin 'url' failed: https://me:t0ken@safe/pw said 403")
+        raise ValueError(f"The {plugin} plugin 'url' failed: {words}")
 
     one = child(tmp_path, '"$SSH_ASKPASS" "me@box\'s password: " || exit 3')
     one.password, one.asked, one.askpass = Password(learn, slow=slow), "me@box", ASKPASS
     only(one)
     assert one.out.read_text() == ""
-    assert "the lookup 'url' failed" in one.secret_trouble
+    assert f"the {plugin} 'url' failed" in one.secret_trouble
     assert "t0ken" not in one.secret_trouble
 
 

@@ -346,7 +346,9 @@ def test_destinations_of_an_apprise_file_have_its_tags(tmp_path: Path, capfd: py
     (tmp_path / "apprise.conf").write_text(f"# ours\nmailto://user:{SECRET}@\n")
     with pytest.raises(ConfigurationError, match="line 2: not an entry that Apprise can use"):
         load_destinations("apprise.conf", tmp_path)
-    assert SECRET not in str(raised.value) + "".join(capfd.readouterr())
+    with pytest.raises(ConfigurationError, match="no such file; write a URL") as meant_as_url:
+        load_destinations(f"mailto:user:{SECRET}@example.com", tmp_path)
+    assert SECRET not in f"{raised.value}{meant_as_url.value}" + "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("text", [None, "", "# nothing here\n", "version: 2\nurls: no\n"])

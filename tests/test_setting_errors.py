@@ -38,6 +38,8 @@ def _errors(model: type[BaseModel], **values: object) -> list[str]:
         ),
         (FleetSettings, {"url": f"htps://kim:{SECRET}@example.com"}, "remotestatus_url: string should match"),
         (FleetSettings, {"every": f"https://kim:{SECRET}@example.com"}, "is not a duration"),
+        (FleetSettings, {"every": [{"url": f"mailto://kim:{SECRET}@x.org"}]}, "is not a duration"),
+        (RemoteSettings, {"checks": [{SECRET: "x"}]}, "remotestatus_checks[0]: no such key; there are name"),
         (
             FleetSettings,
             {"apprise": [{f"mailto://kim:{SECRET}@example.com": ["a"]}]},

@@ -13,7 +13,10 @@ from typing import Any
 
 _LOOKUP = re.compile(r"\b(?:lookup|query|q)\s*\(")
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_FAILED_LOOKUP = re.compile(r"lookup(?: plugin)? '([^']{1,80})'|lookup plugin \(([^)]{1,80})\)", re.IGNORECASE)
+_FAILED_PLUGIN = re.compile(
+    r"(lookup)(?: plugin)? '([^']{1,80})'|(lookup) plugin \(([^)]{1,80})\)|(filter) plugin '([^']{1,80})' failed",
+    re.IGNORECASE,
+)
 _LOGIN_IN_URL = re.compile(r"://[^/@\s]*@")
 
 
@@ -122,10 +125,10 @@ def say_error(error: BaseException | str) -> str:
     """
     What Ansible says of a value that it could not evaluate, in one line.
 
-    A lookup's own words may quote the command or the address that it was given, and with them a secret: only its name
-    is told.
+    The own words of a lookup or a filter may quote what it was given, and with that a secret: only its name is told.
     """
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    if found := _FAILED_LOOKUP.search(str(error)):
-        return f"the lookup '{found[1] or found[2]}' failed; `ansible HOST -m debug -a var=NAME` shows its own words"
+    if found := _FAILED_PLUGIN.search(str(error)):
+        kind, name = (one for one in found.groups() if one)
+        return f"the {kind.lower()} '{name}' failed; `ansible HOST -m debug -a var=NAME` shows its own words"
     return _LOGIN_IN_URL.sub("://...@", text.removeprefix("Task failed: "))[:300]

@@ -2,11 +2,11 @@
 Says what is wrong with the value of a setting: pydantic's errors go in, variables with a sentence each go out.
 
 A value is quoted only if it cannot hold a secret: never of a setting that may hold one, never a list or a mapping,
-never a URL, because it may name a user and a password. The same holds for the keys of a mapping.
+never a URL, because it may name a user and a password. The same holds for the keys of a mapping: where there may be a
+secret, one is named only if it is a key that there is, or nearly.
 """
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import get_args
@@ -18,7 +18,6 @@ from remotestatus_playbook.protocol import PREFIX
 from remotestatus.model.settings import SECRET_SETTINGS
 
 _LONGEST = 60
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")
 
 
 def say_errors(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[str, str]]:
@@ -26,17 +25,20 @@ def say_errors(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple
     for detail in error.errors(include_url=False, include_input=True, include_context=True):
         name = str(detail["loc"][0])
         secret = name in SECRET_SETTINGS
-        path = "".join(_say_step(step, secret=secret) for step in detail["loc"][1:])
+        steps = (detail["loc"][: end + 1] for end in range(1, len(detail["loc"])))
+        path = "".join(_say_step(step, model, secret=secret) for step in steps)
         yield f"{PREFIX}{name}{path}", _say_error(detail, model, secret=secret)
 
 
-def _say_step(step: int | str, *, secret: bool) -> str:
+def _say_step(path: Sequence[int | str], model: type[BaseModel], *, secret: bool) -> str:
+    """The last step of a path, as it is written behind those before it."""
+    step = path[-1]
     if isinstance(step, int):
         return f"[{step}]"
     # pydantic also names the branches of a union, which are no part of the inventory.
     if step.startswith(("tuple[", "function-", "constrained-", "literal[", "str")):
         return ""
-    hidden = not _WORD.fullmatch(step) if secret else _may_be_url(step)
+    hidden = not get_close_matches(step, _keys_beside(model, path)) if secret else _may_be_url(step)
     return "" if hidden else f".{step}"
 
 
@@ -46,7 +48,7 @@ def _say_error(detail: ErrorDetails, model: type[BaseModel], *, secret: bool) ->
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, Exception):
         # Our own validators quote the value as it stands.
-        return str(cause) if quotable or not isinstance(value, str) else str(cause).replace(value, "...")
+        return str(cause) if quotable else str(cause).replace(str(value), "...")
     message = detail["msg"][:1].lower() + detail["msg"][1:]
     if detail["type"] == "extra_forbidden":
         keys = _keys_beside(model, detail["loc"])

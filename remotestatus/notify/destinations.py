@@ -72,7 +72,9 @@ def _with_distinct_key(destination: Destination, others: Container[str]) -> Dest
 def _read_file(path: Path) -> tuple[list[Destination], list[ConfigurationProblem]]:
     where = f"{_SETTING} ({path.name})"
     if not path.is_file():
-        return [], [ConfigurationProblem(where, "no such file; write a path that starts at the inventory's folder")]
+        # With these it may be meant as a URL, and hold a password.
+        where = _SETTING if {":", "@"} & set(path.name) else where
+        return [], [ConfigurationProblem(where, "no such file; write a URL, or a path from the inventory's folder on")]
     from remotestatus.notify.apprise_client import read_file
 
     found, wrong = read_file(path)
