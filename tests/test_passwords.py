@@ -108,9 +108,12 @@ def test_nor_does_the_second_of_a_chain_or_one_behind_another_program(
         "jumps": f"-J tunnel-proxy,proxy_user@127.0.0.1:{bastion.port}",
         "commands": f"""-o 'ProxyCommand=ssh -o ProxyCommand="{outer}" -W %h:%p {inner}'""",
         "netcat": f"-o 'ProxyCommand=ssh {inner} nc %h %p'",
+        "netcat-become": f"-o 'ProxyCommand=ssh {inner} nc %h %p'",
     }
+    become = {"ansible_become": True, "ansible_become_password": SECRET}  # by Ansible's own connection
     for name, arguments in ways.items():
-        remote = lab.remote(name, variables={"ansible_password": SECRET, "ansible_ssh_common_args": arguments})
+        variables = {"ansible_password": SECRET, "ansible_ssh_common_args": arguments}
+        remote = lab.remote(name, variables=variables | (become if name == "netcat-become" else {}))
         remote.variables["ansible_user"] = "remote_user"
     inventory = lab.write_inventory(remotestatus_timeout=10, remotestatus_attempts=1)
     with lab.known_hosts.open("a") as file:

@@ -8,10 +8,12 @@ the task: it is the answer. The arguments are documented in `library/remotestatu
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from remotestatus_playbook.asked_passwords import asked_passwords
 from remotestatus_playbook.become import SHELL
-from remotestatus_playbook.children import Password, log_file
+from remotestatus_playbook.children import Password, Secret, log_file
 from remotestatus_playbook.host_variables import plain, say_error
 from remotestatus_playbook.inventory import passwords
 from remotestatus_playbook.plan import CHECKS, read_checks
@@ -61,6 +63,25 @@ def _learn(password: Password) -> str:
         raise _WrongVariable(f"{password.variable}: {say_error(error)}") from None
 
 
+def _text_of(hostvars: Any, name: str, variable: str) -> str:
+    return str(hostvars[name][variable])
+
+
+def _answer_ssh(probe: PluginProbe, password: Password, workdir: Workdir, name: str) -> Secret:
+    """Have our own askpass answer the ssh that this process starts, for this host and once."""
+    output = workdir.output(name)
+    secret = Secret(password, probe.asked, output.with_name(f"{output.name}.secret"))
+    os.environ.update(secret.environment(workdir.tool("askpass")))
+    return secret
+
+
+_BY_PASSWORD = (
+    *("-o", "PasswordAuthentication=yes", "-o", "KbdInteractiveAuthentication=yes"),
+    *("-o", "PreferredAuthentications=gssapi-with-mic,hostbased,publickey,keyboard-interactive,password"),
+)
+"""Ansible's ssh plugin forbids these to a host without a password."""
+
+
 class ActionModule(ActionBase):
     """Probes one remote by Ansible's own connection."""
 
@@ -77,19 +98,27 @@ class ActionModule(ActionBase):
         script = add_checks(probe.script.encode("utf-8", "surrogateescape"), checks)
         probe = replace(probe, script=script.decode("utf-8", "surrogateescape"))
         log = log_file(workdir.output(name))
-        answer = replace(self._probe(probe, name, variables, log), attempts=probe.attempt)
+        password = passwords(variables["hostvars"], [name], asked_passwords().connection).get(name)
+        secret = _answer_ssh(probe, password, workdir, name) if probe.ssh and password else None
+        answer = replace(self._probe(probe, name, variables, log, password), attempts=probe.attempt)
+        if trouble := secret.forget() if secret else "":
+            answer = RemoteAnswer(Outcome.MISCONFIGURED, stderr=trouble, attempts=probe.attempt)
         log.unlink(missing_ok=True)
         workdir.leave_remote(name, answer)
         workdir.count(answer.outcome)
         return {"changed": False, "msg": str(answer.outcome)}
 
-    def _probe(self, probe: PluginProbe, name: str, variables: dict[str, Any], log: Path) -> RemoteAnswer:
+    def _probe(
+        self, probe: PluginProbe, name: str, variables: dict[str, Any], log: Path, password: Password | None
+    ) -> RemoteAnswer:
         """Probe the remote; an ssh writes its own words into `log`."""
         try:
             with limited(probe.seconds):
-                self._hand_over_passwords(name, variables["hostvars"])
                 if probe.ssh:
-                    self._lead_through_proxies(probe)
+                    self._lead_through_proxies(probe, by_password=password is not None)
+                elif password is not None and self._connection.has_option("password"):
+                    self._connection.set_option("password", _learn(password))
+                self._hand_over_become_password(name, variables["hostvars"])
                 return read_brought(probe, self._run_script(probe), become=self._connection.become is not None)
         except TimeUp:
             said = own_words(log, _NOWHERE)
@@ -129,13 +158,9 @@ class ActionModule(ActionBase):
             taken=time.monotonic() - started,
         )
 
-    def _hand_over_passwords(self, name: str, hostvars: Any) -> None:
-        """Evaluate the host's own passwords, once: the play gives Ansible empty ones, which it evaluates many times."""
-        asked = asked_passwords()
-        found = passwords(hostvars, [name], asked.connection).get(name)
-        if found is not None and self._connection.has_option("password"):
-            self._connection.set_option("password", _learn(found))
-        become = self._connection.become
+    def _hand_over_become_password(self, name: str, hostvars: Any) -> None:
+        """Evaluate the host's own password, once: the play gives Ansible an empty one, evaluated many times."""
+        become, asked = self._connection.become, asked_passwords()
         if become is None:
             return
         if asked.become:
@@ -143,15 +168,21 @@ class ActionModule(ActionBase):
         written = hostvars.raw_get(name)
         for variable in ("ansible_become_pass", "ansible_become_password"):
             if variable in written:
-                own = Password(lambda variable=variable: str(hostvars[name][variable]), variable=variable)
+                own = Password(partial(_text_of, hostvars, name, variable), variable=variable)
                 become.set_option("become_pass", _learn(own))
 
-    def _lead_through_proxies(self, probe: PluginProbe) -> None:
-        """Have Ansible's ssh plugin start ssh as a fast probe does, through the connections that are open."""
-        words = {"ssh_executable": probe.ssh[0], "ssh_args": shlex.join(probe.ssh[1:]), "host": probe.address}
-        empty = dict.fromkeys(("ssh_common_args", "ssh_extra_args", "control_path"), "")
+    def _lead_through_proxies(self, probe: PluginProbe, *, by_password: bool) -> None:
+        """
+        Have Ansible's ssh plugin start ssh as a fast probe does, through the connections that are open.
+
+        It is told no password: its own askpass would answer every ssh that asks, one to a jump host too.
+        """
+        arguments = shlex.join([*probe.ssh[1:], *(_BY_PASSWORD if by_password else ())])
+        words = {"ssh_executable": probe.ssh[0], "ssh_args": arguments, "host": probe.address}
+        empty = dict.fromkeys(("ssh_common_args", "ssh_extra_args", "control_path", "password"), "")
         for option, value in {**words, **empty, "reconnection_retries": 0}.items():
             self._connection.set_option(option, value)
+        self._connection._play_context.password = ""  # typed, for `-k`
         self._connection.host = probe.address
 
     def _is_about_become(self, words: str) -> bool:

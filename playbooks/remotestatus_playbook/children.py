@@ -301,6 +301,7 @@ class Secret:
             "SSH_ASKPASS_REQUIRE": "force",
             "REMOTESTATUS_SECRET": str(self.path),
             "REMOTESTATUS_ASKED": self.asked,
+            "REMOTESTATUS_STARTER": str(os.getpid()),
             "DISPLAY": os.environ.get("DISPLAY", "-"),
         }
 

@@ -43,7 +43,8 @@ class PluginProbe:
 
     `script` is what the shell is sent, but for the checks: their commands may hold passwords, and this is a file.
     `checks` tells whether there are any. `ssh` are the words with which ssh is started, and `address` where it connects
-    to; both are empty for any other plugin. It is the round's `attempt`-th attempt.
+    to; both are empty for any other plugin, and so is `asked`, which is what ssh calls the host when it asks for its
+    password. It is the round's `attempt`-th attempt.
     """
 
     seconds: int
@@ -53,6 +54,7 @@ class PluginProbe:
     checks: bool = True
     ssh: tuple[str, ...] = ()
     address: str = ""
+    asked: str = ""
 
     @classmethod
     def of(cls, plan: Plan, *, root: int, attempt: int, nonce: str) -> "PluginProbe":
@@ -61,7 +63,7 @@ class PluginProbe:
         script = compose(nonce, root_pid=root, questions=questions).decode("utf-8", "surrogateescape")
         # The last words are `--`, the address, and the shell.
         ssh, address = (plan.command[:-3], plan.command[-2]) if plan.host else ((), "")
-        return cls(plan.seconds, attempt, nonce, script, bool(plan.questions.checks), tuple(ssh), address)
+        return cls(plan.seconds, attempt, nonce, script, bool(plan.questions.checks), tuple(ssh), address, plan.asked)
 
     @classmethod
     def from_json(cls, text: str) -> "PluginProbe":
