@@ -105,7 +105,8 @@ def test_commands_in_a_message_name_an_inventory_that_is_not_the_default() -> No
     assert "`remotestatus match -i '/srv/my hosts.yml' r1`" in complete.text
     assert "`remotestatus match -i &#x27;/srv/my hosts.yml&#x27; r1`" in complete.html
     assert AnsibleSource((Path("inventory"),)).option == ""
-    assert AnsibleSource((Path("/srv/hosts.yml"),)).option == "-i /srv/hosts.yml"
+    for path in ("/srv/hosts.yml", "/srv/fleet/inventory"):
+        assert AnsibleSource((Path(path),)).option == f"-i {path}"
 
 
 def test_without_destinations_apprise_is_not_loaded() -> None:

@@ -45,8 +45,12 @@ class AnsibleSource:
 
     @property
     def option(self) -> str:
-        """What names it in a command; empty for a folder called `inventory`, which commands look for by themselves."""
-        if [path.name for path in self.paths] == ["inventory"]:
+        """
+        What names it in a command, from wherever that is copied to.
+
+        Empty for `inventory` where one stands, which commands look for by themselves; a timer always names it.
+        """
+        if self.paths == (Path("inventory"),):
             return ""
         return " ".join(f"-i {shlex.quote(str(path.absolute()))}" for path in self.paths)
 
