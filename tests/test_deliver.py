@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -11,20 +12,25 @@ from typing import Any, cast
 
 import apprise
 import pytest
+from apprise.plugins.custom_json import NotifyJSON
 
 from remotestatus.history import outbox
 from remotestatus.history.database import History
+from remotestatus.model.answers import AnswerInvitation
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind
+from remotestatus.notify.apprise_client import hand_over
+from remotestatus.notify.assemble import assemble
+from remotestatus.notify.compose import compose_message
 from remotestatus.notify.deliver import Sending, send_test
 from remotestatus.notify.destinations import load_destinations, problems_of_tags
 from remotestatus.notify.heartbeat import Signal, ping
 from remotestatus.notify.sendings import Destination
 from remotestatus.round import send_due
 from tests.lab import HttpSink, SmtpSink
-from tests.stories import EVERY, START, TEMPLATES, make_fleet, record_round
+from tests.stories import EVERY, OPS, START, TEMPLATES, Story, make_fleet, record_round
 
 SECRET = "Sesame99"
 
@@ -99,6 +105,47 @@ def test_a_hook_gets_plain_text_and_the_type(history: History, http_sink: HttpSi
     body = json.loads(request.body)
     assert (body["title"], body["type"]) == ("1 down: r1", "failure")
     assert body["message"].startswith("r1 is down.\n  Do: ")
+
+
+class Recorder(NotifyJSON):  # type: ignore[misc]
+    """A service of Apprise with limits that a test gives it; `sent` has each piece that it was sent."""
+
+    def send(self, body: str, title: str = "", **_: Any) -> bool:
+        self.sent.append((title, body))
+        return True
+
+
+@pytest.mark.parametrize(
+    ("room", "title", "amalgamate", "size", "begins"),
+    [
+        pytest.param(67, 0, False, 40, "13 down: camera-3, camera-6, camera-9 and 10 more; 27 degraded: ca…", id="67"),
+        pytest.param(160, 0, False, 1, "1 degraded: camera-1\r\n- camera-1 is degraded: not", id="one by SMS"),
+        pytest.param(160, 0, False, 3, "1 down: camera-3; 2 degraded: camera-1, camera-2\r\nAnswer `ack ", id="SMS"),
+        pytest.param(160, 0, False, 40, "13 down: camera-3, camera-6, camera-9 and 10 more; 27 de", id="many by SMS"),
+        pytest.param(240, 64, False, 40, "- 13 remotes behind jump are down with the same", id="little, titled"),
+        pytest.param(1000, 0, False, 40, "13 down: camera-3, camera-6, camera-9", id="no title"),
+        pytest.param(2000, 250, True, 40, "13 remotes behind jump are down", id="a title that counts"),
+    ],
+)  # fmt: skip
+def test_no_service_gets_a_message_in_pieces(room: int, title: int, amalgamate: bool, size: int, begins: str) -> None:
+    """What is sent keeps to the room that a service states, with the subject where that stands above the text."""
+    service = Recorder(host="127.0.0.1")
+    service.body_maxlen, service.title_maxlen, service.overflow_amalgamate_title = room, title, amalgamate
+    receiver = replace(OPS, room=room, plain=True, titled=title > 0 and not amalgamate)
+    names = [f"camera-{number}" for number in range(1, size + 1)]
+    story = Story(make_fleet({name: {} for name in names}, url="https://status.example.com/"), receivers=(receiver,))
+    story.round({name: "dgg"[number % 3] for number, name in enumerate(names, 1)})
+    (notification,) = story.notifications()
+    answer = AnswerInvitation("ABCD-EFGH-IJKL-MNOP", ("ntfy.example.com/boxes",), START, names[0])
+    message = compose_message(replace(notification, answer=answer), story.fleet, TEMPLATES)
+    destination = Destination("id x", "x", (), "x", room, service, plain=True, titled=receiver.titled)
+    service.sent = []
+    for messages, now in (([message], START), ([message], START + EVERY), ([message] * 30, START + EVERY)):
+        sent = assemble(messages, now, story.fleet.settings, TEMPLATES, receiver)
+        assert hand_over(destination, sent).taken
+    assert len(service.sent) == 3
+    assert max(len(body) for _, body in service.sent) <= room
+    assert service.sent[0][1].startswith(begins)
 
 
 def test_one_destinations_failure_repeats_nothing_elsewhere(

@@ -94,7 +94,7 @@ def test_a_message_says_what_is_new_first_and_then_everything_else() -> None:
     ]
     assert message.type is NotificationType.FAILURE
     message = story.round({"r1": ":aCD"})["ops"]
-    assert message.text.splitlines()[2:] == [
+    assert message.text.splitlines() == [
         "r1 (Box) got worse: not running: d.",
         "  Do: Start it on r1; `remotestatus match r1` shows what runs there and what nearly matches.",
         "  Still: Not running: c.",
@@ -102,7 +102,7 @@ def test_a_message_says_what_is_new_first_and_then_everything_else() -> None:
         "  Over: Running again: b.",
     ]
     message = story.round({"r1": ":a"})["ops"]
-    assert message.text.splitlines()[2:] == [
+    assert message.text.splitlines() == [
         "r1 (Box) is better, but still degraded (warning): running again: c, d.",
         "  Do: Start it on r1; `remotestatus match r1` shows what runs there and what nearly matches.",
         "  Still (warning): Not running: a.",
@@ -190,6 +190,16 @@ def test_what_nobody_looks_at_is_not_told_as_over(
     assert untold not in text
 
 
+def test_what_is_up_because_nobody_looks_any_more_says_so() -> None:
+    """After the last rule was taken out it is up, and not again; what really is over is told as over beside it."""
+    web, old = ((Cause.PROCESS_MISSING, what, "critical") for what in ("web", "old"))
+    for wrong, said in (((old,), "is up"), ((old, web), "is up again after 10 min (it was degraded)")):
+        story = Story(make_fleet())
+        tell(story, *wrong)
+        text = tell(story, unseen=Unseen(unasked=frozenset([old[:2]])))
+        assert text == f"- r1 {said}; no longer looked at: old."
+
+
 def test_an_acknowledgement_leaves_the_inventory_with_its_remote() -> None:
     """A remote that comes back to the inventory with another problem is not acknowledged any more."""
     story = Story(make_fleet(2))
@@ -227,7 +237,7 @@ def test_quiet_hours_keep_the_findings_that_came_and_went() -> None:
     story.now = datetime(2026, 3, 4, 7, 0, tzinfo=UTC)
     message = story.round({"r1": ":AC"})["ops"]
     assert message.subject == "1 came and went: r1"
-    assert "- r1: not running: e." in message.text
+    assert message.text.startswith("- r1, in quiet hours: not running: e.")
 
 
 def test_why_names_each_finding_that_waits() -> None:

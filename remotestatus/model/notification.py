@@ -34,7 +34,8 @@ class Receiver:
     """
     A destination without its URL. `room` is how many characters its service takes; 0 means no limit.
 
-    It is sent plain text if `plain`, else HTML, and hears of nothing that is less severe than `least`. `identity` is a
+    It is sent plain text if `plain`, else HTML. One that is not `titled` shows the subject above the text, and both
+    have to fit. It hears of nothing that is less severe than `least`. `identity` is a
     hash of its address without secrets, `former` are keys under which older versions knew it.
     """
 
@@ -46,6 +47,7 @@ class Receiver:
     identity: str = ""
     former: tuple[str, ...] = ()
     plain: bool = False
+    titled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,11 @@ class Line:
         """How bad the news is at its worst; where there is none, how bad it is."""
         news = [change.now for change in self.changes if change.is_bad and change.now]
         return max(news or [trouble.severity for trouble in self.troubles], default=Severity.CRITICAL)
+
+    @property
+    def all_lost(self) -> bool:
+        """Whether all that was wrong ended because nobody looks at it any more."""
+        return bool(self.changes) and all(change.lost for change in self.changes)
 
     @property
     def is_problem(self) -> bool:

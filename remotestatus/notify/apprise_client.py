@@ -67,6 +67,7 @@ def _destination(service: apprise.NotifyBase, tags: Sequence[str], name: str | N
         identity=identity,
         former=(f"id {with_secrets}",),
         plain=_wants_plain_text(service),
+        titled=service.title_maxlen > 0 and not service.overflow_amalgamate_title,
     )
 
 

@@ -5,7 +5,7 @@ Messages come in, and one with its footer goes out; the sentences are the templa
 no network.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from html import escape
@@ -21,34 +21,89 @@ SUBJECT = 140
 LATE = timedelta(minutes=5)
 """A message that is older when it is sent says so."""
 
+LITTLE_ROOM = 500
+"""A service that takes less than so many characters, as by SMS, gets one message, brief, and never several pieces."""
+
+WIDE = Receiver("", "")
+"""A receiver whose service takes any length."""
+
 
 def assemble(
-    messages: Sequence[Message], now: datetime, settings: FleetSettings, templates: Templates, room: int = 0
+    messages: Sequence[Message],
+    now: datetime,
+    settings: FleetSettings,
+    templates: Templates,
+    receiver: Receiver = WIDE,
+    *,
+    whole: bool = False,
 ) -> Message:
     """
     Make one message of all that waits for a destination, oldest first, and say of late ones when they happened.
 
-    Of what needs more than `room` characters of HTML, the older ones are given by their headlines alone.
+    Of what needs more room than the service has, the older ones are given by their headlines alone, or not at all;
+    with `whole` everything is there, whether it fits or not.
     """
     newest = messages[-1]
     worst = min(messages, key=lambda message: list(NotificationType).index(message.type))
     late = len(messages) == 1 and now - newest.at >= LATE
-    values = {"at": newest.at, "now": now, "late": late, "title": settings.title, "url": settings.url}
-    for whole in (len(messages), 3, 1, 0):
-        brief = max(0, len(messages) - whole)
-        parts = [replace(message, text="", html="") for message in messages[:brief]]
-        parts += messages[brief:]
-        html = templates.render_or_shipped("messages/message.html.j2", {**values, "parts": parts})
-        if not room or len(html) <= room or len(messages) == 1:
-            break
-    text = templates.render_or_shipped("messages/message.txt.j2", {**values, "parts": parts})
     subject = newest.subject
     if late or len(messages) > 1:
         # The worst must not hide behind a recovery that came later.
         latest_worst = next(message for message in reversed(messages) if message.type is worst.type)
         headlines = [message.headline for message in messages]
         subject = write_subject(headlines, settings, templates, late=late, instead=latest_worst.headline)
-    return replace(newest, type=worst.type, subject=subject, text=text, html=html)
+    values = {
+        "at": newest.at,
+        "now": now,
+        "late": late,
+        "late_after": LATE,
+        "waited": sum(now - message.at >= LATE for message in messages),
+        "title": settings.title,
+        "url": settings.url,
+        "brief": has_little_room(receiver),
+    }
+    for parts in _parts(messages, receiver):
+        hidden = len(messages) - len(parts)
+        text, html = (
+            templates.render_or_shipped(f"messages/message.{kind}.j2", {**values, "parts": parts, "hidden": hidden})
+            for kind in ("txt", "html")
+        )
+        message = replace(newest, type=worst.type, subject=subject, text=text, html=html)
+        if whole or fits(message, receiver):
+            return message
+    return _cut(message, receiver)
+
+
+def _parts(messages: Sequence[Message], receiver: Receiver) -> Iterator[Sequence[Message]]:
+    """The messages with all their words; then with fewer and fewer, and then the newest alone, by their headlines."""
+    number = len(messages)
+    yield messages
+    if number == 1 and not has_little_room(receiver):
+        return  # it is sent in several pieces
+    for whole, shown in ((3, number), (1, number), (0, number), (0, 12), (0, 3), (0, 0)):
+        newest, brief = messages[max(0, number - shown) :], max(0, min(shown, number) - whole)
+        yield [*(replace(message, text="", html="") for message in newest[:brief]), *newest[brief:]]
+
+
+def has_little_room(receiver: Receiver) -> bool:
+    """Whether its service takes no more than an SMS or a few."""
+    return 0 < receiver.room < LITTLE_ROOM
+
+
+def fits(message: Message, receiver: Receiver) -> bool:
+    """Whether its service takes a message in one piece, with the subject above the text where it has no title."""
+    words = message.text if receiver.plain else message.html
+    # Apprise writes it into a line of its own, or into `<b>…</b><br />`.
+    above = 0 if receiver.titled else len(message.subject) + (2 if receiver.plain else 20)
+    return not receiver.room or len(words) + above <= receiver.room
+
+
+def _cut(message: Message, receiver: Receiver) -> Message:
+    """The message; where there is little room and it does not fit in any form, as much of its subject as fits."""
+    if not has_little_room(receiver) or fits(message, receiver):
+        return message
+    words = one_line(message.subject, receiver.room)
+    return replace(message, subject=message.subject if receiver.titled else "", text=words, html=escape(words))
 
 
 def write_subject(
@@ -76,14 +131,16 @@ def complete_commands(message: Message, option: str) -> Message:
     return replace(message, text=text, html=html)
 
 
-def shorten(message: Message, why: str, settings: FleetSettings, templates: Templates) -> Message:
+def shorten(
+    message: Message, why: str, settings: FleetSettings, templates: Templates, receiver: Receiver = WIDE
+) -> Message:
     """
     The same message as its subject and where it can be read, for a service that refuses its words.
 
     `why` is what the service answered.
     """
     values = {"subject": message.subject, "why": why, "url": settings.url, "at": message.at}
-    return _write(message, "refused", values, templates)
+    return _cut(_write(message, "refused", values, templates), receiver)
 
 
 def write_test(receiver: Receiver, title: str, now: datetime, templates: Templates) -> Message:

@@ -30,7 +30,7 @@ from remotestatus.model.notification import (
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.text import defuse, join_names, lower_first, one_line
-from remotestatus.notify.assemble import SUBJECT, assemble, write_subject
+from remotestatus.notify.assemble import SUBJECT, assemble, fits, has_little_room, write_subject
 from remotestatus.notify.page_links import settings_for
 from remotestatus.templates import Templates
 
@@ -47,7 +47,11 @@ FORMS = (
     *((most, False) for most in (25, 12, 6, 3, 2, 1)),
     *((most, True) for most in (6, 3, 2, 1, 0)),
 )
-"""Entries per section at most, and whether each is one sentence only; less where the service has less room."""
+"""
+Entries per section at most, and whether each is one sentence only; less where the service has less room.
+
+Without entries there are no sections: the subject says what and where.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,10 @@ class Entry:
     One remote or proxy in a message, or several remotes behind one proxy with the same event and cause.
 
     `names` are all of them; everything else is about the one of `line`. `troubles` are all its findings, `news` those
-    that are new or worse, `left` the others; those of one cause are one. `over` says what is over, `passed` names what
-    came and went while quiet hours held it. `since` and `ended` are None where that was in the last minute, `lasted`
-    where it is not known. `after` is how long it was not up: the shortest and the longest.
+    that are new or worse, `left` the others; those of one cause are one. `over` says what is over, `lost` names what of
+    it nobody looks at any more, `passed` names what came and went while quiet hours held it. `since` and `ended` are
+    None where that was in the last minute, `lasted` where it is not known. `after` is how long it was not up: the
+    shortest and the longest.
     """
 
     line: Line
@@ -68,6 +73,7 @@ class Entry:
     news: tuple[Trouble, ...]
     left: tuple[Trouble, ...]
     over: tuple[str, ...]
+    lost: tuple[str, ...]
     passed: tuple[str, ...]
     behind: tuple[str, ...]
     since: datetime | None
@@ -121,17 +127,19 @@ def compose_message(notification: Notification, fleet: Fleet, templates: Templat
     sections = [section for section in _sections(notification, fleet) if section.entries]
     for most, compact in FORMS:
         values = {
-            "sections": [section.cut(most, compact) for section in sections],
+            "sections": [section.cut(most, compact) for section in sections if most],
             "at": notification.at,
             "url": settings.url,
             "answer": notification.answer,
+            "brief": has_little_room(receiver),
         }
+        if not most and not notification.answer:
+            break
         html = templates.render_or_shipped("messages/notification.html.j2", values)
         text = templates.render_or_shipped("messages/notification.txt.j2", values)
-        message = replace(message, html=html, text=text)
-        sent = assemble([message], notification.at, settings, templates)
-        if not receiver.room or len(sent.text if receiver.plain else sent.html) <= receiver.room:
-            break
+        written = replace(message, html=html, text=text)
+        if fits(assemble([written], notification.at, settings, templates, receiver, whole=True), receiver):
+            return written
     return message
 
 
@@ -265,10 +273,11 @@ def _sameness(line: Line) -> tuple[object, ...]:
 
 
 def _recoveries(lines: Iterable[Line], fleet: Fleet, at: datetime) -> list[Entry]:
-    groups: dict[tuple[Kind, str], list[Line]] = {}
+    groups: dict[tuple[object, ...], list[Line]] = {}
     for line in sorted(lines, key=_rank):
         proxy = _proxy(line, fleet) if line.state.kind is Kind.REMOTE else line.state.name
-        groups.setdefault((line.state.kind, proxy), []).append(line)
+        lost = [change.finding.key for change in line.changes] if line.all_lost else []
+        groups.setdefault((line.state.kind, proxy, *lost), []).append(line)
     return [entry for members in groups.values() for entry in _grouped(members, fleet, at)]
 
 
@@ -283,7 +292,7 @@ def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
     line, minute = lines[0], timedelta(minutes=1)
     since, ended = line.state.problem_since, _ended(line, at)
     begun = since or line.before.since
-    spans = sorted(_ended(one, at) - one.before.since for one in lines if one.before.since)
+    spans = sorted(_ended(one, at) - one.before.since for one in lines if one.before.since and one.before.since < at)
     found = line.troubles or line.state.troubles
     new_keys = {change.finding.key for change in line.changes if change.is_bad}
     known = {finding.key for finding in line.before.findings or ()} | {trouble.key for trouble in found}
@@ -295,6 +304,7 @@ def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
         news=_in_words(trouble for trouble in found if trouble.key in new_keys),
         left=_in_words(trouble for trouble in found if trouble.key not in new_keys),
         over=_say_over(line, _remote(line, fleet) or fleet.looked_at_by_name.get(line.state.name)),
+        lost=tuple(defuse(change.finding.what) for change in line.changes if change.lost),
         passed=_say_passed(line, known),
         behind=tuple(remote.name for remote in _behind(line, fleet)),
         since=since if since and at - since >= minute else None,

@@ -175,7 +175,8 @@ def _say_event(gap: Gap, event_type: EventType) -> str:
     """What is told, in words: `worse: new process-missing encoder, over limit-exceeded disk /`."""
     words = []
     for change in gap.changes:
-        was = "over" if change.now is None else "new" if change.before is None else f"now {change.now}"
+        over = "no longer looked at" if change.lost else "over"
+        was = over if change.now is None else "new" if change.before is None else f"now {change.now}"
         if change.finding.what:
             words.append(f"{was} {change.finding.cause} {change.finding.what}")
     return f"{event_type}: {join_names(words, 5)}" if words else event_type.value

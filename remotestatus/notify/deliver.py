@@ -129,9 +129,9 @@ class _Turn:
         settings, templates = self.sending.settings, self.sending.templates
         settings = self.sending.own_settings.get(self.destination.key, settings)
         if refused:
-            message = shorten(messages[0], refused, settings, templates)
+            message = shorten(messages[0], refused, settings, templates, self.destination.receiver)
         else:
-            message = assemble(messages, self.sending.now, settings, templates, self.destination.room)
+            message = assemble(messages, self.sending.now, settings, templates, self.destination.receiver)
         attempt = _hand_over(self.destination, message)
         self.taken = self.taken or attempt.taken
         return attempt

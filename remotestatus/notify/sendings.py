@@ -32,12 +32,22 @@ class Destination:
     secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
     plain: bool = False
     """Whether it is sent plain text."""
+    titled: bool = True
+    """Whether its service has a title beside the text."""
 
     @property
     def receiver(self) -> Receiver:
         """What deciding and composing need to know of it."""
         return Receiver(
-            self.key, self.name, self.tags, self.room, self.least, self.identity, self.former, plain=self.plain
+            self.key,
+            self.name,
+            self.tags,
+            self.room,
+            self.least,
+            self.identity,
+            self.former,
+            plain=self.plain,
+            titled=self.titled,
         )
 
 
