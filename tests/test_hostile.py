@@ -166,17 +166,25 @@ def test_a_page_that_cannot_be_made_keeps_no_message_back(lab: Lab, remotestatus
     assert "capture-1" in str(mail["Subject"])
 
 
-def test_a_long_name_costs_nobody_anything(lab: Lab, remotestatus: Command) -> None:
-    """Names that are longer than a file's name may be, quoted or not: they and the others are checked and shown."""
+def test_a_name_costs_nobody_else_anything(lab: Lab, remotestatus: Command) -> None:
+    """
+    Names that are longer than a file's name may be are checked and shown. Those that ssh would misread are shown with
+    what is wrong with them, nothing is started for them, and all others are checked.
+    """
     names = ("\u00fc" * 43, "\u6f22" * 28, "plain", "x" * 256)
     for name in names[:3]:
         lab.remote(name)
     lab.local("here").name = names[3]
+    misread = (f"-oProxyCommand=touch {lab.scratch}/run", "two\nlines", "*")
+    for number, name in enumerate(misread):
+        lab.local(f"odd-{number}", variables={"ansible_connection": "ssh"}).name = name
 
     found = run_round(lab, remotestatus, lab.write_inventory(**SHORT))
 
-    assert found.causes == dict.fromkeys(names), found.printed
-    assert len(list((lab.directory / "site" / "remotes").glob("*.html"))) == 4
+    assert found.causes == dict.fromkeys(names) | dict.fromkeys(misread, Cause.CHECKER_ERROR), found.printed
+    assert "its name: it may hold no spaces" in found.words("*")
+    assert not (lab.scratch / "run").exists()
+    assert len(list((lab.directory / "site" / "remotes").glob("*.html"))) == 7
 
 
 def test_our_own_full_disk_is_no_remotes_fault(lab: Lab, remotestatus: Command) -> None:

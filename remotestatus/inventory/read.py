@@ -59,7 +59,7 @@ def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Co
     proxies = {proxy.name for proxy in described.proxies if proxy.in_inventory}
     for name, host in hosts.items():
         _check_problems(name, host, described.limited_to, problems)
-        _check_names(name, host, problems)
+        _check_variables(name, host, problems)
         settings = _validate(RemoteSettings, _ours(host, remote_names()), name, problems)
         for window in settings.maintenance if settings else ():
             if what := problem_of(window):
@@ -140,9 +140,7 @@ def _check_problems(name: str, host: HostDescription, limited_to: Collection[str
             problems.add(name, variable, cured)
 
 
-def _check_names(name: str, host: HostDescription, problems: _Problems) -> None:
-    if any(letter.isspace() or letter in "*?!\"'#,\\" for letter in name) or name.startswith("-"):
-        problems.add(name, "name", "a host's name may hold no spaces, quotes, commas or * ? ! #, nor begin with -")
+def _check_variables(name: str, host: HostDescription, problems: _Problems) -> None:
     known = {*remote_names(), *fleet_names(), *OF_THE_PLAYBOOK}
     for variable in (*host.variables, *(one for one, _ in host.problems if one.startswith(PREFIX))):
         if variable.removeprefix(PREFIX) not in known:
