@@ -7,6 +7,7 @@ An unknown name in a template is an error, and an error names the file and the l
 """
 
 import re
+import shlex
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -32,6 +33,7 @@ _FILTERS: Filters = {
     "percent": say_percent,
     "names": join_names,
     "lower_first": lower_first,
+    "quoted": shlex.quote,
     "spoken": lambda word: APPEARANCES[word].spoken if word in APPEARANCES else word,
 }
 """What every template has."""

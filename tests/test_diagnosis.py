@@ -144,6 +144,8 @@ def test_every_cause_has_a_sentence_and_a_hint(cause: Cause) -> None:
         assert not {"{", "}", "None"} & set(words.replace("{", " { ").replace("}", " } ").split()), words
         assert "@me@" not in words
         assert "me@me@" not in words
+    commands = explain(cause, replace(DIRECT, name="x;id"), names=["a", "b"]).hint.split("`")[1::2]
+    assert not [one for one in commands if "x;id" in one.replace("'x;id'", "")], "a shell would run the name"
 
 
 def test_the_owner_of_the_offered_key_is_named() -> None:

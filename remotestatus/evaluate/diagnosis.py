@@ -7,7 +7,8 @@ of the table below, because one failure often brings the texts of others with it
 """
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from remotestatus_playbook.protocol import PROXY_LOST, Answer, Outcome
@@ -209,7 +210,7 @@ def _is_tunnelled(subject: Remote | Proxy) -> bool:
 def _say_shell(subject: Remote | Proxy) -> str:
     """How somebody gets a shell there."""
     if not isinstance(subject, Remote) or subject.connection == "ssh":
-        return f"`remotestatus ssh {subject.name}`"
+        return f"`remotestatus ssh {shlex.quote(subject.name)}`"
     return "a shell on this machine" if subject.connection == "local" else f"a shell on {subject.name}"
 
 
@@ -320,10 +321,17 @@ def explain(
     return Trouble(
         cause,
         message.format_map(words),
-        hint.format_map(words),
+        _fill_hint(hint, words),
         detail,
         proxy,
         what=what or (", ".join(names) if listed else ""),
         severity=severity,
         phrase=str(words["names"]) if listed else "",
     )
+
+
+def _fill_hint(hint: str, words: Mapping[str, object]) -> str:
+    """A hint with these words; in its commands (between backticks) as a shell has to be given them."""
+    quoted = {key: shlex.quote(word) if isinstance(word, str) and word else word for key, word in words.items()}
+    parts = hint.split("`")
+    return "`".join(part.format_map(quoted if at % 2 else words) for at, part in enumerate(parts))
