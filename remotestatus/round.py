@@ -135,7 +135,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
             options.progress,
         )
         now = options.clock()
-        changes = evaluate_fleet(fleet, last, results, now)
+        changes = evaluate_fleet(fleet, last, results, now, outbox.command_windows(history, now))
         states = current_states(fleet, last, changes)
         # What people answered is done only once there is a message that can say so.
         answers = _take_answers(history, fleet, states, now)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from remotestatus.evaluate.diagnosis import explain
+from remotestatus.evaluate.fleet_states import policy_of
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.history import History, outbox
 from remotestatus.model.causes import Cause
@@ -96,7 +97,11 @@ def troubles_of(fleet: Fleet, subject: Subject, letter: str) -> tuple[Trouble, .
 
 
 def check_round(
-    fleet: Fleet, states: Mapping[Subject, State], found: Mapping[str, str], now: datetime
+    fleet: Fleet,
+    states: Mapping[Subject, State],
+    found: Mapping[str, str],
+    now: datetime,
+    windows: Sequence[CommandWindow] = (),
 ) -> list[StateChange]:
     """
     Evaluate one round. `found` maps names to letters; what it leaves out is up, and behind a dead proxy it is unknown.
@@ -110,7 +115,7 @@ def check_round(
     for remote in fleet.remotes:
         subject = (Kind.REMOTE, remote.name)
         letter = "p" if dead & set(remote.path) else found.get(remote.name, "u")
-        policy = Policy(remote.settings.fail_after, remote.settings.recover_after)
+        policy = policy_of(subject, fleet, windows, now)
         changes.append(next_state(*subject, states.get(subject), troubles_of(fleet, subject, letter), policy, now))
     return changes
 
@@ -141,7 +146,7 @@ class Story:
 
     def round(self, found: Mapping[str, str] | None = None, *, after: timedelta = EVERY) -> dict[str, Message]:
         """Have one round and return the message of each receiver by its name."""
-        for change in check_round(self.fleet, self.states, found or {}, self.now):
+        for change in check_round(self.fleet, self.states, found or {}, self.now, self.memory.windows):
             self.states[change.state.kind, change.state.name] = change.state
         self.last = plan_notifications(self.fleet, self.states, self.receivers, self.memory, self.now)
         known = {key: state for key, state in {**self.memory.known, **self.last.known}.items() if state is not None}

@@ -21,26 +21,45 @@ from remotestatus.model.days import DayShare
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.notification import NotificationMemory
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
+from remotestatus.model.windows import CommandWindow, OpenWindow
 
 
 def evaluate_fleet(
-    fleet: Fleet, last: Mapping[Subject, State], results: FleetResults, now: datetime
+    fleet: Fleet,
+    last: Mapping[Subject, State],
+    results: FleetResults,
+    now: datetime,
+    windows: Sequence[CommandWindow] = (),
 ) -> Sequence[StateChange]:
-    """The new state of everything that was checked in this round."""
+    """The new state of everything that was checked in this round; `windows` are those that were given by command."""
     proxies = {proxy.name: proxy for proxy in fleet.proxies}
-    changes = [
-        _evaluate_one(Kind.PROXY, fleet.looked_at_by_name.get(name, proxies[name]), last, result, Policy(), now)
-        for name, result in results.proxies.items()
-    ]
-    changes += [
-        next_state(Kind.WORKER, name, last.get((Kind.WORKER, name)), result.troubles, Policy(), now)
-        for name, result in results.workers.items()
-    ]
+
+    changes = []
+    for name, result in results.proxies.items():
+        proxy = fleet.looked_at_by_name.get(name, proxies[name])
+        policy = policy_of((Kind.PROXY, name), fleet, windows, now)
+        changes.append(_evaluate_one(Kind.PROXY, proxy, last, result, policy, now))
+    for name, result in results.workers.items():
+        base, policy = last.get((Kind.WORKER, name)), policy_of((Kind.WORKER, name), fleet, windows, now)
+        changes.append(next_state(Kind.WORKER, name, base, result.troubles, policy, now))
     for name, result in results.remotes.items():
         remote = fleet.remotes_by_name[name]
-        policy = Policy(remote.settings.fail_after, remote.settings.recover_after)
+        policy = policy_of((Kind.REMOTE, name), fleet, windows, now)
         changes.append(_evaluate_one(Kind.REMOTE, remote, last, result, policy, now))
     return changes
+
+
+def policy_of(subject: Subject, fleet: Fleet, windows: Sequence[CommandWindow], now: datetime) -> Policy:
+    """How many rounds confirm something of it, and whether it is in maintenance, as far as that can be told."""
+    kind, name = subject
+    try:
+        maintained = _window_of(subject, fleet, windows, now) is not None
+    except (ValueError, TypeError, ArithmeticError, LookupError):
+        maintained = False
+    if kind is not Kind.REMOTE:
+        return Policy(maintained=maintained)
+    settings = fleet.remotes_by_name[name].settings
+    return Policy(settings.fail_after, settings.recover_after, maintained)
 
 
 def _evaluate_one(
@@ -92,13 +111,18 @@ def time_in_each_status(
 
 def _share_out(fleet: Fleet, state: State, memory: NotificationMemory, now: datetime) -> Sequence[DayShare]:
     try:
-        if state.kind is Kind.REMOTE:
-            window = window_of_remote(fleet.remotes_by_name[state.name], memory.windows, now)
-        elif state.kind is Kind.PROXY:
-            window = window_of_proxy(state.name, fleet, memory.windows, now)
-        else:
-            window = window_of_worker(state.name, memory.windows, now)
+        window = _window_of((state.kind, state.name), fleet, memory.windows, now)
         every = fleet.settings.every
         return tuple(share_out(state.seen_at, now, state.status, maintenance=window is not None, every=every))
     except (ValueError, TypeError, ArithmeticError, LookupError):
         return ()  # what cannot be counted for one is not counted, and costs nobody else anything
+
+
+def _window_of(subject: Subject, fleet: Fleet, windows: Sequence[CommandWindow], now: datetime) -> OpenWindow | None:
+    """The maintenance window that a remote, proxy or worker is in now."""
+    kind, name = subject
+    if kind is Kind.REMOTE:
+        return window_of_remote(fleet.remotes_by_name[name], windows, now)
+    if kind is Kind.PROXY:
+        return window_of_proxy(name, fleet, windows, now)
+    return window_of_worker(name, windows, now)

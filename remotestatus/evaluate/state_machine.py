@@ -8,7 +8,7 @@ check changes nothing of what people were told.
 A remote or proxy that changes its confirmed status again and again, or leaves it and comes back, is flapping. This is
 measured as Icinga and Nagios do (https://icinga.com/docs/icinga-2/latest/doc/08-advanced-topics/#check-flapping): of
 the last check results, newer changes weigh more than older ones. Flapping starts over one share of changes and ends
-under a lower one, or after enough results in a row without a change.
+under a lower one, or after enough results in a row without a change. Rounds in a maintenance window leave it alone.
 """
 
 from dataclasses import replace
@@ -68,7 +68,7 @@ def next_state(
     findings = follow_findings(base, seen_findings, policy, newly_bad=changed and is_bad)
     state = replace(state, findings=findings)
     came_back = base.bad > 0 and is_good if base.confirmed is Status.UP else base.good > 0 and is_bad
-    if is_good or is_bad:
+    if (is_good or is_bad) and not policy.maintained:
         stays_bad = is_bad and base.status.is_bad
         unsteady = changed or came_back or (stays_bad and came_again(base.findings, findings))
         state = _detect_flapping(state, changed=unsteady, now=now)

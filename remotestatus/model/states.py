@@ -134,7 +134,12 @@ class StateChange:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How many rounds in a row confirm a problem or a recovery."""
+    """
+    How many rounds in a row confirm a problem or a recovery.
+
+    What changes when it is `maintained` is planned, and no sign of flapping.
+    """
 
     fail_after: int = 1
     recover_after: int = 1
+    maintained: bool = False
