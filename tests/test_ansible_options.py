@@ -48,7 +48,7 @@ def test_a_limits_file_is_where_one_stands(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "names").write_text("box\n")
     source = AnsibleSource((Path("host,"),), limit="all, @names")
     assert source.absolute_limit == f"all,@{tmp_path}/names"
-    assert source.sources == ["host,"]
+    assert (source.sources, source.option) == (["host,"], "-i host,")
     with pytest.raises(ConfigurationError, match="there is no file"):
         _ = AnsibleSource((Path("host,"),), limit="@others").absolute_limit
 

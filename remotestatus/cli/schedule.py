@@ -109,15 +109,15 @@ def _plan(name: str, source: AnsibleSource, inventory: Inventory, user: str | No
     script = Path(sysconfig.get_path("scripts")) / "remotestatus"
     program = (str(script),) if script.is_file() else (sys.executable, "-m", "remotestatus")
     arguments = ["run", "--quiet"]
-    for path in source.paths:
-        arguments += ["-i", str(path.absolute())]
+    for one in source.sources:
+        arguments += ["-i", one]
     for path in source.vault_password_files:
         arguments += ["--vault-password-file", str(path.absolute())]
     for label in source.vault_ids:
         name_of, at, place = label.rpartition("@")
         arguments += ["--vault-id", f"{name_of}{at}{Path(place).absolute()}" if Path(place).is_file() else label]
-    if source.limit is not None:
-        arguments += ["--limit", source.limit]
+    if source.absolute_limit is not None:
+        arguments += ["--limit", source.absolute_limit]
     return Schedule(
         name=name,
         command=(*program, *arguments),

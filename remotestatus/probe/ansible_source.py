@@ -52,7 +52,7 @@ class AnsibleSource:
         """
         if self.paths == (Path("inventory"),):
             return ""
-        return " ".join(f"-i {shlex.quote(str(path.absolute()))}" for path in self.paths)
+        return " ".join(f"-i {shlex.quote(source)}" for source in self.sources)
 
     @property
     def base(self) -> Path:
