@@ -3,7 +3,9 @@ The playbook without us: under `ansible-playbook`, under `ansible-runner run`, a
 """
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psutil
 import pytest
 
 from tests.lab import Command, Lab, run_command
@@ -66,6 +69,24 @@ def test_ansible_playbook_reaches_every_remote_and_says_which_it_did_not(lab: La
     assert done.returncode == 0, done.stdout
     assert lab.proxies["tunnel-proxy"].logins() == 1
     assert list(lab.scratch.glob("rs-*")) == []
+
+
+def test_an_interrupted_run_leaves_nothing_behind(lab: Lab, remotestatus: Command) -> None:
+    """Ctrl-C at a terminal: no connection, no process and no directory is left."""
+    lab.remote("capture-1").hang_shell()
+    inventory = lab.write_inventory()
+    environment = {**remotestatus.environment, "TMPDIR": str(lab.scratch), "XDG_RUNTIME_DIR": str(lab.scratch)}
+    program = Path(sys.executable).with_name("ansible-playbook")
+    with subprocess.Popen(
+        [program, PLAYBOOK, "-i", inventory], env=environment, start_new_session=True, stdout=subprocess.PIPE
+    ) as ansible:
+        await_that(lambda: lab.remotes["capture-1"].logins() == 1)
+        os.killpg(ansible.pid, signal.SIGINT)
+        ansible.communicate(timeout=30)
+
+    await_that(lambda: not list(lab.scratch.glob("rs-*")))
+    sign = f"{lab.scratch}/rs-"
+    assert not [one for one in psutil.process_iter(["cmdline"]) if sign in " ".join(one.info["cmdline"] or ())]
 
 
 def test_limit_and_tags_mean_what_they_mean_in_ansible(lab: Lab, remotestatus: Command) -> None:

@@ -37,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from remotestatus_playbook import inventory
 from remotestatus_playbook.asked_passwords import AskedPasswords, asked_passwords
 from remotestatus_playbook.become import BecomePlugins
+from remotestatus_playbook.interruption import clean_up_after
 from remotestatus_playbook.opening import KEEP_SECONDS, Opener, close_all
 from remotestatus_playbook.order import artifacts_on_worker, given_workdir, root, take_order
 from remotestatus_playbook.plan import Plan, plan_look, plan_probe, problem_of
@@ -79,6 +80,8 @@ class ActionModule(ActionBase):
             hide_passwords(artifacts)
         given = given_workdir()
         workdir = Workdir(given) if given else Workdir.make()
+        if not given:
+            clean_up_after(root(), workdir.path)
         try:
             found = self._check(task_vars or {}, workdir)
             if artifacts is None:
