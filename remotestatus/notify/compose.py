@@ -111,8 +111,7 @@ def compose_message(notification: Notification, fleet: Fleet, templates: Templat
     """Write one notification, as long as its service has room for."""
     lines, receiver = notification.lines, notification.receiver
     settings = settings_for(receiver, fleet)
-    headline = templates.render_or_shipped("messages/notification_subject.txt.j2", _subject(notification, fleet))
-    headline = one_line(headline, SUBJECT)
+    headline = _headline(notification, fleet, templates)
     message = Message(
         destination=receiver.key,
         destination_name=receiver.name,
@@ -141,6 +140,17 @@ def compose_message(notification: Notification, fleet: Fleet, templates: Templat
         if fits(assemble([written], notification.at, settings, templates, receiver, whole=True), receiver):
             return written
     return message
+
+
+def _headline(notification: Notification, fleet: Fleet, templates: Templates) -> str:
+    """The subject without the fleet's title: with as many names as leave room for all that is said of others."""
+    receiver, values = notification.receiver, _subject(notification, fleet)
+    length = min(SUBJECT, receiver.room // 2) if has_little_room(receiver) else SUBJECT
+    for most in (3, 2, 1):
+        written = templates.render_or_shipped("messages/notification_subject.txt.j2", {**values, "most": most})
+        if len(headline := one_line(written, 10 * SUBJECT)) <= length:
+            break
+    return one_line(headline, SUBJECT)
 
 
 def compose_names(notification: Notification) -> Message:
