@@ -115,10 +115,13 @@ def test_what_is_hidden_by_an_outage_is_not_over() -> None:
     story = Story(make_fleet(40))
     story.round({f"r{number}": ":AB" for number in range(1, 41)})
     message = story.round({f"r{number}": "d" for number in range(1, 41)})["ops"]
+    assert message.text.startswith("40 remotes behind jump were degraded and are down now: tunnel-down.\n  Do: ")
     assert "Over" not in message.text
     assert "Running again" not in message.text
     message = story.round({"r1": ":AB", **{f"r{number}": "d" for number in range(2, 41)}})["ops"]
     assert "r1 was down and is degraded now: not running: a, b." in message.text
+    message = story.round({f"r{number}": ":B" for number in range(2, 41)})["ops"]
+    assert "39 remotes behind jump were down and are degraded now: not running: b.\n  Do: " in message.text
 
 
 def test_what_gets_worse_is_told_although_it_is_acknowledged() -> None:

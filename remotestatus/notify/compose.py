@@ -62,8 +62,8 @@ class Entry:
     `names` are all of them; everything else is about the one of `line`. `troubles` are all its findings, `news` those
     that are new or worse, `left` the others; those of one cause are one. `over` says what is over, `lost` names what of
     it nobody looks at any more, `passed` names what came and went while quiet hours held it. `since` and `ended` are
-    None where that was in the last minute, `lasted` where it is not known. `after` is how long it was not up: the
-    shortest and the longest.
+    None where that was in the last minute, `since` also where it was not the same for all, `lasted` where it is not
+    known. `after` is how long it was not up: the shortest and the longest.
     """
 
     line: Line
@@ -301,6 +301,7 @@ def _grouped(members: Sequence[Line], fleet: Fleet, at: datetime) -> list[Entry]
 def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
     line, minute = lines[0], timedelta(minutes=1)
     since, ended = line.state.problem_since, _ended(line, at)
+    at_once = len({one.state.problem_since for one in lines}) == 1
     begun = since or line.before.since
     spans = sorted(_ended(one, at) - one.before.since for one in lines if one.before.since and one.before.since < at)
     found = line.troubles or line.state.troubles
@@ -317,7 +318,7 @@ def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
         lost=tuple(defuse(change.finding.what) for change in line.changes if change.lost),
         passed=_say_passed(line, known),
         behind=tuple(remote.name for remote in _behind(line, fleet)),
-        since=since if since and at - since >= minute else None,
+        since=since if since and at_once and at - since >= minute else None,
         lasted=at - begun if begun else None,
         ended=ended if at - ended >= minute else None,
         after=(spans[0], spans[-1]) if spans else (),
