@@ -51,6 +51,11 @@ def test_a_wrong_vault_password_is_called_wrong(tmp_path: Path) -> None:
     assert with_vault_cure("all is well") == "all is well"
 
 
+def test_what_ansible_only_warns_of_is_no_error() -> None:
+    """A group and a host of one name, as `bastion` in Kubespray's documentation, mean what they mean for Ansible."""
+    assert find_ansible_errors("[WARNING]: Found both group and host with same name: bastion\n") == []
+
+
 def test_a_script_that_cannot_be_run_is_said_to_be_one(tmp_path: Path) -> None:
     """Not executable, or without its interpreter: this is said, and not what Ansible took its text for."""
     script, other, fine = tmp_path / "hosts.py", tmp_path / "more", tmp_path / "fine.sh"

@@ -22,9 +22,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)
 
 _OS_ERROR = re.compile(r"\[Errno (\d{1,4})\](?:[^'\n]{0,100}: '([^'\n]{1,4096})')?")
 
-_FATAL_WARNINGS = re.compile(
-    r"skipping unexpected key|skipping key|not a valid group|invalid section|found both group and host", re.IGNORECASE
-)
+_FATAL_WARNINGS = re.compile(r"skipping unexpected key|skipping key|not a valid group|invalid section", re.IGNORECASE)
 _ONE_PLUGIN = re.compile(r"Failed to parse inventory with '(?P<plugin>\w+)' plugin: (?P<why>.*)", re.DOTALL)
 _TASK_FAILED = re.compile(r'fatal: \[([^\]]+)\]: [A-Z]+! => \{.*"msg": "((?:[^"\\]|\\.)*)"', re.DOTALL)
 _WHOLE_SOURCE = re.compile(r"Completely failed to parse inventory source (?P<source>\S+)")
