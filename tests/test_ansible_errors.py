@@ -108,6 +108,23 @@ def test_the_place_of_a_mistake_reaches_people(remotestatus: Command, tmp_path: 
     assert "PLAY" not in done.stderr
 
 
+def test_the_reader_that_a_file_is_meant_for_is_believed(remotestatus: Command, tmp_path: Path) -> None:
+    """A real Ansible over a file that is no inventory, and one for a plugin that is not there; another plugin works."""
+    folder = tmp_path / "inventory"
+    folder.mkdir()
+    (folder / "1.yml").write_text("all: {hosts: {box: {ansible_connection: local, kind: kiosk}}}\n")
+    plugin = "plugin: ansible.builtin.constructed\nkeyed_groups: [{key: kind, prefix: is}]\n"
+    (folder / "2.yml").write_text(plugin)
+    assert remotestatus("run", "-i", folder, "--limit", "is_kiosk").returncode == 0
+    for text, why in (
+        ("- box\n", "YAML inventory has invalid structure"),
+        ("plugin: no.such.one\n", "inventory config"),
+    ):
+        (folder / "3.yml").write_text(text)
+        done = remotestatus("run", "-i", folder)
+        assert (done.returncode, f"{folder}/3.yml: {why}" in done.stderr) == (2, True), done.stderr
+
+
 @pytest.mark.parametrize(
     ("said", "code"),
     [

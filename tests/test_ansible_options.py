@@ -12,6 +12,7 @@ from remotestatus_playbook.protocol import folder_of_inventory
 
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.probe import AnsibleSource, TypedPasswords, read_configuration
+from remotestatus.probe.ansible_environment import ansible_environment
 from remotestatus.probe.typed_passwords import PasswordMemory
 from tests.lab import Command, Lab, require_root
 from tests.terminal import Terminal
@@ -68,6 +69,10 @@ def test_the_inventory_of_ansible_cfg_and_of_the_environment(tmp_path: Path, mon
     assert (found.ask_connection_password, found.ask_become_password, found.ask_vault_password) == (True, True, False)
     assert found.vault_ids == ("x@prompt", "y@file")
     assert found.without_effect == ("retries of [ssh_connection]",)
+    assert ansible_environment(tmp_path, tmp_path, tmp_path)["ANSIBLE_INVENTORY_ENABLED"].split(",")[2] == "yaml"
+    with Path("ansible.cfg").open("a") as file:
+        file.write("[inventory]\nenable_plugins = host_list, auto\n")
+    assert "ANSIBLE_INVENTORY_ENABLED" not in ansible_environment(tmp_path, tmp_path, tmp_path)
     monkeypatch.setenv("ANSIBLE_INVENTORY", "one,two,")
     assert read_configuration().inventory == ("one,two,",)
 

@@ -28,6 +28,19 @@ def test_only_what_is_slow_is_shared_out() -> None:
     assert set(evaluate_all(NAMES, lambda name: os.getpid()).values()) == {os.getpid()}
 
 
+def test_very_many_are_shared_out_among_the_processors() -> None:
+    """A thousand that take a moment each, and all together longer than a second."""
+    names = [f"host-{number}" for number in range(1000)]
+
+    def evaluate(name: str) -> int:
+        time.sleep(0.0015)
+        return os.getpid()
+
+    found = evaluate_all(names, evaluate)
+    assert list(found) == names
+    assert len(set(found.values())) == 1 + (os.cpu_count() or 1)
+
+
 def test_what_a_process_cannot_bring_is_evaluated_here() -> None:
     """One that is killed costs no host its value, and an error is the error that it would be without it."""
     ours = os.getpid()

@@ -79,6 +79,9 @@ class ActionModule(ActionBase):
         if artifacts is not None:
             hide_passwords(artifacts)
         given = given_workdir()
+        if given and constants.CACHE_PLUGIN == "memory":
+            # Nothing has gathered any facts, and to hand out none Ansible lists its connection plugins for each host.
+            constants.INJECT_FACTS_AS_VARS = False
         workdir = Workdir(given) if given else Workdir.make()
         if not given:
             clean_up_after(root(), workdir.path)

@@ -23,7 +23,7 @@ _PASSWORD = "become_pass"  # noqa: S105 - the name of an option
 _TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with slots it is pickled ten times as slowly
 class Become:
     """
     A change of user: the plugin's name and the user that it leads to.

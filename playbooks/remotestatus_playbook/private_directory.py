@@ -13,12 +13,12 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from remotestatus_playbook.protocol import SOCKET_NAME, SOCKET_PATH, to_json
+from remotestatus_playbook.protocol import ALIKE, SOCKET_NAME, SOCKET_PATH, to_json
 
 _LONGEST_NAME = 200
 """Bytes of a file's name, without its ending: file systems take 255."""
@@ -98,6 +98,13 @@ def short_parents(name_bytes: int) -> list[str]:
 def answer_file(workdir: Path, folder: str, name: str) -> Path:
     """Where the answer of a proxy or remote is written, in one of the folders of answers."""
     return workdir / folder / f"{file_name(name)}.json"
+
+
+def read_alike(folder: Path) -> Iterator[tuple[Sequence[str], dict[str, object]]]:
+    """What several remotes have in common in a folder of answers: their names, and the answer as plain values."""
+    for path in folder.glob(f"*{ALIKE}"):
+        found = json.loads(path.read_text())
+        yield found["names"], found["answer"]
 
 
 def file_name(name: str) -> str:

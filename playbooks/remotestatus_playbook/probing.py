@@ -105,15 +105,15 @@ class Prober:
 
     def _children(self, plans: Iterable[Plan | None]) -> Iterator[Child | None]:
         """What to run, for every remote that can be reached; the others get their answer at once."""
+        unasked: dict[tuple[Outcome, str, str], list[Plan]] = {}
         for plan in plans:
+            answer = self._answer_without(plan) if plan else None
+            if plan and answer:
+                unasked.setdefault((answer.outcome, answer.stderr, answer.proxy), []).append(plan)
+                continue
+            self._leave_unasked(unasked)
             if plan is None:
                 yield None
-                continue
-            answer = self._answer_without(plan)
-            if answer is not None:
-                self._leave(plan.name, answer)
-                if not plan.looking:
-                    self.workdir.count(answer.outcome)
                 continue
             nonce = secrets.token_hex(16)
             if plan.by_plugin:
@@ -125,6 +125,15 @@ class Prober:
                 opening.end(plan.kept, plan.host.program)
             self._plans[plan.name], self._nonces[plan.name] = plan, nonce
             yield self._child(plan, nonce)
+        self._leave_unasked(unasked)
+
+    def _leave_unasked(self, unasked: dict[tuple[Outcome, str, str], list[Plan]]) -> None:
+        """Leave the answers of those to which nothing can be sent, by what they have in common."""
+        for (outcome, stderr, proxy), alike in unasked.items():
+            answer = RemoteAnswer(outcome, stderr=stderr, proxy=proxy, attempts=self.attempt)
+            self.workdir.leave_alike([plan.name for plan in alike], answer)
+            self.workdir.count(outcome, sum(not plan.looking for plan in alike))
+        unasked.clear()
 
     def _answer_without(self, plan: Plan) -> RemoteAnswer | None:
         """The answer for a remote to which nothing can be sent."""

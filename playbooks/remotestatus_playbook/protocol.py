@@ -57,6 +57,9 @@ SSH_CONFIG, INVENTORY = "ssh_config", "inventory.json"
 PROXY_ANSWERS, REMOTE_ANSWERS = "proxies", "remotes"
 """Files of the round's directory, and the folders of the answers there, a file for each proxy and remote."""
 
+ALIKE = ".alike"
+"""How a file ends there that holds an answer which several remotes have in common, and their names."""
+
 COUNTED, REACHED, NOT_REACHED = "counted", "+", "-"
 """How far the attempt has come: a file with a letter for each remote that was probed."""
 
@@ -138,7 +141,7 @@ class Order:
     fresh: bool = False
     keep_seconds: int = 0
     control: str | None = None
-    hourly: tuple[str, ...] = ()
+    hourly: frozenset[str] = frozenset()
     units: Mapping[str, Sequence[str]] = field(default_factory=dict)
     passwords_to: str | None = None
     look_at: tuple[str, ...] = ()
@@ -148,8 +151,8 @@ class Order:
         """Read what `to_json` wrote."""
         values = json.loads(text)
         names = None if values["names"] is None else tuple(values["names"])
-        lists = {name: tuple(values[name]) for name in ("hourly", "look_at")}
-        return cls(**{**values, "names": names, **lists})
+        given = {"names": names, "hourly": frozenset(values["hourly"]), "look_at": tuple(values["look_at"])}
+        return cls(**{**values, **given})
 
     def seconds_of(self, whole: int) -> int:
         """
@@ -559,11 +562,13 @@ class WorkerDescription:
 
 
 def to_json(value: object) -> str:
-    """Write one of these types as JSON, its fields by their names."""
-    return json.dumps(value, default=_fields_of)
+    """Write one of these types as JSON, its fields by their names; a set is a list."""
+    return json.dumps(value, default=_plain)
 
 
-def _fields_of(value: object) -> dict[str, object]:
+def _plain(value: object) -> object:
+    if isinstance(value, frozenset):
+        return sorted(value)
     if not is_dataclass(value) or isinstance(value, type):
         raise TypeError(f"{type(value).__name__} cannot be written as JSON")
     return {name: getattr(value, name) for name in _names_of(type(value))}

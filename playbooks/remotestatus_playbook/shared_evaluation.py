@@ -3,7 +3,7 @@ Evaluates something for many hosts, in several processes once it turns out to be
 
 Takes the names of hosts and a function; returns its values by name, in the order of the names. The rule worth knowing:
 a template takes a moment, and a lookup in it may wait for a server as long as it likes. Ansible is not made for
-threads, so what is slow is shared out among processes; where nothing is slow, none is started.
+threads, so what is slow is shared out among processes, and so are very many hosts; otherwise none is started.
 """
 
 import os
@@ -18,6 +18,13 @@ _SLOW_SECONDS = 0.2
 """From so much time for one host on, the others are shared out."""
 
 _PROCESSES = 16
+"""For hosts that are slow because they wait."""
+
+_LONG_SECONDS = 1.0
+"""From so much time for all that are left on, they are shared out among the processors."""
+
+_FIRST = 100
+"""So many hosts say how long all will take."""
 
 Value = TypeVar("Value")
 
@@ -25,16 +32,20 @@ Value = TypeVar("Value")
 def evaluate_all(names: Sequence[str], evaluate: Callable[[str], Value]) -> dict[str, Value]:
     """The value of every name. It has to be one that can be pickled."""
     found: dict[str, Value] = {}
+    started = time.monotonic()
     for place, name in enumerate(names, start=1):
         begun = time.monotonic()
         found[name] = evaluate(name)
-        if time.monotonic() - begun > _SLOW_SECONDS:
-            return found | _share_out(names[place:], evaluate)
+        now = time.monotonic()
+        if now - begun > _SLOW_SECONDS:
+            return found | _share_out(names[place:], evaluate, _PROCESSES)
+        if place == _FIRST and (now - started) / place * (len(names) - place) > _LONG_SECONDS:
+            return found | _share_out(names[place:], evaluate, os.cpu_count() or 1)
     return found
 
 
-def _share_out(names: Sequence[str], evaluate: Callable[[str], Value]) -> dict[str, Value]:
-    parts = [names[number::_PROCESSES] for number in range(min(_PROCESSES, len(names)))]
+def _share_out(names: Sequence[str], evaluate: Callable[[str], Value], processes: int) -> dict[str, Value]:
+    parts = [names[number::processes] for number in range(min(processes, len(names)))]
     children = [_start(part, evaluate) for part in parts]
     found: dict[str, Value] = {}
     for pid, pipe in children:

@@ -48,7 +48,7 @@ class PathError(ValueError):
     """A host's SSH variables cannot be understood; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with slots it is pickled ten times as slowly
 class Options:
     """
     SSH arguments, taken apart: the way, the configuration file, and the rest as they were.

@@ -19,7 +19,7 @@ from remotestatus_playbook.protocol import SOCKET_NAME
 from remotestatus_playbook.ssh_options import Options, PathError, nearest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # with slots it is pickled ten times as slowly
 class Host:
     """
     One host's connection, as Ansible evaluated it.

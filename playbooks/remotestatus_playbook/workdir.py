@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from remotestatus_playbook.private_directory import (
     answer_file,
     file_name,
     make_private_directory,
+    read_alike,
     write_pipe,
     write_whole,
 )
 from remotestatus_playbook.protocol import (
+    ALIKE,
     COUNTED,
     DONE,
     HANDED_OVER,
@@ -120,10 +123,16 @@ class Workdir:
         """Leave a remote's answer."""
         self._leave(REMOTE_ANSWERS, name, answer)
 
-    def count(self, outcome: Outcome) -> None:
-        """Count one more remote that was probed: a letter each, so that nobody has to read a half-written number."""
+    def leave_alike(self, names: Sequence[str], answer: RemoteAnswer) -> None:
+        """Leave an answer that many remotes have in common, in one file: behind a proxy that is down may be all."""
+        folder = self.path / REMOTE_ANSWERS
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write_whole(folder / f"{file_name(names[0])}{ALIKE}", {"names": names, "answer": answer})
+
+    def count(self, outcome: Outcome, remotes: int = 1) -> None:
+        """Count remotes that were probed: a letter each, so that nobody has to read a half-written number."""
         with (self.path / COUNTED).open("a") as file:
-            file.write(REACHED if outcome is Outcome.ANSWERED else NOT_REACHED)
+            file.write((REACHED if outcome is Outcome.ANSWERED else NOT_REACHED) * remotes)
 
     def note_done(self) -> None:
         """Note that all answers of this attempt are there."""
@@ -135,7 +144,10 @@ class Workdir:
         folder.mkdir(mode=0o700, exist_ok=True)
         for answers in (PROXY_ANSWERS, REMOTE_ANSWERS):
             if (self.path / answers).is_dir():
-                shutil.copytree(self.path / answers, folder / answers)
+                shutil.copytree(self.path / answers, folder / answers, ignore=shutil.ignore_patterns(f"*{ALIKE}"))
+        for names, answer in read_alike(self.path / REMOTE_ANSWERS):
+            for name in names:
+                write_whole(answer_file(folder, REMOTE_ANSWERS, name), answer)
         write_whole(folder / WORKER_DESCRIPTION, description)
 
     def find_remote(self, name: str) -> dict[str, object] | None:
@@ -143,7 +155,7 @@ class Workdir:
         with suppress(FileNotFoundError):
             found: dict[str, object] = json.loads(answer_file(self.path, REMOTE_ANSWERS, name).read_text())
             return found
-        return None
+        return next((answer for names, answer in read_alike(self.path / REMOTE_ANSWERS) if name in names), None)
 
     def leave_plugin_probe(self, name: str, probe: object) -> None:
         """Leave what Ansible's own connection to a remote has to know."""

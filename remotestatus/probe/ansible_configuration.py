@@ -37,6 +37,7 @@ class Configuration:
     The inventory that Ansible would read, and what it would ask for at a terminal.
 
     `without_effect` are the settings that are there, as they are called there, and mean nothing here.
+    `inventory_plugins` are the inventory plugins in the order in which they are asked, where somebody has chosen them.
     """
 
     inventory: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class Configuration:
     ask_vault_password: bool = False
     vault_ids: tuple[str, ...] = ()
     without_effect: tuple[str, ...] = ()
+    inventory_plugins: tuple[str, ...] = ()
 
 
 def find_configuration(base: Path | None = None) -> Path | None:
@@ -93,6 +95,7 @@ def read_configuration(base: Path | None = None) -> Configuration:
             for variable, key, section in _WITHOUT_EFFECT
             if variable in os.environ or parser.has_option(section, key)
         ),
+        inventory_plugins=tuple(_words(value("ANSIBLE_INVENTORY_ENABLED", "enable_plugins", "inventory"))),
     )
 
 

@@ -12,7 +12,10 @@ from pathlib import Path
 
 from remotestatus_playbook.protocol import BASE, ORDER, ROOT, TMPDIR, WORKDIR
 
-from remotestatus.probe.ansible_configuration import find_configuration
+from remotestatus.probe.ansible_configuration import find_configuration, read_configuration
+
+_INVENTORY_PLUGINS = "host_list,script,yaml,auto,ini,toml"
+"""Ansible's own, but `yaml` before `auto`, which reads all of a YAML file only to find that it is no plugin's."""
 
 
 def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[str, str]:
@@ -48,6 +51,8 @@ def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_VERBOSITY": "0",
     }
+    if not read_configuration(base).inventory_plugins:
+        environment["ANSIBLE_INVENTORY_ENABLED"] = _INVENTORY_PLUGINS
     if not _locale_is_utf8():
         environment["LC_ALL"] = "C.UTF-8"
     configuration = find_configuration(base)

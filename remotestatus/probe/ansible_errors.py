@@ -24,6 +24,9 @@ _OS_ERROR = re.compile(r"\[Errno (\d{1,4})\](?:[^'\n]{0,100}: '([^'\n]{1,4096})'
 
 _FATAL_WARNINGS = re.compile(r"skipping unexpected key|skipping key|not a valid group|invalid section", re.IGNORECASE)
 _ONE_PLUGIN = re.compile(r"Failed to parse inventory with '(?P<plugin>\w+)' plugin: (?P<why>.*)", re.DOTALL)
+_FOR_ANOTHER = re.compile(r"no root 'plugin' key|^Plugin configuration YAML file")
+"""What `auto` and `yaml` say of each other's files."""
+
 _TASK_FAILED = re.compile(r'fatal: \[([^\]]+)\]: [A-Z]+! => \{.*"msg": "((?:[^"\\]|\\.)*)"', re.DOTALL)
 _WHOLE_SOURCE = re.compile(r"Completely failed to parse inventory source (?P<source>\S+)")
 
@@ -88,7 +91,13 @@ def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> 
         wanted = ("script",)
     else:
         wanted = ("ini",)
-    about.sort(key=lambda complaint: (complaint[0] not in wanted, not re.search(r":\d+(:\d+)?$", complaint[1])))
+    about.sort(
+        key=lambda one: (
+            one[0] not in wanted,
+            bool(_FOR_ANOTHER.search(one[2])),
+            not re.search(r":\d+(:\d+)?$", one[1]),
+        )
+    )
     if not about:
         return ConfigurationProblem(source, "Ansible could not read it as an inventory")
     plugin, where, why = about[0]

@@ -8,12 +8,13 @@ round.
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import unquote
 
 from pydantic import TypeAdapter, ValidationError
-from remotestatus_playbook.private_directory import answer_file
+from remotestatus_playbook.private_directory import answer_file, read_alike
 from remotestatus_playbook.protocol import Answer, InventoryDescription, Outcome
 
 from remotestatus.model.errors import RoundError
@@ -30,7 +31,11 @@ def read_description(text: str) -> InventoryDescription:
 
 
 class AnswerFiles(Mapping[str, Kind], Generic[Kind]):
-    """The answers of one kind that an attempt left in a folder, each read when it is asked for."""
+    """
+    The answers of one kind that an attempt left in a folder, each read when it is asked for.
+
+    What many have in common is read once.
+    """
 
     def __init__(self, workdir: Path, folder: str, kind: type[Kind]) -> None:
         self.workdir = workdir
@@ -38,7 +43,16 @@ class AnswerFiles(Mapping[str, Kind], Generic[Kind]):
         self.kind = kind
         self.adapter = TypeAdapter(kind)
 
+    @cached_property
+    def _alike(self) -> Mapping[str, Kind]:
+        found: dict[str, Kind] = {}
+        for names, answer in read_alike(self.workdir / self.folder):
+            found |= dict.fromkeys(names, self.read(json.dumps(answer).encode()))
+        return found
+
     def __getitem__(self, name: str) -> Kind:
+        if name in self._alike:
+            return self._alike[name]
         try:
             text = answer_file(self.workdir, self.folder, name).read_bytes()
         except OSError:
@@ -53,7 +67,8 @@ class AnswerFiles(Mapping[str, Kind], Generic[Kind]):
             return self.kind(Outcome.ERROR, stderr=f"its answer cannot be read: {_first(error)}")
 
     def __iter__(self) -> Iterator[str]:
-        return (unquote(path.name.removesuffix(".json")) for path in (self.workdir / self.folder).glob("*.json"))
+        yield from self._alike
+        yield from (unquote(path.name.removesuffix(".json")) for path in (self.workdir / self.folder).glob("*.json"))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -261,7 +261,7 @@ class _FleetCheck:
         while (batch := queue.take(worker.name, self._given_up)) is not None or idle:
             idle = False
             names = batch.names if batch else ()
-            hourly = tuple(name for name in order.hourly if name in names)
+            hourly = order.hourly.intersection(names)
             asked = replace(
                 order, names=names, at_once=self._at_once(names), keep_seconds=0, fresh=False, hourly=hourly, look_at=()
             )

@@ -51,9 +51,9 @@ class Earlier:
         """What is known of the time before of one remote."""
         return Past(self.results.get(name), self.every, self.ranges.get(name, {}))
 
-    def due(self, remotes: Sequence[Remote], now: datetime) -> tuple[str, ...]:
+    def due(self, remotes: Sequence[Remote], now: datetime) -> frozenset[str]:
         """The remotes that are to be asked what is asked once an hour."""
-        return tuple(remote.name for remote in remotes if is_due(self.past(remote.name).memory, now))
+        return frozenset(remote.name for remote in remotes if is_due(self.past(remote.name).memory, now))
 
     def remembered(self, results: Mapping[str, CheckResult]) -> dict[str, CheckResult]:
         """The results, with what was remembered of those that brought nothing new."""
@@ -65,7 +65,7 @@ class Earlier:
 
 
 def first_order(
-    runner: PlaybookRunner, inventory: Inventory, remotes: Sequence[Remote], hourly: tuple[str, ...] = ()
+    runner: PlaybookRunner, inventory: Inventory, remotes: Sequence[Remote], hourly: frozenset[str] = frozenset()
 ) -> Order:
     """The order of the first attempt; `hourly` are asked what is asked once an hour."""
     settings = inventory.fleet.settings
@@ -104,7 +104,7 @@ def find_endings(
         attempt=order.attempt + 1,
         attempts=order.attempt + 1,
         fresh=False,
-        hourly=(),
+        hourly=frozenset(),
         look_at=tuple(asked),
         units={name: tuple(dict.fromkeys(units.values())) for name, units in asked.items()},
     )
