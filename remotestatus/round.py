@@ -6,6 +6,7 @@ returns what it found. The order is the rule: check results are recorded before 
 its own (page, messages), and a failure of the page keeps no message back.
 """
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -119,6 +120,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
     destinations = read_destinations(inventory)
     started_at = options.clock()
     with (
+        _few_collections(),
         only_round(inventory.database),
         Heartbeat(fleet.settings.heartbeat) as heartbeat,
         _open_history(inventory.database, started_at) as (history, repaired),
@@ -175,6 +177,22 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         return FinishedRound(
             inventory, round_, report, delivery, troubles, tuple(heartbeat.failures), outgoing.plan.orphans, answers
         )
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """
+    Look only among what is new for what is not used any more.
+
+    A round keeps nearly everything that it makes. Of 10,000 remotes it takes a tenth of its time to go through all of
+    it again and again.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(10_000, 20, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _tell_repaired(

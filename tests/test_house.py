@@ -60,8 +60,8 @@ SPEAKERS = {
 }
 """The folders that speak to the outer world through these libraries."""
 
-SHARED = frozenset({"protocol", "private_directory", "ssh_output"})
-"""What the package may use of the playbook's: what both know. It needs nothing but the standard library and itself."""
+SHARED = frozenset({"protocol", "private_directory", "shared_evaluation", "ssh_output"})
+"""What the package may use of the playbook's: what both know or do. It needs the standard library and itself alone."""
 
 CLOCK_READERS = {
     ("datetime", "now"),

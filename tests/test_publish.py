@@ -16,7 +16,7 @@ from remotestatus.model.errors import RoundError
 from remotestatus.report import site as site_module
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.pages import page_templates
-from remotestatus.report.publish import publish
+from remotestatus.report.publish import publish, site_files
 from remotestatus.report.site import SiteFile, write_site
 from remotestatus.shipped import playbooks, report_templates
 from tests.made_fleet import Made, make_report_input
@@ -54,6 +54,15 @@ def test_site_is_complete(report: Report, site: Path) -> None:
             f"badges/{remote.slug}.svg",
             f"badges/{remote.slug}.json",
         } <= found
+
+
+def test_several_processes_make_what_one_makes(tmp_path: Path) -> None:
+    """Each with the history opened for itself; ours is as usable afterwards as before."""
+    report_input = make_report_input(Made(600, NOW, samples=3), tmp_path / "history.sqlite3")
+    shown = build_report(report_input, NOW)
+    publish(shown, tmp_path / "site")
+    for file in site_files(shown, page_templates())[0]:
+        assert (tmp_path / "site" / file.path).read_bytes() == file.make()
 
 
 def test_everyone_may_read(report: Report, site: Path) -> None:

@@ -14,6 +14,7 @@ documented in `library/remotestatus_check.py`.
 
 from __future__ import annotations
 
+import gc
 import json
 import platform
 import shlex
@@ -68,6 +69,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return where the answers are, how each proxy answered, and which remotes are left to connection plugins."""
         super().run(tmp, task_vars)
+        gc.freeze()  # in a process of our own, which would search all that Ansible knows again and again
         state = self._task.args.get("state", "checked")
         if state == "closed":
             _close(Workdir(Path(self._task.args["workdir"])))

@@ -1,11 +1,12 @@
 """
-Evaluates something for many hosts, in several processes once it turns out to be slow.
+Evaluates something for many hosts or pages, in several processes once it turns out to be slow.
 
 Takes the names of hosts and a function; returns its values by name, in the order of the names. The rule worth knowing:
 a template takes a moment, and a lookup in it may wait for a server as long as it likes. Ansible is not made for
 threads, so what is slow is shared out among processes, and so are very many hosts; otherwise none is started.
 """
 
+import gc
 import os
 import pickle
 import signal
@@ -26,6 +27,7 @@ _LONG_SECONDS = 1.0
 _FIRST = 100
 """So many hosts say how long all will take."""
 
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
@@ -38,16 +40,17 @@ def evaluate_all(names: Sequence[str], evaluate: Callable[[str], Value]) -> dict
         found[name] = evaluate(name)
         now = time.monotonic()
         if now - begun > _SLOW_SECONDS:
-            return found | _share_out(names[place:], evaluate, _PROCESSES)
+            return found | by_processes(names[place:], evaluate, _PROCESSES)
         if place == _FIRST and (now - started) / place * (len(names) - place) > _LONG_SECONDS:
-            return found | _share_out(names[place:], evaluate, os.cpu_count() or 1)
+            return found | by_processes(names[place:], evaluate, os.cpu_count() or 1)
     return found
 
 
-def _share_out(names: Sequence[str], evaluate: Callable[[str], Value], processes: int) -> dict[str, Value]:
+def by_processes(names: Sequence[Key], evaluate: Callable[[Key], Value], processes: int) -> dict[Key, Value]:
+    """The value of every name, by so many processes. What one of them does not bring is evaluated here."""
     parts = [names[number::processes] for number in range(min(processes, len(names)))]
     children = [_start(part, evaluate) for part in parts]
-    found: dict[str, Value] = {}
+    found: dict[Key, Value] = {}
     for pid, pipe in children:
         with open(pipe, "rb") as answers:  # noqa: PTH123 - it is open already
             text = answers.read()
@@ -58,7 +61,7 @@ def _share_out(names: Sequence[str], evaluate: Callable[[str], Value], processes
     return {name: found[name] if name in found else evaluate(name) for name in names}
 
 
-def _start(names: Sequence[str], evaluate: Callable[[str], Value]) -> tuple[int, int]:
+def _start(names: Sequence[Key], evaluate: Callable[[Key], Value]) -> tuple[int, int]:
     """Start a process that evaluates these; return its number, and where its answer can be read."""
     ours, theirs = os.pipe()
     pid = os.fork()
@@ -67,6 +70,7 @@ def _start(names: Sequence[str], evaluate: Callable[[str], Value]) -> tuple[int,
         return pid, ours
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        gc.freeze()  # what is looked through is copied first
         os.close(ours)
         with open(theirs, "wb") as answers:  # noqa: PTH123 - it is open already
             answers.write(pickle.dumps({name: evaluate(name) for name in names}))

@@ -53,8 +53,20 @@ class History:
     """The history file, open. Use `History.open(path)`; close it or use it in a `with`."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self.connection = connection
         self.path = path
+        self._connection, self._owner = connection, os.getpid()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """
+        The open connection of this process.
+
+        SQLite forbids to use or to close one that was opened before a fork: the child gets its own, to read.
+        """
+        if self._owner != os.getpid():
+            self._inherited = self._connection
+            self._connection, self._owner = History.open(self.path, read_only=True).connection, os.getpid()
+        return self._connection
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Self:

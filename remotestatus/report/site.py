@@ -2,12 +2,12 @@
 Brings the site's folder up to date, file by file, and never touches what is not ours.
 
 The folder and its files come in, one after the other. A page carries the version of what it says (`data-version`): one
-that is there in that version is neither made nor written again. What is new is written to a folder of its own inside
-the site first; then each file is renamed into its place: assets first, machine formats and pages next, each page
-before the round file that vouches for its version, and `index.html` last. A reader finds each file whole, the old one
-or the new one. The folder itself always stays the same one, so a container's mount of it, a web server that holds it
-open and a `cp -R` go on working. A marker file with the list of what we wrote says that the folder is ours; a folder
-without it that holds anything is refused.
+that is there in that version is neither made nor written again; very many are made by several processes. What is new is
+written to a folder of its own inside the site first; then each file is renamed into its place: assets first, machine
+formats and pages next, each page before the round file that vouches for its version, and `index.html` last. A reader
+finds each file whole, the old one or the new one. The folder itself always stays the same one, so a container's mount
+of it, a web server that holds it open and a `cp -R` go on working. A marker file with the list of what we wrote says
+that the folder is ours; a folder without it that holds anything is refused.
 """
 
 import ctypes
@@ -15,10 +15,12 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from remotestatus_playbook.shared_evaluation import by_processes
 
 from remotestatus.model.errors import RoundError
 
@@ -31,6 +33,16 @@ _NOT_WRITTEN = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 
 _NEW = ".remotestatus-new"
 _ABOUT = "Written by remotestatus. The files listed here are replaced and removed by it; others are left alone."
+
+Turn = tuple[int, str, int]
+
+_AT_ONCE = 5000
+"""So many files that are to be made are remembered, and then made."""
+
+_WORTH_SHARING = 500
+"""From so many of them on they are shared out among processes: to start one costs as much as some dozens of pages."""
+
+_PROCESSES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +57,7 @@ class SiteFile:
     path: str
     make: Callable[[], bytes]
     version: str = ""
-    turn: tuple[int, str, int] = (1, "", 0)
+    turn: Turn = (1, "", 0)
 
 
 def write_site(site: Path, files: Iterable[SiteFile]) -> None:
@@ -112,17 +124,39 @@ def _update(site: Path, files: Iterable[SiteFile], ours: frozenset[str]) -> None
 def _write_changed(site: Path, new: Path, files: Iterable[SiteFile]) -> tuple[frozenset[str], list[str]]:
     """Write what has changed into the folder `new`; returns all paths, and those to be moved, in their order."""
     listed: set[str] = set()
-    moves: dict[str, tuple[int, str, int]] = {}
+    moves: dict[str, Turn] = {}
+    waiting: list[SiteFile] = []
     for file in files:
         listed.add(file.path)
         if file.version and _has_version(site / file.path, file.version):
             continue
+        waiting.append(file)
+        if len(waiting) == _AT_ONCE:
+            moves |= _make_by_several(site, new, waiting)
+            waiting = []
+    moves |= _make_by_several(site, new, waiting)
+    return frozenset(listed), sorted(moves, key=lambda path: (moves[path], path))
+
+
+def _make_by_several(site: Path, new: Path, files: Sequence[SiteFile]) -> dict[str, Turn]:
+    """The same as `_make_files`, of many files by as many processes as there are processors."""
+    processes = min(os.cpu_count() or 1, _PROCESSES)
+    if processes == 1 or len(files) < _WORTH_SHARING:
+        return _make_files(site, new, files)
+    made = by_processes(range(processes), lambda number: _make_files(site, new, files[number::processes]), processes)
+    return {path: turn for part in made.values() for path, turn in part.items()}
+
+
+def _make_files(site: Path, new: Path, files: Iterable[SiteFile]) -> dict[str, Turn]:
+    """Make these files, and write those that are not there already into `new`; returns which, with their turns."""
+    moves = {}
+    for file in files:
         content = file.make()
         if not _holds(site / file.path, content):
             _make_folder(site)
             _write(new / file.path, content)
             moves[file.path] = file.turn
-    return frozenset(listed), sorted(moves, key=lambda path: (moves[path], path))
+    return moves
 
 
 def _has_version(path: Path, version: str) -> bool:

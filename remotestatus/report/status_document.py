@@ -287,13 +287,23 @@ class StatusDocument:
 
 def write_document(document: StatusDocument) -> str:
     """The document as JSON text: a line for each key, and for each item of a list."""
-    lines = (f"{_dump(key)}: {_lines(value)}" for key, value in _fields_of(document).items())
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+    return "".join(_pieces(document))
 
 
-def _lines(value: object) -> str:
+def _pieces(document: StatusDocument) -> Iterator[str]:
     # Ten times as fast as with `indent`, and a fifth smaller: a large fleet's is written in every round.
-    return "[\n" + ",\n".join(map(_dump, value)) + "\n]" if isinstance(value, tuple) and value else _dump(value)
+    begin = "{\n"
+    for key, value in _fields_of(document).items():
+        yield f"{begin}{_dump(key)}: "
+        begin = ",\n"
+        if isinstance(value, tuple) and value:
+            for number, item in enumerate(value):
+                yield ",\n" if number else "[\n"
+                yield _dump(item)
+            yield "\n]"
+        else:
+            yield _dump(value)
+    yield "\n}\n"
 
 
 def _dump(value: object) -> str:

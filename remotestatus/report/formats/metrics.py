@@ -19,18 +19,21 @@ from remotestatus.report.worker_view import WorkerView
 
 def write_metrics(report: Report) -> str:
     """The text of `metrics.prom`."""
-    lines: list[str] = []
-    for name, about, samples in FAMILIES:
-        lines.append(f"# TYPE {name} gauge")
-        unit = name.rpartition("_")[2]
-        if unit in ("seconds", "ratio", "bytes", "celsius"):
-            lines.append(f"# UNIT {name} {unit}")
-        lines.append(f"# HELP {name} {_escape(about)}")
-        # Of two series with the same labels (a remote may name two mount points alike) the last one counts: a reader
-        # may refuse the whole document for them.
-        series = {_labels(labels): value for labels, value in samples(report)}
-        lines += [f"{name}{labels} {_number(value)}" for labels, value in series.items()]
-    lines.append("# EOF")
+    return "".join(_family(family, report) for family in FAMILIES) + "# EOF\n"
+
+
+def _family(family: Family, report: Report) -> str:
+    """All lines of one family."""
+    name, about, samples = family
+    lines = [f"# TYPE {name} gauge"]
+    unit = name.rpartition("_")[2]
+    if unit in ("seconds", "ratio", "bytes", "celsius"):
+        lines.append(f"# UNIT {name} {unit}")
+    lines.append(f"# HELP {name} {_escape(about)}")
+    # Of two series with the same labels (a remote may name two mount points alike) the last one counts: a reader
+    # may refuse the whole document for them.
+    series = {_labels(labels): value for labels, value in samples(report)}
+    lines += [f"{name}{labels} {_number(value)}" for labels, value in series.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -41,14 +44,15 @@ def _infos(report: Report) -> Iterator[Sample]:
 
 
 def _statuses(kind: str, entries: Callable[[Report], Iterable[RemoteView | ProxyView | WorkerView]]) -> Family:
+    all_statuses = tuple(Status)
     return (
         f"remotestatus_{kind}_status",
         f"1 for the status that a {kind} has, 0 for the others.",
-        lambda report: [
+        lambda report: (
             ({kind: entry.name, "status": status.value}, entry.status is status)
             for entry in entries(report)
-            for status in Status
-        ],
+            for status in all_statuses
+        ),
     )
 
 
@@ -56,14 +60,14 @@ def _troubles(kind: str, entries: Callable[[Report], Iterable[RemoteView | Proxy
     return (
         f"remotestatus_{kind}_troubles",
         f"How many things are wrong with a {kind}, by severity.",
-        lambda report: [
+        lambda report: (
             (
                 {kind: entry.name, "severity": severity.value},
                 sum(trouble.severity is severity for trouble in entry.troubles),
             )
             for entry in entries(report)
             for severity in Severity
-        ],
+        ),
     )
 
 
@@ -96,52 +100,52 @@ FAMILIES: tuple[Family, ...] = (
     (
         "remotestatus_remote_since_timestamp_seconds",
         "Since when a remote has its status.",
-        lambda report: [({"remote": remote.name}, int(remote.since.timestamp())) for remote in report.remotes],
+        lambda report: (({"remote": remote.name}, int(remote.since.timestamp())) for remote in report.remotes),
     ),
     (
         "remotestatus_remote_maintenance",
         "Whether a remote is in maintenance.",
-        lambda report: [({"remote": remote.name}, remote.maintenance is not None) for remote in report.remotes],
+        lambda report: (({"remote": remote.name}, remote.maintenance is not None) for remote in report.remotes),
     ),
     _troubles("remote", lambda report: report.remotes),
     ("remotestatus_remote_info", "What a remote is called, where it stands, and what it is reached through.", _infos),
     (
         "remotestatus_remote_connect_seconds",
         "From the start of the connection to a finished log-in.",
-        lambda report: [
+        lambda report: (
             ({"remote": remote.name}, remote.connect_ms / 1000)
             for remote in report.remotes
             if remote.connect_ms is not None
-        ],
+        ),
     ),
     (
         "remotestatus_processes",
         "How many processes match; 0 when it is absent, no series when that is unknown.",
-        lambda report: [
+        lambda report: (
             ({**labels, "process": process.name}, process.count)
             for labels, remote in looked_at(report)
             for process in remote.processes
             if process.count is not None
-        ],
+        ),
     ),
     (
         "remotestatus_process_wanted",
         "How many processes have to run at least.",
-        lambda report: [
+        lambda report: (
             ({**labels, "process": process.name}, process.min)
             for labels, remote in looked_at(report)
             for process in remote.processes
-        ],
+        ),
     ),
     (
         "remotestatus_remote_uptime_ratio",
         "Share of the observed time in which a remote was reachable.",
-        lambda report: [
+        lambda report: (
             ({"remote": remote.name, "span": span}, round(uptime.percent / 100, 5))
             for remote in report.remotes
             for span, uptime in remote.uptime.items()
             if uptime.percent is not None
-        ],
+        ),
     ),
     *FACT_FAMILIES,
 )
