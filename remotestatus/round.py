@@ -118,7 +118,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
     inventory = read_inventory(runner.describe_inventory(options.cancel))
     fleet = inventory.fleet
     destinations = read_destinations(inventory)
-    started_at = options.clock()
+    started_at, option = options.clock(), runner.source.option
     with (
         _few_collections(),
         only_round(inventory.database),
@@ -126,7 +126,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         _open_history(inventory.database, started_at) as (history, repaired),
     ):
         if repaired:
-            _tell_repaired(history, fleet, destinations, repaired, runner.source.option, started_at)
+            _tell_repaired(history, fleet, destinations, repaired, option, started_at)
         last, before, measured_at = history.states(), history.check_results(), history.measured_at()
         results = check_fleet(
             runner,
@@ -142,7 +142,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         # What people answered is done only once there is a message that can say so.
         answers = _take_answers(history, fleet, states, now)
         memory = _recall(history, destinations, answers, now)
-        outgoing = _plan_messages(history, fleet, states, destinations, memory, templates, now)
+        outgoing = _plan_messages(history, fleet, states, destinations, memory, templates, option, now)
         troubles = (*filter(None, [repaired]), *results.troubles, *answers.failures, *outgoing.troubles)
         looks = {name: one for name, one in results.proxies.items() if name in fleet.looked_at_by_name}
         with history.transaction():
@@ -155,21 +155,21 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
                 renewed=find_renewed({**results.remotes, **looks}, before, measured_at),
                 looks=looks.values(),
             )
-            outgoing.keep(history, runner.source.option, now)
+            outgoing.keep(history, option, now)
             _forget(history, fleet.settings, now)
         check_results = {**before, **results.remotes, **looks}
         report, page_troubles = make_sites(
             lambda: replace(
                 read_past(history, fleet, round_, states, check_results, before, now),
                 ssh=inventory.ssh,
-                inventory_option=runner.source.option,
+                inventory_option=option,
             ),
             lambda page: _read_regular(history, fleet, page),
             inventory,
             templates,
             now,
         )
-        delivery, send_troubles = _send(history, destinations, _sending(fleet, destinations, templates, now))
+        delivery, send_troubles = _send(history, destinations, _sending(fleet, destinations, templates, option, now))
         backup_troubles = _back_up(history, fleet.settings, now)
         template_troubles = (f"the shipped template of messages was used: {one}" for one in templates.problems)
         troubles = (*round_.troubles, *page_troubles, *send_troubles, *backup_troubles, *template_troubles)
@@ -243,13 +243,14 @@ def _plan_messages(
     destinations: Sequence[Destination],
     memory: NotificationMemory,
     templates: Templates,
+    option: str,
     now: datetime,
 ) -> _Outgoing:
     """Decide whom to tell what, and compose it."""
     receivers = [one.receiver for one in destinations]
     plan, plan_troubles = plan_for_each(fleet, states, receivers, memory, now)
     plan = answered.invite(history, plan, fleet.settings.answers, now)
-    messages, message_troubles = compose_each(plan, fleet, templates)
+    messages, message_troubles = compose_each(plan, fleet, templates, option)
     reports, regular, report_troubles = _regular_report(history, fleet, states, memory, receivers, templates, now)
     troubles = (*report_troubles, *plan_troubles, *message_troubles)
     return _Outgoing(plan, [*messages, *reports], troubles, regular)
@@ -352,9 +353,11 @@ def _back_up(history: History, settings: FleetSettings, now: datetime) -> tuple[
     return ()
 
 
-def _sending(fleet: Fleet, destinations: Sequence[Destination], templates: Templates, now: datetime) -> Sending:
+def _sending(
+    fleet: Fleet, destinations: Sequence[Destination], templates: Templates, option: str, now: datetime
+) -> Sending:
     own = {one.key: settings_for(one.receiver, fleet) for one in destinations} if fleet.pages else {}
-    return Sending(fleet.settings, templates, now, own_settings=own)
+    return Sending(fleet.settings, templates, now, own_settings=own, option=option)
 
 
 def _send(history: History, destinations: Sequence[Destination], sending: Sending) -> tuple[Delivery, tuple[str, ...]]:

@@ -103,6 +103,7 @@ def test_commands_in_a_message_name_an_inventory_that_is_not_the_default() -> No
     assert complete_commands(message, "") == message
     complete = complete_commands(message, "-i '/srv/my hosts.yml'")
     assert "`remotestatus match -i '/srv/my hosts.yml' r1`" in complete.text
+    assert complete_commands(complete, "-i '/srv/my hosts.yml'") == complete
     assert "`remotestatus match -i &#x27;/srv/my hosts.yml&#x27; r1`" in complete.html
     assert AnsibleSource((Path("inventory"),)).option == ""
     for path in ("/srv/hosts.yml", "/srv/fleet/inventory"):

@@ -32,11 +32,15 @@ _ACTIVE = re.compile(r"(?<![\w.+-])@(?=\w)|<(?=\S)|\](?=[(\[:])|!(?=\[)")
 
 
 def name_inventory(text: str, option: str) -> str:
-    """The same text, with commands of ours that name the inventory by this option (`-i FOLDER`), if there is one."""
+    """
+    The same text, with commands of ours that name the inventory by this option (`-i FOLDER`), if there is one.
+
+    Those that name one already stay as they are.
+    """
     return _COMMAND.sub(lambda found: f"{found[0]} {option}", text) if option else text
 
 
-_COMMAND = re.compile(r"`remotestatus [a-z-]+(?=[ `])")
+_COMMAND = re.compile(r"`remotestatus [a-z-]+(?=[ `])(?! -i )")
 
 
 def write_number(number: int) -> str:

@@ -30,7 +30,14 @@ from remotestatus.model.notification import (
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.text import defuse, join_names, lower_first, one_line
-from remotestatus.notify.assemble import SUBJECT, assemble, fits, has_little_room, write_subject
+from remotestatus.notify.assemble import (
+    SUBJECT,
+    assemble,
+    complete_commands,
+    fits,
+    has_little_room,
+    write_subject,
+)
 from remotestatus.notify.page_links import settings_for
 from remotestatus.templates import Templates
 
@@ -107,8 +114,8 @@ class Section:
         return replace(self, entries=self.entries[:most], left=sum(hidden), compact=self.compact or compact)
 
 
-def compose_message(notification: Notification, fleet: Fleet, templates: Templates) -> Message:
-    """Write one notification, as long as its service has room for."""
+def compose_message(notification: Notification, fleet: Fleet, templates: Templates, option: str = "") -> Message:
+    """Write one notification, as long as its service has room for. `option` is what names the inventory in commands."""
     lines, receiver = notification.lines, notification.receiver
     settings = settings_for(receiver, fleet)
     headline = _headline(notification, fleet, templates)
@@ -136,7 +143,7 @@ def compose_message(notification: Notification, fleet: Fleet, templates: Templat
             break
         html = templates.render_or_shipped("messages/notification.html.j2", values)
         text = templates.render_or_shipped("messages/notification.txt.j2", values)
-        written = replace(message, html=html, text=text)
+        written = complete_commands(replace(message, html=html, text=text), option)
         if fits(assemble([written], notification.at, settings, templates, receiver, whole=True), receiver):
             return written
     return message

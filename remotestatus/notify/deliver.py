@@ -13,7 +13,7 @@ from itertools import chain
 
 from remotestatus.model.notification import Message, Waiting, WaitingMessage
 from remotestatus.model.settings import FleetSettings
-from remotestatus.notify.assemble import assemble, shorten, write_test
+from remotestatus.notify.assemble import assemble, complete_commands, shorten, write_test
 from remotestatus.notify.failures import Failure
 from remotestatus.notify.sendings import Attempt, Delivery, Destination, run_together
 from remotestatus.templates import Templates
@@ -30,7 +30,8 @@ class Sending:
     """
     What is the same for all that a round sends: the fleet's settings, the templates, and the time.
 
-    `own_settings` are those of a receiver whose messages link to a page of its own, by its key.
+    `own_settings` are those of a receiver whose messages link to a page of its own, by its key, and `option` is what
+    names the inventory in commands.
     """
 
     settings: FleetSettings
@@ -38,6 +39,7 @@ class Sending:
     now: datetime
     deadline: float = DEADLINE
     own_settings: Mapping[str, FleetSettings] = field(default_factory=dict)
+    option: str = ""
 
 
 def send(
@@ -130,6 +132,7 @@ class _Turn:
         settings = self.sending.own_settings.get(self.destination.key, settings)
         if refused:
             message = shorten(messages[0], refused, settings, templates, self.destination.receiver)
+            message = complete_commands(message, self.sending.option)
         else:
             message = assemble(messages, self.sending.now, settings, templates, self.destination.receiver)
         attempt = _hand_over(self.destination, message)
