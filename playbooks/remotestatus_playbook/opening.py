@@ -166,7 +166,7 @@ class Opener:
         environment = {**os.environ, OPENING: "1", "LC_ALL": "C.UTF-8"}
         secret = None
         try:
-            with stderr.open("wb") as errors, STARTING:
+            with STARTING, stderr.open("wb") as errors:
                 if hop.host is not None and self._has_password(hop):
                     asked = f"{hop.user or ''}@{hop.host.key_name}"
                     secret = Secret(self.passwords[hop.host.name], asked, stderr.with_suffix(".secret"))
