@@ -65,9 +65,13 @@ def test_one_round_probes_every_kind_of_connection(lab: Lab, remotestatus: Comma
             "mistyped": {"ansible_connection": "dokcer"},
             "unready": {"ansible_connection": "pipe", "ansible_pipe_words": ""},
             "unbecoming": {"ansible_connection": "pipe", **su, "ansible_become_pass": "{{ nowhere }}"},
+            "unread": {},
             "hasty": {"ansible_timeout": "soon"},
         },
     )
+
+    (inventory / "host_vars").mkdir(exist_ok=True)
+    (inventory / "host_vars" / "unread.yml").write_text("fine: yes\nlist: [1\n")
 
     done = remotestatus("run", "-i", inventory)
 
@@ -86,12 +90,14 @@ def test_one_round_probes_every_kind_of_connection(lab: Lab, remotestatus: Comma
         "unready": "checker-error",
         "hasty": "checker-error",
         "unbecoming": "checker-error",
+        "unread": "checker-error",
     }
     assert "ansible_host: 'nowhere' is undefined" in found["a-broken"]["cause"]["message"]
     assert "ansible_connection: Ansible has no connection plugin 'dokcer'" in found["mistyped"]["cause"]["message"]
     assert "Ansible's connection pipe could not be used for unready" in found["unready"]["cause"]["message"]
     assert "ansible_timeout: 'soon' is not a number" in found["hasty"]["cause"]["message"]
     assert "ansible_become_pass: 'nowhere' is undefined" in found["unbecoming"]["cause"]["message"]
+    assert f"{inventory}/host_vars/unread.yml:3:1: YAML parsing failed" in found["unread"]["cause"]["message"]
     assert found["gone"]["cause"]["detail"] == "there is no box /no/such/box"
     assert found["stopped"]["cause"]["detail"] == "it rests"
     assert [found[name]["status"] for name in ("a-broken", "windows", "gone")] == ["unknown", "unknown", "down"]

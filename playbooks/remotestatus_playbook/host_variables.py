@@ -121,6 +121,17 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+def say_unreadable(error: BaseException) -> str:
+    """What Ansible says of variables that it could not read, with file, line and column if one of its errors knows."""
+    one: BaseException | None = error
+    while one is not None:
+        place = getattr(one, "obj", None)
+        if type(place).__name__ == "Origin":
+            return f"{place}: {say_error(error)}"
+        one = one.__cause__ or one.__context__
+    return say_error(error)
+
+
 def say_error(error: BaseException | str) -> str:
     """
     What Ansible says of a value that it could not evaluate, in one line.

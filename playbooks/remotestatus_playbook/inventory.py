@@ -16,7 +16,7 @@ from typing import Any
 from remotestatus_playbook.become import Become, BecomePlugins, become_of
 from remotestatus_playbook.children import Password
 from remotestatus_playbook.client_config import ClientConfig
-from remotestatus_playbook.host_variables import HostVariables, needs_lookup, say_error
+from remotestatus_playbook.host_variables import HostVariables, needs_lookup, say_error, say_unreadable
 from remotestatus_playbook.jump_steps import program_of
 from remotestatus_playbook.protocol import (
     BASE,
@@ -161,7 +161,7 @@ def _entry(name: str, hostvars: Any, base: Path, plugins: Plugins, *, prove: boo
         entry = Entry(name=name, groups=sorted(map(str, raw["group_names"])))
     except Exception as error:
         # A plugin that brings variables may fail for one host alone.
-        return Entry(name=name, groups=[], problems=[("its variables", say_error(error))])
+        return Entry(name=name, groups=[], problems=[("its variables", say_unreadable(error))])
     variables = HostVariables(raw, plugins.chosen, cache(partial(hostvars.raw_get, name)), entry.problems)
     for variable in raw:
         if variable.startswith(PREFIX):
