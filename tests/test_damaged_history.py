@@ -5,14 +5,28 @@ A damaged history is a sentence and a way out: what can be read is kept, the res
 import os
 import random
 import sqlite3
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from remotestatus.history import History, answered, back_up, only_round, open_or_repair, outbox, repair, what_is_damaged
+from remotestatus.evaluate import write_code
+from remotestatus.history import (
+    History,
+    answered,
+    back_up,
+    only_round,
+    open_or_repair,
+    outbox,
+    period,
+    queues,
+    read_past,
+    repair,
+    what_is_damaged,
+)
 from remotestatus.history.backup import backups
-from remotestatus.model.answers import CODE_LIFE, AnswerCode
+from remotestatus.model.answers import CODE_LIFE, AnswerCode, ReadSource
 from remotestatus.model.errors import RoundError, RoundRunning
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.rounds import Round
@@ -20,7 +34,7 @@ from remotestatus.model.states import Kind
 from tests.lab import Command, Lab, SmtpSink
 from tests.made_fleet import Made, make_report_input
 from tests.rounds import run_round
-from tests.stories import START
+from tests.stories import OPS, START, make_fleet
 
 PAGE = 4096
 
@@ -40,6 +54,65 @@ def counts(path: Path) -> dict[str, int]:
     with History.open(path) as history:
         tables = ("subjects", "transitions", "days", "samples", "rounds")
         return {name: history.connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}
+
+
+_GOOD = {"kind": "remote", "name": "r1", "destination": OPS.key, "what": "problem", "tone": "failure", "why": "used"}
+"""What stands in a column where a table of its own is made up; else a number or a time, and nothing in the last two."""
+
+
+def fill_every_table(history: History) -> list[tuple[str, str]]:
+    """Put a row into each table that has none; returns all columns with their tables."""
+    db, found = history.connection, list[tuple[str, str]]()
+    for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        columns = {row["name"]: row["type"] for row in db.execute(f"PRAGMA table_info({table})")}
+        if db.execute(f"SELECT 1 FROM {table}").fetchone() is None:
+            row = {
+                name: _GOOD.get(name, "2026-03-02T11:00:00Z" if kind == "TEXT" else 1)
+                for name, kind in columns.items()
+                if name not in ("sent_at", "dropped")
+            }
+            db.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", [*row.values()])
+        found += [(table, name) for name in columns]
+    return found
+
+
+def read_all(history: History) -> None:
+    """All that a round and a page read."""
+    fleet = make_fleet(1)
+    round_ = Round(0, START, START, 1)
+    last = read_past(history, fleet, round_, history.states(), history.check_results(), {}, START)
+    for name in (*last.check_results, ""):
+        _ = last.samples(name), last.ranges(name), last.measured(name)
+        outbox.messages_about(history, (Kind.REMOTE, name))
+        outbox.decisions_about(history, (Kind.REMOTE, name))
+    outbox.read_memory(history, START, [OPS])
+    outbox.due(history, {OPS.key: OPS.name}, START)
+    queues.carry_over(history, [OPS])
+    history.rounds()
+    history.may_forget(timedelta(days=1), timedelta(minutes=1))
+    history.disk_ranges(last.check_results, START.date())
+    period.last_report_at(history)
+    period.read_for_page(history, "", {"r1"})
+    period.read_period(history, START - timedelta(days=9), START)
+    answered.refused_so_far(history)
+    answered.take(history, [ReadSource("x", (write_code(answered.signing_key(history), 1),))], {}, {}, START)
+
+
+def test_a_damaged_value_costs_its_row(tmp_path: Path) -> None:
+    """No check of SQLite's finds a wrong letter in a text: whatever stands in a column, all else is read."""
+    with History.open(tmp_path / "history.sqlite3") as history:
+        db, failed = history.connection, []
+        for table, column in fill_every_table(history):
+            for value in ("'zz'", "CAST(x'7bfffe' AS TEXT)", "9e300", "'[[7]]'"):
+                db.execute("BEGIN IMMEDIATE")
+                with suppress(sqlite3.IntegrityError):
+                    db.execute(f"UPDATE OR IGNORE {table} SET {column} = {value}")
+                    try:
+                        read_all(history)
+                    except Exception as error:
+                        failed.append(f"{table}.{column} = {value}: {error!r}")
+                db.execute("ROLLBACK")
+    assert failed == []
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -7,6 +7,7 @@ done once. The key that signs codes is made once and lies in the history file, w
 
 import json
 import os
+import sqlite3
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import assert_never
 
 from remotestatus.evaluate import check_answer, is_meant, write_code
 from remotestatus.history import outbox
-from remotestatus.history.database import History
+from remotestatus.history.database import History, readable
 from remotestatus.model.answers import (
     CODE_LIFE,
     Answer,
@@ -115,6 +116,7 @@ def invite(history: History, plan: Plan, sources: Sequence[AnswerSource], now: d
 def signing_key(history: History) -> bytes:
     """The key that signs codes."""
     with history.transaction() as db:
+        db.execute("DELETE FROM answer_key WHERE typeof(key) != 'blob'")  # it was damaged
         db.execute("INSERT OR IGNORE INTO answer_key (id, key) VALUES (1, ?)", (os.urandom(_KEY_BYTES),))
         (key,) = db.execute("SELECT key FROM answer_key").fetchone()
     return bytes(key)
@@ -143,9 +145,11 @@ def keep_codes(history: History, codes: Sequence[AnswerCode]) -> None:
 
 def _code_of(history: History, number: int) -> AnswerCode | None:
     """What a code is good for; None when it is not known any more."""
-    row = history.connection.execute("SELECT * FROM answer_codes WHERE id = ?", (number,)).fetchone()
-    if row is None:
-        return None
+    rows = history.connection.execute("SELECT * FROM answer_codes WHERE id = ?", (number,))
+    return next(readable(rows, _answer_code), None)
+
+
+def _answer_code(row: sqlite3.Row) -> AnswerCode:
     subjects: tuple[Subject, ...] = tuple((Kind(kind), name) for kind, name in json.loads(row["subjects"]))
     return AnswerCode(row["id"], row["destination"], subjects, read_time(row["expires"]), bool(row["used"]))
 
@@ -181,4 +185,4 @@ def _count_refused(history: History, refused: Sequence[Refusal], now: datetime) 
 def refused_so_far(history: History) -> dict[Refusal, int]:
     """How many answers changed nothing so far, by the reason."""
     rows = history.connection.execute("SELECT why, number FROM answers_refused ORDER BY why")
-    return {Refusal(row["why"]): int(row["number"]) for row in rows}
+    return dict(readable(rows, lambda row: (Refusal(row["why"]), int(row["number"]))))

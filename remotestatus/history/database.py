@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -89,6 +90,7 @@ class History:
             raise RoundError(unusable(path, error)) from error
         try:
             connection.row_factory = sqlite3.Row
+            connection.text_factory = _text  # one damaged letter must not cost the row, and all after it
             connection.execute("PRAGMA foreign_keys = ON")
             if not read_only:
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -225,10 +227,11 @@ class History:
         clock that was two years ahead for one round must not cost the history of two years.
         """
         gap = max(retention / 10, every * 3).total_seconds()
-        rows = self.connection.execute("SELECT finished FROM rounds ORDER BY id DESC").fetchall()
-        for later, earlier in pairwise(row["finished"] for row in rows):
+        rows = self.connection.execute("SELECT finished FROM rounds ORDER BY id DESC")
+        ends = list(readable(rows, lambda row: float(row["finished"])))
+        for later, earlier in pairwise(ends):
             if not 0 <= later - earlier <= gap:
-                return bool(rows[0]["finished"] - later >= BELIEVED_AFTER.total_seconds())
+                return ends[0] - later >= BELIEVED_AFTER.total_seconds()
         return True
 
     # -- what the next round reads ---------------------------------------------------------------------------------
@@ -301,12 +304,15 @@ def _day_range(row: sqlite3.Row) -> DayRange:
     return DayRange(date.fromisoformat(row["day"]), float(row["low"]), float(row["high"]))
 
 
+_text = partial(str, encoding="utf-8", errors="replace")
+
+
 def readable(rows: Iterable[sqlite3.Row], read: Callable[[sqlite3.Row], T]) -> Iterator[T]:
     """What can be read of the rows: a damaged one is left out and costs no more than itself."""
     for row in rows:
         try:
             found = read(row)
-        except (ValueError, TypeError, OverflowError, OSError):
+        except (ValueError, TypeError, AttributeError, OverflowError, OSError):
             continue
         yield found
 

@@ -9,10 +9,9 @@ history file, which never holds a URL.
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from remotestatus.history import queues
 from remotestatus.history.database import History, readable, subject_of
@@ -33,7 +32,7 @@ from remotestatus.model.notification import (
     WaitingMessage,
 )
 from remotestatus.model.resend import LONGEST_PAUSE, pause_after
-from remotestatus.model.states import Kind, Subject
+from remotestatus.model.states import Subject
 from remotestatus.model.text import one_line
 from remotestatus.model.times import read_time, write_time
 from remotestatus.model.windows import CommandWindow
@@ -44,6 +43,8 @@ DECISIONS_KEPT = 50
 BODIES_KEPT = timedelta(days=14)
 """So long the words of a sent message are kept; its subject stays as long as the history."""
 
+_UNREADABLE = "what is kept of it is damaged"
+
 _NOTIFICATION_STATE = TypeAdapter(NotificationState)
 
 
@@ -53,13 +54,9 @@ def read_memory(history: History, now: datetime, receivers: Sequence[Receiver] |
 
     With `receivers`, those of this round, also what waits for others.
     """
-    known: dict[tuple[str, Subject], NotificationState] = {}
-    for row in history.connection.execute("SELECT destination, kind, name, told FROM told"):
-        with suppress(ValidationError):
-            state = _NOTIFICATION_STATE.validate_json(row["told"])
-            known[row["destination"], (Kind(row["kind"]), row["name"])] = state
+    rows = history.connection.execute("SELECT destination, kind, name, told FROM told")
     return NotificationMemory(
-        known=known,
+        known=dict(readable(rows, _known)),
         acknowledged=acknowledgements(history),
         windows=command_windows(history, now),
         failing=failing_destinations(history),
@@ -156,18 +153,21 @@ def due(history: History, destinations: Mapping[str, str], now: datetime) -> lis
         "LEFT JOIN destinations d ON d.key = m.destination "
         "WHERE m.sent_at IS NULL AND m.dropped IS NULL ORDER BY m.id"
     ).fetchall()
-    found: dict[str, list[sqlite3.Row]] = {}
+    found: dict[str, list[WaitingMessage]] = {}
+    failed: dict[str, int] = {}
     for row in rows:
-        if _is_due(row["next_attempt"], now):
-            found.setdefault(row["destination"], []).append(row)
-    return [
-        Waiting(
-            destination=key,
-            messages=tuple(WaitingMessage(row["id"], _message(row), row["refused"]) for row in waiting),
-            attempts=waiting[0]["failed"] or 0,
-        )
-        for key, waiting in found.items()
-    ]
+        read = next(readable([row], _waiting), None)
+        if read is None:
+            with history.transaction() as db:
+                db.execute("UPDATE messages SET dropped = ? WHERE id = ?", (_UNREADABLE, row["id"]))
+        elif _is_due(row["next_attempt"], now):
+            found.setdefault(row["destination"], []).append(read)
+            failed[row["destination"]] = row["failed"] or 0
+    return [Waiting(destination=key, messages=tuple(waiting), attempts=failed[key]) for key, waiting in found.items()]
+
+
+def _waiting(row: sqlite3.Row) -> WaitingMessage:
+    return WaitingMessage(row["id"], _message(row), row["refused"])
 
 
 def _drop_orphans(db: sqlite3.Connection, destinations: Mapping[str, str]) -> None:
@@ -182,9 +182,10 @@ def _drop_orphans(db: sqlite3.Connection, destinations: Mapping[str, str]) -> No
 
 
 def _is_due(next_attempt: str | None, now: datetime) -> bool:
-    if next_attempt is None:
+    try:
+        moment = now if next_attempt is None else read_time(next_attempt)
+    except ValueError:
         return True
-    moment = read_time(next_attempt)
     # Further away than any backoff: the clock was set back since.
     return moment <= now or moment > now + LONGEST_PAUSE
 
@@ -241,18 +242,18 @@ def _update(db: sqlite3.Connection, waiting: Waiting, change: str, *values: obje
 
 def failing_destinations(history: History) -> tuple[FailingDestination, ...]:
     """The destinations that did not take the last message, for the page and for notifying the others."""
-    return tuple(
-        FailingDestination(
-            key=row["key"],
-            name=row["name"],
-            since=read_time(row["failing_since"]),
-            error=row["error"] or "",
-            permanent=bool(row["permanent"]),
-            others_notified_at=read_time(row["others_told_at"]) if row["others_told_at"] else None,
-        )
-        for row in history.connection.execute(
-            "SELECT * FROM destinations WHERE failing_since IS NOT NULL ORDER BY name"
-        )
+    rows = history.connection.execute("SELECT * FROM destinations WHERE failing_since IS NOT NULL ORDER BY name")
+    return tuple(readable(rows, _failing))
+
+
+def _failing(row: sqlite3.Row) -> FailingDestination:
+    return FailingDestination(
+        key=row["key"],
+        name=row["name"],
+        since=read_time(row["failing_since"]),
+        error=row["error"] or "",
+        permanent=bool(row["permanent"]),
+        others_notified_at=read_time(row["others_told_at"]) if row["others_told_at"] else None,
     )
 
 
@@ -266,7 +267,7 @@ def messages_about(history: History, subject: Subject, limit: int = 20) -> list[
         "ORDER BY m.id DESC LIMIT ?",
         (*subject, limit),
     )
-    return [_sent(row) for row in rows]
+    return list(readable(rows, _sent))
 
 
 def newest_messages(history: History, limit: int) -> dict[Subject, list[SentMessage]]:
@@ -288,16 +289,17 @@ def decisions_about(history: History, subject: Subject, limit: int = DECISIONS_K
     rows = history.connection.execute(
         "SELECT * FROM decisions WHERE kind = ? AND name = ? ORDER BY last_at DESC, id DESC LIMIT ?", (*subject, limit)
     )
-    return [
-        KeptDecision(
-            first_at=read_time(row["first_at"]),
-            last_at=read_time(row["last_at"]),
-            destination=row["destination_name"],
-            notified=bool(row["told"]),
-            reason=row["reason"],
-        )
-        for row in rows
-    ]
+    return list(readable(rows, _decision))
+
+
+def _decision(row: sqlite3.Row) -> KeptDecision:
+    return KeptDecision(
+        first_at=read_time(row["first_at"]),
+        last_at=read_time(row["last_at"]),
+        destination=row["destination_name"],
+        notified=bool(row["told"]),
+        reason=row["reason"],
+    )
 
 
 def prune(history: History, now: datetime, retention: timedelta) -> None:
@@ -332,12 +334,11 @@ def clear_acknowledgement(history: History, subject: Subject) -> bool:
 def acknowledgements(history: History) -> dict[Subject, Acknowledgement]:
     """All acknowledgements, also those whose time is over."""
     rows = history.connection.execute("SELECT * FROM acknowledgements")
-    return {
-        (Kind(row["kind"]), row["name"]): Acknowledgement(
-            read_time(row["at"]), read_time(row["until"]) if row["until"] else None, row["note"]
-        )
-        for row in rows
-    }
+    return dict(readable(rows, lambda row: (subject_of(row), _acknowledgement(row))))
+
+
+def _acknowledgement(row: sqlite3.Row) -> Acknowledgement:
+    return Acknowledgement(read_time(row["at"]), read_time(row["until"]) if row["until"] else None, row["note"])
 
 
 def open_window(history: History, target: str, starts: datetime, until: datetime, note: str = "") -> int:
@@ -364,10 +365,15 @@ def end_windows(history: History, target: str, now: datetime) -> int:
 def command_windows(history: History, now: datetime) -> tuple[CommandWindow, ...]:
     """The windows given by command that are open or still to come, the first to start first."""
     rows = history.connection.execute("SELECT * FROM windows WHERE until > ? ORDER BY starts, id", (write_time(now),))
-    return tuple(
-        CommandWindow(row["id"], row["target"], read_time(row["starts"]), read_time(row["until"]), row["note"])
-        for row in rows
-    )
+    return tuple(readable(rows, _window))
+
+
+def _window(row: sqlite3.Row) -> CommandWindow:
+    return CommandWindow(row["id"], row["target"], read_time(row["starts"]), read_time(row["until"]), row["note"])
+
+
+def _known(row: sqlite3.Row) -> tuple[tuple[str, Subject], NotificationState]:
+    return (row["destination"], subject_of(row)), _NOTIFICATION_STATE.validate_json(row["told"])
 
 
 def _message(row: sqlite3.Row) -> Message:

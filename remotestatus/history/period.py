@@ -19,8 +19,8 @@ from remotestatus.model.times import read_time, write_time
 
 def last_report_at(history: History) -> datetime | None:
     """When the regular report was made last, or was first asked for."""
-    row = history.connection.execute("SELECT at FROM regular_report").fetchone()
-    return read_time(row["at"]) if row else None
+    rows = history.connection.execute("SELECT at FROM regular_report")
+    return next(readable(rows, lambda row: read_time(row["at"])), None)
 
 
 def note_report(history: History, now: datetime) -> None:
@@ -49,7 +49,7 @@ def read_for_page(history: History, site: str, names: Collection[str] | None = N
         if row is None or (names is not None and not set(json.loads(row["names"])) <= set(names)):
             return None
         return _REPORT.validate_json(row["report"])
-    except ValueError:
+    except (ValueError, TypeError):
         return None  # it was damaged, or an older version wrote it
 
 
