@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from remotestatus.history.database import History
 from remotestatus.model.causes import Cause
 from remotestatus.model.statuses import Status
-from tests.lab import Command, JumpWay, Lab
+from tests.lab import Command, JumpWay, Lab, require_root, run_command
 from tests.lab.jump_ways import proxy_name
 from tests.lab.keys import make_key
 from tests.record_transcripts import break_host
@@ -86,6 +87,34 @@ def test_a_failure_has_the_same_cause_on_every_way(lab: Lab, remotestatus: Comma
     assert [(proxy.logins(), proxy.connections()) for proxy in (good, lab.proxies["second"])] == [(1, 1)] * 2
     assert str(lab.remotes["tunnel-cut"].port) in found.words("tunnel-cut")
     assert lab.remotes["login-refused"].connections() == 1
+
+
+HOME_OF_ITS_OWN = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
+
+
+def test_a_name_is_enough_where_the_users_own_configuration_says_the_rest(
+    lab: Lab, remotestatus: Command, tmp_path: Path
+) -> None:
+    """~/.ssh/config alone knows address, port, user, key and proxy; where that is, /etc/passwd says and not HOME."""
+    require_root("a home directory of the test's own")
+    lab.way = JumpWay.FILE
+    lab.remote("box")
+    lab.remote("cut").cut_tunnel()
+    inventory = lab.write_inventory(remotestatus_attempts=1)
+    (inventory / "remotes.yml").write_text("remotes: {hosts: {box: , cut: }}\n")
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text(lab.ssh_config().read_text())
+    people = tmp_path / "passwd"
+    people.write_text(f"root:x:0:0:root:{tmp_path}:/bin/sh\n{Path('/etc/passwd').read_text()}")
+
+    words = ["unshare", "--mount", "sh", "-c", HOME_OF_ITS_OWN, "sh", str(people), sys.executable, "-m", "remotestatus"]
+    done = run_command([*words, "run", "-i", str(inventory)], environment=remotestatus.environment, timeout=60)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    with History.open(lab.directory / "history.sqlite3") as history:
+        found = {name: one.trouble and one.trouble.cause for name, one in history.check_results().items()}
+    assert found == {"box": None, "cut": Cause.TUNNEL_DOWN}, done.stdout
+    assert lab.proxies["tunnel-proxy"].logins() == 1
 
 
 def test_without_the_program_timeout_nobody_is_called_down(lab: Lab, remotestatus: Command, tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def files_of(config: str | None) -> list[Path]:
     """The configuration files that ssh reads: the one it is given (-F), or the user's and the system's."""
     if config is not None:
         return [Path(config).expanduser()]
-    # As ssh finds it: HOME means nothing to it.
+    # As ssh finds it: HOME means nothing to it, though it does to an Include of `~` in its own files.
     return [Path(pwd.getpwuid(os.getuid()).pw_dir) / ".ssh/config", Path("/etc/ssh/ssh_config")]
 
 

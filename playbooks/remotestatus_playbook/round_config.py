@@ -14,9 +14,6 @@ from remotestatus_playbook.protocol import OPENING, PROXY_LOST
 from remotestatus_playbook.ssh_options import quote
 from remotestatus_playbook.topology import Hop, Host, Topology
 
-USER_CONFIGS = ("~/.ssh/config", "/etc/ssh/ssh_config")
-"""What `ssh` reads by itself, and `ssh -F` does not."""
-
 
 def write_config(
     topology: Topology,

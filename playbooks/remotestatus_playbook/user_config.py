@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from remotestatus_playbook.round_config import USER_CONFIGS, address_lines, remote_options
+from remotestatus_playbook.client_config import files_of
+from remotestatus_playbook.round_config import address_lines, remote_options
 from remotestatus_playbook.ssh_options import quote
 from remotestatus_playbook.topology import Hop, Host, Topology
 
@@ -28,7 +29,7 @@ def write_user_config(topology: Topology, hosts: Mapping[str, Host], *, known_ho
 
 def user_config_end() -> str:
     """What follows the blocks where they are all that `ssh -F` reads: the user's own configuration."""
-    return "\n".join(["Host *", *(f"  Include {quote(config)}" for config in USER_CONFIGS)]) + "\n"
+    return "\n".join(["Host *", *(f"  Include {quote(config)}" for config in files_of(None))]) + "\n"
 
 
 def _user_block(host: Host, topology: Topology, known_hosts: Path) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from remotestatus_playbook.client_config import files_of
 from remotestatus_playbook.order import root
 from remotestatus_playbook.private_directory import (
     answer_file,
@@ -39,7 +40,7 @@ from remotestatus_playbook.protocol import (
     RemoteAnswer,
     WorkerDescription,
 )
-from remotestatus_playbook.round_config import USER_CONFIGS, write_config
+from remotestatus_playbook.round_config import write_config
 from remotestatus_playbook.topology import Topology
 
 FILES = Path(__file__).resolve().parent.parent / "files"
@@ -85,7 +86,7 @@ class Workdir:
                 topology,
                 control=self.control,
                 known_hosts=known_hosts,
-                user_configs=USER_CONFIGS if config is None else [self._copy(config)],
+                user_configs=[str(path) for path in files_of(None)] if config is None else [self._copy(config)],
                 connect_timeout=connect_timeout,
             )
             file = self.config_for(config)
