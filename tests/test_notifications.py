@@ -148,6 +148,14 @@ def test_open_problems_are_reminded_of_in_one_message() -> None:
     assert story.round({"r1": "d", "r2": "g", "r4": "d"}) == {}
 
 
+def test_what_was_never_checked_says_since_when() -> None:
+    """The message about it, and the reminder, count from the first round that could not check it."""
+    story = Story(make_fleet({"r1": {"remind_every": "10m"}}))
+    *_, first, reminder = [story.round({"r1": "n"}) for _ in range(5)]
+    assert first["ops"].text.startswith("r1 is not checked since 12:00 UTC.\n")
+    assert reminder["ops"].text.startswith("- r1 has not been checked for 40 min: ")
+
+
 def test_an_acknowledged_problem_is_not_reminded_of_and_its_recovery_is_sent() -> None:
     """An acknowledgement stops reminders with that as the reason, and the recovery is sent and clears it."""
     story = Story(make_fleet({"r1": {"remind_every": "10m"}}))

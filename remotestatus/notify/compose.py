@@ -307,8 +307,8 @@ def _grouped(members: Sequence[Line], fleet: Fleet, at: datetime) -> list[Entry]
 
 def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
     line, minute = lines[0], timedelta(minutes=1)
-    since, ended = line.state.problem_since, _ended(line, at)
-    at_once = len({one.state.problem_since for one in lines}) == 1
+    since, ended = _begun(line), _ended(line, at)
+    at_once = len({_begun(one) for one in lines}) == 1
     begun = since or line.before.since
     spans = sorted(_ended(one, at) - one.before.since for one in lines if one.before.since and one.before.since < at)
     found = line.troubles or line.state.troubles
@@ -384,6 +384,11 @@ def _say_passed(line: Line, known: Collection[Key]) -> tuple[str, ...]:
 
 def _fill(sentence: str, names: Sequence[str]) -> str:
     return defuse(sentence.replace("{names}", join_names(names, NAMED)))
+
+
+def _begun(line: Line) -> datetime | None:
+    """When a problem began; one of what was never seen otherwise than unchecked is as old as that."""
+    return line.state.problem_since or (line.state.since if line.now is Status.UNKNOWN else None)
 
 
 def _ended(line: Line, at: datetime) -> datetime:
