@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 DOCS := $(VENV)/.docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-quick test-slow lint docs bench bench-scale bench-workers openssh-versions collection pictures clean
+.PHONY: help demo test test-fast test-quick test-slow programs lint lint-playbooks docs bench bench-scale bench-workers openssh-versions collection pictures clean
 
 help:  ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1:\2/p' $(MAKEFILE_LIST) | awk -F: '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -16,12 +16,17 @@ help:  ## lists the targets
 demo: $(DEMO)  ## one round through a real SSH proxy on loopback; leaves a page in demo-fleet/site
 	$(BIN)/remotestatus demo demo-fleet
 
-test: lint  ## static checks and all tests, with branch coverage of the quick ones
+test:  ## static checks and all tests, with branch coverage of the quick ones
+	# Side by side, because each waits half of its time: for the network, a server, or a time limit.
+	$(MAKE) --no-print-directory -j 3 programs lint lint-playbooks
+	$(MAKE) --no-print-directory -j 2 test-quick test-slow
+
+programs:
 	./tests/prepare
+
+lint-playbooks: $(DEV)
 	# The collection gets its changelog when it is built.
 	$(BIN)/ansible-lint --offline $(filter-out playbooks/collection,$(wildcard playbooks/*))
-	# Side by side, because the slow ones wait half of their time: for a server, or a time limit.
-	$(MAKE) --no-print-directory -j 2 test-quick test-slow
 
 # They cover what all tests do within one percent, and measuring makes a test a fifth slower.
 test-quick: $(DEV)  ## the quick tests, with branch coverage
@@ -30,8 +35,7 @@ test-quick: $(DEV)  ## the quick tests, with branch coverage
 test-slow: $(DEV)  ## the tests that start servers or a browser
 	$(BIN)/pytest -n 4 --dist loadgroup -m slow
 
-test-fast: lint  ## static checks and the quick tests, in less than a minute
-	./tests/prepare
+test-fast: lint programs  ## static checks and the quick tests, in less than a minute
 	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow'
 
 lint: $(DEV)  ## ruff and mypy
@@ -69,8 +73,7 @@ collection: $(DEV)  ## builds the playbook as an Ansible collection into dist/
 	rm dist/collection/execution-environment.yml
 	$(BIN)/ansible-galaxy collection build --force --output-path dist dist/collection
 
-pictures: $(DEV)  ## takes the pictures in docs/ from the demo
-	./tests/prepare
+pictures: $(DEV) programs  ## takes the pictures in docs/ from the demo
 	rm -rf demo-fleet
 	$(BIN)/remotestatus demo demo-fleet
 	$(BIN)/python -m tests.take_pictures demo-fleet/pictures demo-fleet/site
