@@ -5,7 +5,7 @@ A damaged history is a sentence and a way out: what can be read is kept, the res
 import os
 import random
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -235,6 +235,20 @@ def test_another_programs_database_is_not_moved(tmp_path: Path) -> None:
     with pytest.raises(RoundError, match="another program's database"):
         open_or_repair(path, START)
     assert [one.name for one in tmp_path.iterdir()] == ["shop.sqlite3"]
+
+
+@pytest.mark.parametrize("table", ["told", "subjects"])
+def test_a_table_that_is_gone_is_made_anew(tmp_path: Path, whole: bytes, table: str) -> None:
+    """No round could use the history any more, and SQLite finds nothing wrong with it: all others are kept."""
+    path = tmp_path / "history.sqlite3"
+    path.write_bytes(whole)
+    before = counts(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA foreign_keys = OFF")
+        db.execute(f"DROP TABLE {table}")
+    assert f"its table {table} is gone" in repair(path, START)
+    assert what_is_damaged(path) is None
+    assert counts(path)["rounds"] == before["rounds"]
 
 
 def test_what_is_whole_or_new_is_left_alone(tmp_path: Path, whole: bytes) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from remotestatus.history.backup import newest_backup
@@ -49,21 +50,29 @@ def what_is_damaged(path: Path, *, every_page: bool = True) -> str | None:
     try:
         with closing(_read_only(path)) as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version > len(MIGRATIONS):
+            if not 0 <= version <= len(MIGRATIONS):
                 return f"a newer remotestatus wrote it (its version {version}, ours {len(MIGRATIONS)})"
             names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if names and "subjects" not in names:
+            if names and not names & {"subjects", "transitions"}:
                 raise RoundError(
                     f"{path} is another program's database, and no history; set remotestatus_database to another file"
                 )
-            if version and not names:
-                return "its tables are gone"
+            if gone := sorted(_tables_of(version) - names):
+                return f"its table {gone[0]} is gone"
             found = [str(row[0]) for row in db.execute("PRAGMA quick_check(1)")] if every_page else ["ok"]
             return None if found == ["ok"] else found[0].splitlines()[-1]
     except sqlite3.OperationalError:
         return None  # locked, or not ours to read: said when it is opened
     except sqlite3.DatabaseError as error:
         return str(error)
+
+
+def _tables_of(version: int) -> set[str]:
+    """The tables that a history of this version has."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        for statement in chain.from_iterable(MIGRATIONS[:version]):
+            db.execute(statement)
+        return {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def open_or_repair(path: Path, now: datetime) -> tuple[History, str]:
