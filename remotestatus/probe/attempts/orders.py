@@ -28,8 +28,8 @@ from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
 from remotestatus.model.memory import Memory
 from remotestatus.model.states import State, Subject
 from remotestatus.probe.attempts.retry import choose_forks
+from remotestatus.probe.kept_connections import end_kept_connections, seconds_kept
 from remotestatus.probe.playbook_run import Answers, PlaybookRunner
-from remotestatus.probe.runtime_directories import end_kept_connections
 
 PAUSE_SECONDS = 2.0
 """Between the first attempt and the next: what was only a hiccup is over by then."""
@@ -76,7 +76,7 @@ def first_order(
         names=tuple(sorted(inventory.limited_to)),
         at_once=choose_forks(settings.forks, len(remotes)),
         attempts=max((remote.settings.attempts for remote in remotes), default=1),
-        keep_seconds=round(settings.every.total_seconds() * 2.5) if kept else 0,
+        keep_seconds=seconds_kept(settings.every) if kept else 0,
         hourly=hourly,
         look_at=tuple(proxy.name for proxy in inventory.fleet.looked_at),
     )

@@ -1,0 +1,66 @@
+"""
+Keeps SSH connections from round to round, where the inventory wants it (`remotestatus_keep_connections`).
+
+The history that the connections belong to comes in; a folder for their sockets goes out that only we can enter, with a
+path short enough for sockets.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+from remotestatus_playbook.private_directory import short_parents
+
+from remotestatus.model.errors import RoundError
+
+KEPT_INTERVALS = 2.5
+"""A connection that is not used ends by itself after so many check intervals: one round may be late or fail."""
+
+
+def seconds_kept(every: timedelta) -> int:
+    """How long a connection is kept after its last use, when a round is due in each such interval."""
+    return round(every.total_seconds() * KEPT_INTERVALS)
+
+
+def make_kept_folder(database: Path) -> Path:
+    """Make the folder for connections that outlive a round. Raises RoundError when there is no place for it."""
+    for folder in kept_folders(database):
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if _is_private(folder):
+                return folder
+    raise RoundError("no private directory for kept connections could be made; unset remotestatus_keep_connections")
+
+
+def end_kept_connections(database: Path) -> None:
+    """End what earlier rounds kept, now that connections are no longer to be kept."""
+    for folder in kept_folders(database):
+        with suppress(OSError):
+            if _is_private(folder):
+                end_connections(folder)
+                shutil.rmtree(folder)
+
+
+def end_connections(folder: Path) -> None:
+    """End all connections whose sockets lie in this folder."""
+    for path in folder.iterdir():
+        if path.is_socket():
+            command = ["ssh", "-F", "none", "-S", str(path), "-O", "exit", "any"]
+            with suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+
+
+def kept_folders(database: Path) -> list[Path]:
+    """Where the sockets of connections that outlive a round may lie: the first that can be made is taken."""
+    name = "remotestatus-" + hashlib.sha256(str(database).encode()).hexdigest()[:8]
+    return [Path(parent) / name for parent in short_parents(len(name)) if os.access(parent, os.W_OK)]
+
+
+def _is_private(folder: Path) -> bool:
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
