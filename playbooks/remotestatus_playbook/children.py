@@ -29,13 +29,13 @@ _TIME_UP = (124, 128 + signal.SIGKILL, -signal.SIGKILL)
 """How timeout(1) ends when it had to end a program, by request or by force."""
 
 TOO_MUCH = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
-"""How it ends when the program was ended because a file of its was full: of coreutils and of busybox."""
+"""Its exit codes, in coreutils and in busybox, when the program was ended because one of its files was full."""
 
 TOGETHER_BYTES = 256 * 1024 * 1024
-"""What all programs that run at the same time may have printed together, if that is no more than half of the room."""
+"""Bytes that all running programs may have printed together; at most half of what is free on the disk."""
 
 _LOOK_SECONDS = 0.2
-"""How often it is looked at how much they have printed."""
+"""The pause between two looks at how much they have printed."""
 
 _UNANSWERED = "its lookup has not answered in time"
 

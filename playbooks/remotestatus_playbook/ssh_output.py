@@ -10,8 +10,8 @@ from enum import StrEnum
 
 _WARNING = re.compile(r"^(?:\*\* .*|\S.*:? line \d+: (?:Unsupported|Deprecated) option .*)(?:\n|\Z)", re.MULTILINE)
 """
-OpenSSH 10.1 and later warn in the first form of a key exchange that is not post-quantum. In the second form each
-version warns of options that it was built without or no longer knows, and goes on.
+`** WARNING: ...`: OpenSSH 10.1 and later warn of a key exchange that is not post-quantum. `FILE line 3: Unsupported
+option ...`: each version warns of options that it was built without or no longer knows, and goes on.
 """
 
 

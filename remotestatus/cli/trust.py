@@ -202,7 +202,7 @@ def _end_lines(offers: Sequence[Offer], inventory: Inventory, asker: _Asker) -> 
 
 
 def _follows_from(offer: Offer, closed: Collection[str], inventory: Inventory) -> bool:
-    """Whether it was only not reached because a proxy on its way was not."""
+    """Whether it was not reached only because a proxy on its way was not reached."""
     subjects: Sequence[Remote | Proxy] = inventory.fleet.proxies if offer.is_proxy else inventory.fleet.remotes
     return any(hop in closed for one in subjects if one.name == offer.name for hop in one.path)
 

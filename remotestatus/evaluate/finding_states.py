@@ -101,14 +101,14 @@ def _look_for(key: Key, remote: Remote, result: CheckResult) -> _Look:
 
 
 def _looked_at(remote: Remote) -> set[str]:
-    """What can fail a check because it could not be looked at, unless a check of the inventory has that name."""
+    """Names in `check-failed` findings that stand for what could not be looked at, unless a check has that name."""
     files, units = remote.settings.files, remote.settings.units
     asked = {one.title for one in files} | {one.title for one in units} | {PROCESSES, MORE[1]}
     return asked - {spec.name for spec in remote.settings.checks}
 
 
 def _of(good: Sequence[bool | None]) -> _Look:
-    """What the results of one name say, each good, or not good or unknown."""
+    """What the results of one name say together; each is True if good, and False or None if not good or unknown."""
     if not good:
         return _Look.NOT_ASKED
     return _Look.GONE if all(good) else _Look.NOT_SEEN

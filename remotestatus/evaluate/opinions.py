@@ -2,8 +2,8 @@
 Makes one check result of what several places found about one remote or proxy.
 
 Takes the result of each place that looked; returns the one that counts, and says from where it was tried. Up from
-anywhere is up. The first place that looked has the word when nobody reached it, and what a later one was refused by a
-key or a log-in says nothing about the remote.
+anywhere is up. When nobody reached it, the result of the first place that looked counts. That a later place was refused
+for its key or log-in says nothing about the remote.
 """
 
 from collections.abc import Container, Mapping

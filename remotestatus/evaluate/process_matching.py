@@ -11,7 +11,7 @@ What counts as an argument:
   spaces. It is taken as words, without the colon, so `sshd` and `nginx: worker process` find what they say.
 - An argument of several that holds a whole command line (`sh -c 'python manage.py x'`) stays one argument: what the
   wrapper started is a process itself, and would else be counted twice.
-- Words match anywhere in the argv, so `ssh` also finds `vim ssh`. Who minds says `command: ssh`.
+- Words match anywhere in the argv, so `ssh` also finds `vim ssh`; `command: ssh` does not.
 """
 
 import shlex

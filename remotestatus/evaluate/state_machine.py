@@ -44,9 +44,9 @@ def next_state(
     """
     Make the new state of one remote or proxy from what is wrong with it now.
 
-    What was never seen before counts as up until it is seen otherwise. The first round so tells what is wrong, and
-    nothing about what is fine. `unseen` are the findings that this round could not look for: a remote with such a one
-    that is confirmed does not become up.
+    What was never seen before counts as up until it is seen otherwise, so the first round tells what is wrong, and
+    nothing about what is fine. `unseen` are the findings that this round could not look for. While one of them is
+    confirmed, the remote does not become up.
     """
     before = last.status if last else None
     base = last or State(kind=kind, name=name, status=_status_of(troubles), since=now, seen_at=now)

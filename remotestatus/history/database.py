@@ -334,7 +334,7 @@ def _round(row: sqlite3.Row) -> Round:
 
 @contextmanager
 def _left_out(troubles: list[str], name: str) -> Iterator[None]:
-    """What is no value that can be written costs the one that it is about."""
+    """Leave out a value that cannot be written: it is a trouble of the one that it is about, and of nobody else."""
     try:
         yield
     except (ValueError, TypeError, OverflowError) as error:

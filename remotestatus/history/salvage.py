@@ -30,7 +30,7 @@ _ONCE = "answer_codes"
 """Never taken from a copy: it does not know which codes were used since."""
 
 _LATER_SAID = "messages"
-"""Of a copy only those messages are taken that were sent or dropped: the others were, after it was made."""
+"""From a copy only messages that were sent or dropped are taken: the others may have been sent after it was made."""
 
 
 def what_is_damaged(path: Path, *, every_page: bool = True) -> str | None:

@@ -25,7 +25,7 @@ MORE: Key = (Cause.CHECK_FAILED, "more")
 """The finding that there are more than are listed."""
 
 PROCESSES = "processes"
-"""What the finding is about that the processes could not all be listed."""
+"""The name in the finding that not all processes could be listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Finding:
 
 
 class HasTroubles:
-    """What has `troubles`, the most severe first, has all that follows from them."""
+    """What follows from `troubles`, which are sorted with the most severe first."""
 
     __slots__ = ()
     troubles: tuple[Trouble, ...]

@@ -13,9 +13,9 @@ from remotestatus.model.text import one_line
 
 def find_culprits(subjects: Sequence[Subject], works: Callable[[Sequence[Subject]], bool]) -> tuple[Subject, ...]:
     """
-    The subjects for which something fails; `works` tells whether it does not, for some of them.
+    The subjects for which a stage fails; `works` tries the stage for some of them, and tells whether it succeeds.
 
-    None, when it fails even without any: then it is nobody's fault.
+    Empty when it fails even without any: then it is nobody's fault.
     """
     return tuple(_search(subjects, works)) if works(()) else ()
 

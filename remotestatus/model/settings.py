@@ -40,7 +40,7 @@ from remotestatus.model.statuses import Severity
 
 @dataclass(frozen=True, slots=True)
 class TypeName:
-    """How the table of variables calls a type that has more to say than its Python type."""
+    """What the table of variables calls a type, where the Python type alone says too little."""
 
     name: str
 
@@ -182,7 +182,7 @@ Value = TypeVar("Value", float, timedelta)
 
 
 class Bounds(_Model, Generic[Value]):
-    """Beyond which value something is a warning, and beyond which it is critical; one of the two may be missing."""
+    """The values beyond which something is a warning, and critical; one of the two may be missing."""
 
     warning: Value | None = None
     critical: Value | None = None

@@ -1,5 +1,5 @@
 """
-One remote or proxy as deciding sees it: its state, whose settings count, and what each receiver should know of it.
+One remote or proxy to decide on: its state, whose settings count, and what each receiver should know of it.
 
 A State and the memory come in. What a receiver knows is a status and a set of findings; the Gap is what it should know
 besides that. Pure: no clock, database or network.

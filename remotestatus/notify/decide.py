@@ -163,7 +163,7 @@ def _adopt(gap: Gap) -> NotificationState:
 
 
 def _below(case: Case, receiver: Receiver) -> Decision | None:
-    """That findings are not for this receiver, because it wants only what is more severe."""
+    """The Decision that this receiver is not told of some findings, because it wants only what is more severe."""
     left_out = case.left_out(receiver)
     if not left_out:
         return None

@@ -101,7 +101,7 @@ class _Turn:
                 continue
             refusals += len(batch) == 1
             if attempt.failure is not Failure.MESSAGE or (not self.taken and refusals >= REFUSALS_IN_A_ROW):
-                # Nothing of what is left has a better chance now.
+                # What is left would be refused as well.
                 yield waiting.part([*batch, *chain(*batches), *suspects]), attempt
                 return
             if len(batch) > 1:

@@ -82,7 +82,7 @@ def is_known(text: str, name: str) -> bool:
 
 
 def find_untrusted(file: Path, names: Iterable[str]) -> list[str]:
-    """Those of these names that the file lets nobody trust. Raises RoundError when it can't be read."""
+    """The names for which the file has no trusted key. Raises RoundError when it can't be read."""
     text = read_file(file)
     return [name for name in names if not is_known(text, name)]
 

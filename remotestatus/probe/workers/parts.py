@@ -2,8 +2,8 @@
 Decides which places may look at each remote, and cuts a fleet into the parts that each is given.
 
 Pure: takes the inventory; returns names of places (CHECKER, or a worker's) and Batches. All remotes behind one proxy
-stay together, so that a proxy sees one connection. What a small fleet has is one part, the checker's own: a worker
-costs more to start than few remotes to probe.
+stay together, so that a proxy sees one connection. A small fleet is one part, the checker's own: to start a worker
+costs more than to probe a few remotes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
