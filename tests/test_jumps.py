@@ -63,6 +63,7 @@ WAYS = {
     '-o ProxyCommand="ssh -W [%h]:%p me@bastion -p 2222"': ["me@bastion:2222"],
     '-o ProxyCommand="exec /usr/bin/ssh -qp2222 -l me bastion -W %h:%p 2>/dev/null"': ["me@bastion:2222"],
     '-o ProxyCommand="ssh -o User=me -oPort=2222 -W %h:%p ignored@bastion"': ["me@bastion:2222"],
+    '-o ProxyCommand="ssh -o User=me -l other -p 2222 -o Port=9 -W %h:%p bastion"': ["me@bastion:2222"],
     '-o ProxyCommand="ssh -o ControlMaster=auto -o ControlPath=~/.ssh/%%r -W %h:%p bastion"': ["bastion"],
     f'-o ProxyCommand="ssh -i ~/.ssh/key -W %h:%p proxy-user@{PROXY} -p 22"': ["tunnel-proxy"],
     '-o ProxyCommand="ssh -J outer -W %h:%p inner"': ["outer", "inner"],

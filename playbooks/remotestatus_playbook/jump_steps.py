@@ -80,8 +80,12 @@ def read_proxy_command(text: str, user: str | None = None, base: Path | None = N
     except PathError:
         return None
     # What comes first counts, and options come before the host.
-    user = _take(rest, "-l") or _take_option(rest, "user") or named.user
-    port = _take(rest, "-p") or _take_option(rest, "port") or named.port
+    for flag, option in (("-l", "User"), ("-p", "Port")):
+        while flag in rest:
+            place = rest.index(flag)
+            rest[place : place + 2] = ["-o", f"{option}={rest[place + 1]}"]
+    user = _take_option(rest, "user") or named.user
+    port = _take_option(rest, "port") or named.port
     if not str(port or 1).isdigit():
         return None
     step = replace(named, user=user, port=int(port) if port else None)
