@@ -144,27 +144,28 @@ def test_maintenance_by_command_holds_messages_until_it_is_ended(fleet: Fleet) -
 def test_notify_lists_and_tests_every_destination_without_its_secrets(
     lab: Lab, remotestatus: Command, smtp_sink: SmtpSink, http_sink: HttpSink, tmp_path: Path
 ) -> None:
-    """Each is sent a message and said to have had it or why not; a failure is exit code 3."""
+    """Each is sent a message and said to have had it or why not, in any encoding; a failure is exit code 3."""
     lab.local("here", variables={"remotestatus_notify": ["mail", "hook", "gone"]})
     gone = "jsons://user:pass-0815-secret@127.0.0.1:9/path-0815-secret"
     inventory = lab.write_inventory(
         remotestatus_apprise=[
             {"url": smtp_sink.url, "name": "mail to ops", "tags": ["mail"]},
             {"url": http_sink.apprise_url, "name": "the hook", "tags": ["hook"]},
-            {"url": gone, "name": "nobody there", "tags": ["gone"]},
+            {"url": gone, "name": "nobody “there”", "tags": ["gone"]},
         ]
     )
 
-    listed = remotestatus("notify", "-i", inventory)
-    tested = remotestatus("notify", "--test", "-i", inventory)
+    encoding = {"PYTHONIOENCODING": "iso-8859-1"}
+    listed = remotestatus("notify", "-i", inventory, environment=encoding)
+    tested = remotestatus("notify", "--test", "-i", inventory, environment=encoding)
     one = remotestatus("notify", "--test", "mail", "-i", inventory)
 
     assert (listed.returncode, tested.returncode, one.returncode) == (0, 3, 0), tested.stdout + tested.stderr
     assert re.search(r"^sent +mail to ops$", tested.stdout, re.MULTILINE), tested.stdout
     assert re.search(r"^sent +the hook$", tested.stdout, re.MULTILINE)
-    assert re.search(r"^FAILED +nobody there: .*[Cc]onnection", tested.stdout, re.MULTILINE), tested.stdout
+    assert re.search(r'^FAILED +nobody "there": .*[Cc]onnection', tested.stdout, re.MULTILINE), tested.stdout
     assert len(smtp_sink.wait_for(2)) == 2
     assert len(http_sink.requests) == 1
     for done in (listed, tested, one):
         assert "0815" not in done.stdout + done.stderr
-    assert "nobody there" in listed.stdout
+    assert 'nobody "there"' in listed.stdout

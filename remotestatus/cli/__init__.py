@@ -11,6 +11,7 @@ import sys
 import click
 
 from remotestatus import __version__
+from remotestatus.cli.encoding import allow_stand_ins
 from remotestatus.model.errors import RemotestatusError, say_os_error
 
 COMMANDS = {
@@ -79,6 +80,7 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    allow_stand_ins()
     try:
         group.main(prog_name="remotestatus", standalone_mode=False)
     except RemotestatusError as error:

@@ -5,18 +5,18 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.panel import Panel
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from remotestatus.cli.options import now
 from remotestatus.cli.progress import run_with_progress
 from remotestatus.cli.table import print_summary
+from remotestatus.cli.terminal import make_console, paragraph, print_lines, text_of
 from remotestatus.demo import Fault, Fleet, Message, make_up_history
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.round import RoundOptions
@@ -87,18 +87,18 @@ def command(directory: Path | None, keep: bool) -> None:
       remotestatus demo mend DIRECTORY NAME [FAULT]
       remotestatus demo stop DIRECTORY
     """
-    console = Console()
+    console = make_console()
     place = directory or Path(tempfile.mkdtemp(prefix="remotestatus-demo-"))
     console.print(f"Starting a proxy and five remotes on loopback, in {place}", highlight=False, soft_wrap=True)
     fleet = Fleet.start(place, keep=keep)
     try:
         make_up_history(fleet.database, now())
         with PlaybookRunner(AnsibleSource((fleet.inventory,))) as playbooks:
-            finished = run_with_progress(playbooks, RoundOptions(clock=now), Console(stderr=True))
+            finished = run_with_progress(playbooks, RoundOptions(clock=now), make_console(stderr=True))
         console.print()
         print_summary(finished, console)
         for message in fleet.messages:
-            console.print(_panel(message))
+            print_lines(console, _lines(message))
     except BaseException:
         fleet.stop()
         raise
@@ -114,10 +114,12 @@ def command(directory: Path | None, keep: bool) -> None:
         sys.exit(3)
 
 
-def _panel(message: Message) -> Panel:
-    return Panel(
-        Text(message.body.strip()), title=Text(f"The message that was sent: {message.title}"), title_align="left"
-    )
+def _lines(message: Message) -> Iterator[RenderableType]:
+    yield text_of()
+    yield paragraph(("The message that was sent: ", "bold"), message.title)
+    for line in message.body.strip().splitlines():
+        yield paragraph(line, indent=2, hang=4)
+    yield text_of()
 
 
 def _say_what_next(fleet: Fleet, console: Console) -> None:

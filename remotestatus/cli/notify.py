@@ -3,11 +3,11 @@
 import sys
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from remotestatus.cli.options import now, open_inventory, with_inventory
 from remotestatus.cli.progress import say_refused
+from remotestatus.cli.terminal import make_console
 from remotestatus.cli.time_options import say_local
 from remotestatus.history import History, answered, outbox
 from remotestatus.model.answers import Refusal
@@ -73,4 +73,4 @@ def _list(destinations: list[Destination], failing: dict[str, FailingDestination
         state = f"fails since {say_local(problem.since)}: {problem.error}" if problem else "-"
         tags = ", ".join(destination.tags) or "(everything)"
         table.add_row(destination.name, destination.service_name, tags, destination.least.value, state)
-    Console().print(table)
+    make_console().print(table)

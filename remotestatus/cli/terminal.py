@@ -2,12 +2,10 @@
 Text on a terminal: paragraphs and tables that fit its width, the signs of the statuses, and the console they go to.
 
 rich lays them out when they are printed. What does not go to a terminal has no width: no line of it is wrapped or cut,
-so that it can be searched. An encoding that lacks a sign gets a stand-in. Colours follow the conventions that rich
+so that it can be searched. Colours follow the conventions that rich
 knows (NO_COLOR, TERM=dumb, no terminal); each status is also a sign and a word.
 """
 
-import codecs
-import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -26,11 +24,6 @@ Part = str | tuple[str, str]
 
 Row = TypeVar("Row")
 
-_STAND_INS = {
-    **{"●": "+", "▲": "!", "✖": "x", "◌": "-", "✔": "ok", "→": "->", "·": "-", "•": "-", "—": "-", "–": "-", "−": "-"},
-    **{"“": '"', "”": '"', "’": "'", "\u202f": " ", "\xa0": " "},
-    "…": "~",  # one cell wide as well, because it stands where a table's cell is cut to its width
-}
 _UNBOUNDED = 10_000
 _GAP = 2
 """Blank cells between two columns."""
@@ -136,19 +129,9 @@ class RowTable(Generic[Row]):
         return shown
 
 
-def _write_stand_ins(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeEncodeError)
-    return "".join(_STAND_INS.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
-
-
-codecs.register_error("remotestatus", _write_stand_ins)
-
-
 def make_console(*, stderr: bool = False) -> Console:
-    """A console that never fails for a character that its encoding lacks, and that breaks lines only on a terminal."""
+    """A console that breaks lines only on a terminal."""
     stream = sys.stderr if stderr else sys.stdout
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="remotestatus")
     bounded = stream.isatty() or "COLUMNS" in os.environ
     return Console(stderr=stderr, highlight=False, width=None if bounded else _UNBOUNDED)
 
