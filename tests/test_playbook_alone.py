@@ -78,7 +78,11 @@ def test_an_interrupted_run_leaves_nothing_behind(lab: Lab, remotestatus: Comman
     environment = {**remotestatus.environment, "TMPDIR": str(lab.scratch), "XDG_RUNTIME_DIR": str(lab.scratch)}
     program = Path(sys.executable).with_name("ansible-playbook")
     with subprocess.Popen(
-        [program, PLAYBOOK, "-i", inventory], env=environment, start_new_session=True, stdout=subprocess.PIPE
+        [program, PLAYBOOK, "-i", inventory],
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     ) as ansible:
         await_that(lambda: lab.remotes["capture-1"].logins() == 1)
         os.killpg(ansible.pid, signal.SIGINT)

@@ -267,8 +267,9 @@ def test_a_terminal_sees_the_fleet_and_the_countdown(lab: Lab, remotestatus: Com
         for words in ("Harbour", "1 of 2 remotes needs attention", "gone-1", "tunnel-down"):
             assert words in shown, words
         before = len(terminal.raw)
-        terminal.wait_for(r"next round in 9 min 53 s")
-        assert terminal.raw[before:].count("\x1b[H") <= 7, "painted although nothing had changed"
+        for _ in range(3):
+            terminal.wait_for(r"next round in 9 min \d+ s")
+        assert terminal.raw[before:].count("\x1b[H") <= 4, "painted although nothing had changed"
         terminal.press("c")
         code, shown = terminal.finish()
     assert code == 0
