@@ -21,10 +21,10 @@ test:  ## static checks and all tests, with branch coverage of the quick ones
 	$(MAKE) --no-print-directory -j 3 programs lint lint-playbooks
 	$(MAKE) --no-print-directory -j 2 test-quick test-slow
 
-programs:
+programs:  ## makes sure that the programs which the tests use are there; as root it installs them
 	./tests/prepare
 
-lint-playbooks: $(DEV)
+lint-playbooks: $(DEV)  ## ansible-lint
 	# The collection gets its changelog when it is built.
 	$(BIN)/ansible-lint --offline $(filter-out playbooks/collection,$(wildcard playbooks/*))
 

