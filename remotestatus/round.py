@@ -90,9 +90,9 @@ class FinishedRound:
     """
     A round that was recorded.
 
-    `report` is all that it found, nothing left out; None when it could not be made. `troubles` say what of the round
-    failed (page, Ansible itself); `heartbeat_failures` why the heartbeat could not be pinged. `orphans` are messages
-    that were given up, because their destination is no longer configured.
+    `report` is all that it found of what a limit leaves, nothing redacted; None when it could not be made. `troubles`
+    say what of the round failed (page, Ansible itself); `heartbeat_failures` why the heartbeat could not be pinged.
+    `orphans` are messages that were given up, because their destination is no longer configured.
     """
 
     inventory: Inventory

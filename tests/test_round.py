@@ -456,15 +456,17 @@ def test_a_mail_server_that_is_away_costs_nothing_but_time(
 
 
 def test_a_limited_round_leaves_the_others_as_they_were(lab: Lab, remotestatus: Command) -> None:
-    """With --limit only these remotes are looked at; the page still shows all. No match is an error."""
-    lab.remote("capture-1")
+    """With --limit only these remotes are looked at and printed; the page still shows all. No match is an error."""
+    lab.remote("capture-1", variables={"remotestatus_processes": ["nothing-of-that-name"]})
     other = lab.remote("capture-2")
     inventory = lab.write_inventory()
     run(remotestatus, inventory)
     other.cut_tunnel()
-    run(remotestatus, inventory, "--limit", "capture-1")
+    limited = run(remotestatus, inventory, "--limit", "capture-1").stdout
+    assert "capture-2" not in limited
+    assert f"`remotestatus match -i {inventory} capture-1`" in limited
     assert {name: remote["status"] for name, remote in by_name(status_json(lab)).items()} == {
-        "capture-1": "up",
+        "capture-1": "degraded",
         "capture-2": "up",
     }
     done = remotestatus("run", "-i", inventory, "--limit", "nobody")

@@ -43,12 +43,6 @@ def open_history(database: Path) -> Iterator[History]:
         yield history
 
 
-def open_last_report(fleet: Fleet, database: Path, now: datetime, names: Collection[str] | None = None) -> LastReport:
-    """Make the Report of the last round as of now; with `names`, of these remotes and the proxies on their paths."""
-    with open_history(database) as history:
-        return read_last_report(history, fleet, now, names)
-
-
 def read_last_report(
     history: History,
     fleet: Fleet,
@@ -58,7 +52,7 @@ def read_last_report(
     inventory_option: str = "",
 ) -> LastReport:
     """
-    The same from an open history.
+    Make the Report of the last round as of now; with `names`, of these remotes and the proxies on their paths.
 
     `ssh` and `inventory_option` are for the commands that the report gives. Raises RoundError if there is no round yet.
     """

@@ -12,8 +12,6 @@ from datetime import datetime, timedelta
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from remotestatus.cli.last_report import open_last_report
-from remotestatus.cli.options import now
 from remotestatus.cli.terminal import (
     Column,
     Paragraph,
@@ -46,8 +44,6 @@ def print_summary(finished: FinishedRound, console: Console) -> None:
     inventory, report = finished.inventory, finished.report
     if report is None:
         return
-    if len(inventory.limited_to) < len(inventory.fleet.remotes):
-        report = open_last_report(inventory.fleet, inventory.database, now(), inventory.limited_to).report
     print_lines(console, fleet_lines(report, fold=True, fold_up=report.summary["up"] > UP_LISTED))
     round_ = finished.round
     print_lines(

@@ -2,8 +2,8 @@
 Everything that a report is made of: what one round found, and what the history knows of the time before.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from remotestatus.model.check_result import CheckResult
@@ -13,7 +13,7 @@ from remotestatus.model.fleet import Fleet, SshAccess
 from remotestatus.model.notification import Acknowledgement, FailingDestination, SentMessage
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.rounds import Round, Sample
-from remotestatus.model.states import State, Subject, Transition
+from remotestatus.model.states import Kind, State, Subject, Transition
 from remotestatus.model.windows import Note, PlannedWindow
 
 
@@ -54,3 +54,18 @@ class ReportInput:
     regular: PeriodReport | None = None
     ssh: SshAccess = field(default_factory=SshAccess)
     inventory_option: str = ""
+
+    def only(self, subjects: Collection[Subject]) -> "ReportInput":
+        """The same of these remotes, proxies and workers alone."""
+        fleet, wanted = self.fleet, set(subjects)
+        return replace(
+            self,
+            fleet=replace(
+                fleet,
+                remotes=tuple(one for one in fleet.remotes if (Kind.REMOTE, one.name) in wanted),
+                proxies=tuple(one for one in fleet.proxies if (Kind.PROXY, one.name) in wanted),
+                looked_at=tuple(one for one in fleet.looked_at if (Kind.PROXY, one.name) in wanted),
+            ),
+            states={subject: state for subject, state in self.states.items() if subject in wanted},
+            transitions=[one for one in self.transitions if (one.kind, one.name) in wanted],
+        )

@@ -15,6 +15,7 @@ from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Inventory, LimitedPage
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.report_input import ReportInput
+from remotestatus.model.states import Kind
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.limited import limit_input
 from remotestatus.report.pages import page_templates
@@ -31,6 +32,8 @@ def make_sites(
 ) -> tuple[Report | None, tuple[str, ...]]:
     """
     Make the report and all pages; what goes wrong is a sentence, because the round was recorded all the same.
+
+    The report is that of what a limit leaves; the pages show everything.
 
     `read_regular` reads the last regular report of a page; None stands for the first page.
     """
@@ -52,7 +55,19 @@ def make_sites(
             report = build_report(report_input, now, public=False)
     for page in inventory.fleet.pages:
         troubles += _make_further(report_input, read_regular, page, inventory, templates, now)
-    return report, tuple(troubles)
+    return report and _within_limit(report, report_input, inventory, now), tuple(troubles)
+
+
+def _within_limit(report: Report, report_input: ReportInput, inventory: Inventory, now: datetime) -> Report:
+    """The report of what the inventory's limit leaves; the whole one where that cannot be made."""
+    fleet, names = inventory.fleet, inventory.limited_to
+    if all(remote.name in names for remote in fleet.remotes):
+        return report
+    proxies = [(Kind.PROXY, proxy.name) for proxy in fleet.proxies if proxy.name in names]
+    workers = [(Kind.WORKER, worker.name) for worker in fleet.workers]
+    with suppress(Exception):
+        return build_report(report_input.only([*fleet.subjects(names), *proxies, *workers]), now, public=False)
+    return report
 
 
 def _make_further(

@@ -53,7 +53,7 @@ def make_site(
 
         def works(some: Sequence[Subject]) -> bool:
             try:
-                _, shown = _reports(_only(report_input, some), now)
+                _, shown = _reports(report_input.only(some), now)
                 for file in site_files(shown, templates)[0]:
                     file.make()
             except Exception:
@@ -76,22 +76,6 @@ def _reports(report_input: ReportInput, now: datetime) -> tuple[Report, Report]:
     """The whole report, and the one that the site shows."""
     report = build_report(report_input, now, public=False)
     return report, build_report(report_input, now, public=True) if report_input.fleet.settings.public else report
-
-
-def _only(report_input: ReportInput, some: Sequence[Subject]) -> ReportInput:
-    """The report's input for some remotes and proxies."""
-    fleet, wanted = report_input.fleet, set(some)
-    return replace(
-        report_input,
-        fleet=replace(
-            fleet,
-            remotes=tuple(one for one in fleet.remotes if (Kind.REMOTE, one.name) in wanted),
-            proxies=tuple(one for one in fleet.proxies if (Kind.PROXY, one.name) in wanted),
-            looked_at=tuple(one for one in fleet.looked_at if (Kind.PROXY, one.name) in wanted),
-        ),
-        states={subject: state for subject, state in report_input.states.items() if subject in wanted},
-        transitions=[one for one in report_input.transitions if (one.kind, one.name) in wanted],
-    )
 
 
 def _without_data(report_input: ReportInput, culprits: Sequence[Subject], error: Exception) -> ReportInput:
