@@ -382,12 +382,17 @@ def test_a_password_beside_a_mistake_is_not_quoted(remotestatus: Command, tmp_pa
     assert "hunter2-secret" not in done.stderr + done.stdout
 
 
-def test_no_inventory_is_a_sentence(remotestatus: Command) -> None:
-    """Without an inventory the error names where it was looked for and how to make one."""
+def test_no_inventory_is_a_sentence(remotestatus: Command, tmp_path: Path) -> None:
+    """Without an inventory the error says where it was looked for and how to make one, or where there is one."""
     done = remotestatus("run")
     assert done.returncode == 2
     assert "there is no inventory at inventory" in done.stderr
     assert "remotestatus init" in done.stderr
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "remotes.yml").write_text("all: {hosts: {a: {ansible_connection: local}}}")
+    (tmp_path / "known_hosts").touch()
+    done = remotestatus("run", "-i", tmp_path)
+    assert (done.returncode, f"name {tmp_path / 'inventory'} with -i" in done.stderr) == (2, True), done.stderr
 
 
 def test_a_second_round_waits_its_turn(lab: Lab, remotestatus: Command) -> None:

@@ -13,6 +13,10 @@ from remotestatus_playbook.protocol import folder_of_inventory
 
 from remotestatus.model.errors import ConfigurationError
 
+_INSIDE = "inventory"
+_BESIDE_INVENTORY = {"history.sqlite3", "known_hosts"}
+"""What a fleet's folder has in it, beside its inventory."""
+
 
 @dataclass(frozen=True, slots=True)
 class TypedPasswords:
@@ -77,7 +81,7 @@ class AnsibleSource:
         return ",".join(_absolute_file(part.strip()) for part in self.limit.split(","))
 
     def must_exist(self) -> None:
-        """Raise ConfigurationError when there is nothing there, or an empty folder."""
+        """Raise ConfigurationError when there is nothing there, an empty folder, or the folder around an inventory."""
         missing = [path for path in self.paths if not _is_host_list(path) and not path.exists()]
         if missing:
             listed = ", ".join(str(path) for path in missing)
@@ -85,8 +89,12 @@ class AnsibleSource:
                 f"there is no inventory at {listed}; name it with -i, or make one with `remotestatus init`"
             )
         for path in self.paths:
-            if path.is_dir() and not any(path.iterdir()):
+            names = {one.name for one in path.iterdir()} if path.is_dir() else {"a file"}
+            if not names:
                 raise ConfigurationError(f"the inventory {path} is an empty folder; make one with `remotestatus init`")
+            if _INSIDE in names and (names == {_INSIDE} or names & _BESIDE_INVENTORY):
+                # Ansible would read what lies beside the inventory too.
+                raise ConfigurationError(f"{path} holds an inventory and is none itself; name {path / _INSIDE} with -i")
 
     @property
     def warning(self) -> str:
