@@ -1,6 +1,7 @@
 """`remotestatus notify`: where messages go, and whether they arrive."""
 
 import sys
+from collections.abc import Mapping, Sequence
 
 import click
 from rich.table import Table
@@ -12,6 +13,7 @@ from remotestatus.cli.time_options import say_local
 from remotestatus.history import History, answered, outbox
 from remotestatus.model.answers import Refusal
 from remotestatus.model.errors import ConfigurationError
+from remotestatus.model.fleet import Inventory
 from remotestatus.model.notification import FailingDestination
 from remotestatus.notify import Destination, Sending, load_destinations, problems_of_tags, send_test
 from remotestatus.probe import AnsibleSource
@@ -40,20 +42,14 @@ def command(source: AnsibleSource, tag: str | None, *, test: bool) -> None:
     if tag and not any(tag in destination.tags for destination in destinations):
         tags = sorted({known for destination in destinations for known in destination.tags})
         raise ConfigurationError(f'no destination has the tag "{tag}"; there is {", ".join(tags) or "none"}')
-    if not test:
-        failing: dict[str, FailingDestination] = {}
-        refused: dict[Refusal, int] = {}
-        if inventory.database.exists():
-            with History.open(inventory.database) as history:
-                failing = {one.key: one for one in outbox.failing_destinations(history)}
-                refused = answered.refused_so_far(history)
-        _list([one for one in destinations if not tag or tag in one.tags], failing)
-        for answers in inventory.fleet.settings.answers:
-            click.echo(f"Answers are read from {answers.place}.")
-        for sentence in say_refused(refused):
-            click.echo(f"So far, {sentence}.")
-        return
-    outcomes = send_test(destinations, tag, Sending(inventory.fleet.settings, Templates(), now()))
+    if test:
+        _test(destinations, tag, Sending(inventory.fleet.settings, Templates(), now()))
+    else:
+        _show([one for one in destinations if not tag or tag in one.tags], inventory)
+
+
+def _test(destinations: Sequence[Destination], tag: str | None, sending: Sending) -> None:
+    outcomes = send_test(destinations, tag, sending)
     for destination, attempt in outcomes:
         if attempt.taken:
             click.echo(f"sent    {destination.name}")
@@ -64,7 +60,21 @@ def command(source: AnsibleSource, tag: str | None, *, test: bool) -> None:
         sys.exit(3)
 
 
-def _list(destinations: list[Destination], failing: dict[str, FailingDestination]) -> None:
+def _show(destinations: Sequence[Destination], inventory: Inventory) -> None:
+    failing: dict[str, FailingDestination] = {}
+    refused: dict[Refusal, int] = {}
+    if inventory.database.exists():
+        with History.open(inventory.database) as history:
+            failing = {one.key: one for one in outbox.failing_destinations(history)}
+            refused = answered.refused_so_far(history)
+    _list(destinations, failing)
+    for answers in inventory.fleet.settings.answers:
+        click.echo(f"Answers are read from {answers.place}.")
+    for sentence in say_refused(refused):
+        click.echo(f"So far, {sentence}.")
+
+
+def _list(destinations: Sequence[Destination], failing: Mapping[str, FailingDestination]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("Destination", "Service", "Tags", "From", "State"):
         table.add_column(heading, overflow="fold")

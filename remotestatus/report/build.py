@@ -251,14 +251,8 @@ def say_verdict(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, .
         aside = ", ".join(filter(None, (attention + ("needs" if len(poor) == 1 else "need") + " attention", aside)))
     if dead:
         hidden = sum(len(one.affected) for one in dead)
-        kinds = {one.kind for one in dead}
-        several = "proxies" if kinds == {"proxy"} else "workers" if kinds == {"worker"} else "proxies and workers"
-        who = (
-            f"{dead[0].subject} does not answer"
-            if len(dead) == 1
-            else f"{write_number(len(dead))} {several} do not answer"
-        )
-        verdict = f"{who}: {write_number(hidden)} of {count(total, 'remote')} cannot be checked" if hidden else who
+        verdict = _say_silent(dead)
+        verdict += f": {write_number(hidden)} of {count(total, 'remote')} cannot be checked" if hidden else ""
         rest = wrong - hidden
         more = f"{count(rest, 'remote')} besides {'needs' if rest == 1 else 'need'} attention" if rest else ""
         return verdict, ", ".join(filter(None, (more, aside)))
@@ -271,6 +265,15 @@ def say_verdict(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, .
     return (
         "The remote is up" if total == 1 else f"All {count(fine, 'remote')} {'is' if fine == 1 else 'are'} up"
     ), aside
+
+
+def _say_silent(dead: list[RootCause]) -> str:
+    """Which proxies and workers do not answer."""
+    if len(dead) == 1:
+        return f"{dead[0].subject} does not answer"
+    kinds = {one.kind for one in dead}
+    several = "proxies" if kinds == {"proxy"} else "workers" if kinds == {"worker"} else "proxies and workers"
+    return f"{write_number(len(dead))} {several} do not answer"
 
 
 def _smallest_groups(fleet: Fleet) -> dict[str, str]:
