@@ -13,7 +13,9 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import click
@@ -24,6 +26,7 @@ from jsonschema import Draft202012Validator
 
 from remotestatus.cli import COMMANDS, group
 from remotestatus.model.causes import Cause, causes_table
+from remotestatus.report import formats
 from remotestatus.report.formats.metrics import FAMILIES
 from tests.documents import PAGES, README, ROOT, Block, between, fenced, without_blocks
 from tests.lab import Command
@@ -213,6 +216,14 @@ def test_variables_in_the_text_exist() -> None:
     texts |= {path.name: path.read_text() for path in (ROOT / "inventory").rglob("*.yml")}
     for where, text in texts.items():
         assert set(re.findall(r"\bremotestatus_[a-z_]+\b", text)) - known - others <= {"remotestatus_"}, where
+
+
+def test_each_file_of_a_machine_format_is_named() -> None:
+    """The page on machine formats names every file that one writes; a badge's JSON goes with its picture."""
+    found = [import_module(f"{formats.__name__}.{one.name}").FORMAT for one in iter_modules(formats.__path__)]
+    paths = {path for one in found for path in (*one.files, *one.templates, *one.remote_files)}
+    named = {re.sub(r"^(badge.*)\.json$", r"\1.svg", path.replace("{slug}", "REMOTE")) for path in paths}
+    assert [path for path in sorted(named) if f"`site/{path}`" not in PAGES["docs/formats.md"]] == []
 
 
 def test_files_named_in_the_guide_exist() -> None:

@@ -34,8 +34,8 @@ def command(
     """
     Acknowledge the problem of a REMOTE (or proxy, or worker): no reminders and no escalation until it is over.
 
-    It is shown on the page with its note. That it gets worse is told all the same, and so is its recovery, which ends
-    the acknowledgement.
+    It is shown on the page with its note. You are still told when it gets worse, and when it is over: that ends the
+    acknowledgement.
     """
     moment = now()
     end = read_end(lasting, until, moment)

@@ -32,8 +32,8 @@ def command(source: AnsibleSource, offline: bool, as_json: bool, repair: bool) -
     """
     Examine everything that a round needs, from top to bottom, with a tick or a remedy for each.
 
-    Finds all that is wrong, not only the first. Changes nothing, sends nothing, and logs in to proxies only. What
-    rounds left in temporary folders that were killed is removed.
+    Finds all that is wrong, not only the first. Sends nothing, and logs in to proxies only. Changes nothing, but
+    removes what rounds that were killed have left in temporary folders.
 
     \b
       ✔  fine

@@ -39,9 +39,10 @@ def command(
     """
     Open a maintenance window for a remote, a proxy, a group, or all.
 
-    In it nobody is told of problems and uptime is not counted. What is still wrong when it ends is told then; what was
-    told before is told recovered in it. Windows that come again and again belong into the inventory:
-    remotestatus_maintenance.
+    In it nobody is told of new problems, and uptime is not counted. What is still wrong when it ends is told then.
+    That a problem from before the window is over is told at once.
+
+    Windows that come again and again belong in the inventory: remotestatus_maintenance.
     """
     moment = now()
     start = read_moment(begins, moment) if begins else moment

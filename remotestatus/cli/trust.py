@@ -61,7 +61,7 @@ def command(
     `ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub` says on the machine itself before you trust it. Trusted keys
     go into the file that remotestatus_known_hosts names, under the names of the inventory.
 
-    A key that has changed since it was trusted is only replaced if you agree to that very one, here or by --replace.
+    A key that has changed since it was trusted is only replaced if you agree to that key, here or by --replace.
 
     Exit code 0: all that was asked for is trusted now. 2: there was something to ask, and nobody to answer. 3: some
     could not be reached, or are not trusted.

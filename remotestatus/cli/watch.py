@@ -43,7 +43,7 @@ _PAINTED_EVERY = 0.25
 @click.option(
     "--every",
     metavar="DURATION",
-    help="From one round to the next, such as 5m; the page still expects remotestatus_every.  [default: that]",
+    help="From one round to the next, such as 5m; the page still expects remotestatus_every, the default.",
 )
 @click.option(
     "--templates",
