@@ -69,10 +69,10 @@ class Templates:
         self.environment.filters.update(self.filters)
 
     def load(self) -> None:
-        """Compile all that a round needs, where there is time for it; an error is said when one is rendered."""
+        """Compile all that a quiet round needs, where there is time for it; an error is said when one is rendered."""
         with suppress(jinja2.TemplateError, OSError, UnicodeDecodeError):
             for name in self.environment.list_templates(
-                filter_func=lambda name: name.endswith(".j2") and not name.startswith("setup/")
+                filter_func=lambda name: name.endswith(".j2") and not name.startswith(("setup/", "messages/"))
             ):
                 self.environment.get_template(name)
 

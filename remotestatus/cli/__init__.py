@@ -5,6 +5,7 @@ A command raises RemotestatusError for what a person can correct; here it become
 exit code: 2 for wrong configuration or usage, 3 for what could not be done.
 """
 
+import gc
 import importlib
 import sys
 
@@ -81,6 +82,8 @@ def group() -> None:
 def main() -> None:
     """Run the command line and exit with its code."""
     allow_stand_ins()
+    # While modules are loaded nothing becomes garbage, and Python would search for it after each 700 objects.
+    gc.set_threshold(10_000)
     try:
         group.main(prog_name="remotestatus", standalone_mode=False)
     except RemotestatusError as error:
