@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from remotestatus.cli.table import COLUMNS, fleet_lines, fleet_table, say_percent
+from remotestatus.cli.table import COLUMNS, fleet_lines, fleet_table
 from remotestatus.cli.terminal import Column, RowTable, print_lines
+from remotestatus.model.text import say_percent
 from remotestatus.report.build import Report, build_report
 from tests.lab import Command, Lab
 from tests.made_fleet import Made, make_report_input
@@ -139,7 +140,7 @@ def test_a_table_never_exceeds_its_width(rows: list[tuple[str, str, str]], width
 
 @pytest.mark.parametrize(
     ("share", "said"),
-    [(100.0, "100 %"), (0.0, "0 %"), (99.999, "99.99 %"), (0.001, "0.01 %"), (99.5, "99.50 %")],
+    [(100.0, "100 %"), (0.0, "0 %"), (99.999, "99.99 %"), (0.001, "0.01 %"), (99.5, "99.50 %"), (97.52, "97.5 %")],
 )
 def test_a_failure_is_never_rounded_away(share: float, said: str) -> None:
     """Only what never failed has 100 %."""

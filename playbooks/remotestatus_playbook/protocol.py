@@ -340,6 +340,20 @@ class Facts:
     hourly: bool = False
     notes: tuple[str, ...] = ()
 
+    @property
+    def memory_percent(self) -> float | None:
+        """The used share of its memory, without what the system could free."""
+        return _used_percent(self.memory_total_kb, self.memory_available_kb)
+
+    @property
+    def swap_percent(self) -> float | None:
+        """The used share of its swap; None when there is none."""
+        return _used_percent(self.swap_total_kb, self.swap_free_kb)
+
+
+def _used_percent(total: int | None, free: int | None) -> float | None:
+    return 100 * (1 - free / total) if total and free is not None else None
+
 
 MAX_PROCESSES = 20_000
 """Processes of a remote that are read at most."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from rich.console import RenderableType
 from rich.text import Text
 
-from remotestatus.cli.table import list_names, say_percent, trouble_lines
+from remotestatus.cli.table import list_names, say_uptime, trouble_lines
 from remotestatus.cli.terminal import paragraph, status_sign, status_text, text_of
 from remotestatus.model.check_result import Finding
 from remotestatus.model.durations import say_duration
@@ -214,7 +214,7 @@ def _commands(commands: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
 def _uptime(remote: RemoteView) -> Iterator[RenderableType]:
     for span, name in _SPANS.items():
         uptime = remote.uptime[span]
-        share = say_percent(uptime.percent) or "not known"
+        share = say_uptime(remote, span) or "not known"
         yield text_of(f"  {name:<6}{share:>10}  ({uptime.observed:g} % of that time was observed)")
 
 

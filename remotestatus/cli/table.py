@@ -25,7 +25,7 @@ from remotestatus.cli.terminal import (
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.durations import say_duration
 from remotestatus.model.statuses import APPEARANCES, Status
-from remotestatus.model.text import count, write_number
+from remotestatus.model.text import count, say_percent, write_number
 from remotestatus.report import RemoteView, Report, RootCause
 from remotestatus.round import FinishedRound
 
@@ -78,13 +78,10 @@ def say_processes(remote: RemoteView) -> str:
     return f"all {len(remote.processes)}" if remote.running == "all" else remote.running
 
 
-def say_percent(share: float | None) -> str:
-    """A share in percent that never rounds a failure away: 99.999 is not 100. Empty when it is not known."""
-    if share is None:
-        return ""
-    if share in (0, 100):
-        return f"{share:.0f} %"
-    return f"{min(max(share, 0.01), 99.99):.2f} %"
+def say_uptime(remote: RemoteView, span: str) -> str:
+    """How much of the observed time of a span (`30d`) it could be reached; empty when it is not known."""
+    percent = remote.uptime[span].percent
+    return "" if percent is None else say_percent(percent)
 
 
 def _of_remote(cell: Callable[[RemoteView], object]) -> Callable[[FleetRow], str]:
@@ -102,7 +99,7 @@ COLUMNS: tuple[Column[FleetRow], ...] = (
     Column("Virtual\nport", _of_remote(lambda remote: remote.virtual_port), rank=5, right=True),
     Column("Location", _of_remote(lambda remote: remote.location), rank=6, widest=30),
     Column("For", lambda row: row.lasted, rank=7, right=True),
-    Column("Uptime\n30 d", _of_remote(lambda remote: say_percent(remote.uptime["30d"].percent)), rank=8, right=True),
+    Column("Uptime\n30 d", _of_remote(lambda remote: say_uptime(remote, "30d")), rank=8, right=True),
 )
 
 

@@ -56,13 +56,9 @@ def _number(bound: float | timedelta | None) -> float | None:
     return bound.total_seconds() if isinstance(bound, timedelta) else bound
 
 
-def _used(total: int | None, free: int | None) -> float | None:
-    return 100 * (1 - free / total) if total and free is not None else None
-
-
 LIMITS: Mapping[str, _Limit] = {
-    "memory": _Limit(lambda facts: _used(facts.memory_total_kb, facts.memory_available_kb)),
-    "swap": _Limit(lambda facts: _used(facts.swap_total_kb, facts.swap_free_kb)),
+    "memory": _Limit(lambda facts: facts.memory_percent),
+    "swap": _Limit(lambda facts: facts.swap_percent),
     "load": _Limit(
         lambda facts: facts.load[1] / (facts.cpus or 1) if facts.load and len(facts.load) > 1 else None,
         value="{:.2f} per CPU",

@@ -31,17 +31,11 @@ def kept_values(result: CheckResult) -> dict[str, float]:
     """What is kept of one check result, by the name of what is measured: percent, degrees, seconds, milliseconds."""
     facts = result.facts
     found: dict[str, float | None] = {f"disk {one.mount}": one.percent for one in (facts.disks or ())[:DISKS_KEPT]}
-    found["memory"] = _memory(facts)
+    found["memory"] = None if facts.memory_percent is None else round(facts.memory_percent, 1)
     found["temperature"] = facts.temperature_celsius
     found["clock"] = facts.clock_offset_seconds
     found["log-in"] = None if result.connect_ms is None else float(result.connect_ms)
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _memory(facts: Facts) -> float | None:
-    if not facts.memory_total_kb or facts.memory_available_kb is None:
-        return None
-    return round(100 * (1 - facts.memory_available_kb / facts.memory_total_kb), 1)
 
 
 def days_until_full(days: Sequence[DayRange], today: date, percent: float) -> float | None:

@@ -54,10 +54,10 @@ def count(number: int, noun: str) -> str:
 
 
 def say_percent(percent: float) -> str:
-    """Write a share at most with two decimals, and never 100 for what is less: `97.5 %`, `99.96 %`."""
-    if percent >= 100:
-        return "100 %"
-    return f"{min(percent, 99.99):.2f} %" if percent > 99 else f"{percent:.1f} %"
+    """Write a share, `97.5 %` or `99.96 %`: only what is all is written as 100, and only what is nothing as 0."""
+    if percent <= 0 or percent >= 100:
+        return f"{min(max(percent, 0), 100):.0f} %"
+    return f"{percent:.1f} %" if 1 <= percent <= 99 else f"{min(max(percent, 0.01), 99.99):.2f} %"
 
 
 def say_bytes(number: float) -> str:

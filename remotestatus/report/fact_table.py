@@ -98,8 +98,8 @@ def _clean(text: str | None) -> str | None:
     return None if text is None else clean(text)
 
 
-def _used_percent(total: int | None, free: int | None) -> float | None:
-    return None if not total or free is None else round(100 * (total - free) / total, 1)
+def _rounded(percent: float | None) -> float | None:
+    return None if percent is None else round(percent, 1)
 
 
 def _booted_at(box: Box) -> str | None:
@@ -249,13 +249,13 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Memory", lambda facts: texts.used(facts.memory_total_kb, facts.memory_available_kb)),),
+        lines=(Line("Memory", lambda facts: texts.used(facts.memory_percent, facts.memory_total_kb)),),
         keys=(
             Key(
                 "memory_percent",
                 float,
                 "used memory, without what the system could free",
-                lambda box: _used_percent(box.said.memory_total_kb, box.said.memory_available_kb),
+                lambda box: _rounded(box.said.memory_percent),
             ),
             Key("memory_bytes", int, "how much memory it has", lambda box: _bytes(box.said.memory_total_kb)),
         ),
@@ -269,13 +269,13 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Swap", lambda facts: texts.used(facts.swap_total_kb, facts.swap_free_kb)),),
+        lines=(Line("Swap", lambda facts: texts.used(facts.swap_percent, facts.swap_total_kb)),),
         keys=(
             Key(
                 "swap_percent",
                 float,
                 "used swap; absent when there is none",
-                lambda box: _used_percent(box.said.swap_total_kb, box.said.swap_free_kb),
+                lambda box: _rounded(box.said.swap_percent),
             ),
             Key("swap_bytes", int, "how much swap it has", lambda box: _bytes(box.said.swap_total_kb)),
         ),

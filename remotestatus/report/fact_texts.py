@@ -32,10 +32,8 @@ def load(facts: Facts) -> str | None:
     return " · ".join(f"{load:.2f}" for load in facts.load) + cpus
 
 
-def used(total: int | None, free: int | None) -> str | None:
-    if not total or free is None:
-        return None
-    return f"{100 * (total - free) / total:.0f} % of {say_size(total)}"
+def used(percent: float | None, total: int | None) -> str | None:
+    return None if percent is None or total is None else f"{percent:.0f} % of {say_size(total)}"
 
 
 def disk_shares(facts: Facts) -> Mapping[str, str]:
