@@ -58,7 +58,7 @@ class Cause(StrEnum):
         "proxy-unreachable",
         status=Status.UNKNOWN,
         message="Not checked: its proxy {proxy} does not answer.",
-        hint="Mend the proxy first: `remotestatus status {proxy}` says what is wrong with it.",
+        hint="Mend the proxy {proxy} first: its own entry says what is wrong with it.",
         public="Not checked: its proxy does not answer.",
         retried=False,
         of_another=True,
