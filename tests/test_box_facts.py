@@ -73,7 +73,8 @@ DEBIAN = Machine(
             "6.1.0-18-amd64",
             "sysfs /sys sysfs rw 0 0\n/dev/sda1 / ext4 rw,relatime,errors=remount-ro 0 0\n"
             "/dev/loop3 /snap/core/1 squashfs ro,nodev 0 0\ntmpfs /run tmpfs rw 0 0\n"
-            "/dev/sdb1 /srv/my\\040video xfs rw,noatime 0 0\n/dev/sdc1 /media/archive ext4 ro 0 0\n",
+            "/dev/sdb1 /srv/my\\040video xfs ro,noatime 0 0\n/dev/sdb1 /srv/my\\040video xfs rw,noatime 0 0\n"
+            "/dev/sdc1 /media/archive ext4 ro 0 0\n",
         ),
         "proc/vmstat": "nr_free_pages 7\noom_kill 3\n",
         "proc/pressure/cpu": "some avg10=1.00 avg60=2.00 avg300=3.25 total=7\nfull avg10=0 avg60=0 avg300=0 total=0\n",

@@ -108,7 +108,7 @@ def _mounts(lines: list[bytes] | None, table: list[bytes]) -> tuple[Mount, ...] 
     meant = {
         _unescape(words[1]) for line in table if len(words := line.split()) > 3 and "ro" in text_of(words[3]).split(",")
     }
-    mounts = []
+    mounts: dict[str, Mount] = {}
     for line in lines[:MAX_MOUNTS]:
         words = line.split()
         if len(words) < 4:
@@ -119,8 +119,9 @@ def _mounts(lines: list[bytes] | None, table: list[bytes]) -> tuple[Mount, ...] 
         mount = _unescape(words[1])
         if mount in OF_A_CONTAINER:
             continue
-        mounts.append(Mount(mount, _unescape(words[0]), text_of(words[2], 30), stopped, mount in meant))
-    return tuple(mounts)
+        # Of what is mounted over something else, the last is what programs see.
+        mounts[mount] = Mount(mount, _unescape(words[0]), text_of(words[2], 30), stopped, mount in meant)
+    return tuple(mounts.values())
 
 
 def _unescape(word: bytes) -> str:
