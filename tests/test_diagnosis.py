@@ -82,6 +82,13 @@ def test_the_same_words_mean_another_thing_behind_a_proxy() -> None:
     assert diagnose(CHAINED, Answer(Outcome.TIMED_OUT)).cause is Cause.CONNECTION_TIMEOUT
 
 
+def test_what_accepts_and_says_nothing_is_not_called_off() -> None:
+    """A frozen machine still accepts connections; behind a proxy nobody knows who did."""
+    silent = Answer(Outcome.SSH_FAILED, stderr="Connection timed out during banner exchange")
+    assert "accepts connections" in diagnose(DIRECT, silent).message
+    assert "accepts connections" not in diagnose(CHAINED, silent).message
+
+
 # -- outcomes without a telling text ----------------------------------------------------------------------------------
 
 

@@ -53,7 +53,7 @@ from remotestatus.probe.workers.passwords import password_variables
 from remotestatus.probe.workers.sent_inventory import STAYS, TRAVELS, sent_inventory, sent_known_hosts
 from remotestatus.probe.workers.worker_archive import ANSWER_BYTES, read_archive
 from remotestatus.probe.workers.worker_command import script_on_worker
-from remotestatus.probe.workers.worker_stream import LINE_BYTES, Bounds, WorkerFault, WorkerStream
+from remotestatus.probe.workers.worker_stream import FEWEST_LINES, LINE_BYTES, Bounds, WorkerFault, WorkerStream
 from remotestatus.report import build_report
 from tests.rounds import await_that
 
@@ -426,6 +426,7 @@ def test_an_archive_never_reaches_the_process_stage() -> None:
         (b'{"unfinished', Fault.GARBAGE),
         (b"[" * 100_000 + b"\n", Fault.GARBAGE),
         (b"x" * (LINE_BYTES + 70_000), Fault.GARBAGE),
+        (b"{}\n" * (FEWEST_LINES + 1), Fault.GARBAGE),
     ],
 )
 def test_garbage_on_the_stream_is_a_fault(sent: bytes, fault: Fault) -> None:
@@ -500,6 +501,21 @@ def test_a_worker_without_room_is_told_as_that() -> None:
     trouble = diagnose_worker(north, Fault.FAILED, seen, said, by_ssh=True)
     assert trouble.message == "The worker north has no room for what it is sent."
     assert trouble.detail == said.strip()
+
+
+def test_a_worker_without_its_program_is_told_as_that() -> None:
+    """What the shell there says while its input stays open, and what people are told of it."""
+    with subprocess.Popen(
+        ["/bin/sh", "-c", script_on_worker("/nowhere/ansible-runner", 30)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        said = process.stderr.read()
+    trouble = diagnose_worker(FleetProxy("north", "north", "127.0.0.1", 22, None), Fault.ENDED, "", said, by_ssh=True)
+    assert trouble.message == "On the worker north, ansible-runner could not be started."
+    assert "/nowhere/ansible-runner" in trouble.detail
 
 
 def test_a_proxy_that_answers_elsewhere_is_not_blamed() -> None:

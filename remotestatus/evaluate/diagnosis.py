@@ -55,7 +55,8 @@ _TEXTS = tuple(
         (Cause.NAME_UNRESOLVED, r"could not resolve hostname|name or service not known|name resolution"),
         (Cause.CONNECTION_REFUSED, r"session open refused by peer|open failed: connect failed: connection refused"),
         (Cause.NO_ROUTE, r"no route to host|network is unreachable|host is (down|unreachable)"),
-        (Cause.CONNECTION_TIMEOUT, r"timed out during banner exchange|port \d+: .*timed out|port \d+ timed out"),
+        (Cause.CONNECTION_TIMEOUT, r"timed out during banner exchange", SpecialCase.SAYS_NOTHING),
+        (Cause.CONNECTION_TIMEOUT, r"port \d+: .*timed out|port \d+ timed out"),
         (Cause.CONNECTION_REFUSED, r"connection refused"),
         (Cause.SSHD_DOWN, r"kex_exchange_identification|ssh_exchange_identification|bad remote protocol version"),
         (Cause.CONNECTION_TIMEOUT, r"(connection|operation) timed out"),
@@ -200,6 +201,10 @@ def _special_case(
     if cause is Cause.AUTHENTICATION_FAILED:
         known = _recognise(text)
         return SpecialCase.KEY_NOT_USED if key else known.special if known else None
+    if cause is Cause.CONNECTION_TIMEOUT and not subject.path:
+        # Behind a proxy, nobody knows who accepted the connection.
+        known = _recognise(text)
+        return known.special if known else None
     return None
 
 
@@ -253,19 +258,24 @@ _WORKER_FAULTS = {
 
 
 _NO_ROOM = "No space left on device"
+_NOT_STARTED = "ansible-runner could not be started"
+"""What the worker's own shell says when its program cannot be run."""
 
 
 def diagnose_worker(worker: Proxy, fault: Fault, seen: str, stderr: str, *, by_ssh: bool) -> Trouble:
     """Say why a worker did not bring its answers: what ssh says, when it led there, or what was seen of it."""
     if by_ssh and (full := next((line for line in stderr.splitlines() if _NO_ROOM in line), None)):
         return explain(Cause.PROBE_FAILED, worker, SpecialCase.WORKER_FULL, detail=one_line(full))
+    if by_ssh and _NOT_STARTED in stderr:
+        why = stderr.partition(_NOT_STARTED)[0].strip().rpartition("\n")[2]
+        return explain(Cause.PROBE_FAILED, worker, SpecialCase.WORKER_NOT_STARTED, detail=one_line(why))
     cause = (
         cause_of_text(stderr, tunnelled=False)
         if by_ssh and fault not in (Fault.FAILED, Fault.TOO_SLOW, Fault.LIES)
         else None
     )
     if cause is not None and cause.status is Status.DOWN:
-        return explain(cause, worker, detail=evidence(stderr))
+        return explain(cause, worker, _special_case(worker, cause, stderr, (), ""), detail=evidence(stderr))
     cause, special = _WORKER_FAULTS.get(fault, (Cause.CONNECTION_LOST, SpecialCase.WORKER_ENDED))
     return explain(cause, worker, special, detail=one_line(seen) or evidence(stderr))
 

@@ -374,6 +374,10 @@ class SpecialCase(Enum):
         "Ansible's connection {connection} to {name} did not bring an answer in time.",
         "`ansible {name} -m raw -a true` does the same by hand: is it overloaded, or does its shell hang?",
     )
+    SAYS_NOTHING = (
+        "{address}, port {port}, accepts connections, but nothing answers there: the machine or its SSH server hangs.",
+        "Look at {address} itself: is it frozen, or overloaded? `nc {address} {port}` prints a line if it answers.",
+    )
     ENDLESS_OUTPUT = ("Logged in to {name}, but its shell prints without end; it was cut off.",)
     WORKER_SILENT = (
         "The worker {name} was asked to look, and no longer says anything.",
@@ -397,7 +401,12 @@ class SpecialCase(Enum):
     )
     WORKER_FAILED = (
         "Ansible on the worker {name} could not run the checks.",
-        "Compare its versions of Python and ansible-core with the checker's: `remotestatus doctor` shows both.",
+        "On {name}, `ansible-playbook --version` has to work, with Python 3.11 and ansible-core 2.19 or newer; it lies "
+        "beside ansible-runner or in its PATH. `remotestatus doctor` tries the worker again.",
+    )
+    WORKER_NOT_STARTED = (
+        "On the worker {name}, ansible-runner could not be started.",
+        "Install ansible-core and ansible-runner on {name}, or correct its `program`. `remotestatus doctor` tries it.",
     )
     WORKER_FULL = (
         "The worker {name} has no room for what it is sent.",

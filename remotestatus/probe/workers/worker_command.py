@@ -39,15 +39,17 @@ finish() {
 }
 mkfifo "$dir/in"
 exec 3<&0
-{ cat <&3 >"$dir/in"; finish; } >/dev/null 2>&1 &
+{ cat <&3 >"$dir/in"; cat <&3; finish; } >/dev/null 2>&1 &
 timeout -k 5 SECONDS "$program" worker --private-data-dir "$dir/job" --keepalive-seconds KEEPALIVE <"$dir/in" 3<&-
 code=$?
+case $code in 126|127) echo "ansible-runner could not be started" >&2 ;; esac
 LC_ALL=C head -c 2097152 /dev/zero >"$dir/room"
 finish
 exit $code
 """
 """
-The end of the input is the end of the run, whatever still runs: that is also how a broken connection ends it. Children
+The end of the input is the end of the run, whatever still runs: that is also how a broken connection ends it. So the
+rest of the input is read, too, when the program has ended early and is about to say why. Children
 call setsid, so a process group is not enough, and ssh renames itself, so the environment alone is not either. What
 ansible-runner says where there is no room is not why: what is written to `room` at the end makes the system say so.
 """

@@ -22,7 +22,7 @@ from remotestatus_playbook.protocol import SENT_ORDER, Order, to_json
 from remotestatus.model.text import one_line
 from remotestatus.model.worker_faults import Fault
 from remotestatus.probe.workers.worker_archive import WorkerAnswers, archive_bytes, read_archive
-from remotestatus.probe.workers.worker_stream import Bounds, WorkerFault, WorkerStream
+from remotestatus.probe.workers.worker_stream import FEWEST_LINES, LINES_PER_REMOTE, Bounds, WorkerFault, WorkerStream
 from remotestatus.shipped import playbooks as playbooks_folder
 
 _END_SECONDS = 10.0
@@ -82,7 +82,8 @@ def run_worker(parcel: Parcel, deadline: float, given_up: Callable[[], bool], st
         raise WorkerFault(Fault.ENDED, f"its command could not be started: {error.strerror}") from error
     assert process.stdout is not None
     assert process.stderr is not None
-    bounds = Bounds(deadline, archive_bytes(len(parcel.names)), given_up)
+    count = len(parcel.names)
+    bounds = Bounds(deadline, archive_bytes(count), given_up, lines=FEWEST_LINES + LINES_PER_REMOTE * count)
     stream = WorkerStream(process.stdout.fileno(), process.stderr.fileno(), bounds)
     sender = threading.Thread(target=_transmit, args=(parcel, process), name="transmit", daemon=True)
     sender.start()

@@ -27,6 +27,10 @@ LINE_BYTES = 2 * 1024 * 1024
 """ansible-runner cuts an event's result at 700,000 characters."""
 
 TOTAL_BYTES = 256 * 1024 * 1024
+
+FEWEST_LINES, LINES_PER_REMOTE = 10_000, 20
+"""So many lines may come in any case, and so many more: ansible-runner sends two for each remote."""
+
 STDERR_KEPT = 6000
 _CHUNK = 65536
 _POLL_MILLISECONDS = 200
@@ -46,7 +50,7 @@ class WorkerFault(Exception):
 class Bounds:
     """
     How long a worker may take: `deadline` is on the monotonic clock. `given_up` says when nobody wants its answers any
-    more. The archive may have so many bytes.
+    more. The archive may have so many bytes, and the stream so many lines.
     """
 
     deadline: float
@@ -54,6 +58,7 @@ class Bounds:
     given_up: Callable[[], bool] = lambda: False
     silence: float = SILENCE_SECONDS
     first_line: float = FIRST_LINE_SECONDS
+    lines: int = FEWEST_LINES
 
 
 class WorkerStream:
@@ -67,7 +72,7 @@ class WorkerStream:
         self._stream = stream
         self._bounds = bounds
         self._buffer = bytearray()
-        self._total = 0
+        self._total = self._lines = 0
         self._heard = False
         self._errors_open = True
         self._last = time.monotonic()
@@ -111,6 +116,9 @@ class WorkerStream:
                 if self._buffer:
                     raise WorkerFault(Fault.GARBAGE, bytes(self._buffer[:200]).decode("utf-8", "replace"))
                 return b""
+        self._lines += 1
+        if self._lines > self._bounds.lines:
+            raise WorkerFault(Fault.GARBAGE, "it sends lines without end")
         line = bytes(self._buffer[: end + 1])
         del self._buffer[: end + 1]
         return line
