@@ -293,12 +293,17 @@ TriggeredBy="""
 
 
 def test_units_are_read_as_systemctl_shows_them(shell: list[str], tmp_path: Path) -> None:
-    """One systemctl tells all units; its words are kept, and its time is how long ago it was."""
+    """One systemctl tells all units; its words are kept, and its time is how long ago it was.
+
+    What a service writes to a file of its own are its last lines, too.
+    """
     DEBIAN.write(tmp_path)
     shown = "\n\n".join(SHOW.format(id=name) for name in ("a.service", "b@1.timer"))
     (tmp_path / "bin" / "systemctl").write_text(
-        f"#!/bin/sh\ncase $1 in list-units) ;; *) echo \"$@\" >{tmp_path}/asked; cat <<'X'\n{shown}\nX\nesac\n"
+        f"#!/bin/sh\ncase $1$2 in list-units*) ;; cata*) ;; catb*) echo StandardOutput=append:{tmp_path}/log ;;\n"
+        f"*) echo \"$@\" >{tmp_path}/asked; cat <<'X'\n{shown}\nX\nesac\n"
     )
+    (tmp_path / "log").write_text("0\n1\n2\n3\n")
     (tmp_path / "bin" / "journalctl").write_text(
         "#!/bin/sh\nfor unit; do :; done\n"
         'case $unit in *=a.service) echo one; echo "  two  three"; echo ""; echo four;; esac\n'
@@ -307,7 +312,7 @@ def test_units_are_read_as_systemctl_shows_them(shell: list[str], tmp_path: Path
     output = read(shell, compose(NONCE, root_pid=None, questions=questions), tmp_path)
     assert output.units is not None
     assert [unit.unit for unit in output.units] == ["a.service", "b@1.timer"]
-    assert [unit.log for unit in output.units] == [("one", "  two  three", "four"), ()]
+    assert [unit.log for unit in output.units] == [("one", "  two  three", "four"), ("1", "2", "3")]
     one = output.units[0]
     assert (one.load, one.active, one.result, one.restarts, one.exit_status) == ("loaded", "failed", "exit-code", 57, 3)
     assert (one.triggered, one.since_seconds) == (False, 234.5)

@@ -3,7 +3,7 @@ What ended a process that is missing for the first time: asked once, and kept wh
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -61,7 +61,7 @@ def test_the_ending_stays_as_long_as_the_process_is_missing() -> None:
     """systemd's words are the evidence of the trouble, in the next rounds too, and go when the process is back."""
     ran = result(process("encode.service"))
     missed = add_endings(result(last=ran), units_of_missing(ran, result(last=ran)), [KILLED])
-    said = "encode.service: failed, killed by the OOM killer, started again 57 times, for 3 min"
+    said = "encode.service: failed, killed by the OOM killer, started again 57 times, since 2026-03-01 11:57 UTC"
     assert [trouble.detail for trouble in missed.troubles] == [said]
     (lines,) = [trouble.log for trouble in missed.troubles]
     assert (lines[0], lines[1][:17], len(lines[1])) == ("frame 1 of 9", "out of memory !!!", 200)
@@ -80,11 +80,18 @@ def test_without_an_answer_of_systemd_nothing_is_said() -> None:
 
 
 def test_a_kill_for_lack_of_memory_is_evidence_of_its_own() -> None:
-    """Where no service is known, the kernel's count of kills says what may have been."""
-    last = replace(result(), memory=Memory(oom_kills=1))
+    """Where systemd does not know of one, the kernel's count of kills says what was; not of what was missed before."""
     answer = RemoteAnswer(Outcome.ANSWERED, facts=Facts(oom_kills=2), processes=())
-    (trouble,) = read_remote(BOX, answer, NOW, Past(last)).troubles
-    assert trouble.detail == "1 process was killed for lack of memory since the last round"
+    said = "1 process was killed for lack of memory before 2026-03-01 12:00 UTC"
+    ran = replace(result(process("a.service")), memory=Memory(oom_kills=1))
+    missed = read_remote(BOX, answer, NOW, Past(ran))
+    later = read_remote(BOX, answer, NOW + timedelta(hours=1), Past(missed))
+    assert [one.detail for one in (*missed.troubles, *later.troubles)] == [said, said]
+    killed = UnitOutput("a.service", "loaded", "failed", "failed", "signal", exit_status=9)
+    (trouble,) = add_endings(missed, {"encode": "a.service"}, [killed]).troubles
+    assert trouble.detail == f"a.service: failed, ended by signal 9; {said}"
+    away = replace(result(), memory=Memory(oom_kills=1))
+    assert [one.detail for one in read_remote(BOX, answer, NOW, Past(away)).troubles] == [""]
 
 
 def test_an_order_keeps_the_units_that_it_asks_about() -> None:

@@ -4,6 +4,7 @@ Findings: one trouble for each thing that is wrong, with its severity, and how s
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -95,6 +96,12 @@ def test_several_findings_of_one_cause_are_read_as_a_short_list() -> None:
         "Not running: p0, p1, p2, p3, p4, p5 and 14 more.",
         "Running too often: extra (2 run, at most 1 wanted).",
     ]
+    several = [
+        replace(one, detail=f"why {number // 2}" if number else "", log=(f"line {number // 2}",))
+        for number, one in enumerate(result.troubles[:5])
+    ]
+    (listed,) = summarize(several)
+    assert (listed.detail, listed.log) == ("why 0; why 1; why 2", ("line 0", "line 0", "line 1", "line 2"))
     (down,) = read_remote(Remote("box", (), RemoteSettings()), RemoteAnswer(Outcome.SSH_FAILED), NOW).troubles
     assert summarize([down]) == (down,)
     change = next_state(Kind.REMOTE, "box", None, result.troubles, Policy(), NOW)

@@ -10,6 +10,7 @@ from remotestatus_playbook.protocol import FileOutput, UnitOutput
 from remotestatus.evaluate.watching import examine_files, examine_units
 from remotestatus.model.facts import Facts
 from remotestatus.model.settings import FileSpec, UnitSpec
+from remotestatus.model.watched import UnitResult
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,25 @@ def test_a_unit_is_compared(output: dict[str, Any] | None, ok: bool | None, sent
     outputs = [] if output is None else [UnitOutput("capture.service", **{**LOADED, **output})]
     (result,) = examine_units([UnitSpec(unit="capture")], outputs, Facts())
     assert (result.unit, result.ok, result.sentence) == ("capture.service", ok, sentence)
+
+
+def test_a_service_that_is_started_again_and_again_does_not_run() -> None:
+    """It is wrong although it runs at the moment in which it is looked at."""
+    spec = UnitSpec(unit="capture")
+
+    def examine(restarts: int, *before: UnitResult) -> UnitResult:
+        return examine_units(
+            [spec],
+            [UnitOutput(spec.title, "loaded", "active", "running", "success", restarts=restarts)],
+            Facts(),
+            before,
+        )[0]
+
+    assert examine(57).ok
+    assert (examine(57, examine(55)).ok, examine(1, examine(57)).ok) == (True, True)
+    found = examine(57, examine(54))
+    assert found.ok is False
+    assert found.sentence == "active (running), started again 57 times, 3 of them since the last round"
 
 
 def test_units_without_systemd_are_unknown() -> None:

@@ -304,8 +304,14 @@ print_journal() {
     set -f
     for unit in $UNITS; do
         echo "$NONCE:unit"
-        journalctl -q --no-pager -o cat -n 3 "_SYSTEMD_UNIT=$unit" | $cut_check
+        { journalctl -q --no-pager -o cat -n 3 "_SYSTEMD_UNIT=$unit" && print_log_file "$unit"; } | $cut_check
     done
+}
+
+# systemctl(1) shows only that its output goes to a file, and not to which: StandardOutput=append:/var/log/capture.log
+print_log_file() { # unit
+    file=$(systemctl cat "$1" | sed -n 's/^StandardOutput=[a-z]*:\//\//p' | tail -n 1)
+    [ -f "$file" ] && tail -n 3 "$file"
 }
 
 # Whether the clock is kept right by some server. timedatectl starts a service of its own to find out.

@@ -58,7 +58,7 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
     results = tuple(map(_shorten, found))
     memory = remember(past.memory, answer.facts, at)
     missing = {result.name for result in results if result.missing}
-    memory = keep_endings(memory, past.memory, missing)
+    memory = keep_endings(memory, past.last, missing, at)
     facts = recall(memory, answer.facts)
     findings = (
         *examine_limits(remote.settings.limits, facts),
@@ -66,7 +66,8 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
         *examine_checks(remote.settings.checks, answer.checks),
     )
     files = examine_files(remote.settings.files, answer.files)
-    units = examine_units(remote.settings.units, answer.units, facts)
+    before = past.last.units if past.last else ()
+    units = examine_units(remote.settings.units, answer.units, facts, before)
     devices = examine_devices(remote.settings.devices, answer.devices, at)
     troubles = (
         *find_boot_loop(remote, memory, at, past.every),

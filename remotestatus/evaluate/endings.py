@@ -6,8 +6,11 @@ The check results of the round before and of this one come in; the services to a
 becomes the evidence of the trouble, which stays with it until the process runs again.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from datetime import datetime
+from signal import SIGKILL
 
 from remotestatus_playbook.protocol import UnitOutput
 
@@ -16,6 +19,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.memory import Memory
 from remotestatus.model.text import one_line
+from remotestatus.model.times import say_date
 
 LINE = 200
 """Characters that are kept of a log line."""
@@ -39,7 +43,7 @@ def add_endings(result: CheckResult, units: Mapping[str, str], outputs: Sequence
     """The check result with what systemd says of the services that ran its missing processes."""
     by_unit = {output.unit: output for output in outputs or ()}
     endings = {
-        process: one_line(f"{unit}: {describe_unit(by_unit[unit])}")
+        process: _say_ending(by_unit[unit], result, result.memory.endings.get(process))
         for process, unit in units.items()
         if unit in by_unit
     }
@@ -54,9 +58,24 @@ def add_endings(result: CheckResult, units: Mapping[str, str], outputs: Sequence
     return replace(result, troubles=troubles, memory=memory)
 
 
-def keep_endings(memory: Memory, known: Memory, missing: Collection[str]) -> Memory:
-    """A new memory with what is `known` of how the processes have ended that are still missing."""
+def _say_ending(output: UnitOutput, result: CheckResult, kills: str | None) -> str:
+    """What systemd says, and after a SIGKILL the kernel's count: before cgroups v2 systemd does not know of it."""
+    said = one_line(f"{output.unit}: {describe_unit(output, result.at)}")
+    return f"{said}; {kills}" if kills and output.result == "signal" and output.exit_status == SIGKILL else said
+
+
+def keep_endings(memory: Memory, last: CheckResult | None, missing: AbstractSet[str], at: datetime) -> Memory:
+    """
+    A new memory with what is known of how the processes have ended that are still missing.
+
+    Of those that are missing for the first time it says whether processes were killed for lack of memory.
+    """
+    known = last.memory if last else Memory()
     endings = {name: said for name, said in known.endings.items() if name in missing}
+    if memory.new_oom_kills:
+        killed = "1 process was" if memory.new_oom_kills == 1 else f"{memory.new_oom_kills} processes were"
+        missed = {one.name for one in last.processes if one.missing} if last else set()
+        endings |= dict.fromkeys(missing - missed, f"{killed} killed for lack of memory before {say_date(at)}")
     lines = {name: said for name, said in known.last_lines.items() if name in missing}
     return replace(memory, endings=endings, last_lines=lines)
 
@@ -65,14 +84,4 @@ def with_ending(trouble: Trouble, memory: Memory) -> Trouble:
     """The trouble with what is known of how the process has ended that it misses."""
     if trouble.cause is not Cause.PROCESS_MISSING:
         return trouble
-    return replace(trouble, detail=say_ending(trouble.what, memory), log=memory.last_lines.get(trouble.what, ()))
-
-
-def say_ending(process: str, memory: Memory) -> str:
-    """What is known of how a missing process ended."""
-    if process in memory.endings:
-        return memory.endings[process]
-    if memory.new_oom_kills:
-        killed = "1 process was" if memory.new_oom_kills == 1 else f"{memory.new_oom_kills} processes were"
-        return f"{killed} killed for lack of memory since the last round"
-    return ""
+    return replace(trouble, detail=memory.endings.get(trouble.what, ""), log=memory.last_lines.get(trouble.what, ()))

@@ -14,6 +14,7 @@ from remotestatus.model.durations import say_duration, write_duration
 from remotestatus.model.facts import Facts
 from remotestatus.model.settings import DeviceSpec, FileSpec, UnitSpec
 from remotestatus.model.text import count, one_line, say_bytes
+from remotestatus.model.times import say_date
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 
 FORGIVEN = timedelta(hours=24)
@@ -69,31 +70,48 @@ def _age(seconds: float) -> str:
 
 
 def examine_units(
-    specs: Sequence[UnitSpec], outputs: Sequence[UnitOutput] | None, facts: Facts
+    specs: Sequence[UnitSpec],
+    outputs: Sequence[UnitOutput] | None,
+    facts: Facts,
+    before: Sequence[UnitResult] = (),
 ) -> tuple[UnitResult, ...]:
-    """Compare each unit with what is wanted of it; `outputs` is None when systemd did not answer."""
+    """
+    Compare each unit with what is wanted of it, and with the round `before`.
+
+    `outputs` is None when systemd did not answer.
+    """
+    restarts = {one.unit: one.restarts for one in before}
     by_name = {output.unit: output for output in outputs or ()}
     # systemctl answers in the order in which it was asked, and an alias under another name.
     asked = [spec.unit for spec in specs if spec.unit]
     if outputs is not None and len(asked) == len(outputs):
         by_name |= dict(zip(asked, outputs, strict=True))
-    results = [_examine_unit(spec, by_name.get(spec.unit), known=outputs is not None) for spec in specs if spec.unit]
+    results = [
+        _examine_unit(spec, by_name.get(spec.unit), restarts.get(spec.title), known=outputs is not None)
+        for spec in specs
+        if spec.unit
+    ]
     for spec in specs:
         if spec.failed is not None:
             results += _examine_failed(spec, facts.failed_units, asked)
     return tuple(results)
 
 
-def _examine_unit(spec: UnitSpec, output: UnitOutput | None, *, known: bool) -> UnitResult:
+RESTARTS = 3
+"""A service that systemd has started again so often since the last round does not run, even if it does just now."""
+
+
+def _examine_unit(spec: UnitSpec, output: UnitOutput | None, before: int | None, *, known: bool) -> UnitResult:
     name = spec.title
     if output is None:
         said = "systemd said nothing of it" if known else "systemd was not there, or did not answer"
         return UnitResult(name, None, said, spec.severity)
-    ok = _is_right(output)
+    new = 0 if output.restarts is None or before is None else output.restarts - before
+    again = f", {new} of them since the last round" if new >= RESTARTS else ""
     return UnitResult(
         unit=name,
-        ok=ok,
-        sentence=describe_unit(output),
+        ok=_is_right(output) and not again,
+        sentence=describe_unit(output, again=again),
         severity=spec.severity,
         active=one_line(output.active, 30),
         sub=one_line(output.sub, 30),
@@ -126,8 +144,12 @@ _RESULTS = {
 }
 
 
-def describe_unit(output: UnitOutput) -> str:
-    """How a unit is, in a few words: `failed, killed by the OOM killer, started again 57 times, for 3 min`."""
+def describe_unit(output: UnitOutput, at: datetime | None = None, *, again: str = "") -> str:
+    """
+    How a unit is, in a few words: `failed, killed by the OOM killer, started again 57 times, for 3 min`.
+
+    What is kept longer than its round was found `at` that time, and says since when: `since 2026-03-01 03:12 UTC`.
+    """
     if output.load == "not-found":
         return "there is no such unit"
     if output.load not in ("loaded", ""):
@@ -139,8 +161,10 @@ def describe_unit(output: UnitOutput) -> str:
         how = f"ended with exit code {output.exit_status}"
     elif output.result in ("signal", "core-dump") and output.exit_status is not None:
         how = f"ended by signal {output.exit_status}"
-    restarts = f"started again {count(output.restarts, 'time')}" if output.restarts else ""
+    restarts = f"started again {count(output.restarts, 'time')}{again}" if output.restarts else ""
     since = "" if output.since_seconds is None else f"for {_age(output.since_seconds)}"
+    if at and since:
+        since = f"since {say_date(at - timedelta(seconds=min(output.since_seconds or 0.0, 1e9)))}"
     return ", ".join(part for part in (words, how, restarts, since) if part)
 
 

@@ -78,7 +78,12 @@ def _list_together(troubles: list[Trouble], most: int) -> Trouble:
     if len(troubles) == 1:
         return first
     names = join_names([trouble.phrase for trouble in troubles], most)
-    return replace(first, message=first.cause.declaration.message.replace("{names}", names), what="", phrase=names)
+    message = first.cause.declaration.message.replace("{names}", names)
+    # Several processes may have ended with one service: its words are said once.
+    evidence = dict.fromkeys((trouble.detail, trouble.log) for trouble in troubles[:most])
+    detail = "; ".join(detail for detail, _ in evidence if detail)
+    log = tuple(line for _, lines in evidence for line in lines)
+    return replace(first, message=message, detail=detail, log=log, what="", phrase=names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,4 +20,9 @@ def read_time(text: str) -> datetime:
 def say_moment(moment: datetime, now: datetime) -> str:
     """Write a moment for people: `02:10 UTC`, or with its date when that is not today's."""
     moment, now = moment.astimezone(UTC), now.astimezone(UTC)
-    return f"{moment:%H:%M} UTC" if moment.date() == now.date() else f"{moment:%Y-%m-%d %H:%M} UTC"
+    return f"{moment:%H:%M} UTC" if moment.date() == now.date() else say_date(moment)
+
+
+def say_date(moment: datetime) -> str:
+    """Write a moment for people who read it on any day: `2026-01-31 02:10 UTC`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
