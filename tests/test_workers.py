@@ -426,7 +426,7 @@ def test_an_archive_never_reaches_the_process_stage() -> None:
         (b'{"unfinished', Fault.GARBAGE),
         (b"[" * 100_000 + b"\n", Fault.GARBAGE),
         (b"x" * (LINE_BYTES + 70_000), Fault.GARBAGE),
-        (b"{}\n" * (FEWEST_LINES + 1), Fault.GARBAGE),
+        pytest.param(b"{}\n" * (FEWEST_LINES + 1), Fault.GARBAGE, id="lines without end"),
     ],
 )
 def test_garbage_on_the_stream_is_a_fault(sent: bytes, fault: Fault) -> None:
