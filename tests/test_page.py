@@ -15,7 +15,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from remotestatus.model.rounds import Round
 from remotestatus.model.statuses import Status
@@ -209,6 +209,24 @@ def test_stale_page_says_so(reader: Reader) -> None:
         page.clock.fast_forward("15:00")
         assert page.locator("#stale").is_visible()
         assert "Out of date: the next round was due" in page.locator("#stale").inner_text()
+
+
+def test_nothing_moves_when_the_script_comes_late(reader: Reader) -> None:
+    """The warning stands there before what is below it; a reader who has found a line keeps it."""
+    shifts = (
+        "new Promise(tell => { new PerformanceObserver(list => tell(list.getEntries().reduce((sum, one) => sum + "
+        "one.value, 0))).observe({type: 'layout-shift', buffered: true}); setTimeout(() => tell(0), 200) })"
+    )
+
+    def later(route: Route) -> None:
+        time.sleep(0.5)
+        route.continue_()
+
+    page = reader.open("some/groups/hall-a.html", at=NOW + timedelta(hours=9), viewport={"width": 412, "height": 823})
+    page.route("**/page.js*", later)
+    page.reload()
+    assert page.locator("#stale").is_visible()
+    assert page.evaluate(shifts) < 0.02
 
 
 def test_age_stands_in_words_without_script(reader: Reader) -> None:
