@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
-from signal import SIGKILL
 
 from remotestatus_playbook.protocol import UnitOutput
 
@@ -23,6 +22,9 @@ from remotestatus.model.times import say_date
 
 LINE = 200
 """Characters that are kept of a log line."""
+
+SIGKILL = 9
+"""The number of the signal by which the kernel ends what it kills for lack of memory."""
 
 MOST = 5
 """Services of one remote that are asked about in one round."""
