@@ -177,8 +177,9 @@ def test_a_frozen_and_killed_worker(lab: Lab, remotestatus: Command, http_sink: 
     Nothing of it stays there, in no process and no directory, and people are told once.
     """
     lab.proxy()
-    lab.remote("camera-1", group="site").fall_silent()
-    lab.remote("camera-2")
+    lab.proxy("gate")
+    lab.remote("camera-1", proxy="gate", group="site").fall_silent()
+    lab.remote("camera-2", proxy="tunnel-proxy")
     lab.direct("north")
     inventory = lab.write_inventory(
         remotestatus_workers=[_worker(lab, "north", only="site")],
@@ -207,7 +208,10 @@ def test_a_frozen_and_killed_worker(lab: Lab, remotestatus: Command, http_sink: 
     ]
     assert [(one["subject"], one["status"]) for one in status["incidents"]] == [("north", "down")]
     # Workers or not, the checker itself looks at the proxies that it may connect to.
-    assert [proxy["facts"]["cpus"] for proxy in status["proxies"]] == [os.cpu_count()]
+    proxies = {proxy["name"]: proxy for proxy in status["proxies"]}
+    assert proxies["tunnel-proxy"]["facts"]["cpus"] == os.cpu_count()
+    # Whatever it was before: nobody knows how a proxy is that only the worker passes.
+    assert (proxies["gate"]["status"], proxies["gate"]["cause"]["code"]) == ("unknown", "worker-unreachable")
     (request,) = http_sink.wait_for(1)
     assert "The worker north is down" in request.body.decode()
     assert "camera-1" in request.body.decode()

@@ -92,10 +92,11 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
     )
 
 
-def read_unlooked(remote: Remote, worker: str, at: datetime) -> CheckResult:
-    """Make the CheckResult of a remote that only workers look at, of which none answers."""
-    trouble = explain(Cause.WORKER_UNREACHABLE, remote, proxy=worker)
-    return CheckResult(remote.name, at, (trouble,), processes=match(remote.settings.processes, None), worker=worker)
+def read_unlooked(subject: Remote | Proxy, worker: str, at: datetime) -> CheckResult:
+    """Make the CheckResult of a remote that only workers look at, of which none answers, or of a proxy on its way."""
+    trouble = explain(Cause.WORKER_UNREACHABLE, subject, proxy=worker)
+    processes = match(subject.settings.processes, None) if isinstance(subject, Remote) else ()
+    return CheckResult(subject.name, at, (trouble,), processes=processes, worker=worker)
 
 
 def read_proxy(proxy: Proxy, answer: ProxyAnswer | None, at: datetime) -> CheckResult:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from remotestatus import __version__
+from remotestatus.model.causes import Cause
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.notification import FailingDestination
 from remotestatus.model.period_report import PeriodReport
@@ -232,7 +233,7 @@ def _view_workers(
 
 
 def _stands_alone(incident: Incident) -> bool:
-    return not incident.folded or incident.kind is Kind.PROXY
+    return not incident.folded or (incident.kind is Kind.PROXY and incident.cause is not Cause.WORKER_UNREACHABLE)
 
 
 def say_verdict(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, ...]) -> tuple[str, str]:

@@ -62,7 +62,7 @@ def find_root_causes(
     remotes: Sequence[RemoteView], proxies: Sequence[ProxyView], workers: Sequence[WorkerView] = ()
 ) -> tuple[RootCause, ...]:
     """All root causes, the worst first: by status, severity, how many remotes are affected, and the newest first."""
-    dead = {proxy.name: proxy for proxy in proxies if proxy.status not in (Status.UP, Status.DEGRADED)}
+    dead = {proxy.name: proxy for proxy in proxies if _is_dead(proxy)}
     roots = {name: proxy for name, proxy in dead.items() if _root(proxy.path, dead) is None}
     behind: dict[str, list[RemoteView]] = {name: [] for name in roots}
     idle: dict[str, list[RemoteView]] = {worker.name: [] for worker in workers if worker.status is not Status.UP}
@@ -86,6 +86,12 @@ def find_root_causes(
     found.sort(key=lambda one: one.since, reverse=True)
     found.sort(key=lambda one: (one.acknowledged is not None, -one.status.rank, -one.rank, -len(one.affected)))
     return tuple(found)
+
+
+def _is_dead(proxy: ProxyView) -> bool:
+    """Whether it does not answer; one that a worker should have asked may well do."""
+    unasked = proxy.trouble is not None and proxy.trouble.cause is Cause.WORKER_UNREACHABLE
+    return proxy.status not in (Status.UP, Status.DEGRADED) and not unasked
 
 
 def _root(path: Iterable[str], dead: dict[str, ProxyView]) -> str | None:

@@ -22,6 +22,7 @@ from remotestatus.evaluate import (
     read_unlooked,
     without_proxys_fault,
 )
+from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.errors import RoundError, RoundGivenUp
 from remotestatus.model.fleet import Inventory, Remote, Worker
@@ -183,7 +184,7 @@ class _FleetCheck:
             self.looked |= {name: one for name, one in ended.items() if name in self.looked}
             self.troubles += troubles
         found = self.earlier.remembered({**combined, **unseen})
-        proxies = {name: combine(results) for name, results in self.proxies.items()}
+        proxies = self._unlooked_proxies() | {name: combine(results) for name, results in self.proxies.items()}
         proxies = with_looks(self.fleet, proxies, self.looked, self.earlier)
         return FleetResults(proxies, found, tuple(self.troubles), self.workers)
 
@@ -340,6 +341,21 @@ class _FleetCheck:
                 remote = self.remotes[name]
                 worker = next(one.name for one in self.fleet.workers if name in one.only)
                 self.found[name][worker] = read_unlooked(remote, worker, now)
+
+    def _unlooked_proxies(self) -> dict[str, CheckResult]:
+        """The results of the proxies that lead only to what nobody looked at."""
+        ways = {
+            hop: result
+            for name, seen in self.found.items()
+            for result in seen.values()
+            if result.trouble and result.trouble.cause is Cause.WORKER_UNREACHABLE
+            for hop in self.remotes[name].path
+        }
+        return {
+            proxy.name: read_unlooked(proxy, ways[proxy.name].worker or "", ways[proxy.name].at)
+            for proxy in self.fleet.proxies
+            if proxy.name in ways
+        }
 
     def _at_once(self, names: Sequence[str]) -> int:
         return choose_forks(self.fleet.settings.forks, len(names))
