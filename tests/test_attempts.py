@@ -17,9 +17,8 @@ from remotestatus.model.settings import CHECKER
 from remotestatus.model.statuses import Status
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.probe.attempts import Earlier, check_fleet
-from remotestatus.probe.attempts.check_with_workers import clock_error
 from remotestatus.probe.attempts.orders import latest
-from remotestatus.probe.workers import WorkerCaller, places_of
+from remotestatus.probe.workers import WorkerCaller, clock_error, places_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 AT = NOW.timestamp()

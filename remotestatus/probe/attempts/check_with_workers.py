@@ -53,6 +53,7 @@ from remotestatus.probe.workers import (
     WorkerAnswers,
     WorkerCaller,
     WorkerFault,
+    clock_error,
     places_of,
     share_out,
 )
@@ -366,16 +367,6 @@ class _FleetCheck:
 
 def _was_reached(result: CheckResult | None) -> bool:
     return result is not None and result.status in _REACHED
-
-
-def clock_error(clock: float, asked_at: datetime, answered_at: datetime) -> float:
-    """
-    How far a worker's clock (POSIX) is ahead, in seconds, from the checker's before and after the call.
-
-    The worker read it somewhere between the two, before a transfer that may be slow, so only what lies outside is
-    certainly wrong.
-    """
-    return max(0.0, clock - answered_at.timestamp()) + min(0.0, clock - asked_at.timestamp())
 
 
 def _by_our_clock(answer: RemoteAnswer, off: float) -> RemoteAnswer:

@@ -5,7 +5,16 @@ Workers: other machines that look for the checker, through ansible-runner's `tra
 from remotestatus.probe.workers.batch_queue import BatchQueue
 from remotestatus.probe.workers.parts import Batch, places_of, share_out
 from remotestatus.probe.workers.worker_archive import WorkerAnswers
-from remotestatus.probe.workers.worker_caller import WorkerCaller
+from remotestatus.probe.workers.worker_caller import WorkerCaller, clock_error
 from remotestatus.probe.workers.worker_stream import WorkerFault
 
-__all__ = ["Batch", "BatchQueue", "WorkerAnswers", "WorkerCaller", "WorkerFault", "places_of", "share_out"]
+__all__ = [
+    "Batch",
+    "BatchQueue",
+    "WorkerAnswers",
+    "WorkerCaller",
+    "WorkerFault",
+    "clock_error",
+    "places_of",
+    "share_out",
+]

@@ -10,6 +10,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from remotestatus_playbook.protocol import InventoryDescription, Order
@@ -118,3 +119,13 @@ class WorkerCaller:
         proxies = _PROXY_SECONDS * max((len(remote.path) for remote in remotes), default=0)
         # The way to a slow proxy may take a remote as long again.
         return round(_START_SECONDS + proxies + waves * 2 * slowest)
+
+
+def clock_error(clock: float, asked_at: datetime, answered_at: datetime) -> float:
+    """
+    How far a worker's clock (POSIX) is ahead, in seconds, from the checker's before and after the call.
+
+    The worker read it somewhere between the two, before a transfer that may be slow, so only what lies outside is
+    certainly wrong.
+    """
+    return max(0.0, clock - answered_at.timestamp()) + min(0.0, clock - asked_at.timestamp())

@@ -13,7 +13,7 @@ from remotestatus_playbook.protocol import Order
 
 from remotestatus.evaluate import diagnose_worker, read_proxy
 from remotestatus.model.fleet import Inventory, Worker
-from remotestatus.probe.workers import WorkerAnswers, WorkerCaller, WorkerFault, places_of
+from remotestatus.probe.workers import WorkerAnswers, WorkerCaller, WorkerFault, clock_error, places_of
 from remotestatus.setup.doctor.examined import Examined
 from remotestatus.setup.doctor.machine import NEWEST_ANSIBLE, OLDEST_ANSIBLE
 from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wrong
@@ -38,6 +38,7 @@ def check_workers(examined: Examined, now: datetime, *, offline: bool) -> Iterat
     for worker in inventory.fleet.workers:
         names = tuple(name for name, may in places.items() if worker.name in may and name in inventory.limited_to)
         order = Order(names=names, proxies_only=True)
+        asked_at = now + timedelta(seconds=time.monotonic() - begun)
         try:
             answers = caller.call(worker, order, time.monotonic() + _PATIENCE, lambda: False)
         except WorkerFault as fault:
@@ -47,7 +48,8 @@ def check_workers(examined: Examined, now: datetime, *, offline: bool) -> Iterat
             yield wrong(f"the worker {worker.name}: {trouble.message}{seen}", _cure(trouble.hint, worker))
             continue
         yield from _versions(worker, answers)
-        yield from _clock(worker, answers, now + timedelta(seconds=time.monotonic() - begun))
+        answered_at = now + timedelta(seconds=time.monotonic() - begun)
+        yield from _clock(worker, clock_error(answers.description.clock, asked_at, answered_at))
         yield from _reach(worker, answers, inventory, now)
         if not names:
             yield warning(f"the worker {worker.name} may look at no remote", "remove it, or see `secrets` and `only`")
@@ -75,8 +77,7 @@ def _versions(worker: Worker, answers: WorkerAnswers) -> Iterator[Result]:
         )
 
 
-def _clock(worker: Worker, answers: WorkerAnswers, now: datetime) -> Iterator[Result]:
-    off = answers.description.clock - now.timestamp()
+def _clock(worker: Worker, off: float) -> Iterator[Result]:
     if abs(off) > _CLOCK_SECONDS:
         ahead = "ahead of" if off > 0 else "behind"
         yield warning(
