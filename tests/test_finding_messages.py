@@ -1,5 +1,6 @@
 """What is new within a status is told, what is unchanged is not: tables of rounds, and a property over all of them."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -256,15 +257,22 @@ def test_why_names_each_finding_that_waits() -> None:
 
 
 def test_a_message_says_how_a_process_ended_and_not_what_it_logged() -> None:
-    """systemd's words are the reason; log lines may hold anything, and stay on the page."""
+    """systemd's words are the reason, beside what it explains; log lines may hold anything, and stay on the page."""
     story = Story(make_fleet())
     remote = story.fleet.remotes_by_name["r1"]
     missing = explain(Cause.PROCESS_MISSING, remote, names=["encoder"], what="encoder", detail="e.service: failed")
-    story.states[R1] = next_state(*R1, None, (replace(missing, log=("token=1234",)),), Policy(), START).state
-    plan = plan_notifications(story.fleet, story.states, (OPS,), story.memory, START)
-    message = compose_message(plan.notifications[0], story.fleet, TEMPLATES)
-    assert "  Seen: e.service: failed" in message.text
-    assert "token" not in message.text + message.html
+    missing = replace(missing, log=("token=1234",))
+    looping = explain(Cause.BOOT_LOOP, remote, names=["3 starts"], what="starts")
+    for found, said in (
+        ((missing, looping), ["Do", "Seen", "Also"]),
+        ((looping, missing), ["Do", "Also", "Seen"]),
+    ):
+        story.states[R1] = next_state(*R1, None, found, Policy(), START).state
+        plan = plan_notifications(story.fleet, story.states, (OPS,), story.memory, START)
+        message = compose_message(plan.notifications[0], story.fleet, TEMPLATES)
+        assert re.findall(r"^  (\w+):", message.text, re.MULTILINE) == said
+        assert "  Seen: e.service: failed" in message.text
+        assert "token" not in message.text + message.html
 
 
 NASTY = "@everyone <@123> <!channel> [click](http://evil.example) ![x](http://evil.example/p.png) <b>bold</b> me@box"
