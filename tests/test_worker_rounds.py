@@ -152,6 +152,7 @@ def test_a_babbling_worker_is_an_incident_of_its_own(seen: Seen) -> None:
         "babbler": "down",
     }
     assert workers["babbler"]["cause"]["code"] == "probe-failed"
+    assert "3 proxies and workers are down" in seen.recorded.printed
     assert "Welcome" in workers["babbler"]["cause"]["detail"]
 
 

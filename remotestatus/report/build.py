@@ -269,12 +269,12 @@ def say_verdict(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, .
 
 
 def _say_silent(dead: list[RootCause]) -> str:
-    """Which proxies and workers do not answer."""
-    if len(dead) == 1:
-        return f"{dead[0].subject} does not answer"
+    """Which proxies do not answer, and which workers are down: one of these may answer, and lie."""
     kinds = {one.kind for one in dead}
+    if len(dead) == 1:
+        return f"{dead[0].subject} {'does not answer' if kinds == {'proxy'} else 'is down'}"
     several = "proxies" if kinds == {"proxy"} else "workers" if kinds == {"worker"} else "proxies and workers"
-    return f"{write_number(len(dead))} {several} do not answer"
+    return f"{write_number(len(dead))} {several} {'do not answer' if kinds == {'proxy'} else 'are down'}"
 
 
 def _smallest_groups(fleet: Fleet) -> dict[str, str]:
