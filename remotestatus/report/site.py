@@ -149,14 +149,16 @@ def _make_by_several(site: Path, new: Path, files: Sequence[SiteFile]) -> dict[s
 
 def _make_files(site: Path, new: Path, files: Iterable[SiteFile]) -> dict[str, Turn]:
     """Make these files, and write those that are not there already into `new`; returns which, with their turns."""
-    moves = {}
-    for file in files:
-        content = file.make()
-        if not _holds(site / file.path, content):
-            _make_folder(site)
-            _write(new / file.path, content)
-            moves[file.path] = file.turn
-    return moves
+    return {file.path: file.turn for file in files if _make_file(site, new, file)}
+
+
+def _make_file(site: Path, new: Path, file: SiteFile) -> bool:
+    content = file.make()
+    if _holds(site / file.path, content):
+        return False
+    _make_folder(site)
+    _write(new / file.path, content)
+    return True
 
 
 def _has_version(path: Path, version: str) -> bool:
