@@ -49,7 +49,9 @@ def evaluate_all(names: Sequence[str], evaluate: Callable[[str], Value]) -> dict
 def by_processes(names: Sequence[Key], evaluate: Callable[[Key], Value], processes: int) -> dict[Key, Value]:
     """The value of every name, by so many processes. What one of them does not bring is evaluated here."""
     parts = [names[number::processes] for number in range(min(processes, len(names)))]
-    children = [_start(part, evaluate) for part in parts]
+    children: list[tuple[int, int]] = []
+    with suppress(OSError):  # no more processes or open files than these
+        children.extend(_start(part, evaluate) for part in parts)  # those before the error stay
     found: dict[Key, Value] = {}
     for pid, pipe in children:
         with open(pipe, "rb") as answers:  # noqa: PTH123 - it is open already
@@ -62,9 +64,15 @@ def by_processes(names: Sequence[Key], evaluate: Callable[[Key], Value], process
 
 
 def _start(names: Sequence[Key], evaluate: Callable[[Key], Value]) -> tuple[int, int]:
-    """Start a process that evaluates these; return its number, and where its answer can be read."""
+    """Start a process that evaluates these, as long as we live; return its number, and where its answer can be read."""
+    parent = os.getpid()
     ours, theirs = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(ours)
+        os.close(theirs)
+        raise
     if pid:
         os.close(theirs)
         return pid, ours
@@ -73,6 +81,6 @@ def _start(names: Sequence[Key], evaluate: Callable[[Key], Value]) -> tuple[int,
         gc.freeze()  # what is looked through is copied first
         os.close(ours)
         with open(theirs, "wb") as answers:  # noqa: PTH123 - it is open already
-            answers.write(pickle.dumps({name: evaluate(name) for name in names}))
+            answers.write(pickle.dumps({name: evaluate(name) for name in names if os.getppid() == parent}))
     finally:
         os._exit(0)

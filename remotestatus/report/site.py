@@ -139,17 +139,16 @@ def _write_changed(site: Path, new: Path, files: Iterable[SiteFile]) -> tuple[fr
 
 
 def _make_by_several(site: Path, new: Path, files: Sequence[SiteFile]) -> dict[str, Turn]:
-    """The same as `_make_files`, of many files by as many processes as there are processors."""
+    """
+    Make these files, and write those that are not there already into `new`; returns which, with their turns.
+
+    Many are made by as many processes as there are processors.
+    """
     processes = min(os.cpu_count() or 1, _PROCESSES)
     if processes == 1 or len(files) < _WORTH_SHARING:
-        return _make_files(site, new, files)
-    made = by_processes(range(processes), lambda number: _make_files(site, new, files[number::processes]), processes)
-    return {path: turn for part in made.values() for path, turn in part.items()}
-
-
-def _make_files(site: Path, new: Path, files: Iterable[SiteFile]) -> dict[str, Turn]:
-    """Make these files, and write those that are not there already into `new`; returns which, with their turns."""
-    return {file.path: file.turn for file in files if _make_file(site, new, file)}
+        return {file.path: file.turn for file in files if _make_file(site, new, file)}
+    written = by_processes(range(len(files)), lambda place: _make_file(site, new, files[place]), processes)
+    return {files[place].path: files[place].turn for place, is_new in written.items() if is_new}
 
 
 def _make_file(site: Path, new: Path, file: SiteFile) -> bool:
