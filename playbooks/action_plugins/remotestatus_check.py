@@ -54,7 +54,7 @@ from remotestatus_playbook.protocol import (
     to_json,
 )
 from remotestatus_playbook.sent_passwords import hide_passwords, write_passwords
-from remotestatus_playbook.topology import Topology
+from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
 
 _NOT_FROM_WORKERS = "a worker looks through ssh alone, and this remote needs a connection of Ansible's own"
@@ -229,12 +229,13 @@ class _Attempt:
             hop = self.topology.last_hop.get(one.name)
             behind.setdefault(hop.spec if hop else None, []).append(one)
         yield from self._plan(behind.get(None, ()), proxies)
+        hops = {hop.spec: hop for hop in self.topology.hops.values()}
         for answered in answers:
             if answered is None:
                 yield None
                 continue
             alias, proxies[answered[0]] = answered
-            yield from self._looks(alias, proxies[alias])
+            yield from self._looks(hops[alias], proxies[alias])
             yield from self._plan(behind.get(alias, ()), proxies)
 
     def _plan(self, remotes: Iterable[inventory.Entry], proxies: Mapping[str, ProxyAnswer]) -> Iterator[Plan]:
@@ -243,9 +244,8 @@ class _Attempt:
             self.say(plan)
             yield plan
 
-    def _looks(self, alias: str, answer: ProxyAnswer) -> Iterator[Plan]:
+    def _looks(self, hop: Hop, answer: ProxyAnswer) -> Iterator[Plan]:
         """The plan for a proxy of the inventory that is looked at, when it has answered."""
-        hop = next(hop for hop in self.topology.hops.values() if hop.spec == alias)
         name = hop.host.name if hop.host else None
         if answer.outcome is Outcome.ANSWERED and name in self.order.look_at and PROXIES in self.entries[name].groups:
             plan = plan_look(self.entries[name], hop, self.topology, self.workdir, self.order)

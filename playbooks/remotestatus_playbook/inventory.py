@@ -171,7 +171,9 @@ def _entry(name: str, hostvars: Any, base: Path, plugins: Plugins, *, prove: boo
     connection = str(variables.last_of(_CONNECTION, "connection") or "ssh")
     entry.connection = _SAME_CONNECTION.get(connection, connection)
     if any(letter.isspace() or letter in "*?!\"'#,\\" for letter in name) or name.startswith("-"):
-        entry.problems.append(("its name", "it may hold no spaces, quotes, commas or * ? ! #, nor begin with -"))
+        entry.problems.append(
+            ("its name", "it may hold no spaces, quotes, backslashes, commas or * ? ! #, nor begin with -")
+        )
         return entry  # and nothing is written of it where ssh would read it
     entry.unsupported = _why_unsupported(variables, entry.connection, plugins)
     if entry.connection == "ssh":

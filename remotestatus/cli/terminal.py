@@ -2,8 +2,8 @@
 Text on a terminal: paragraphs and tables that fit its width, the signs of the statuses, and the console they go to.
 
 rich lays them out when they are printed. What does not go to a terminal has no width: no line of it is wrapped or cut,
-so that it can be searched. Colours follow the conventions that rich
-knows (NO_COLOR, TERM=dumb, no terminal); each status is also a sign and a word.
+so that it can be searched. Colours follow the conventions that rich knows (NO_COLOR, TERM=dumb, no terminal); each
+status is also a sign and a word.
 """
 
 import os

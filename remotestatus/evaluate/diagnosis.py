@@ -19,7 +19,7 @@ from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.text import one_line
-from remotestatus.model.worker_faults import Fault
+from remotestatus.model.worker_faults import NOT_STARTED, Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,16 +258,14 @@ _WORKER_FAULTS = {
 
 
 _NO_ROOM = "No space left on device"
-_NOT_STARTED = "ansible-runner could not be started"
-"""What the worker's own shell says when its program cannot be run."""
 
 
 def diagnose_worker(worker: Proxy, fault: Fault, seen: str, stderr: str, *, by_ssh: bool) -> Trouble:
     """Say why a worker did not bring its answers: what ssh says, when it led there, or what was seen of it."""
     if by_ssh and (full := next((line for line in stderr.splitlines() if _NO_ROOM in line), None)):
         return explain(Cause.PROBE_FAILED, worker, SpecialCase.WORKER_FULL, detail=one_line(full))
-    if by_ssh and _NOT_STARTED in stderr:
-        why = stderr.partition(_NOT_STARTED)[0].strip().rpartition("\n")[2]
+    if by_ssh and NOT_STARTED in stderr:
+        why = stderr.partition(NOT_STARTED)[0].strip().rpartition("\n")[2]
         return explain(Cause.PROBE_FAILED, worker, SpecialCase.WORKER_NOT_STARTED, detail=one_line(why))
     cause = (
         cause_of_text(stderr, tunnelled=False)

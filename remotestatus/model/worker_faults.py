@@ -4,6 +4,9 @@ How a worker fails a batch.
 
 from enum import StrEnum
 
+NOT_STARTED = "ansible-runner could not be started"
+"""What is said on a worker, on standard error, when its program cannot be run."""
+
 
 class Fault(StrEnum):
     """What was seen of a worker that did not bring its answers."""

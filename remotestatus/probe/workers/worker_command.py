@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from remotestatus.model.fleet import Worker
+from remotestatus.model.worker_faults import NOT_STARTED
 
 KEEPALIVE_SECONDS = 5
 """How often a worker says that it is there while it has nothing to say."""
@@ -42,16 +43,16 @@ exec 3<&0
 { cat <&3 >"$dir/in"; cat <&3; finish; } >/dev/null 2>&1 &
 timeout -k 5 SECONDS "$program" worker --private-data-dir "$dir/job" --keepalive-seconds KEEPALIVE <"$dir/in" 3<&-
 code=$?
-case $code in 126|127) echo "ansible-runner could not be started" >&2 ;; esac
+case $code in 126|127) echo "NOT_STARTED" >&2 ;; esac
 LC_ALL=C head -c 2097152 /dev/zero >"$dir/room"
 finish
 exit $code
 """
 """
 The end of the input is the end of the run, whatever still runs: that is also how a broken connection ends it. So the
-rest of the input is read, too, when the program has ended early and is about to say why. Children
-call setsid, so a process group is not enough, and ssh renames itself, so the environment alone is not either. What
-ansible-runner says where there is no room is not why: what is written to `room` at the end makes the system say so.
+rest of the input is read, too, when the program has ended early and is about to say why. Children call setsid, so a
+process group is not enough, and ssh renames itself, so the environment alone is not either. What ansible-runner says
+where there is no room is not why: what is written to `room` at the end makes the system say so.
 """
 
 
@@ -62,6 +63,7 @@ def script_on_worker(program: str, seconds: int) -> str:
         .replace("PROGRAM", shlex.quote(program))
         .replace("SECONDS", str(seconds))
         .replace("KEEPALIVE", str(KEEPALIVE_SECONDS))
+        .replace("NOT_STARTED", NOT_STARTED)
     )
 
 
