@@ -89,7 +89,8 @@ def test_a_failure_has_the_same_cause_on_every_way(lab: Lab, remotestatus: Comma
     assert lab.remotes["login-refused"].connections() == 1
 
 
-HOME_OF_ITS_OWN = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
+ETC = ("ssh", "group", "hosts", "nsswitch.conf", "ld.so.cache")
+HOME_OF_ITS_OWN = 'mount --bind "$1" /etc && shift && exec "$@"'
 
 
 def test_a_name_is_enough_where_the_users_own_configuration_says_the_rest(
@@ -104,10 +105,15 @@ def test_a_name_is_enough_where_the_users_own_configuration_says_the_rest(
     (inventory / "remotes.yml").write_text("remotes: {hosts: {box: , cut: }}\n")
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "config").write_text(lab.ssh_config().read_text())
-    people = tmp_path / "passwd"
-    people.write_text(f"root:x:0:0:root:{tmp_path}:/bin/sh\n{Path('/etc/passwd').read_text()}")
+    # The whole folder: another test that makes an account puts a new file in the place of passwd, and what was mounted
+    # over the old one is gone then.
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    needed = [path for name in ETC if (path := Path("/etc") / name).exists()]
+    subprocess.run(["cp", "-a", *needed, etc], check=True)
+    (etc / "passwd").write_text(f"root:x:0:0:root:{tmp_path}:/bin/sh\n{Path('/etc/passwd').read_text()}")
 
-    words = ["unshare", "--mount", "sh", "-c", HOME_OF_ITS_OWN, "sh", str(people), sys.executable, "-m", "remotestatus"]
+    words = ["unshare", "--mount", "sh", "-c", HOME_OF_ITS_OWN, "sh", str(etc), sys.executable, "-m", "remotestatus"]
     done = run_command([*words, "run", "-i", str(inventory)], environment=remotestatus.environment, timeout=60)
 
     assert done.returncode == 0, done.stdout + done.stderr
