@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from remotestatus.history.database import History
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult
@@ -66,3 +68,11 @@ def await_that(done: Callable[[], bool]) -> None:
     while not done():
         assert time.monotonic() < deadline, "what was waited for did not happen"
         time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process. One that has ended and that nobody collects, as in many a container, is not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -12,6 +12,8 @@ import psutil
 import pytest
 from remotestatus_playbook.children import TOO_MUCH, Child, Password, Secret, limit_files, run_all
 
+from tests.rounds import await_that, is_running
+
 ASKPASS = Path(__file__).resolve().parent.parent / "playbooks" / "files" / "askpass"
 
 MEGABYTE = 1_000_000
@@ -19,18 +21,6 @@ MEGABYTE = 1_000_000
 
 def child(folder: Path, script: str, *, name: str = "one", seconds: float = 20, printing: int | None = None) -> Child:
     return Child(name, ["/bin/sh", "-c", script], b"read me\n", folder / name, seconds, printing)
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process still is one two seconds from now: the dead are collected by others than us."""
-    try:
-        process = psutil.Process(pid)
-        process.wait(2)
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.TimeoutExpired:
-        return process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def only(one: Child) -> Child:
@@ -77,7 +67,7 @@ def test_one_that_hangs_is_ended_with_its_children_and_delays_nobody(tmp_path: P
     assert ended[-1] is stubborn
     assert stubborn.timed_out
     assert time.monotonic() - began < 30
-    assert not is_running(int(stubborn.out.read_text()))
+    await_that(lambda: not is_running(int(stubborn.out.read_text())))
     assert not any(one.timed_out for one in quick)
 
 

@@ -10,12 +10,11 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from remotestatus_playbook.shared_evaluation import by_processes, evaluate_all
 
 from remotestatus.shipped import playbooks
-from tests.rounds import await_that
+from tests.rounds import await_that, is_running
 
 NAMES = [f"host-{number}" for number in range(6)]
 
@@ -76,7 +75,7 @@ def test_nothing_goes_on_when_its_parent_was_killed(tmp_path: Path) -> None:
         await_that(lambda: len(list(tmp_path.iterdir())) > 3)
         parent.kill()
     pids = {int(path.name.partition("-")[0]) for path in tmp_path.iterdir()}
-    await_that(lambda: not any(map(psutil.pid_exists, pids)))
+    await_that(lambda: not any(map(is_running, pids)))
     assert len(list(tmp_path.iterdir())) < 100
 
 

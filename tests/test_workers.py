@@ -16,7 +16,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
-import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,7 +54,7 @@ from remotestatus.probe.workers.worker_archive import ANSWER_BYTES, read_archive
 from remotestatus.probe.workers.worker_command import script_on_worker
 from remotestatus.probe.workers.worker_stream import FEWEST_LINES, LINE_BYTES, Bounds, WorkerFault, WorkerStream
 from remotestatus.report import build_report
-from tests.rounds import await_that
+from tests.rounds import await_that, is_running
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HERE = frozenset({CHECKER})
@@ -259,7 +258,7 @@ def test_nothing_of_a_run_stays(then: str, tmp_path: Path) -> None:
             process.stdin.close()
         await_that(lambda: process.poll() is not None)
     assert not Path(folder).exists()
-    assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+    assert not is_running(int(pid))
 
 
 # -- what comes back ---------------------------------------------------------------------------------------------------
