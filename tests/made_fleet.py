@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from remotestatus_playbook.protocol import CheckOutput, Disk, Facts, Outcome, Process, ProxyAnswer, RemoteAnswer
+from remotestatus_playbook.machine_facts import Disk, Facts
+from remotestatus_playbook.protocol import CheckOutput, Outcome, Process, ProxyAnswer, RemoteAnswer
 
 from remotestatus.evaluate.check_results import read_proxy, read_remote
 from remotestatus.evaluate.state_machine import next_state

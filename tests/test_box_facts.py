@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from remotestatus_playbook.machine_facts import Facts, Mount, ReserveState
 from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import Questions, compose
-from remotestatus_playbook.protocol import Facts, FileOutput, Mount, ReserveState
+from remotestatus_playbook.protocol import FileOutput
 
 from tests.lab import require_program, require_root
 

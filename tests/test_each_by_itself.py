@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from remotestatus_playbook.protocol import Facts, Outcome, RemoteAnswer
+from remotestatus_playbook.machine_facts import Facts
+from remotestatus_playbook.protocol import Outcome, RemoteAnswer
 
 from remotestatus.history import History
 from remotestatus.model.causes import Cause

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from remotestatus_playbook.client_config import ClientConfig
 from remotestatus_playbook.inventory import Entry
+from remotestatus_playbook.machine_facts import Facts
 from remotestatus_playbook.plan import plan_probe
 from remotestatus_playbook.probe_script import Questions
-from remotestatus_playbook.protocol import Facts, Order, Outcome, Process, RemoteAnswer, UnitOutput, to_json
+from remotestatus_playbook.protocol import Order, Outcome, Process, RemoteAnswer, UnitOutput, to_json
 from remotestatus_playbook.ssh_options import split_options
 from remotestatus_playbook.topology import Host, trace
 from remotestatus_playbook.workdir import Workdir

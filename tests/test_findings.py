@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 from pydantic import TypeAdapter
-from remotestatus_playbook.protocol import CheckOutput, DeviceOutput, Disk, Facts, Outcome, Process, RemoteAnswer
+from remotestatus_playbook.machine_facts import Disk, Facts
+from remotestatus_playbook.protocol import CheckOutput, DeviceOutput, Outcome, Process, RemoteAnswer
 
 from remotestatus.evaluate.check_results import read_remote
 from remotestatus.evaluate.finding_states import REMEMBERED, unseen_findings

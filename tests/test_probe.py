@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from remotestatus_playbook import disk_table, probe_output, process_list, protocol
+from remotestatus_playbook.machine_facts import Disk
 from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import SCRIPT, Check, compose
-from remotestatus_playbook.protocol import Disk, Process
+from remotestatus_playbook.protocol import Process
 
 from tests.lab import require_program
 

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from remotestatus_playbook.machine_facts import Disk, Facts
 from remotestatus_playbook.probe_output import parse
 from remotestatus_playbook.probe_script import Questions, compose
-from remotestatus_playbook.protocol import Disk, Facts, Listener, Order, Outcome, Process, RemoteAnswer, to_json
+from remotestatus_playbook.protocol import Listener, Order, Outcome, Process, RemoteAnswer, to_json
 
 from remotestatus.evaluate.proxy_advice import advise_proxy
 from remotestatus.evaluate.proxy_look import read_look, tunnel_ports, unseen_of_proxy

@@ -19,9 +19,9 @@ from pathlib import Path, PurePath
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from remotestatus_playbook.machine_facts import Facts
 from remotestatus_playbook.protocol import (
     MAX_PROCESSES,
-    Facts,
     HostDescription,
     InventoryDescription,
     Outcome,

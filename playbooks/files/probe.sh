@@ -10,9 +10,10 @@
 #   FILES  whether files are asked for: yes, or nothing
 #   HOURLY what is asked only once an hour is asked now; or nothing
 #   LISTENERS  whether it is asked which TCP ports something listens on: yes, or nothing
-# and after the functions `checks` and `files`, which call `check` and `look_at` once for each. Goes out on standard
-# output: a frame of sections, "[NONCE:name words" to "NONCE:name]". Nothing is written, nothing has to be installed,
-# and the exit code is always 0, because 255 would read as a broken connection.
+# and after the functions `grep_facts` and `sysctl_facts`, which print the facts that are a line of some file or of
+# sysctl, and `checks` and `files`, which call `check` and `look_at` once for each. Goes out on standard output: a frame
+# of sections, "[NONCE:name words" to "NONCE:name]". Nothing is written, nothing has to be installed, and the exit code
+# is always 0, because 255 would read as a broken connection.
 #
 # The rule: what cannot hang comes first. A probe that is cut short still gives every section that ended before.
 #
@@ -122,15 +123,7 @@ run_check() {
 
 read_linux() {
     echo "[$NONCE:linux"
-    # Of the mounts only those that something is stored on: what is made to be read only (squashfs, overlay) is not.
-    stored='ext[234]|xfs|btrfs|f2fs|vfat|exfat|jfs|reiserfs|ubifs|jffs2|zfs|bcachefs|ntfs3?|fuseblk|nilfs2'
-    kept='[0-9a-f]{8}-|[0-9]|btime |cpu[0-9]|Mem(Total|Free|Available):|Buffers:|Cached:|Swap(Total|Free):'
-    kept="$kept|oom_kill |some |PRETTY_NAME=|[^ 	#]+[ 	]+[^ 	]+[ 	]+($stored)[ 	]"
-    grep -E "^($kept|[^:]*:[^:]*:[0-9]+:)" \
-        "$PROC/uptime" "$PROC/loadavg" "$PROC/meminfo" "$PROC/stat" "$TOP/etc/passwd" \
-        "$PROC/sys/kernel/random/boot_id" "$PROC/sys/kernel/osrelease" "$TOP/etc/os-release" \
-        "$PROC/mounts" "$TOP/etc/fstab" "$TOP"/sys/fs/ext4/*/errors_count "$PROC/vmstat" \
-        "$PROC/pressure/cpu" "$PROC/pressure/memory" "$PROC/pressure/io"
+    grep_facts
     echo "$NONCE:linux]"
     read_signs
 
@@ -197,9 +190,7 @@ read_hardware() {
 
 read_elsewhere() {
     echo "[$NONCE:sysctl"
-    sysctl kern.boottime vm.loadavg hw.ncpu kern.ostype kern.osrelease \
-        hw.pagesize vm.stats.vm.v_page_count vm.stats.vm.v_free_count vm.stats.vm.v_inactive_count \
-        dev.cpu.0.temperature hw.acpi.thermal.tz0.temperature
+    sysctl_facts
     echo "$NONCE:sysctl]"
     echo "[$NONCE:mounts"
     limit 3 mount

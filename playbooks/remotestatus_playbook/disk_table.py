@@ -9,8 +9,9 @@ import re
 from dataclasses import replace
 from itertools import islice
 
-from remotestatus_playbook.probe_frame import Frame, text_of, whole
-from remotestatus_playbook.protocol import Disk, Facts
+from remotestatus_playbook.bounded_numbers import whole
+from remotestatus_playbook.machine_facts import OF_A_CONTAINER, Disk, Facts
+from remotestatus_playbook.probe_frame import Frame, text_of
 
 MAX_DISKS = 500
 MAX_DISK_BYTES = 256 * 1024
@@ -22,9 +23,6 @@ FULLEST = 1000
 
 NOTE_DISKS_HUNG = "disks are unknown: df did not answer in time"
 NOTE_DISKS_FAILED = "disks are unknown: df gave nothing that could be read"
-
-OF_A_CONTAINER = frozenset({"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"})
-"""Files that are mounted into each container."""
 
 _WORD = re.compile(rb"\S+")
 _PSEUDO = re.compile(

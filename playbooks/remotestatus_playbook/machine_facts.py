@@ -1,16 +1,22 @@
 """
-Reads what a remote says of itself: its resources, disks and mounts, sensors, and what systemd thinks of it.
+What a remote says of itself: what is read there, and the Facts that are made of it.
 
 Takes the frame of the probe's output and the remote's clock; returns Facts. Nothing here raises: what cannot be read is
-None, with a note where people would miss it. A new fact is a field of `Facts` in `protocol.py`.
+None, with a note where people would miss it.
+
+A new fact of Linux is a file in LINES, a field of Facts, and a line in `_read_linux`. What must be asked in another way
+than by reading a file has a function in `files/probe.sh`.
+
+Pure: the same inputs always give the same values.
 """
 
 import re
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
-from remotestatus_playbook.disk_table import OF_A_CONTAINER, read_disks
-from remotestatus_playbook.probe_frame import Frame, number, text_of, whole
-from remotestatus_playbook.protocol import LARGEST, Facts, Mount, ReserveState
+from remotestatus_playbook.bounded_numbers import LARGEST, Number, Whole, number, whole
+from remotestatus_playbook.probe_frame import Frame, text_of
 
 MAX_MOUNTS = 200
 MAX_SENSORS = 500
@@ -24,12 +30,141 @@ LONGEST_UPTIME = 100 * 366 * 86400
 HOTTEST = 200.0
 """Degrees Celsius above which a sensor is broken."""
 
+OF_A_CONTAINER = frozenset({"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"})
+"""Files that are mounted into each container."""
+
+# -- what is read there -----------------------------------------------------------------------------------------------
+
+_STORED = "ext[234]|xfs|btrfs|f2fs|vfat|exfat|jfs|reiserfs|ubifs|jffs2|zfs|bcachefs|ntfs3?|fuseblk|nilfs2"
+"""Kinds of file systems that something is stored on: what is made to be read only (squashfs, overlay) is not."""
+
+_A_MOUNT = f"[^ \t#]+[ \t]+[^ \t]+[ \t]+({_STORED})[ \t]"
+
+LINES: Mapping[str, str] = {
+    "/proc/uptime": "[0-9]",
+    "/proc/loadavg": "[0-9]",
+    "/proc/meminfo": "Mem(Total|Free|Available):|Buffers:|Cached:|Swap(Total|Free):",
+    "/proc/stat": "btime |cpu[0-9]",
+    "/etc/passwd": "[^:]*:[^:]*:[0-9]+:",
+    "/proc/sys/kernel/random/boot_id": "[0-9a-f]{8}-",
+    "/proc/sys/kernel/osrelease": "[0-9]",
+    "/etc/os-release": "PRETTY_NAME=",
+    "/proc/mounts": _A_MOUNT,
+    "/etc/fstab": _A_MOUNT,
+    "/sys/fs/ext4/*/errors_count": "[0-9]",
+    "/proc/vmstat": "oom_kill ",
+    "/proc/pressure/cpu": "some ",
+    "/proc/pressure/memory": "some ",
+    "/proc/pressure/io": "some ",
+}
+"""
+The files that one `grep -E` reads on Linux, and how the lines begin that are wanted of each (regex(7)).
+
+All files are searched for all beginnings. `process_list.py` reads the lines of stat and passwd.
+"""
+
+SYSCTLS = (
+    *("kern.boottime", "vm.loadavg", "hw.ncpu", "kern.ostype", "kern.osrelease"),
+    *("hw.pagesize", "vm.stats.vm.v_page_count", "vm.stats.vm.v_free_count", "vm.stats.vm.v_inactive_count"),
+    *("dev.cpu.0.temperature", "hw.acpi.thermal.tz0.temperature"),
+)
+"""What sysctl(8) is asked for where there is no /proc."""
+
+# -- what is made of it -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """One mounted filesystem; sizes in KiB, `percent` is the used share, `inodes_percent` that of its inodes."""
+
+    mount: str
+    size_kb: Whole
+    used_kb: Whole
+    percent: Number
+    inodes_percent: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """
+    Where something is stored: a mounted file system of a kind that can be written to.
+
+    `read_only` tells whether it can be now, and `meant` whether the remote's fstab wants it to be so.
+    """
+
+    mount: str
+    device: str
+    kind: str
+    read_only: bool
+    meant: bool = False
+
+
+class ReserveState(StrEnum):
+    """What an eMMC says of its spare blocks (JEDEC 84-B50, PRE_EOL_INFO)."""
+
+    NORMAL = "normal"
+    WARNING = "80 % used"
+    URGENT = "90 % used"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """
+    What a remote says of itself: sizes in KiB, times in seconds, shares in percent; what it does not tell is None.
+
+    `clock_offset_seconds` is positive when its clock is ahead. `boot_id` is another one after each start.
+    `filesystem_errors` has the errors that ext4 has counted, by device; `oom_kills` counts the processes that were
+    killed for lack of memory since the start. `pressure` has, for cpu, memory and io, the share of the last 300 seconds
+    in which something waited for it. `temperature_celsius` is that of the hottest sensor. `emmc_wear_percent` is the
+    share of its life that the most worn eMMC has used, at most. What is asked only once an hour (`clock_synchronised`,
+    `failed_units`) is there when `hourly` is set. `notes` say what could not be read.
+    """
+
+    uptime_seconds: Number | None = None
+    load: tuple[Number, ...] | None = None
+    cpus: Whole | None = None
+    memory_total_kb: Whole | None = None
+    memory_available_kb: Whole | None = None
+    swap_total_kb: Whole | None = None
+    swap_free_kb: Whole | None = None
+    disks: tuple[Disk, ...] | None = None
+    clock_offset_seconds: Number | None = None
+    boot_id: str | None = None
+    kernel: str | None = None
+    distribution: str | None = None
+    mounts: tuple[Mount, ...] | None = None
+    filesystem_errors: Mapping[str, Whole] | None = None
+    oom_kills: Whole | None = None
+    pressure: Mapping[str, Number] | None = None
+    temperature_celsius: Number | None = None
+    under_voltage: bool | None = None
+    emmc_wear_percent: Whole | None = None
+    emmc_reserve: ReserveState | None = None
+    reboot_required: bool | None = None
+    clock_synchronised: bool | None = None
+    failed_units: tuple[str, ...] | None = None
+    hourly: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def memory_percent(self) -> float | None:
+        """The used share of its memory, without what the system could free."""
+        return _used_percent(self.memory_total_kb, self.memory_available_kb)
+
+    @property
+    def swap_percent(self) -> float | None:
+        """The used share of its swap; None when there is none."""
+        return _used_percent(self.swap_total_kb, self.swap_free_kb)
+
+
+def _used_percent(total: int | None, free: int | None) -> float | None:
+    return 100 * (1 - free / total) if total and free is not None else None
+
 
 def read_facts(frame: Frame, clock: float | None) -> Facts:
-    """Read all facts; `clock` is the remote's own, in seconds since the epoch."""
+    """Read all facts but the disks; `clock` is the remote's own, in seconds since the epoch."""
     facts = _read_signs(frame, _read_hardware(frame, _read_linux(frame, Facts())))
-    facts = _read_hourly(frame, _read_mount(frame, _read_sysctl(frame, clock, facts)))
-    return read_disks(frame, facts)
+    return _read_hourly(frame, _read_mount(frame, _read_sysctl(frame, clock, facts)))
 
 
 def _read_linux(frame: Frame, facts: Facts) -> Facts:

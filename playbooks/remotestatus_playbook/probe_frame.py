@@ -4,12 +4,9 @@ Finds the sections of the probe's output, and reads numbers and texts in them.
 Takes whatever bytes came back, perhaps as a memory map of a file. Nothing here raises: what cannot be read is None.
 """
 
-import re
 from collections.abc import Iterator
 from mmap import mmap
 from typing import NamedTuple
-
-from remotestatus_playbook.protocol import LARGEST
 
 MAX_TEXT_BYTES = 4 * 1024 * 1024
 """What is read of a section."""
@@ -72,16 +69,6 @@ class Frame:
         """Return the first lines of the first finished section of that name, or nothing."""
         section = self.finished(name)
         return self.lines(section) if section else []
-
-
-def whole(token: bytes) -> int | None:
-    """The number that is written there, unless it is none or too large to be true."""
-    return int(token) if token.isdigit() and len(token) <= 18 and int(token) <= LARGEST else None
-
-
-def number(token: bytes) -> float | None:
-    """The number that is written there, which may have decimals; one that is too large is the largest."""
-    return min(float(token), float(LARGEST)) if re.fullmatch(rb"\d{1,15}(\.\d{1,9})?", token) else None
 
 
 def text_of(token: bytes, most: int = 1024) -> str:

@@ -2,7 +2,8 @@
 Parses what the probe prints.
 
 `parse` takes whatever bytes came back and never raises: what could not be read is None, with a note that says so. The
-facts are read by `machine_facts.py`, the processes by `process_list.py`; checks, files and units here.
+facts are read by `machine_facts.py`, the disks by `disk_table.py`, the processes by `process_list.py`; checks, files
+and units here.
 """
 
 import re
@@ -10,11 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from mmap import mmap
 
+from remotestatus_playbook.bounded_numbers import LARGEST, number, whole
+from remotestatus_playbook.disk_table import read_disks
 from remotestatus_playbook.listening import read_listeners
-from remotestatus_playbook.machine_facts import read_facts
-from remotestatus_playbook.probe_frame import Frame, number, text_of, whole
+from remotestatus_playbook.machine_facts import Facts, read_facts
+from remotestatus_playbook.probe_frame import Frame, text_of
 from remotestatus_playbook.process_list import ProcessList, read_processes
-from remotestatus_playbook.protocol import LARGEST, CheckOutput, Facts, FileOutput, Listener, UnitOutput
+from remotestatus_playbook.protocol import CheckOutput, FileOutput, Listener, UnitOutput
 
 MAX_CHECKS = 200
 MAX_CHECK_BYTES = 4096
@@ -67,7 +70,7 @@ def parse(raw: bytes | mmap, nonce: str) -> ProbeOutput:
     clock = None if clock is None else min(clock, LATEST_CLOCK)
     began, ended = (number(frame.text(name).strip().rpartition(b" ")[2]) for name in ("began", "ended"))
     processes = read_processes(frame, clock)
-    facts = read_facts(frame, clock)
+    facts = read_disks(frame, read_facts(frame, clock))
     units = _read_units(frame, facts.uptime_seconds)
     notes = (*processes.notes, *facts.notes)
     if units is None and frame.finished("units") is not None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from remotestatus_playbook.machine_facts import LINES, SYSCTLS
 from remotestatus_playbook.protocol import CHECK_SECONDS
 
 SCRIPT = Path(__file__).resolve().parent.parent / "files" / "probe.sh"
@@ -64,7 +65,7 @@ def compose(
     if not re.fullmatch(r"[0-9A-Za-z]{8,64}", nonce):
         raise ValueError("the nonce must be 8 to 64 letters and digits")
     asked = questions or Questions(checks=checks)
-    lines = [f"NONCE={nonce}", f"ROOT={root_pid or ''}", "PROC=/proc", "TOP="]
+    lines = [f"NONCE={nonce}", f"ROOT={root_pid or ''}", "PROC=/proc", "TOP=", *_read_facts()]
     lines += [f"HOURLY={'yes' if asked.hourly else ''}", f"UNITS={shlex.quote(' '.join(_right_units(asked.units)))}"]
     lines += [f"JOURNAL={'yes' if asked.journal else ''}"]
     lines += [f"LISTENERS={'yes' if asked.listeners else ''}"]
@@ -78,6 +79,14 @@ def add_checks(script: bytes, checks: Sequence[Check]) -> bytes:
     """Add checks to a script that was composed without any. Raises ValueError, as `compose` does."""
     lines = "".join(f"{line}\n" for line in _run_checks(checks)).encode("utf-8", "surrogateescape")
     return script.replace(_NO_CHECKS, _NO_CHECKS + lines, 1)
+
+
+def _read_facts() -> Iterator[str]:
+    """What reads the facts that need no more than a line: of files on Linux, and of sysctl elsewhere."""
+    files = (f'"$PROC"{path.removeprefix("/proc")}' if path.startswith("/proc/") else f'"$TOP"{path}' for path in LINES)
+    beginnings = shlex.quote(f"^({'|'.join(dict.fromkeys(LINES.values()))})")
+    yield from ("grep_facts() {", f"grep -E {beginnings} {' '.join(files)}", "}")
+    yield from ("sysctl_facts() {", f"sysctl {' '.join(SYSCTLS)}", "}")
 
 
 def _right_units(units: Sequence[str]) -> Iterator[str]:

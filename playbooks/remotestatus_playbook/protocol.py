@@ -11,12 +11,15 @@ Pure: the same inputs always give the same values.
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import PurePath
-from typing import Annotated, ClassVar
+from typing import ClassVar
+
+from remotestatus_playbook.bounded_numbers import Number, Whole
+from remotestatus_playbook.machine_facts import Facts
 
 # -- names ------------------------------------------------------------------------------------------------------------
 
@@ -249,111 +252,6 @@ class InventoryDescription:
 
 
 # -- what a remote says of itself -------------------------------------------------------------------------------------
-
-LARGEST = 8 * 10**13
-"""No number of a remote's is larger: so many seconds a `timedelta` holds, and so many KiB no file system has."""
-
-
-class _Bounded:
-    """Tells pydantic to take no larger number; there is no way in the standard library to say so."""
-
-    def __get_pydantic_core_schema__(
-        self, source: object, handler: Callable[[object], dict[str, object]]
-    ) -> dict[str, object]:
-        return {**handler(source), "ge": -LARGEST, "le": LARGEST}
-
-
-Whole = Annotated[int, _Bounded()]
-Number = Annotated[float, _Bounded()]
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """One mounted filesystem; sizes in KiB, `percent` is the used share, `inodes_percent` that of its inodes."""
-
-    mount: str
-    size_kb: Whole
-    used_kb: Whole
-    percent: Number
-    inodes_percent: Number | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """
-    Where something is stored: a mounted file system of a kind that can be written to.
-
-    `read_only` tells whether it can be now, and `meant` whether the remote's fstab wants it to be so.
-    """
-
-    mount: str
-    device: str
-    kind: str
-    read_only: bool
-    meant: bool = False
-
-
-class ReserveState(StrEnum):
-    """What an eMMC says of its spare blocks (JEDEC 84-B50, PRE_EOL_INFO)."""
-
-    NORMAL = "normal"
-    WARNING = "80 % used"
-    URGENT = "90 % used"
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """
-    What a remote says of itself: sizes in KiB, times in seconds, shares in percent; what it does not tell is None.
-
-    `clock_offset_seconds` is positive when its clock is ahead. `boot_id` is another one after each start.
-    `filesystem_errors` has the errors that ext4 has counted, by device; `oom_kills` counts the processes that were
-    killed for lack of memory since the start. `pressure` has, for cpu, memory and io, the share of the last 300 seconds
-    in which something waited for it. `temperature_celsius` is that of the hottest sensor. `emmc_wear_percent` is the
-    share of its life that the most worn eMMC has used, at most. What is asked only once an hour (`clock_synchronised`,
-    `failed_units`) is there when `hourly` is set. `notes` say what could not be read.
-    """
-
-    uptime_seconds: Number | None = None
-    load: tuple[Number, ...] | None = None
-    cpus: Whole | None = None
-    memory_total_kb: Whole | None = None
-    memory_available_kb: Whole | None = None
-    swap_total_kb: Whole | None = None
-    swap_free_kb: Whole | None = None
-    disks: tuple[Disk, ...] | None = None
-    clock_offset_seconds: Number | None = None
-    boot_id: str | None = None
-    kernel: str | None = None
-    distribution: str | None = None
-    mounts: tuple[Mount, ...] | None = None
-    filesystem_errors: Mapping[str, Whole] | None = None
-    oom_kills: Whole | None = None
-    pressure: Mapping[str, Number] | None = None
-    temperature_celsius: Number | None = None
-    under_voltage: bool | None = None
-    emmc_wear_percent: Whole | None = None
-    emmc_reserve: ReserveState | None = None
-    reboot_required: bool | None = None
-    clock_synchronised: bool | None = None
-    failed_units: tuple[str, ...] | None = None
-    hourly: bool = False
-    notes: tuple[str, ...] = ()
-
-    @property
-    def memory_percent(self) -> float | None:
-        """The used share of its memory, without what the system could free."""
-        return _used_percent(self.memory_total_kb, self.memory_available_kb)
-
-    @property
-    def swap_percent(self) -> float | None:
-        """The used share of its swap; None when there is none."""
-        return _used_percent(self.swap_total_kb, self.swap_free_kb)
-
-
-def _used_percent(total: int | None, free: int | None) -> float | None:
-    return 100 * (1 - free / total) if total and free is not None else None
-
 
 MAX_PROCESSES = 20_000
 """Processes of a remote that are read at most."""
