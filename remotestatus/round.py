@@ -36,15 +36,16 @@ from remotestatus.history import (
 )
 from remotestatus.inventory import read_inventory
 from remotestatus.model.answers import TakenAnswers
+from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.culprits import say_error
-from remotestatus.model.day_ranges import Ranges
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Inventory, LimitedPage
-from remotestatus.model.notification import Message, NotificationMemory, OrphanedQueue, Plan, Receiver, Waiting
+from remotestatus.model.notification import Message, NotificationMemory, OrphanedQueue, Plan, Waiting
 from remotestatus.model.period_report import PeriodReport
+from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings
-from remotestatus.model.states import State, Subject
+from remotestatus.model.states import State, StateChange, Subject
 from remotestatus.notify import (
     Attempt,
     Delivery,
@@ -116,67 +117,105 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
     templates = page_templates(options.templates)
     templates.load()  # Ansible takes longer to start
     inventory = read_inventory(runner.describe_inventory(options.cancel))
-    fleet = inventory.fleet
-    destinations = read_destinations(inventory)
-    started_at, option = options.clock(), runner.source.option
+    settings, destinations = inventory.fleet.settings, read_destinations(inventory)
+    started_at = options.clock()
     with (
         _few_collections(),
         only_round(inventory.database),
-        Heartbeat(fleet.settings.heartbeat) as heartbeat,
+        Heartbeat(settings.heartbeat) as heartbeat,
         _open_history(inventory.database, started_at) as (history, repaired),
     ):
+        tools = _Tools(history, inventory, destinations, templates, runner.source.option)
         if repaired:
-            _tell_repaired(history, fleet, destinations, repaired, option, started_at)
-        last, before, measured_at = history.states(), history.check_results(), history.measured_at()
-        results = check_fleet(
-            runner,
-            inventory,
-            Earlier(last, before, fleet.settings.every, _ranges(history, inventory, started_at)),
-            options.clock,
-            options.cancel,
-            options.progress,
-        )
+            _tell_repaired(tools, repaired, started_at)
+        earlier = _read_earlier(history, inventory, started_at)
+        results = check_fleet(runner, inventory, earlier, options.clock, options.cancel, options.progress)
         now = options.clock()
-        changes = evaluate_fleet(fleet, last, results, now, outbox.command_windows(history, now))
-        states = current_states(fleet, last, changes)
+        found = _evaluate(tools, earlier, results, now)
         # What people answered is done only once there is a message that can say so.
-        answers = _take_answers(history, fleet, states, now)
+        answers = _take_answers(history, tools.fleet, found.states, now)
         memory = _recall(history, destinations, answers, now)
-        outgoing = _plan_messages(history, fleet, states, destinations, memory, templates, option, now)
+        outgoing = _plan_messages(tools, found.states, memory, now)
         troubles = (*filter(None, [repaired]), *results.troubles, *answers.failures, *outgoing.troubles)
-        looks = {name: one for name, one in results.proxies.items() if name in fleet.looked_at_by_name}
-        with history.transaction():
-            round_ = history.record(
-                Round(0, started_at, now, len(results.remotes), troubles),
-                changes,
-                results.remotes.values(),
-                time_in_each_status(fleet, last, changes, memory, now),
-                gone=[subject for subject in last if subject not in states],
-                renewed=find_renewed({**results.remotes, **looks}, before, measured_at),
-                looks=looks.values(),
-            )
-            outgoing.keep(history, option, now)
-            _forget(history, fleet.settings, now)
-        check_results = {**before, **results.remotes, **looks}
-        report, page_troubles = make_sites(
-            lambda: replace(
-                read_past(history, fleet, round_, states, check_results, before, now),
-                ssh=inventory.ssh,
-                inventory_option=option,
-            ),
-            lambda page: _read_regular(history, fleet, page),
-            inventory,
-            templates,
-            now,
-        )
-        delivery, send_troubles = _send(history, destinations, _sending(fleet, destinations, templates, option, now))
-        backup_troubles = _back_up(history, fleet.settings, now)
-        template_troubles = (f"the shipped template of messages was used: {one}" for one in templates.problems)
-        troubles = (*round_.troubles, *page_troubles, *send_troubles, *backup_troubles, *template_troubles)
+        round_ = Round(0, started_at, now, len(results.remotes), troubles)
+        round_ = _record(tools, earlier, found, memory, outgoing, round_)
+        report, page_troubles = _make_pages(tools, earlier, found, round_)
+        delivery, send_troubles = _send(tools, now)
+        backup_troubles = _back_up(history, settings, now)
+        troubles = (*round_.troubles, *page_troubles, *send_troubles, *backup_troubles)
         heartbeat.finish(troubles)
-        return FinishedRound(
-            inventory, round_, report, delivery, troubles, tuple(heartbeat.failures), outgoing.plan.orphans, answers
+        failures, orphans = tuple(heartbeat.failures), outgoing.plan.orphans
+        return FinishedRound(inventory, round_, report, delivery, troubles, failures, orphans, answers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    """What the steps of a round work with. `option` is how a command of ours names the inventory."""
+
+    history: History
+    inventory: Inventory
+    destinations: Sequence[Destination]
+    templates: Templates
+    option: str
+
+    @property
+    def fleet(self) -> Fleet:
+        """All that is checked."""
+        return self.inventory.fleet
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the round has found, and the states that follow. `looks` are of the proxies that are looked at, too."""
+
+    results: FleetResults
+    looks: Mapping[str, CheckResult]
+    changes: Sequence[StateChange]
+    states: Mapping[Subject, State]
+
+
+def _evaluate(tools: _Tools, earlier: Earlier, results: FleetResults, now: datetime) -> _Found:
+    """The state of everything in the inventory after this round."""
+    fleet, windows = tools.fleet, outbox.command_windows(tools.history, now)
+    changes = evaluate_fleet(fleet, earlier.states, results, now, windows)
+    looks = {name: one for name, one in results.proxies.items() if name in fleet.looked_at_by_name}
+    return _Found(results, looks, changes, current_states(fleet, earlier.states, changes))
+
+
+def _record(
+    tools: _Tools, earlier: Earlier, found: _Found, memory: NotificationMemory, outgoing: "_Outgoing", round_: Round
+) -> Round:
+    """Write down what was found and what is to be told, both or neither; return the round with its number."""
+    history, remotes, now = tools.history, found.results.remotes, round_.finished_at
+    measured = {**remotes, **found.looks}
+    with history.transaction():
+        recorded = history.record(
+            round_,
+            found.changes,
+            remotes.values(),
+            time_in_each_status(tools.fleet, earlier.states, found.changes, memory, now),
+            gone=[subject for subject in earlier.states if subject not in found.states],
+            renewed=find_renewed(measured, earlier.results, history.measured_at()),
+            looks=found.looks.values(),
         )
+        outgoing.keep(history, tools.option, now)
+        _forget(history, tools.fleet.settings, now)
+    return recorded
+
+
+def _make_pages(tools: _Tools, earlier: Earlier, found: _Found, round_: Round) -> tuple[Report | None, tuple[str, ...]]:
+    """Make the report and all pages; what goes wrong with them is a sentence."""
+    history, inventory, now = tools.history, tools.inventory, round_.finished_at
+    results = {**earlier.results, **found.results.remotes, **found.looks}
+
+    def read_input() -> ReportInput:
+        past = read_past(history, inventory.fleet, round_, found.states, results, earlier.results, now)
+        return replace(past, ssh=inventory.ssh, inventory_option=tools.option)
+
+    def read_regular(page: LimitedPage | None) -> PeriodReport | None:
+        return _read_regular(history, inventory.fleet, page)
+
+    return make_sites(read_input, read_regular, inventory, tools.templates, now)
 
 
 @contextmanager
@@ -195,17 +234,10 @@ def _few_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _tell_repaired(
-    history: History,
-    fleet: Fleet,
-    destinations: Sequence[Destination],
-    repaired: str,
-    inventory_option: str,
-    now: datetime,
-) -> None:
+def _tell_repaired(tools: _Tools, repaired: str, now: datetime) -> None:
     """Tell at once that the history was repaired: the next round finds nothing to repair, if this one is stopped."""
-    notices = [compose_notice(one.receiver, fleet, repaired, now) for one in destinations]
-    outbox.add(history, Plan((), (), {}), [complete_commands(one, inventory_option) for one in notices])
+    notices = [compose_notice(one.receiver, tools.fleet, repaired, now) for one in tools.destinations]
+    outbox.add(tools.history, Plan((), (), {}), [complete_commands(one, tools.option) for one in notices])
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,39 +269,28 @@ def _recall(
 
 
 def _plan_messages(
-    history: History,
-    fleet: Fleet,
-    states: Mapping[Subject, State],
-    destinations: Sequence[Destination],
-    memory: NotificationMemory,
-    templates: Templates,
-    option: str,
-    now: datetime,
+    tools: _Tools, states: Mapping[Subject, State], memory: NotificationMemory, now: datetime
 ) -> _Outgoing:
     """Decide whom to tell what, and compose it."""
-    receivers = [one.receiver for one in destinations]
+    history, fleet, templates = tools.history, tools.fleet, tools.templates
+    receivers = [one.receiver for one in tools.destinations]
     plan, plan_troubles = plan_for_each(fleet, states, receivers, memory, now)
     plan = answered.invite(history, plan, fleet.settings.answers, now)
-    messages, message_troubles = compose_each(plan, fleet, templates, option)
-    reports, regular, report_troubles = _regular_report(history, fleet, states, memory, receivers, templates, now)
+    messages, message_troubles = compose_each(plan, fleet, templates, tools.option)
+    reports, regular, report_troubles = _regular_report(tools, states, memory, now)
     troubles = (*report_troubles, *plan_troubles, *message_troubles)
     return _Outgoing(plan, [*messages, *reports], troubles, regular)
 
 
 def _regular_report(
-    history: History,
-    fleet: Fleet,
-    states: Mapping[Subject, State],
-    memory: NotificationMemory,
-    receivers: Sequence[Receiver],
-    templates: Templates,
-    now: datetime,
+    tools: _Tools, states: Mapping[Subject, State], memory: NotificationMemory, now: datetime
 ) -> tuple[Sequence[Message], Mapping[str, tuple[Sequence[Subject], PeriodReport]] | None, tuple[str, ...]]:
     """
     The regular report for each receiver and for each page, when it is due.
 
     Whatever is wrong with it, the round is recorded.
     """
+    history, fleet = tools.history, tools.fleet
     spec = fleet.settings.report
     if spec is None:
         return (), None, ()
@@ -287,9 +308,9 @@ def _regular_report(
             return make_period_report(span, subjects, states, memory.acknowledged, planned)
 
         messages = [
-            compose_report(report_on(told_of(fleet, one)), one, fleet, templates)
-            for one in receivers
-            if is_for(spec, one)
+            compose_report(report_on(told_of(fleet, one.receiver)), one.receiver, fleet, tools.templates)
+            for one in tools.destinations
+            if is_for(spec, one.receiver)
         ]
         shown = {"": fleet.subjects(), **{page.spec.site: fleet.subjects(page.names) for page in fleet.pages}}
         return messages, {site: (subjects, report_on(subjects)) for site, subjects in shown.items()}, ()
@@ -326,15 +347,21 @@ def _open_history(database: Path, now: datetime) -> Iterator[tuple[History, str]
         yield history, repaired
 
 
-def _ranges(history: History, inventory: Inventory, now: datetime) -> Mapping[str, Ranges]:
-    """The days of the disks of the remotes that are checked and have a limit on them; nobody else's are read."""
+def _read_earlier(history: History, inventory: Inventory, now: datetime) -> Earlier:
+    """
+    What the history knows of the rounds before.
+
+    Of disks only the days of those remotes are read that are checked and have a limit on them.
+    """
+    fleet = inventory.fleet
     asked = [
         remote.name
-        for remote in inventory.fleet.remotes
+        for remote in fleet.remotes
         if remote.settings.limits.disk_full_within and remote.name in inventory.limited_to
     ]
-    asked += [proxy.name for proxy in inventory.fleet.looked_at if proxy.settings.limits.disk_full_within]
-    return history.disk_ranges(asked, now.date() - timedelta(days=LONGEST_LOOK)) if asked else {}
+    asked += [proxy.name for proxy in fleet.looked_at if proxy.settings.limits.disk_full_within]
+    ranges = history.disk_ranges(asked, now.date() - timedelta(days=LONGEST_LOOK)) if asked else {}
+    return Earlier(history.states(), history.check_results(), fleet.settings.every, ranges)
 
 
 def _forget(history: History, settings: FleetSettings, now: datetime) -> None:
@@ -353,21 +380,19 @@ def _back_up(history: History, settings: FleetSettings, now: datetime) -> tuple[
     return ()
 
 
-def _sending(
-    fleet: Fleet, destinations: Sequence[Destination], templates: Templates, option: str, now: datetime
-) -> Sending:
-    own = {one.key: settings_for(one.receiver, fleet) for one in destinations} if fleet.pages else {}
-    return Sending(fleet.settings, templates, now, own_settings=own, option=option)
-
-
-def _send(history: History, destinations: Sequence[Destination], sending: Sending) -> tuple[Delivery, tuple[str, ...]]:
+def _send(tools: _Tools, now: datetime) -> tuple[Delivery, tuple[str, ...]]:
     """Send what is due; what goes wrong waits in the outbox for the next round."""
+    fleet, templates = tools.fleet, tools.templates
+    own = {one.key: settings_for(one.receiver, fleet) for one in tools.destinations} if fleet.pages else {}
+    sending = Sending(fleet.settings, templates, now, own_settings=own, option=tools.option)
+    failed: tuple[str, ...] = ()
     try:
-        return send_due(history, destinations, sending), ()
+        delivery = send_due(tools.history, tools.destinations, sending)
     except RoundError as error:
-        return Delivery(), (f"messages could not be sent: {error}",)
+        delivery, failed = Delivery(), (f"messages could not be sent: {error}",)
     except Exception as error:
-        return Delivery(), (f"messages could not be sent: {say_error(error)}; please report this",)
+        delivery, failed = Delivery(), (f"messages could not be sent: {say_error(error)}; please report this",)
+    return delivery, (*failed, *(f"the shipped template of messages was used: {one}" for one in templates.problems))
 
 
 def send_due(history: History, destinations: Sequence[Destination], sending: Sending) -> Delivery:
