@@ -216,6 +216,19 @@ def test_a_rule_is_for_who_logs_in_and_says_so_where_nobody_knows() -> None:
     assert "`permit nopass USER as root cmd /bin/sh`" in unknown.hint
 
 
+def test_the_rule_is_of_the_program_that_refused_and_is_none_where_that_is_missing() -> None:
+    """polkit's for run0, with its braces; no rule helps where the shell finds no such program."""
+    remote = replace(TUNNELLED, become_method="community.general.run0", user="box")
+    said = "Failed to start transient service unit: Interactive authentication required."
+    refused = diagnose(remote, Answer(Outcome.BECOME_FAILED, stderr=said, logged_in=True))
+    assert "subject.user == 'box') return polkit.Result.YES; });`" in refused.hint
+    for shell in ("bash: line 1: run0: command not found", "sh: 1: run0: not found", "fish: Unknown command: run0"):
+        missing = diagnose(remote, Answer(Outcome.BECOME_FAILED, stderr=shell, logged_in=True))
+        assert "ansible_become_exe" in missing.hint
+    sudo = Answer(Outcome.BECOME_FAILED, stderr="sudo: /bin/sh: command not found", logged_in=True)
+    assert "visudo" in diagnose(replace(remote, become_method="sudo"), sudo).hint
+
+
 def test_evidence_is_the_telling_line() -> None:
     """Of all that ssh prints the line that the cause was read from is shown, not the frame around it."""
     texts = {transcript.name: transcript.text for transcript in read_transcripts()}

@@ -84,7 +84,9 @@ def _become_by(
     if target and target == user and not plugins.same_user:
         return None
     secret = variables.has_secret(options.get(_PASSWORD, ()), prove=False) or _has_password(plugin)
-    if secret or getattr(plugin, "require_tty", False):
+    # run0 cannot be told a password, and wants a terminal only to draw on.
+    terminal = getattr(plugin, "require_tty", False) and _PASSWORD in options
+    if secret or terminal:
         return Become(method, target)
     # What runs as another user on this machine cannot be ended by us.
     shell = f"exec timeout -k 2 {SECONDS} /bin/sh -s" if local else SHELL

@@ -292,6 +292,10 @@ def _own_pids(frame: Frame, seen: list[_Seen]) -> set[int]:
         changed = ancestors[: started_by[-1] + 1]
         own |= {one.process.pid for one in changed}
         return own | _session_ancestors(changed[-1], by_pid)
+    if by_pid[shell].process.ppid == 1:
+        # run0 has systemd start the shell, and waits for it in the SSH session.
+        for one in [one for one in seen if any(BECOME in word for word in one.process.argv)]:
+            own |= {one.process.pid} | _session_ancestors(one, by_pid)
     return own | _session_ancestors(by_pid[shell], by_pid)
 
 

@@ -77,8 +77,12 @@ _WITHOUT_A_TUNNEL = {Cause.SSHD_DOWN: Cause.CONNECTION_LOST}
 _REFUSED_BY = {
     **dict.fromkeys(("sudo", "ansible.builtin.sudo"), SpecialCase.SUDO_REFUSED),
     **dict.fromkeys(("doas", "community.general.doas"), SpecialCase.DOAS_REFUSED),
+    **dict.fromkeys(("run0", "community.general.run0"), SpecialCase.RUN0_REFUSED),
 }
 """By the become plugin: what to write into its configuration on the remote."""
+
+_NO_PROGRAM = re.compile(r"^-?[\w./-]*sh:.*\b(not found|no such file|unknown command)\b", re.IGNORECASE | re.MULTILINE)
+"""What a shell says, sh or bash or fish, that cannot find what it is to start."""
 
 _BREAKS = frozenset({Cause.CONNECTION_LOST, Cause.CONNECTION_TIMEOUT, Cause.TUNNEL_STALE})
 
@@ -117,7 +121,8 @@ def diagnose(subject: Remote | Proxy, answer: Answer) -> Trouble:
         case Outcome.UNSUPPORTED:
             return explain(Cause.UNSUPPORTED, subject, detail=evidence(text))
         case Outcome.BECOME_FAILED:
-            special = _REFUSED_BY.get(subject.become_method) if isinstance(subject, Remote) else None
+            method = subject.become_method if isinstance(subject, Remote) else ""
+            special = SpecialCase.BECOME_NOT_FOUND if _NO_PROGRAM.search(text) else _REFUSED_BY.get(method)
             return explain(Cause.BECOME_FAILED, subject, special, detail=one_line(text))
         case Outcome.CONNECTION_FAILED:
             cause = cause_of_text(text, tunnelled=False) or Cause.CONNECTION_LOST

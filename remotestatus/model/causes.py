@@ -357,6 +357,17 @@ class SpecialCase(Enum):
         "On {name}, a line in /etc/doas.conf: `permit nopass {who} as {become} cmd /bin/sh`; or set "
         "ansible_become_password, or probe without: `ansible_become: false`.",
     )
+    RUN0_REFUSED = (
+        "Logged in to {name}{as_user}, but run0 did not allow the change to the user {become}.",
+        "On {name}, in /etc/polkit-1/rules.d/60-remotestatus.rules: `polkit.addRule(function(action, subject) {{ "
+        "if (action.id == 'org.freedesktop.systemd1.manage-units' && subject.user == '{who}') return "
+        "polkit.Result.YES; }});`; or probe without: `ansible_become: false`.",
+    )
+    BECOME_NOT_FOUND = (
+        "Logged in to {name}{as_user}, but {method}, which has to change to the user {become}, is not there.",
+        "Install it on {name}, name it by ansible_become_exe, choose another ansible_become_method, or probe without: "
+        "`ansible_become: false`.",
+    )
     VARIABLE_WRONG = (
         "The inventory does not say how to check {name}: {problem}",
         "Correct the variable for {name}; `ansible-inventory --host {name}` shows what it has.",

@@ -31,6 +31,7 @@ class BecomeModule(BecomeBase):  # type: ignore[misc] # Ansible has no types
     """Changes the user by su."""
 
     name = "lab.own.change"
+    require_tty = True  # as run0's, which needs none either
 
     def build_become_command(self, cmd: str, shell: Any) -> str:
         super().build_become_command(cmd, shell)
