@@ -66,6 +66,9 @@ SHARED = words("protocol machine_facts private_directory shared_evaluation ssh_o
 BELOW_SHARED = words("bounded_numbers probe_frame")
 """What those need of the playbook's besides themselves; like them it needs the standard library alone."""
 
+LONGEST_FUNCTION = 40
+"""Lines of a function at most, from `def` to its end."""
+
 CLOCK_READERS = {
     ("datetime", "now"),
     ("datetime", "today"),
@@ -324,6 +327,17 @@ def test_the_package_and_the_playbook_share_what_both_know_and_nothing_else() ->
     below = {f"remotestatus_playbook.{name}" for name in BELOW_SHARED}
     assert {module for user, module in used if user not in MODULES} <= allowed | below
     assert {module for user, module in used if user in MODULES} == allowed
+
+
+def test_functions_are_short() -> None:
+    """A function fits on a screen; one that does not has steps, which deserve names."""
+    found = [
+        (f"{path.relative_to(ROOT)}: {one.name}", (one.end_lineno or one.lineno) - one.lineno + 1)
+        for path in (*(module.path for module in MODULES.values()), *PLAYBOOK_FILES)
+        for one in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert [one for one in found if one[1] > LONGEST_FUNCTION] == []
 
 
 def test_contributing_draws_the_folders() -> None:

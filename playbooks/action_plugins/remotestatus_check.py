@@ -122,13 +122,7 @@ class ActionModule(ActionBase):
             )
             workdir.note_done()
             return {"workdir": str(workdir.path), "proxies": {}, "by_plugin": [], "at_once": 1}
-        order = replace(
-            order,
-            names=tuple(play_hosts) if order.names is None else order.names,
-            at_once=order.at_once or int(context.CLIARGS["forks"]),
-        )
-        if boolean(self._task.args.get("proxies_only", False)):
-            order = replace(order, proxies_only=True)
+        order = self._complete(order, play_hosts)
         attempt = _Attempt(
             task_vars["hostvars"], entries, topology, known_hosts, workdir, order, asked.connection, self._say
         )
@@ -141,6 +135,15 @@ class ActionModule(ActionBase):
             "by_plugin": list(by_plugin),
             "at_once": order.at_once,
         }
+
+    def _complete(self, order: Order, play_hosts: Sequence[str]) -> Order:
+        """The order, with what the play itself says of it."""
+        return replace(
+            order,
+            names=tuple(play_hosts) if order.names is None else order.names,
+            at_once=order.at_once or int(context.CLIARGS["forks"]),
+            proxies_only=order.proxies_only or boolean(self._task.args.get("proxies_only", False)),
+        )
 
     def _plugins(self, asked: AskedPasswords) -> inventory.Plugins:
         """What Ansible says of its plugins, in this run."""

@@ -5,7 +5,7 @@ The files are read and never run. What can't be carried over is listed with file
 belongs in the inventory. Passwords are encrypted or left out; none is written in clear.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,25 +56,22 @@ def command(
     if no_passwords and vault_password_file is not None:
         raise ConfigurationError("write either --no-passwords or --vault-password-file, not both")
     old = _read(settings, remotes)
-    store = PasswordStore.NONE if vault_password_file is None else PasswordStore.VAULT
-    answers = old.answers
-    if no_passwords:
-        answers = _leave_out_secrets(answers)
-    elif store is PasswordStore.NONE:
+    answers = _leave_out_secrets(old.answers) if no_passwords else old.answers
+    if not no_passwords and vault_password_file is None:
         _refuse_passwords(answers)
     known_hosts = directory / KNOWN_HOSTS_FILE
     text, gaps = _convert_known_hosts(old)
     if text and known_hosts.exists() and not force:
-        raise ConfigurationError(
-            "nothing was written", [ConfigurationProblem(str(known_hosts), "exists; --force overwrites it")]
-        )
+        problem = ConfigurationProblem(str(known_hosts), "exists; --force overwrites it")
+        raise ConfigurationError("nothing was written", [problem])
+    store = PasswordStore.NONE if vault_password_file is None else PasswordStore.VAULT
     save_inventory(directory, answers, store, vault_password_file, force=force)
     _remove_clear_text(directory)
     if text:
         write_file(known_hosts, text)
         click.echo(f"wrote {known_hosts}")
     _say_found(old)
-    _say_gaps((*old.gaps, *gaps, *_missing_keys(old), _HISTORY))
+    _say_gaps([*old.gaps, *gaps, *_missing_keys(old), _HISTORY])
     show_next(directory, answers, vault_password_file)
 
 
@@ -150,10 +147,9 @@ def _say_found(old: OldFleet) -> None:
     click.echo(f"  {sum(old.counts.values()):>3} in all")
 
 
-def _say_gaps(gaps: Iterable[Gap]) -> None:
-    listed = list(gaps)
-    click.echo(f"\nNot carried over as it was ({len(listed)}):")
-    for gap in listed:
+def _say_gaps(gaps: Sequence[Gap]) -> None:
+    click.echo(f"\nNot carried over as it was ({len(gaps)}):")
+    for gap in gaps:
         click.echo(f"  {gap.where}: {gap.what}")
         click.echo(f"      {gap.cure}")
     click.echo("")

@@ -52,21 +52,19 @@ def command(
     if not listing and not ending and end is None:
         raise click.UsageError("write how long: --for 2h, or --until 22:30")
     inventory = open_inventory(source)
+    fleet = inventory.fleet
     if target:
-        check_target(inventory.fleet, target)
+        check_target(fleet, target)
     with History.open(inventory.database) as history:
         if listing or not target:
-            windows = outbox.command_windows(history, moment)
-            click.echo("\n".join(window_lines(inventory.fleet, windows, moment)))
+            click.echo("\n".join(window_lines(fleet, outbox.command_windows(history, moment), moment)))
         elif ending:
             ended = outbox.end_windows(history, target, moment)
             click.echo(f"Ended: {target} is out of maintenance." if ended else f"{target} has no window by command.")
         else:
             assert end is not None
             outbox.open_window(history, target, start, end, one_line(note, 300))
-            names = affected(inventory.fleet, target)
-            who = target if names == (target,) else f"{target} ({count(len(names), 'remote')})"
-            click.echo(f"In maintenance: {who}, from {say_local(start)} until {say_local(end)}.")
+            click.echo(f"In maintenance: {say_target(fleet, target)}, from {say_local(start)} until {say_local(end)}.")
 
 
 def check_target(fleet: Fleet, target: str) -> None:
@@ -79,13 +77,13 @@ def check_target(fleet: Fleet, target: str) -> None:
         raise ConfigurationError(f'"{target}" is no remote, proxy, worker or group of the inventory{guess}')
 
 
-def affected(fleet: Fleet, target: str) -> tuple[str, ...]:
-    """The names that a window of this target is for."""
-    if target in {*(proxy.name for proxy in fleet.proxies), *(worker.name for worker in fleet.workers)}:
-        return (target,)
-    return tuple(
-        remote.name for remote in fleet.remotes if target in (EVERYTHING, remote.name) or target in remote.groups
-    )
+def say_target(fleet: Fleet, target: str) -> str:
+    """What a window of this target is for: a name, or a group and how many remotes are in it."""
+    names = {proxy.name for proxy in fleet.proxies} | {worker.name for worker in fleet.workers}
+    if target in names or target in fleet.remotes_by_name:
+        return target
+    members = [remote for remote in fleet.remotes if target == EVERYTHING or target in remote.groups]
+    return f"{target} ({count(len(members), 'remote')})"
 
 
 def window_lines(fleet: Fleet, commands: Iterable[CommandWindow], moment: datetime) -> list[str]:

@@ -66,19 +66,15 @@ def command(
         raise click.UsageError("--json and --nagios exclude each other")
     try:
         code = _show(read_source, name, database, why=why, everything=everything, as_json=as_json, nagios=nagios)
-    except RemotestatusError as error:
-        # Without a result the status is unknown, whatever the reason; 2 would mean that something is down.
-        error.exit_code = NagiosState.UNKNOWN
-        if not nagios:
-            raise
-        click.echo(f"REMOTESTATUS UNKNOWN: {_one_line(str(error))}")
-        code = NagiosState.UNKNOWN
     except Exception as error:
-        # A traceback would be taken for a warning: Python exits with 1.
+        # Without a result the status is unknown, whatever the reason; 2 would mean that something is down.
+        code = NagiosState.UNKNOWN
+        if ours := isinstance(error, RemotestatusError):
+            error.exit_code = code
         if not nagios:
             raise
-        click.echo(f"REMOTESTATUS UNKNOWN: {_one_line(f'{type(error).__name__}: {error}')}")
-        code = NagiosState.UNKNOWN
+        # A traceback would be taken for a warning: Python exits with 1.
+        click.echo(f"REMOTESTATUS UNKNOWN: {_one_line(str(error) if ours else f'{type(error).__name__}: {error}')}")
     sys.exit(code)
 
 

@@ -54,21 +54,16 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
     if answer.outcome is not Outcome.ANSWERED or answer.facts is None:
         return replace(blank, troubles=(diagnose(remote, answer),), attempts=answer.attempts)
     # Thousands of remotes have hundreds of processes each: they are matched one remote at a time, and not kept.
-    found = match(remote.settings.processes, answer.processes, complete=answer.processes_complete)
-    results = tuple(map(_shorten, found))
-    memory = remember(past.memory, answer.facts, at)
+    settings = remote.settings
+    results = tuple(map(_shorten, match(settings.processes, answer.processes, complete=answer.processes_complete)))
     missing = {result.name for result in results if result.missing}
-    memory = keep_endings(memory, past.last, missing, at)
+    memory = keep_endings(remember(past.memory, answer.facts, at), past.last, missing, at)
     facts = recall(memory, answer.facts)
-    findings = (
-        *examine_limits(remote.settings.limits, facts),
-        *examine_trends(remote.settings.limits, disks_until_full(facts, past.ranges, at.date())),
-        *examine_checks(remote.settings.checks, answer.checks),
-    )
-    files = examine_files(remote.settings.files, answer.files)
-    before = past.last.units if past.last else ()
-    units = examine_units(remote.settings.units, answer.units, facts, before)
-    devices = examine_devices(remote.settings.devices, answer.devices, at)
+    trends = examine_trends(settings.limits, disks_until_full(facts, past.ranges, at.date()))
+    findings = (*examine_limits(settings.limits, facts), *trends, *examine_checks(settings.checks, answer.checks))
+    files = examine_files(settings.files, answer.files)
+    units = examine_units(settings.units, answer.units, facts, past.last.units if past.last else ())
+    devices = examine_devices(settings.devices, answer.devices, at)
     troubles = (
         *find_boot_loop(remote, memory, at, past.every),
         *find_storage_faults(remote, memory, facts),

@@ -305,27 +305,9 @@ def explain(
     `proxy` is the proxy that did not answer, `owners` are the hosts whose key was offered, `key` says why a private key
     was not used, `problem` what is wrong with its variables, and `place` from where it was tried.
     """
-    last_proxy = proxy or (subject.path[-1] if subject.path else "")
-    words = {
-        "name": subject.name,
-        "proxy": last_proxy or "the proxy",
-        "port": subject.port if subject.port is not None else 22,
-        "address": subject.address or subject.name,
-        "user": f"{subject.user}@" if subject.user else "",
-        "login": subject.name if "@" in subject.name or not subject.user else f"{subject.user}@{subject.name}",
-        "names": one_line(", ".join(names), 600),
-        "owners": " or ".join(owners),
-        "key": key,
-        "problem": problem,
-        "place": place,
-        "who": subject.user or "USER",
-        "as_user": f" as {subject.user}" if subject.user else "",
-        "connection": getattr(subject, "connection", "ssh"),
-        "shell": _say_shell(subject),
-        "method": getattr(subject, "become_method", ""),
-        "become": getattr(subject, "become_user", "") or "root",
-        "to": f"{subject.name} through {last_proxy}" if last_proxy else subject.name,
-    }
+    phrase = one_line(", ".join(names), 600)
+    words = {**_words_about(subject, proxy), "names": phrase, "owners": " or ".join(owners)}
+    words |= {"key": key, "problem": problem, "place": place}
     declared = cause.declaration
     message = special.message if special else declared.message
     own_hint = (isinstance(subject, Proxy) and declared.proxy_hint) or declared.hint
@@ -339,8 +321,28 @@ def explain(
         proxy,
         what=what or (", ".join(names) if listed else ""),
         severity=severity,
-        phrase=str(words["names"]) if listed else "",
+        phrase=phrase if listed else "",
     )
+
+
+def _words_about(subject: Remote | Proxy, proxy: str) -> dict[str, object]:
+    """What the declaration of a cause calls a remote or proxy, and the way to it; `proxy` did not answer."""
+    last_proxy = proxy or (subject.path[-1] if subject.path else "")
+    return {
+        "name": subject.name,
+        "proxy": last_proxy or "the proxy",
+        "port": subject.port if subject.port is not None else 22,
+        "address": subject.address or subject.name,
+        "user": f"{subject.user}@" if subject.user else "",
+        "login": subject.name if "@" in subject.name or not subject.user else f"{subject.user}@{subject.name}",
+        "who": subject.user or "USER",
+        "as_user": f" as {subject.user}" if subject.user else "",
+        "connection": getattr(subject, "connection", "ssh"),
+        "shell": _say_shell(subject),
+        "method": getattr(subject, "become_method", ""),
+        "become": getattr(subject, "become_user", "") or "root",
+        "to": f"{subject.name} through {last_proxy}" if last_proxy else subject.name,
+    }
 
 
 def _fill_hint(hint: str, words: Mapping[str, object]) -> str:

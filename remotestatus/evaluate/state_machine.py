@@ -16,7 +16,7 @@ from datetime import datetime
 
 from remotestatus.evaluate.finding_states import SeenFindings, Unseen, came_again, follow_findings
 from remotestatus.model.check_result import Trouble, most_severe_first, summarize
-from remotestatus.model.states import Kind, Policy, State, StateChange, Transition
+from remotestatus.model.states import FindingState, Kind, Policy, State, StateChange, Transition
 from remotestatus.model.statuses import Status
 
 FLAP_WINDOW = 20
@@ -50,8 +50,8 @@ def next_state(
     """
     before = last.status if last else None
     base = last or State(kind=kind, name=name, status=_status_of(troubles), since=now, seen_at=now)
-    seen_findings = SeenFindings(_status_of(troubles), troubles, now, unseen or Unseen())
-    held = [one for one in base.findings if one.confirmed and seen_findings.holds(one)] if not troubles else []
+    seen_now = SeenFindings(_status_of(troubles), troubles, now, unseen or Unseen())
+    held = [] if troubles else [one for one in base.findings if one.confirmed and seen_now.holds(one)]
     # One that the last rounds did not find is on its way to be over: then the status is up, and that is not counted.
     troubles = troubles or most_severe_first(one.trouble for one in held if not one.good)
     trouble = next(iter(summarize(troubles)), None)
@@ -65,12 +65,9 @@ def next_state(
         state = replace(state, confirmed=status, confirmed_since=now)
     if is_good and state.confirmed is Status.UP:
         state = replace(state, problem_since=None)
-    findings = follow_findings(base, seen_findings, policy, newly_bad=changed and is_bad)
-    state = replace(state, findings=findings)
-    came_back = base.bad > 0 and is_good if base.confirmed is Status.UP else base.good > 0 and is_bad
+    state = replace(state, findings=follow_findings(base, seen_now, policy, newly_bad=changed and is_bad))
     if (is_good or is_bad) and not policy.maintained:
-        stays_bad = is_bad and base.status.is_bad
-        unsteady = changed or came_back or (stays_bad and came_again(base.findings, findings))
+        unsteady = changed or _came_back(base, state.findings, is_bad=is_bad)
         state = _detect_flapping(state, changed=unsteady, now=now)
     seen = None if before is status else Transition(kind, name, now, before, status, trouble)
     confirmed = Transition(kind, name, now, base.confirmed, status, trouble, base.problem_since) if changed else None
@@ -103,6 +100,13 @@ def change_share(recent: str) -> float:
     step = 0.4 / (FLAP_WINDOW - 1)
     newest_first = reversed(recent)
     return 100 / FLAP_WINDOW * sum(1.2 - step * age for age, mark in enumerate(newest_first) if mark == "1")
+
+
+def _came_back(base: State, findings: tuple[FindingState, ...], *, is_bad: bool) -> bool:
+    """Whether it is as it was before the last rounds, or stays bad and one of its findings is there again."""
+    if is_bad and base.status.is_bad and came_again(base.findings, findings):
+        return True
+    return base.good > 0 and is_bad if base.confirmed is not Status.UP else base.bad > 0 and not is_bad
 
 
 def _detect_flapping(state: State, *, changed: bool, now: datetime) -> State:

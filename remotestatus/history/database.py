@@ -174,8 +174,8 @@ class History:
 
         `gone` are subjects that are no longer in the inventory: they keep their history and leave the page. `renewed`
         are the remotes whose page shows the measurements of this round; None: all of them. `looks` are the results of
-        proxies that were looked at as remotes are. What of one subject cannot
-        be recorded is left out, and is a trouble of the round.
+        proxies that were looked at as remotes are. What of one subject cannot be recorded is left out, and is a trouble
+        of the round.
         """
         started, finished = round_.started_at.timestamp(), round_.finished_at.timestamp()
         troubles = list(round_.troubles)
@@ -193,10 +193,7 @@ class History:
                 with _left_out(troubles, result.name):
                     _record_check_result(db, kind, result, renewed=renewed is None or result.name in renewed)
             db.executemany(_ADD_TO_DAY, [(*subject, *_day_values(share)) for subject, share in days])
-            db.executemany(
-                "UPDATE subjects SET gone_since = ? WHERE kind = ? AND name = ? AND gone_since IS NULL",
-                [(write_time(round_.finished_at), *subject) for subject in gone],
-            )
+            _record_gone(db, gone, round_.finished_at)
             db.execute("DELETE FROM rounds WHERE id <= ?", (number - ROUNDS_KEPT,))
             if len(troubles) > len(round_.troubles):
                 db.execute("UPDATE rounds SET troubles = ? WHERE id = ?", (json.dumps(troubles), number))
@@ -339,6 +336,13 @@ def _left_out(troubles: list[str], name: str) -> Iterator[None]:
         yield
     except (ValueError, TypeError, OverflowError) as error:
         troubles.append(f"what was found of {name} could not be recorded: {say_error(error)}; please report this")
+
+
+def _record_gone(db: sqlite3.Connection, gone: Iterable[Subject], now: datetime) -> None:
+    db.executemany(
+        "UPDATE subjects SET gone_since = ? WHERE kind = ? AND name = ? AND gone_since IS NULL",
+        [(write_time(now), *subject) for subject in gone],
+    )
 
 
 def _record_change(db: sqlite3.Connection, number: int, change: StateChange) -> None:

@@ -58,12 +58,7 @@ def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Co
     remotes, looked_at = [], []
     proxies = {proxy.name for proxy in described.proxies if proxy.in_inventory}
     for name, host in hosts.items():
-        _check_problems(name, host, described.limited_to, problems)
-        _check_variables(name, host, problems)
-        settings = _validate(RemoteSettings, _ours(host, remote_names()), name, problems)
-        for window in settings.maintenance if settings else ():
-            if what := problem_of(window):
-                problems.add(name, f"{PREFIX}maintenance", what)
+        settings = _remote_settings(name, host, described.limited_to, problems)
         if PROXIES not in host.groups:
             remotes.append(_remote(name, host, settings or RemoteSettings()))
         elif settings and settings.look_at_proxies and name in proxies:
@@ -126,6 +121,19 @@ class _Problems:
     def _owner(self, host: str) -> str:
         groups = [group for group in self.hosts[host].groups if group != "ungrouped"]
         return f"{groups[0]}/{host}" if groups else host
+
+
+def _remote_settings(
+    name: str, host: HostDescription, limited_to: Collection[str], problems: _Problems
+) -> RemoteSettings | None:
+    """The settings of one host; None if a value is wrong."""
+    _check_problems(name, host, limited_to, problems)
+    _check_variables(name, host, problems)
+    settings = _validate(RemoteSettings, _ours(host, remote_names()), name, problems)
+    for window in settings.maintenance if settings else ():
+        if what := problem_of(window):
+            problems.add(name, f"{PREFIX}maintenance", what)
+    return settings
 
 
 def _check_problems(name: str, host: HostDescription, limited_to: Collection[str], problems: _Problems) -> None:

@@ -44,24 +44,16 @@ def assemble(
     with `whole` everything is there, whether it fits or not.
     """
     newest = messages[-1]
-    worst = min(messages, key=lambda message: list(NotificationType).index(message.type))
     late = len(messages) == 1 and now - newest.at >= LATE
+    # The worst must not hide behind a recovery that came later.
+    worst = min(reversed(messages), key=lambda message: list(NotificationType).index(message.type))
     subject = newest.subject
     if late or len(messages) > 1:
-        # The worst must not hide behind a recovery that came later.
-        latest_worst = next(message for message in reversed(messages) if message.type is worst.type)
         headlines = [message.headline for message in messages]
-        subject = write_subject(headlines, settings, templates, late=late, instead=latest_worst.headline)
-    values = {
-        "at": newest.at,
-        "now": now,
-        "late": late,
-        "late_after": LATE,
-        "waited": sum(now - message.at >= LATE for message in messages),
-        "title": settings.title,
-        "url": settings.url,
-        "brief": has_little_room(receiver),
-    }
+        subject = write_subject(headlines, settings, templates, late=late, instead=worst.headline)
+    waited = sum(now - message.at >= LATE for message in messages)
+    values = {"at": newest.at, "now": now, "late": late, "late_after": LATE, "waited": waited}
+    values |= {"title": settings.title, "url": settings.url, "brief": has_little_room(receiver)}
     for parts in _parts(messages, receiver):
         hidden = len(messages) - len(parts)
         text, html = (

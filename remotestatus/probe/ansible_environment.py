@@ -17,6 +17,28 @@ from remotestatus.probe.ansible_configuration import find_configuration, read_co
 _INVENTORY_PLUGINS = "host_list,script,yaml,auto,ini,toml"
 """Ansible's own, but `yaml` before `auto`, which reads all of a YAML file only to find that it is no plugin's."""
 
+_ALWAYS = {
+    # Nobody is there whom Ansible could ask: the command line has done it.
+    "ANSIBLE_ASK_PASS": "False",
+    "ANSIBLE_BECOME_ASK_PASS": "False",
+    "ANSIBLE_ASK_VAULT_PASS": "False",
+    "ANSIBLE_HOST_KEY_CHECKING": "True",
+    "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
+    "ANSIBLE_DUPLICATE_YAML_DICT_KEY": "error",
+    "ANSIBLE_STRATEGY": "linear",
+    "ANSIBLE_TASK_TIMEOUT": "0",
+    "ANSIBLE_ENABLE_TASK_DEBUGGER": "False",
+    "ANSIBLE_RUN_TAGS": "all",
+    "ANSIBLE_SKIP_TAGS": "alone",
+    # So many workers at most; the order says how many remotes are probed at the same time.
+    "ANSIBLE_FORKS": "100",
+    "ANSIBLE_RETRY_FILES_ENABLED": "False",
+    "ANSIBLE_DEPRECATION_WARNINGS": "False",
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_VERBOSITY": "0",
+}
+"""What a round depends on, whatever the configuration of Ansible says."""
+
 
 def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[str, str]:
     """Return the variables; `base` is the folder that holds the inventory."""
@@ -27,29 +49,12 @@ def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[
         ORDER: str(order_file),
         ROOT: str(os.getpid()),
         BASE: str(base),
-        # Nobody is there whom Ansible could ask: the command line has done it.
-        "ANSIBLE_ASK_PASS": "False",
-        "ANSIBLE_BECOME_ASK_PASS": "False",
-        "ANSIBLE_ASK_VAULT_PASS": "False",
         # What Ansible leaves there when it is killed goes with the round.
         "TMPDIR": str(workdir),
         TMPDIR: os.environ.get("TMPDIR", ""),
         "ANSIBLE_LOCAL_TEMP": str(workdir / "tmp"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(workdir / "cp"),
-        "ANSIBLE_HOST_KEY_CHECKING": "True",
-        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
-        "ANSIBLE_DUPLICATE_YAML_DICT_KEY": "error",
-        "ANSIBLE_STRATEGY": "linear",
-        "ANSIBLE_TASK_TIMEOUT": "0",
-        "ANSIBLE_ENABLE_TASK_DEBUGGER": "False",
-        "ANSIBLE_RUN_TAGS": "all",
-        "ANSIBLE_SKIP_TAGS": "alone",
-        # So many workers at most; the order says how many remotes are probed at the same time.
-        "ANSIBLE_FORKS": "100",
-        "ANSIBLE_RETRY_FILES_ENABLED": "False",
-        "ANSIBLE_DEPRECATION_WARNINGS": "False",
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_VERBOSITY": "0",
+        **_ALWAYS,
     }
     if not read_configuration(base).inventory_plugins:
         environment["ANSIBLE_INVENTORY_ENABLED"] = _INVENTORY_PLUGINS

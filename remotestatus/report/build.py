@@ -75,12 +75,9 @@ class Report:
     url: str | None
     public: bool
     generated_at: datetime
-    next_expected_at: datetime
-    overdue_at: datetime
     every: timedelta
     round: Round
     summary: Mapping[str, int]
-    shares: tuple[tuple[str, float, float], ...]
     verdict: str
     aside: str
     worst: str
@@ -103,6 +100,21 @@ class Report:
     regular: PeriodReport | None = None
     version: str = __version__
 
+    @property
+    def next_expected_at(self) -> datetime:
+        """When the next round is due."""
+        return self.round.finished_at + self.every
+
+    @property
+    def overdue_at(self) -> datetime:
+        """When this page is out of date, unless the next round has replaced it."""
+        return self.round.finished_at + self.every * 1.5 + timedelta(minutes=1)
+
+    @property
+    def shares(self) -> tuple[tuple[str, float, float], ...]:
+        """The segments of the bar above the table: word, left edge and width."""
+        return shares(self.summary)
+
 
 def build_report(report_input: ReportInput, now: datetime, *, public: bool | None = None) -> Report:
     """
@@ -110,30 +122,28 @@ def build_report(report_input: ReportInput, now: datetime, *, public: bool | Non
 
     A `public` one is without what strangers must not see; None means what the inventory says.
     """
-    report_input = _for_readers(report_input, public)
+    return _build(_for_readers(report_input, public), now)
+
+
+def _build(report_input: ReportInput, now: datetime) -> Report:
     fleet, settings, round_ = report_input.fleet, report_input.fleet.settings, report_input.round
     slugs = make_slugs(remote.name for remote in fleet.remotes)
     incidents = build_incidents(report_input.transitions, report_input.states, report_input.acknowledgements)
     remotes, proxies = _view_remotes(report_input, slugs, incidents, now), _view_proxies(report_input, incidents, now)
     workers, out_of_sight = _view_workers(report_input, remotes, incidents), find_out_of_sight(remotes)
     root_causes, group_slugs = find_root_causes(remotes, proxies, workers), _group_slugs(remotes)
-    summary = _count(remotes)
     verdict, aside = say_verdict(remotes, root_causes)
-    partly = say_out_of_sight(out_of_sight)
     return Report(
         title=clean(settings.title) or "remotestatus",
         accent=settings.accent,
         url=settings.url.rstrip("/") + "/" if settings.url else None,
         public=settings.public,
         generated_at=now,
-        next_expected_at=round_.finished_at + settings.every,
-        overdue_at=round_.finished_at + settings.every * 1.5 + timedelta(minutes=1),
         every=settings.every,
         round=replace(round_, troubles=tuple(clean(trouble, 600) for trouble in round_.troubles)),
-        summary=summary,
-        shares=shares(summary),
+        summary=_count(remotes),
         verdict=verdict,
-        aside=", ".join(filter(None, (aside, *partly))),
+        aside=", ".join(filter(None, (aside, *say_out_of_sight(out_of_sight)))),
         worst=_worst(remotes, proxies),
         problems=root_causes,
         proxies=proxies,

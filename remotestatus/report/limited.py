@@ -15,6 +15,7 @@ from typing import TypeVar
 from remotestatus.model.check_result import CheckResult, Finding, Trouble
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Fleet, LimitedPage, Proxy, Remote
+from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.report_input import ReportInput
@@ -141,9 +142,7 @@ class _Limit:
             days={subject: found for subject, found in whole.days.items() if self.has(subject)},
             first_seen={subject: found for subject, found in whole.first_seen.items() if self.has(subject)},
             acknowledgements={
-                subject: replace(found, note=self._of_people(found.note))
-                for subject, found in whole.acknowledgements.items()
-                if self.has(subject)
+                subject: self._note(found) for subject, found in whole.acknowledgements.items() if self.has(subject)
             },
             maintenance={
                 name: self._of_people(words) for name, words in whole.maintenance.items() if name in self.remotes
@@ -163,6 +162,9 @@ class _Limit:
     def _of_people(self, text: str) -> str:
         """What somebody wrote, or nothing where it is about others."""
         return "" if self.foreign_to_people.is_in(text) else text
+
+    def _note(self, known: Acknowledgement) -> Acknowledgement:
+        return replace(known, note=self._of_people(known.note))
 
     def _kept(self, items: Iterable[T] | None, text: Callable[[T], str]) -> tuple[T, ...] | None:
         """Those whose text names nobody else."""
@@ -230,7 +232,7 @@ class _Limit:
         """The report of this page, without what it says of others."""
         lasting = []
         for one in report.lasting:
-            known = one.acknowledged and replace(one.acknowledged, note=self._of_people(one.acknowledged.note))
+            known = one.acknowledged and self._note(one.acknowledged)
             message = "" if self.foreign.is_in(one.message) else one.message
             lasting.append(replace(one, message=message, acknowledged=known))
         return replace(report, lasting=tuple(lasting), planned=tuple(map(self._planned, report.planned)))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from remotestatus.evaluate import Uptime, advise_proxy, begin_today, dead_tunnels, no_days, uptimes
+from remotestatus.evaluate import Uptime, advise_proxy, dead_tunnels, uptimes
 from remotestatus.model.check_result import HasTroubles, Trouble
 from remotestatus.model.days import PastDays
 from remotestatus.model.fleet import Proxy, Remote
@@ -18,7 +18,7 @@ from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Status
 from remotestatus.report.clean_text import clean, clean_trouble
 from remotestatus.report.incidents import Incident, open_note
-from remotestatus.report.remote_view import RemoteView, say_unconfirmed, view_remote
+from remotestatus.report.remote_view import RemoteView, days_of, say_unconfirmed, view_remote
 from remotestatus.report.slugs import make_slugs
 
 
@@ -48,7 +48,7 @@ def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Inci
     """Make the ProxyView of one proxy that has a State."""
     subject = (Kind.PROXY, proxy.name)
     state = report_input.states[subject]
-    past = begin_today(report_input.days.get(subject) or no_days(now), state.status.value)
+    past = days_of(subject, report_input, now)
     address = f"{proxy.user}@{proxy.address}" if proxy.user else proxy.address
     if proxy.port not in (None, 22):
         address += f":{proxy.port}"

@@ -44,13 +44,7 @@ def redact(report_input: ReportInput) -> ReportInput:
 
     return replace(
         report_input,
-        fleet=Fleet(
-            tuple(_remote(remote, names) for remote in fleet.remotes),
-            tuple(_proxy(proxy, names) for proxy in fleet.proxies),
-            fleet.settings,
-            tuple(_worker(worker, names) for worker in fleet.workers),
-            looked_at=tuple(_remote(proxy, names) for proxy in fleet.looked_at),
-        ),
+        fleet=_fleet(fleet, names),
         round=replace(round_, troubles=(ROUND_TROUBLE,) if round_.troubles else ()),
         states={
             (kind, names(kind, name)): replace(state, name=names(kind, name), troubles=_troubles(state.troubles))
@@ -140,6 +134,16 @@ def _is_address(name: str, address: str) -> bool:
 
 def _renamed(found: Mapping[Subject, T], names: _Names) -> dict[Subject, T]:
     return {(kind, names(kind, name)): value for (kind, name), value in found.items()}
+
+
+def _fleet(fleet: Fleet, names: _Names) -> Fleet:
+    return Fleet(
+        tuple(_remote(remote, names) for remote in fleet.remotes),
+        tuple(_proxy(proxy, names) for proxy in fleet.proxies),
+        fleet.settings,
+        tuple(_worker(worker, names) for worker in fleet.workers),
+        looked_at=tuple(_remote(proxy, names) for proxy in fleet.looked_at),
+    )
 
 
 def _remote(remote: Remote, names: _Names) -> Remote:

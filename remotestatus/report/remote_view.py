@@ -19,7 +19,7 @@ from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Remote
 from remotestatus.model.notification import Acknowledgement, SentMessage
 from remotestatus.model.report_input import ReportInput
-from remotestatus.model.states import Kind, State
+from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.statuses import Status
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.report.charts import Chart, DayCell, RangeChart, day_cells, draw_chart, draw_ranges
@@ -168,35 +168,17 @@ def view_remote(
 ) -> RemoteView:
     """Make the RemoteView of one remote that has a State, or of a proxy that is looked at as a remote is."""
     subject = (kind, remote.name)
-    state = report_input.states[subject]
+    state, settings = report_input.states[subject], remote.settings
     result = report_input.check_results.get(remote.name) or CheckResult(remote.name, now)
-    settings = remote.settings
-    word = "maintenance" if remote.name in report_input.maintenance else state.status.value
-    past = begin_today(report_input.days.get(subject) or no_days(now), word)
-    first_seen = report_input.first_seen.get(subject, state.since)
-    window = report_input.maintenance.get(remote.name)
+    past = days_of(subject, report_input, now)
     processes = view_processes(result, report_input.before.get(remote.name))
     measured_at = report_input.measured_at.get(remote.name, result.at)
     return RemoteView(
-        name=clean(remote.name),
-        nickname=clean(settings.nickname),
-        description=clean(settings.description, 4000),
-        location=clean(settings.location),
-        groups=tuple(clean(name) for name in remote.groups),
-        path=tuple(clean(proxy) for proxy in remote.path),
-        connection=remote.connection,
-        program=clean(remote.program),
-        address=clean(remote.address),
-        user=clean(remote.user or ""),
-        remote_port=remote.port,
-        virtual_port=settings.forwarded_port,
-        slug=slug,
-        group=clean(group),
         status=state.status,
         since=state.since,
         seen_at=state.seen_at,
-        first_seen=first_seen,
-        maintenance=None if window is None else clean(window),
+        first_seen=report_input.first_seen.get(subject, state.since),
+        maintenance=clean(report_input.maintenance[remote.name]) if remote.name in report_input.maintenance else None,
         troubles=tuple(clean_trouble(trouble) for trouble in state.troubles),
         unconfirmed=say_unconfirmed(state, settings.fail_after, settings.recover_after),
         worker=result.worker,
@@ -212,7 +194,53 @@ def view_remote(
         advice=_advice(remote, report_input) if kind is Kind.REMOTE else (),
         said=result.facts,
         new_oom_kills=result.memory.new_oom_kills,
+        **_described(remote, slug, group),
         **_measured(result),
+    )
+
+
+def days_of(subject: Subject, report_input: ReportInput, now: datetime) -> PastDays:
+    """The days of a remote or proxy until now."""
+    word = "maintenance" if subject[1] in report_input.maintenance else report_input.states[subject].status.value
+    return begin_today(report_input.days.get(subject) or no_days(now), word)
+
+
+class _Described(TypedDict):
+    """What the inventory says of a remote, in clean text, and what its page is called."""
+
+    name: str
+    slug: str
+    nickname: str
+    description: str
+    location: str
+    groups: tuple[str, ...]
+    group: str
+    path: tuple[str, ...]
+    connection: str
+    program: str
+    address: str
+    user: str
+    remote_port: int | None
+    virtual_port: int | None
+
+
+def _described(remote: Remote, slug: str, group: str) -> _Described:
+    settings = remote.settings
+    return _Described(
+        name=clean(remote.name),
+        slug=slug,
+        nickname=clean(settings.nickname),
+        description=clean(settings.description, 4000),
+        location=clean(settings.location),
+        groups=tuple(clean(name) for name in remote.groups),
+        group=clean(group),
+        path=tuple(clean(proxy) for proxy in remote.path),
+        connection=remote.connection,
+        program=clean(remote.program),
+        address=clean(remote.address),
+        user=clean(remote.user or ""),
+        remote_port=remote.port,
+        virtual_port=settings.forwarded_port,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from remotestatus_playbook.protocol import Outcome
+from remotestatus_playbook.protocol import Order, Outcome
 
 from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.errors import RoundError, RoundGivenUp
@@ -50,14 +50,26 @@ def check_fleet(
 
     Raises RoundGivenUp when it is cancelled.
     """
-    fleet = inventory.fleet
-    remotes = [remote for remote in fleet.remotes if remote.name in inventory.limited_to]
-    deadline = time.monotonic() + max(fleet.settings.every, SHORTEST_ROUND).total_seconds()
-    if fleet.workers:
+    deadline = time.monotonic() + max(inventory.fleet.settings.every, SHORTEST_ROUND).total_seconds()
+    if inventory.fleet.workers:
         # Loads ansible-runner's streaming, which nobody needs without workers.
         from remotestatus.probe.attempts.check_with_workers import check_with_workers
 
         return check_with_workers(runner, inventory, earlier, deadline, clock, cancel, progress)
+    return _check_from_here(runner, inventory, earlier, deadline, clock, cancel, progress)
+
+
+def _check_from_here(
+    runner: PlaybookRunner,
+    inventory: Inventory,
+    earlier: Earlier,
+    deadline: float,
+    clock: Callable[[], datetime],
+    cancel: Callable[[], bool],
+    progress: Callable[[Progress], None],
+) -> FleetResults:
+    fleet = inventory.fleet
+    remotes = [remote for remote in fleet.remotes if remote.name in inventory.limited_to]
     order = first_order(runner, inventory, remotes, earlier.due([*remotes, *fleet.looked_at], clock()))
     first, at_once = order.attempt, order.at_once or 1
     attempts = _Attempts(fleet, remotes, earlier)
@@ -84,13 +96,8 @@ def check_fleet(
             ended, troubles = find_endings(runner, order, earlier, {**attempts.found, **attempts.looked}, given_up)
             attempts.add(ended)
             return attempts.results(troubles)
-        fresh = suspect_ourselves(fleet, attempts.found, earlier.states, names)
-        forks = choose_retry_forks(attempts.found, names, at_once)
-        look_at = proxies_to_look_at(order, attempts.looked)
-        order = replace(
-            order, names=tuple(names), attempt=order.attempt + 1, at_once=forks, fresh=fresh, look_at=look_at
-        )
-        pause(SUSPICION_SECONDS if fresh else PAUSE_SECONDS, cancel)
+        order = attempts.order_again(order, names, at_once)
+        pause(SUSPICION_SECONDS if order.fresh else PAUSE_SECONDS, cancel)
 
 
 class _Attempts:
@@ -125,6 +132,17 @@ class _Attempts:
     def choose_again(self, attempt: int) -> Sequence[str]:
         """The remotes that the attempt of this number looks at again."""
         return choose_retries([one for one in self.remotes if one.name not in self._settled], self.found, attempt)
+
+    def order_again(self, last: Order, names: Sequence[str], at_once: int) -> Order:
+        """The order of the next attempt, at these remotes; the first one was at so many at once."""
+        return replace(
+            last,
+            names=tuple(names),
+            attempt=last.attempt + 1,
+            at_once=choose_retry_forks(self.found, names, at_once),
+            fresh=suspect_ourselves(self.fleet, self.found, self.earlier.states, names),
+            look_at=proxies_to_look_at(last, self.looked),
+        )
 
     def results(self, troubles: tuple[str, ...]) -> FleetResults:
         """What all attempts brought."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from remotestatus.model.check_result import Finding, Trouble
 from remotestatus.model.times import write_time
+from remotestatus.model.windows import Note, PlannedWindow
 from remotestatus.report.build import WORDS, Report
 from remotestatus.report.fact_table import facts_entry
 from remotestatus.report.incidents import Incident
@@ -63,26 +64,25 @@ def write_status(report: Report) -> str:
         ),
         remotes=tuple(_remote(remote) for remote in report.remotes),
         incidents=tuple(_incident(incident) for incident in report.incidents),
-        planned=tuple(
-            PlannedEntry(
-                title=window.title,
-                starts_at=write_time(window.starts),
-                ends_at=write_time(window.until),
-                note=window.note,
-            )
-            for window in report.planned
-        ),
-        notes=tuple(
-            NoteEntry(
-                about=note.name or None,
-                text=note.text,
-                at=write_time(note.at),
-                until=write_time(note.until) if note.until else None,
-            )
-            for note in report.notes
-        ),
+        planned=tuple(_planned(window) for window in report.planned),
+        notes=tuple(_note(note) for note in report.notes),
     )
     return write_document(document)
+
+
+def _planned(window: PlannedWindow) -> PlannedEntry:
+    return PlannedEntry(
+        title=window.title, starts_at=write_time(window.starts), ends_at=write_time(window.until), note=window.note
+    )
+
+
+def _note(note: Note) -> NoteEntry:
+    return NoteEntry(
+        about=note.name or None,
+        text=note.text,
+        at=write_time(note.at),
+        until=write_time(note.until) if note.until else None,
+    )
 
 
 def _proxy(proxy: ProxyView) -> ProxyEntry:
