@@ -16,7 +16,7 @@ from remotestatus_playbook.protocol import CheckOutput, Outcome, Process, ProxyA
 
 from remotestatus.evaluate.check_results import read_proxy, read_remote
 from remotestatus.evaluate.state_machine import next_state
-from remotestatus.evaluate.uptime import share_out
+from remotestatus.evaluate.uptime import share_out_time
 from remotestatus.history.database import History
 from remotestatus.history.past import read_past
 from remotestatus.model.causes import Cause
@@ -299,7 +299,7 @@ def _live(
     for at, troubles in checks:
         if state:
             every = max(timedelta(minutes=10), (at - state.seen_at) / 2)
-            shares = share_out(state.seen_at, at, state.status, maintenance=False, every=every)
+            shares = share_out_time(state.seen_at, at, state.status, maintenance=False, every=every)
             days.extend(((kind, name), share) for share in shares)
         change = next_state(kind, name, state, troubles, policy, at)
         state = change.state

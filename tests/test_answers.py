@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remotestatus.evaluate.answer_codes import is_meant, read_answer, read_code, write_code
+from remotestatus.evaluate.answer_codes import is_meant, read_code, read_message_answer, write_code
 from remotestatus.history import answered, outbox
 from remotestatus.history.database import History
-from remotestatus.model.answers import CODE_LIFE, Answer, AnswerCommand, AnswerOutcome, ReadSource, Refusal
+from remotestatus.model.answers import CODE_LIFE, AnswerCommand, AnswerOutcome, MessageAnswer, ReadSource, Refusal
 from remotestatus.model.errors import RoundGivenUp
 from remotestatus.model.settings import AnswerSource
 from remotestatus.model.states import Kind
@@ -52,26 +52,29 @@ def test_only_who_holds_the_key_can_make_a_code(number: int, guess: str) -> None
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        (f"ack {CODE}", Answer(AnswerCommand.ACK, CODE)),
-        (f"ACK 4h {CODE.lower()}", Answer(AnswerCommand.ACK, CODE, lasting=timedelta(hours=4))),
-        (f"mute r1 2h {CODE}", Answer(AnswerCommand.MUTE, CODE, "r1", timedelta(hours=2))),
-        (f"status {CODE}", Answer(AnswerCommand.STATUS, CODE)),
-        (f"ack\n\n> To answer, send `ack {CODE}`", Answer(AnswerCommand.ACK, CODE)),
-        (f"\nack 1d\nOn Monday the checker wrote: {CODE}", Answer(AnswerCommand.ACK, CODE, lasting=timedelta(days=1))),
-        (f"mute prod-site-edge-cam2 2h {CODE}", Answer(AnswerCommand.MUTE, CODE, "prod-site-edge-cam2", 2 * HOUR)),
-        (f"ack\n> r1-{CODE}", Answer(AnswerCommand.ACK, CODE)),
-        (f"ack\n> A check failed: AAAA-BBBB-CCCC-DDDD.\n> `ack {CODE}`", Answer(AnswerCommand.ACK, CODE)),
-        (f"ack\n> edge-{CODE}", Answer(AnswerCommand.ACK, CODE)),
+        (f"ack {CODE}", MessageAnswer(AnswerCommand.ACK, CODE)),
+        (f"ACK 4h {CODE.lower()}", MessageAnswer(AnswerCommand.ACK, CODE, lasting=timedelta(hours=4))),
+        (f"mute r1 2h {CODE}", MessageAnswer(AnswerCommand.MUTE, CODE, "r1", timedelta(hours=2))),
+        (f"status {CODE}", MessageAnswer(AnswerCommand.STATUS, CODE)),
+        (f"ack\n\n> To answer, send `ack {CODE}`", MessageAnswer(AnswerCommand.ACK, CODE)),
+        (f"\nack 1d\nOn Monday the checker wrote: {CODE}", MessageAnswer(AnswerCommand.ACK, CODE, lasting=24 * HOUR)),
+        (
+            f"mute prod-site-edge-cam2 2h {CODE}",
+            MessageAnswer(AnswerCommand.MUTE, CODE, "prod-site-edge-cam2", 2 * HOUR),
+        ),
+        (f"ack\n> r1-{CODE}", MessageAnswer(AnswerCommand.ACK, CODE)),
+        (f"ack\n> A check failed: AAAA-BBBB-CCCC-DDDD.\n> `ack {CODE}`", MessageAnswer(AnswerCommand.ACK, CODE)),
+        (f"ack\n> edge-{CODE}", MessageAnswer(AnswerCommand.ACK, CODE)),
         ("ack", None),
         (f"ack for ever {CODE}", None),
         (f"mute r1 200d {CODE}", None),
         (f"mute {CODE}", None),
     ],
 )
-def test_an_answer_is_a_command_and_a_code(text: str, answer: Answer | None) -> None:
+def test_an_answer_is_a_command_and_a_code(text: str, answer: MessageAnswer | None) -> None:
     """The first line has the command; the code stands in it or in what is quoted below."""
     assert is_meant(text)
-    assert read_answer(text, KEY) == answer
+    assert read_message_answer(text, KEY) == answer
 
 
 @given(st.text(max_size=300))
@@ -79,7 +82,7 @@ def test_an_answer_is_a_command_and_a_code(text: str, answer: Answer | None) -> 
 def test_any_text_is_read_without_harm(text: str) -> None:
     """Whatever comes, it is an answer or none."""
     is_meant(text)
-    read_answer(text, KEY)
+    read_message_answer(text, KEY)
 
 
 def test_our_own_messages_are_no_answers() -> None:
@@ -184,7 +187,7 @@ def test_a_topic_and_a_mailbox_are_read_once() -> None:
         assert [first[source.key].failure for source in sources] == ["", ""]
         assert first[sources[0].key].texts == (f"ack {CODE}",)
         (text,) = first[sources[1].key].texts
-        assert read_answer(text, KEY) == Answer(AnswerCommand.ACK, CODE, lasting=timedelta(hours=4))
+        assert read_message_answer(text, KEY) == MessageAnswer(AnswerCommand.ACK, CODE, lasting=timedelta(hours=4))
         again = read_sources([(source, first[source.key].position) for source in sources])
         assert [one.texts for one in again] == [(), ()]
         assert topic.authorizations == ["Bearer tk_secret"] * 2

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remotestatus.evaluate import find_renewed, next_state, share_out
+from remotestatus.evaluate import find_renewed, next_state, share_out_time
 from remotestatus.evaluate.measurements import renews_measurements
 from remotestatus.history import History, add_note, outbox, read_past, remove_notes
 from remotestatus.model.causes import Cause
@@ -70,7 +70,7 @@ class Rounds:
             ((change.state.kind, change.state.name), share)
             for change in changes
             if (state := last.get((change.state.kind, change.state.name)))
-            for share in share_out(
+            for share in share_out_time(
                 state.seen_at, self.now, state.status, maintenance=False, every=timedelta(minutes=10)
             )
         ]

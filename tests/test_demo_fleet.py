@@ -25,9 +25,9 @@ import psutil
 import pytest
 import yaml
 
-from remotestatus.demo.demo_fleet import Fleet, FleetError
+from remotestatus.demo.demo_fleet import DemoFleet, FleetError
 from remotestatus.demo.members import MEMBERS, PROXY, Fault
-from remotestatus.demo.message_receiver import Message
+from remotestatus.demo.message_receiver import ReceivedMessage
 from tests.lab import Command
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -43,7 +43,7 @@ LACKING = "kiosk-1"
 class Client:
     """OpenSSH's client, set up from the fleet's own inventory and nothing else."""
 
-    fleet: Fleet
+    fleet: DemoFleet
     config: Path
 
     def command(self, name: str, command: str) -> list[str]:
@@ -65,7 +65,7 @@ class Client:
         }
 
 
-def read_hosts(fleet: Fleet) -> dict[str, dict[str, Any]]:
+def read_hosts(fleet: DemoFleet) -> dict[str, dict[str, Any]]:
     """The inventory's hosts with the variables of their groups, as far as this inventory uses groups."""
     children = yaml.safe_load((fleet.inventory / "remotes.yml").read_text())["all"]["children"]
     hosts: dict[str, dict[str, Any]] = dict(children["proxies"]["hosts"])
@@ -74,7 +74,7 @@ def read_hosts(fleet: Fleet) -> dict[str, dict[str, Any]]:
     return hosts
 
 
-def make_client(fleet: Fleet, directory: Path) -> Client:
+def make_client(fleet: DemoFleet, directory: Path) -> Client:
     """Writes an `ssh -F` file from the inventory."""
     lines = []
     hosts = read_hosts(fleet)
@@ -113,11 +113,11 @@ def make_client(fleet: Fleet, directory: Path) -> Client:
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of one fleet that all tests share; a test that breaks something mends it."""
-    with Fleet.start(tmp_path_factory.mktemp("fleet")) as fleet:
+    with DemoFleet.start(tmp_path_factory.mktemp("fleet")) as fleet:
         yield make_client(fleet, tmp_path_factory.mktemp("client"))
 
 
-def running_programs(fleet: Fleet, name: str) -> list[str]:
+def running_programs(fleet: DemoFleet, name: str) -> list[str]:
     """Command lines of the processes that run in a remote's own directory."""
     home = str(fleet.directory / "homes" / name)
     found = []
@@ -316,7 +316,7 @@ def test_orders_that_make_no_sense_are_refused(client: Client) -> None:
         client.fleet.mend("shop-9")
     with pytest.raises(FleetError, match="nothing of that kind"):
         client.fleet.break_down(UP, Fault.PROXY)
-    stranger = Fleet(client.fleet.directory, client.fleet.pid, client.fleet._control, "guess")
+    stranger = DemoFleet(client.fleet.directory, client.fleet.pid, client.fleet._control, "guess")
     with pytest.raises(FleetError, match="not the token"):
         stranger.mend(UP)
 
@@ -342,7 +342,7 @@ def test_messages_are_kept_as_they_were_sent(client: Client) -> None:
     sender = apprise.Apprise()
     assert sender.add(url)
     sender.notify(title="Ünreachable", body="one\ntwo", notify_type=apprise.NotifyType.WARNING)
-    assert client.fleet.messages[-1] == Message("Ünreachable", "one\ntwo", "warning")
+    assert client.fleet.messages[-1] == ReceivedMessage("Ünreachable", "one\ntwo", "warning")
     count = len(client.fleet.messages)
     with pytest.raises(urllib.error.HTTPError, match="400") as refused:
         urllib.request.urlopen(url.replace("json://", "http://"), data=b"[1]", timeout=5)
@@ -352,7 +352,7 @@ def test_messages_are_kept_as_they_were_sent(client: Client) -> None:
 
 def test_further_urls_are_told_too(tmp_path: Path) -> None:
     """The caller's Apprise URLs stand in the inventory after the fleet's own, and in nobody's arguments."""
-    with Fleet.start(tmp_path, apprise=["mailto://a:b@example.com"]) as fleet:
+    with DemoFleet.start(tmp_path, apprise=["mailto://a:b@example.com"]) as fleet:
         assert not any("example.com" in " ".join(process.cmdline()) for process in family(fleet.pid))
         settings = yaml.safe_load((fleet.inventory / "group_vars" / "all.yml").read_text())
     assert settings["remotestatus_apprise"][1:] == ["mailto://a:b@example.com"]
@@ -360,14 +360,14 @@ def test_further_urls_are_told_too(tmp_path: Path) -> None:
 
 def test_two_fleets_share_no_port(client: Client, tmp_path: Path) -> None:
     """A second fleet on the same machine moves aside, even from the port of a lost tunnel."""
-    with Fleet.start(tmp_path) as second:
+    with DemoFleet.start(tmp_path) as second:
         ports = [{host["ansible_port"] for host in read_hosts(fleet).values()} for fleet in (client.fleet, second)]
         assert not ports[0] & ports[1]
 
 
 def test_stopping_leaves_nothing_running(tmp_path: Path) -> None:
     """After stop() every process of the fleet is gone, with sessions under way, and a new fleet can start there."""
-    with Fleet.start(tmp_path / "a fleet") as fleet:
+    with DemoFleet.start(tmp_path / "a fleet") as fleet:
         client = make_client(fleet, tmp_path)
         ssh = subprocess.Popen(client.command(UP, "sleep 4323"), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         assert eventually(lambda: "sleep 4323" in running_programs(fleet, UP))
@@ -378,13 +378,13 @@ def test_stopping_leaves_nothing_running(tmp_path: Path) -> None:
     assert not (fleet.directory / "fleet.json").exists()
     assert (fleet.directory / "fleet.log").read_text() == ""
     fleet.stop()
-    with Fleet.start(tmp_path / "a fleet") as again:
+    with DemoFleet.start(tmp_path / "a fleet") as again:
         assert make_client(again, tmp_path).run(UP, "true").returncode == 0
 
 
 def test_a_killed_fleet_leaves_nothing_running(tmp_path: Path) -> None:
     """Even SIGKILL leaves no program behind, and no file that keeps the next fleet from starting."""
-    fleet = Fleet.start(tmp_path)
+    fleet = DemoFleet.start(tmp_path)
     everything = family(fleet.pid)
     os.kill(fleet.pid, signal.SIGKILL)
     assert eventually(lambda: all(map(is_gone, everything)))
@@ -392,14 +392,14 @@ def test_a_killed_fleet_leaves_nothing_running(tmp_path: Path) -> None:
     with pytest.raises(FleetError, match="does not answer"):
         fleet.mend(UP)
     fleet._process.communicate()  # type: ignore[union-attr]  # reaped here, and not by stop(), which would tidy up
-    Fleet.start(tmp_path).stop()
+    DemoFleet.start(tmp_path).stop()
 
 
 def test_a_fleet_ends_with_its_caller(tmp_path: Path) -> None:
     """A caller that is killed takes its fleet along."""
     code = (
-        "import sys, time, pathlib; from remotestatus.demo.demo_fleet import Fleet;"
-        "print(Fleet.start(pathlib.Path(sys.argv[1])).pid, flush=True); time.sleep(60)"
+        "import sys, time, pathlib; from remotestatus.demo.demo_fleet import DemoFleet;"
+        "print(DemoFleet.start(pathlib.Path(sys.argv[1])).pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as caller:
         assert caller.stdout is not None
@@ -416,15 +416,15 @@ def test_a_kept_fleet_is_found_broken_and_mended_from_elsewhere(tmp_path: Path) 
         return subprocess.run(command, capture_output=True, text=True, timeout=30, cwd="/")
 
     code = (
-        "import sys, pathlib; from remotestatus.demo.demo_fleet import Fleet;"
-        "Fleet.start(pathlib.Path(sys.argv[1]), keep=True)"
+        "import sys, pathlib; from remotestatus.demo.demo_fleet import DemoFleet;"
+        "DemoFleet.start(pathlib.Path(sys.argv[1]), keep=True)"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code, str(tmp_path)], check=True, timeout=30)
-    fleet = Fleet.find(tmp_path)
+    fleet = DemoFleet.find(tmp_path)
     try:
         everything = family(fleet.pid)
         with pytest.raises(FleetError, match="already"):
-            Fleet.start(tmp_path)
+            DemoFleet.start(tmp_path)
         assert order("break", UP, "process").returncode == 0
         assert running_programs(fleet, UP) == ["python manage.py take_orders.py"]
         assert order("mend", UP).returncode == 0
@@ -436,7 +436,7 @@ def test_a_kept_fleet_is_found_broken_and_mended_from_elsewhere(tmp_path: Path) 
         fleet.stop()
     assert eventually(lambda: all(map(is_gone, everything)))
     with pytest.raises(FleetError, match="no demo fleet runs"):
-        Fleet.find(tmp_path)
+        DemoFleet.find(tmp_path)
 
 
 def test_a_kept_demo_prints_commands_that_work_from_anywhere(remotestatus: Command, tmp_path: Path) -> None:
@@ -470,17 +470,17 @@ def test_a_kept_demo_prints_commands_that_work_from_anywhere(remotestatus: Comma
             # `status` speaks the codes of Nagios plugins: there is something to say.
             assert ran.returncode == (2 if " status " in line else 0), (line, ran.stdout, ran.stderr)
         with pytest.raises(FleetError, match="no demo fleet runs"):
-            Fleet.find(place)
+            DemoFleet.find(place)
     finally:
         if (place / "fleet.json").exists():
-            Fleet.find(place).stop()
+            DemoFleet.find(place).stop()
 
 
 def test_a_directory_with_other_files_is_left_alone(tmp_path: Path) -> None:
     """A demo never writes over somebody's inventory."""
     (tmp_path / "inventory").mkdir()
     with pytest.raises(FleetError, match="not a demo's"):
-        Fleet.start(tmp_path)
+        DemoFleet.start(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["inventory"]
 
 
@@ -489,17 +489,17 @@ def test_without_asyncssh_the_cure_is_named(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.delitem(sys.modules, "asyncssh", raising=False)
     with pytest.raises(FleetError, match="install the extra `demo`"):
-        Fleet.start(tmp_path)
+        DemoFleet.start(tmp_path)
 
 
 def test_a_fleet_that_cannot_start_says_why(tmp_path: Path) -> None:
     """The last line of the fleet's own log is in the error."""
-    with Fleet.start(tmp_path) as fleet:
+    with DemoFleet.start(tmp_path) as fleet:
         pass
     shutil.rmtree(fleet.inventory)
     fleet.inventory.write_text("in the way")
     with pytest.raises(FleetError, match=r"did not start: .*inventory"):
-        Fleet.start(tmp_path)
+        DemoFleet.start(tmp_path)
     assert json.dumps(fleet.messages) == "[]"
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.opening import Refusals
-from remotestatus_playbook.protocol import PROXY_LOST, Answer, Outcome, ProxyAnswer, RemoteAnswer
+from remotestatus_playbook.protocol import PROXY_LOST, HostAnswer, Outcome, ProxyAnswer, RemoteAnswer
 from remotestatus_playbook.ssh_output import local_fault, without_warnings
 
 from remotestatus.evaluate.check_results import read_proxy, read_remote
@@ -55,7 +55,7 @@ SUBJECTS: dict[str, Remote | Proxy] = {"tunnelled": TUNNELLED, "direct": DIRECT,
 @pytest.mark.parametrize("transcript", list(read_transcripts()), ids=lambda transcript: transcript.name)
 def test_a_recorded_text_means_its_cause(transcript: Transcript) -> None:
     """Each text that OpenSSH printed for a real failure is read as that failure, with one telling line of it."""
-    answer = Answer(Outcome.SSH_FAILED, stderr=transcript.text, logged_in=transcript.logged_in)
+    answer = HostAnswer(Outcome.SSH_FAILED, stderr=transcript.text, logged_in=transcript.logged_in)
     trouble = diagnose(SUBJECTS[transcript.path], answer)
     assert trouble.cause == transcript.cause
     assert trouble.detail
@@ -77,14 +77,14 @@ def test_the_same_words_mean_another_thing_behind_a_proxy() -> None:
     refused, silent = "channel 3: open failed: connect failed: Connection refused", "timed out during banner exchange"
     assert cause_of_text(refused, tunnelled=True) is Cause.TUNNEL_DOWN
     assert cause_of_text(silent, tunnelled=True) is Cause.TUNNEL_STALE
-    assert diagnose(CHAINED, Answer(Outcome.SSH_FAILED, stderr=refused)).cause is Cause.CONNECTION_REFUSED
-    assert diagnose(CHAINED, Answer(Outcome.SSH_FAILED, stderr=silent)).cause is Cause.CONNECTION_TIMEOUT
-    assert diagnose(CHAINED, Answer(Outcome.TIMED_OUT)).cause is Cause.CONNECTION_TIMEOUT
+    assert diagnose(CHAINED, HostAnswer(Outcome.SSH_FAILED, stderr=refused)).cause is Cause.CONNECTION_REFUSED
+    assert diagnose(CHAINED, HostAnswer(Outcome.SSH_FAILED, stderr=silent)).cause is Cause.CONNECTION_TIMEOUT
+    assert diagnose(CHAINED, HostAnswer(Outcome.TIMED_OUT)).cause is Cause.CONNECTION_TIMEOUT
 
 
 def test_what_accepts_and_says_nothing_is_not_called_off() -> None:
     """A frozen machine still accepts connections; behind a proxy nobody knows who did."""
-    silent = Answer(Outcome.SSH_FAILED, stderr="Connection timed out during banner exchange")
+    silent = HostAnswer(Outcome.SSH_FAILED, stderr="Connection timed out during banner exchange")
     assert "accepts connections" in diagnose(DIRECT, silent).message
     assert "accepts connections" not in diagnose(CHAINED, silent).message
 
@@ -95,26 +95,26 @@ def test_what_accepts_and_says_nothing_is_not_called_off() -> None:
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
-        (Answer(Outcome.PROXY_DOWN, proxy="tunnel-proxy"), Cause.PROXY_UNREACHABLE),
-        (Answer(Outcome.TIMED_OUT, logged_in=True), Cause.PROBE_TIMEOUT),
-        (Answer(Outcome.TIMED_OUT, logged_in=True, stderr="Connection refused"), Cause.PROBE_TIMEOUT),
-        (Answer(Outcome.TIMED_OUT), Cause.TUNNEL_STALE),
-        (Answer(Outcome.TIMED_OUT, proxy_lost=True), Cause.NOT_CHECKED),
-        (Answer(Outcome.TOO_MUCH, logged_in=True), Cause.PROBE_TIMEOUT),
+        (HostAnswer(Outcome.PROXY_DOWN, proxy="tunnel-proxy"), Cause.PROXY_UNREACHABLE),
+        (HostAnswer(Outcome.TIMED_OUT, logged_in=True), Cause.PROBE_TIMEOUT),
+        (HostAnswer(Outcome.TIMED_OUT, logged_in=True, stderr="Connection refused"), Cause.PROBE_TIMEOUT),
+        (HostAnswer(Outcome.TIMED_OUT), Cause.TUNNEL_STALE),
+        (HostAnswer(Outcome.TIMED_OUT, proxy_lost=True), Cause.NOT_CHECKED),
+        (HostAnswer(Outcome.TOO_MUCH, logged_in=True), Cause.PROBE_TIMEOUT),
         (
-            Answer(Outcome.NO_PROBE_OUTPUT, logged_in=True, noise="This account is not available."),
+            HostAnswer(Outcome.NO_PROBE_OUTPUT, logged_in=True, noise="This account is not available."),
             Cause.PROBE_FAILED,
         ),
-        (Answer(Outcome.SSH_FAILED, logged_in=True), Cause.PROBE_FAILED),
-        (Answer(Outcome.SSH_FAILED, logged_in=True, frame=True), Cause.CONNECTION_LOST),
-        (Answer(Outcome.SSH_FAILED, proxy_lost=True), Cause.NOT_CHECKED),
-        (Answer(Outcome.SSH_FAILED, proxy_lost=True, logged_in=True, frame=True), Cause.NOT_CHECKED),
-        (Answer(Outcome.SSH_FAILED, proxy_lost=True, stderr="Permission denied (publickey)."), None),
-        (Answer(Outcome.SSH_FAILED), Cause.CONNECTION_LOST),
-        (Answer(Outcome.ERROR, stderr="no ssh"), Cause.CHECKER_ERROR),
+        (HostAnswer(Outcome.SSH_FAILED, logged_in=True), Cause.PROBE_FAILED),
+        (HostAnswer(Outcome.SSH_FAILED, logged_in=True, frame=True), Cause.CONNECTION_LOST),
+        (HostAnswer(Outcome.SSH_FAILED, proxy_lost=True), Cause.NOT_CHECKED),
+        (HostAnswer(Outcome.SSH_FAILED, proxy_lost=True, logged_in=True, frame=True), Cause.NOT_CHECKED),
+        (HostAnswer(Outcome.SSH_FAILED, proxy_lost=True, stderr="Permission denied (publickey)."), None),
+        (HostAnswer(Outcome.SSH_FAILED), Cause.CONNECTION_LOST),
+        (HostAnswer(Outcome.ERROR, stderr="no ssh"), Cause.CHECKER_ERROR),
     ],
 )
-def test_an_outcome_says_what_no_text_says(answer: Answer, cause: Cause | None) -> None:
+def test_an_outcome_says_what_no_text_says(answer: HostAnswer, cause: Cause | None) -> None:
     """A silent failure is placed by how far it came; a refusal stays one, even when the proxy was lost later."""
     assert diagnose(TUNNELLED, answer).cause is (cause or Cause.AUTHENTICATION_FAILED)
 
@@ -158,7 +158,7 @@ def test_every_cause_has_a_sentence_and_a_hint(cause: Cause) -> None:
 def test_the_owner_of_the_offered_key_is_named() -> None:
     """Behind a proxy the hint leads to the port, elsewhere to the address; one's own name is no other remote."""
     text = "Host key for capture-1 has changed and you have requested strict checking."
-    answer = Answer(Outcome.SSH_FAILED, stderr=text, answered_by=("capture-1", "capture-2"))
+    answer = HostAnswer(Outcome.SSH_FAILED, stderr=text, answered_by=("capture-1", "capture-2"))
     trouble = diagnose(TUNNELLED, answer)
     assert trouble.cause is Cause.HOST_KEY_CHANGED
     assert trouble.message.startswith("capture-2 answers in the place of capture-1")
@@ -182,14 +182,14 @@ def test_the_owner_of_the_offered_key_is_named() -> None:
 )  # fmt: skip
 def test_a_refused_log_in_says_what_was_refused(subject: Remote | Proxy, text: str, words: str) -> None:
     """A proxy's rule, a missing algorithm and an unusable key are told apart, for remotes and proxies alike."""
-    trouble = diagnose(subject, Answer(Outcome.SSH_FAILED, stderr=text))
+    trouble = diagnose(subject, HostAnswer(Outcome.SSH_FAILED, stderr=text))
     assert trouble.cause is Cause.AUTHENTICATION_FAILED
     assert words in trouble.message
 
 
 def test_a_trouble_names_the_proxy_that_did_not_answer() -> None:
     """The proxy is a field of its own, and what an older version stored without it can be read."""
-    assert diagnose(TUNNELLED, Answer(Outcome.PROXY_DOWN, proxy="inner")).proxy == "inner"
+    assert diagnose(TUNNELLED, HostAnswer(Outcome.PROXY_DOWN, proxy="inner")).proxy == "inner"
     assert explain(Cause.TUNNEL_DOWN, TUNNELLED).proxy == ""
     stored = b'{"cause": "proxy-unreachable", "message": "Not checked.", "hint": "", "detail": ""}'
     assert TypeAdapter(Trouble).validate_json(stored) == Trouble(Cause.PROXY_UNREACHABLE, "Not checked.")
@@ -206,7 +206,7 @@ def test_the_documents_table_has_a_row_for_each_cause() -> None:
 
 def test_a_rule_is_for_who_logs_in_and_says_so_where_nobody_knows() -> None:
     """The line for doas.conf names the user; a connection without one has the word that has to be replaced."""
-    refused = Answer(Outcome.BECOME_FAILED, logged_in=True)
+    refused = HostAnswer(Outcome.BECOME_FAILED, logged_in=True)
     known, unknown = (
         diagnose(replace(TUNNELLED, become_method="doas", user=user), refused) for user in ("remote_user", None)
     )
@@ -220,12 +220,12 @@ def test_the_rule_is_of_the_program_that_refused_and_is_none_where_that_is_missi
     """polkit's for run0, with its braces; no rule helps where the shell finds no such program."""
     remote = replace(TUNNELLED, become_method="community.general.run0", user="box")
     said = "Failed to start transient service unit: Interactive authentication required."
-    refused = diagnose(remote, Answer(Outcome.BECOME_FAILED, stderr=said, logged_in=True))
+    refused = diagnose(remote, HostAnswer(Outcome.BECOME_FAILED, stderr=said, logged_in=True))
     assert "subject.user == 'box') return polkit.Result.YES; });`" in refused.hint
     for shell in ("bash: line 1: run0: command not found", "sh: 1: run0: not found", "fish: Unknown command: run0"):
-        missing = diagnose(remote, Answer(Outcome.BECOME_FAILED, stderr=shell, logged_in=True))
+        missing = diagnose(remote, HostAnswer(Outcome.BECOME_FAILED, stderr=shell, logged_in=True))
         assert "ansible_become_exe" in missing.hint
-    sudo = Answer(Outcome.BECOME_FAILED, stderr="sudo: /bin/sh: command not found", logged_in=True)
+    sudo = HostAnswer(Outcome.BECOME_FAILED, stderr="sudo: /bin/sh: command not found", logged_in=True)
     assert "visudo" in diagnose(replace(remote, become_method="sudo"), sudo).hint
 
 
@@ -236,7 +236,7 @@ def test_evidence_is_the_telling_line() -> None:
     assert changed.endswith("has changed and you have requested strict checking.")
     assert evidence("Authenticated to h.\nKilled by signal 15.\n") == ""
     assert evidence("something new\nand its last line\n") == "and its last line"
-    cut = Answer(Outcome.NO_PROBE_OUTPUT, stderr="Authenticated to h.\nTransferred: sent 2 bytes", frame=True)
+    cut = HostAnswer(Outcome.NO_PROBE_OUTPUT, stderr="Authenticated to h.\nTransferred: sent 2 bytes", frame=True)
     assert diagnose(TUNNELLED, cut).detail == ""
 
 
@@ -245,7 +245,7 @@ def test_evidence_is_the_telling_line() -> None:
 
 def test_a_jump_without_a_connection_is_the_proxys_fault() -> None:
     """The text that a jump prints without a connection is known to the diagnosis."""
-    assert diagnose(TUNNELLED, Answer(Outcome.SSH_FAILED, stderr=PROXY_LOST)).cause is Cause.NOT_CHECKED
+    assert diagnose(TUNNELLED, HostAnswer(Outcome.SSH_FAILED, stderr=PROXY_LOST)).cause is Cause.NOT_CHECKED
 
 
 def test_a_key_has_owners(tmp_path: Path) -> None:
@@ -417,12 +417,12 @@ def test_a_fault_of_the_checkers_own_is_held_against_nobody_else(text: str) -> N
     """Remote and proxy are unknown, with what is wrong on the checker and its cure; the line that says it is shown."""
     for outcome in (Outcome.ERROR, Outcome.SSH_FAILED):
         for subject in (TUNNELLED, DIRECT, PROXY):
-            trouble = diagnose(subject, Answer(outcome, stderr=f"{text}\n"))
+            trouble = diagnose(subject, HostAnswer(outcome, stderr=f"{text}\n"))
             assert trouble.cause is Cause.CHECKER_ERROR
             assert OWN_FAULTS[text] in trouble.message
             assert trouble.detail == text.splitlines()[0]
             assert trouble.hint
-    after = Answer(Outcome.SSH_FAILED, stderr=f"Authenticated to h.\n{text}", logged_in=True)
+    after = HostAnswer(Outcome.SSH_FAILED, stderr=f"Authenticated to h.\n{text}", logged_in=True)
     assert diagnose(TUNNELLED, after).cause is not Cause.CHECKER_ERROR
 
 
@@ -452,5 +452,5 @@ def test_a_warning_about_key_exchange_is_no_evidence() -> None:
     for transcript in read_transcripts():
         subject, outcome = SUBJECTS[transcript.path], Outcome.SSH_FAILED
         text = f"{KEY_EXCHANGE}{transcript.text}{KEY_EXCHANGE}"
-        found = diagnose(subject, Answer(outcome, stderr=text, logged_in=transcript.logged_in))
-        assert found == diagnose(subject, Answer(outcome, stderr=transcript.text, logged_in=transcript.logged_in))
+        found = diagnose(subject, HostAnswer(outcome, stderr=text, logged_in=transcript.logged_in))
+        assert found == diagnose(subject, HostAnswer(outcome, stderr=transcript.text, logged_in=transcript.logged_in))

@@ -230,6 +230,15 @@ def test_no_two_modules_have_one_name() -> None:
     assert {name: count for name, count in Counter(files).items() if count > 1 and not name.startswith("__")} == {}
 
 
+def test_no_two_classes_have_one_name() -> None:
+    """A class has one meaning, in the package and the playbook's plugins alike; a private one is its module's own."""
+    paths = [module.path for module in MODULES.values()] + [*PLAYBOOK_FILES]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
+    names = [node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
+    # Ansible wants each action plugin to have this name.
+    assert [name for name, count in Counter(names).items() if count > 1 and name[0] != "_"] == ["ActionModule"]
+
+
 @pytest.mark.parametrize("name", sorted(name for name, module in MODULES.items() if module.pure))
 def test_what_is_pure_reads_and_writes_nothing(name: str) -> None:
     """A pure module imports pure modules and libraries without I/O, and calls nothing that reads or prints."""

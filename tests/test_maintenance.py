@@ -8,7 +8,7 @@ import pytest
 
 from remotestatus.cli.maintenance import window_lines
 from remotestatus.cli.note import note_lines
-from remotestatus.evaluate.maintenance_windows import open_now, problem_of, window_of_proxy, window_of_remote
+from remotestatus.evaluate.maintenance_windows import open_now, problem_of_window, window_of_proxy, window_of_remote
 from remotestatus.model.settings import Window
 from remotestatus.model.windows import CommandWindow, Note, OpenWindow
 from tests.stories import START, make_fleet
@@ -150,13 +150,13 @@ def test_a_window_over_a_clock_change_is_neither_longer_nor_shorter() -> None:
 )
 def test_a_wrong_rule_is_said_with_an_example(window: dict[str, str], words: str) -> None:
     """What is wrong with an expression is a sentence that shows how to write one."""
-    assert words in (problem_of(Window.model_validate(window)) or "")
+    assert words in (problem_of_window(Window.model_validate(window)) or "")
 
 
 def test_a_right_rule_has_no_problem() -> None:
     """What can be read is not complained about."""
-    assert problem_of(Window.model_validate({"cron": "0 2 * * 1-5", "for": "1h"})) is None
-    assert problem_of(Window.model_validate({"from": "2026-01-01", "until": "2026-01-02"})) is None
+    assert problem_of_window(Window.model_validate({"cron": "0 2 * * 1-5", "for": "1h"})) is None
+    assert problem_of_window(Window.model_validate({"from": "2026-01-01", "until": "2026-01-02"})) is None
 
 
 @pytest.mark.parametrize("target", ["r1", "boxes", "all"])

@@ -9,8 +9,7 @@ from remotestatus.history import outbox, queues
 from remotestatus.history.database import History
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.notification import Receiver
-from remotestatus.model.settings import Destination as Entry
-from remotestatus.model.settings import FleetSettings
+from remotestatus.model.settings import DestinationSpec, FleetSettings
 from remotestatus.model.states import Kind
 from remotestatus.notify.destinations import load_destinations
 from tests.lab import Command, HttpSink, Lab
@@ -71,10 +70,10 @@ def test_a_queue_of_an_older_version_is_found(tmp_path: Path) -> None:
 def test_two_hooks_that_differ_by_their_tokens_are_two() -> None:
     """They have queues of their own; the same one twice is an error that says so."""
     one, two = "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js", "discord://4174216298/XHMHI8qBe7bk2ZwO5U711o3dV_jz"
-    first, second = load_destinations([Entry(url=one), Entry(url=two)], Path("/"))
+    first, second = load_destinations([DestinationSpec(url=one), DestinationSpec(url=two)], Path("/"))
     assert first.key != second.key
     with pytest.raises(ConfigurationError, match="a problem") as error:
-        load_destinations([Entry(url=one), Entry(url=one, tags=("x",))], Path("/"))
+        load_destinations([DestinationSpec(url=one), DestinationSpec(url=one, tags=("x",))], Path("/"))
     assert "the same destination" in str(error.value)
 
 

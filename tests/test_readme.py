@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from remotestatus.demo.demo_fleet import Fleet
+from remotestatus.demo.demo_fleet import DemoFleet
 from remotestatus.model.causes import Cause
 from tests.documents import BLOCKS, README, ROOT, Block, fenced, marked
 from tests.lab import Command, Lab, run_command
@@ -57,7 +57,7 @@ def run_script(text: str, folder: Path, home: Path, timeout: float = 240) -> sub
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a running demo fleet after its first round, with what the guide takes for granted in it."""
     folder = tmp_path_factory.mktemp("readme") / "fleet"
-    with Fleet.start(folder) as running:
+    with DemoFleet.start(folder) as running:
         (folder / "playbooks").symlink_to(ROOT / "playbooks")
         _clone_of_pages(folder)
         first = run_script("remotestatus run --quiet", folder, folder.parent / "home")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from remotestatus_playbook.protocol import Answer, Outcome
+from remotestatus_playbook.protocol import HostAnswer, Outcome
 
 from remotestatus.cli import group
 from remotestatus.evaluate.diagnosis import diagnose, explain
@@ -57,7 +57,7 @@ def _troubles(name: str, cause: Cause | None) -> tuple[Trouble, ...]:
         return (explain(cause, PROXY, names=["disk / 97 %"], severity=severity),)
     remote = Remote(name, (), RemoteSettings(), path=("jump",))
     if cause is Cause.PROXY_UNREACHABLE:
-        return (diagnose(remote, Answer(Outcome.PROXY_DOWN, proxy="jump")),)
+        return (diagnose(remote, HostAnswer(Outcome.PROXY_DOWN, proxy="jump")),)
     return (explain(cause, remote, names=["encoder"], severity=severity),)
 
 

@@ -45,14 +45,14 @@ from remotestatus.model.rounds import Round
 from remotestatus.model.settings import CHECKER, FleetSettings, RemoteSettings, WorkerSpec
 from remotestatus.model.states import Kind, State
 from remotestatus.model.statuses import Status
-from remotestatus.model.worker_faults import Fault
+from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.workers.batch_queue import BatchQueue
-from remotestatus.probe.workers.parts import Batch, places_of, share_out
+from remotestatus.probe.workers.parts import Batch, places_of, share_out_remotes
 from remotestatus.probe.workers.passwords import password_variables
 from remotestatus.probe.workers.sent_inventory import STAYS, TRAVELS, sent_inventory, sent_known_hosts
 from remotestatus.probe.workers.worker_archive import ANSWER_BYTES, read_archive
 from remotestatus.probe.workers.worker_command import script_on_worker
-from remotestatus.probe.workers.worker_stream import FEWEST_LINES, LINE_BYTES, Bounds, WorkerFault, WorkerStream
+from remotestatus.probe.workers.worker_stream import FEWEST_LINES, LINE_BYTES, StreamLimits, WorkerFault, WorkerStream
 from remotestatus.report import build_report
 from tests.rounds import await_that, is_running
 
@@ -108,7 +108,7 @@ def test_everything_is_looked_at_once_and_a_proxy_from_one_place(sizes: list[int
     remotes = [_remote(f"p{proxy}-{number}", f"p{proxy}") for proxy, size in enumerate(sizes) for number in range(size)]
     remotes += [_remote(f"d{number}") for number in range(direct)]
     everywhere = HERE | {f"w{number}" for number in range(workers)}
-    batches = share_out(remotes, dict.fromkeys((remote.name for remote in remotes), everywhere))
+    batches = share_out_remotes(remotes, dict.fromkeys((remote.name for remote in remotes), everywhere))
     names = [name for batch in batches for name in batch.names]
     assert sorted(names) == sorted(remote.name for remote in remotes)
     whose = {name: number for number, batch in enumerate(batches) for name in batch.names}
@@ -124,7 +124,7 @@ def test_a_small_fleet_stays_here_and_a_large_one_is_shared() -> None:
 
     def shares(count: int) -> list[int]:
         remotes = [_remote(f"r{number}", f"p{number % 20}") for number in range(count)]
-        return [len(batch.names) for batch in share_out(remotes, {one.name: everywhere for one in remotes})]
+        return [len(batch.names) for batch in share_out_remotes(remotes, {one.name: everywhere for one in remotes})]
 
     assert shares(50) == [50]
     assert shares(1000) == [500, 100, 100, 100, 100, 100]
@@ -336,22 +336,22 @@ def test_a_directory_without_end_is_a_fault() -> None:
     archive = _zip({**ABOUT, **{str(number): "" for number in range(1500)}})
     with pytest.raises(WorkerFault, match="too many files") as caught:
         read_archive(archive, ["a"], [])
-    assert caught.value.fault is Fault.GARBAGE
+    assert caught.value.fault is FaultKind.GARBAGE
     assert read_archive(archive, [str(number) for number in range(200)], []).remotes == {}
 
 
 @pytest.mark.parametrize(
     ("archive", "fault"),
     [
-        (b"", Fault.GARBAGE),
-        (b"PK\x05\x06", Fault.GARBAGE),
-        (_zip({}), Fault.FAILED),
-        (_zip({"remotestatus/worker.json": '{"ansible": 1}'}), Fault.GARBAGE),
-        (_zip(ABOUT)[:-30], Fault.GARBAGE),
+        (b"", FaultKind.GARBAGE),
+        (b"PK\x05\x06", FaultKind.GARBAGE),
+        (_zip({}), FaultKind.FAILED),
+        (_zip({"remotestatus/worker.json": '{"ansible": 1}'}), FaultKind.GARBAGE),
+        (_zip(ABOUT)[:-30], FaultKind.GARBAGE),
     ],
     ids=["nothing", "no archive", "no word of itself", "half a word of itself", "cut off"],
 )
-def test_an_archive_that_is_none_is_a_fault(archive: bytes, fault: Fault) -> None:
+def test_an_archive_that_is_none_is_a_fault(archive: bytes, fault: FaultKind) -> None:
     """Nothing, garbage, one without answers, one of another version, one that was cut."""
     with pytest.raises(WorkerFault) as caught:
         read_archive(archive, ["a"], [])
@@ -369,7 +369,7 @@ def test_no_archive_does_harm(data: st.DataObject) -> None:
         assert read_archive(bytes(whole), ["a"], []).remotes.keys() <= {"a"}
 
 
-def _read(sent: bytes, bounds: Bounds, *, stays_open: bool = False) -> tuple[list[bytes], WorkerStream]:
+def _read(sent: bytes, bounds: StreamLimits, *, stays_open: bool = False) -> tuple[list[bytes], WorkerStream]:
     """Send bytes through a real pipe and read all lines of it."""
     reading, writing = os.pipe()
     errors, ended = os.pipe()
@@ -398,8 +398,8 @@ def _read(sent: bytes, bounds: Bounds, *, stays_open: bool = False) -> tuple[lis
         writer.join()
 
 
-def _bounds(*, silence: float = 5, archive: int = 10_000, seconds: float = 5) -> Bounds:
-    return Bounds(time.monotonic() + seconds, archive, silence=silence, first_line=silence)
+def _bounds(*, silence: float = 5, archive: int = 10_000, seconds: float = 5) -> StreamLimits:
+    return StreamLimits(time.monotonic() + seconds, archive, silence=silence, first_line=silence)
 
 
 def test_an_archive_never_reaches_the_process_stage() -> None:
@@ -415,28 +415,28 @@ def test_an_archive_never_reaches_the_process_stage() -> None:
 @pytest.mark.parametrize(
     ("sent", "fault"),
     [
-        (b"Welcome to north!\n", Fault.GARBAGE),
-        (b'["zipfile"]\n', Fault.GARBAGE),
-        (b"7\n", Fault.GARBAGE),
-        (b'{"zipfile": 99999999999}\n', Fault.GARBAGE),
-        (b'{"zipfile": -1}\n', Fault.GARBAGE),
-        (b'{"zipfile": 3}\n!!!!', Fault.GARBAGE),
-        (b'{"zipfile": 300}\nAAAA', Fault.ENDED),
-        (b'{"unfinished', Fault.GARBAGE),
-        (b"[" * 100_000 + b"\n", Fault.GARBAGE),
-        (b"x" * (LINE_BYTES + 70_000), Fault.GARBAGE),
-        pytest.param(b"{}\n" * (FEWEST_LINES + 1), Fault.GARBAGE, id="lines without end"),
+        (b"Welcome to north!\n", FaultKind.GARBAGE),
+        (b'["zipfile"]\n', FaultKind.GARBAGE),
+        (b"7\n", FaultKind.GARBAGE),
+        (b'{"zipfile": 99999999999}\n', FaultKind.GARBAGE),
+        (b'{"zipfile": -1}\n', FaultKind.GARBAGE),
+        (b'{"zipfile": 3}\n!!!!', FaultKind.GARBAGE),
+        (b'{"zipfile": 300}\nAAAA', FaultKind.ENDED),
+        (b'{"unfinished', FaultKind.GARBAGE),
+        (b"[" * 100_000 + b"\n", FaultKind.GARBAGE),
+        (b"x" * (LINE_BYTES + 70_000), FaultKind.GARBAGE),
+        pytest.param(b"{}\n" * (FEWEST_LINES + 1), FaultKind.GARBAGE, id="lines without end"),
     ],
 )
-def test_garbage_on_the_stream_is_a_fault(sent: bytes, fault: Fault) -> None:
+def test_garbage_on_the_stream_is_a_fault(sent: bytes, fault: FaultKind) -> None:
     """What ansible-runner would not send ends it at once."""
     with pytest.raises(WorkerFault) as caught:
         _read(sent, _bounds())
     assert caught.value.fault is fault
 
 
-@pytest.mark.parametrize(("seconds", "fault"), [(60, Fault.SILENT), (0, Fault.TOO_SLOW)])
-def test_silence_and_slowness_end(seconds: float, fault: Fault) -> None:
+@pytest.mark.parametrize(("seconds", "fault"), [(60, FaultKind.SILENT), (0, FaultKind.TOO_SLOW)])
+def test_silence_and_slowness_end(seconds: float, fault: FaultKind) -> None:
     """A stream that stays open and says nothing more ends when its silence or its time is over."""
     with pytest.raises(WorkerFault) as caught:
         _read(b"{}\n", _bounds(silence=0.3, seconds=seconds), stays_open=True)
@@ -497,7 +497,7 @@ def test_a_worker_without_room_is_told_as_that() -> None:
     """ansible-runner says that it failed, and the system why."""
     north = FleetProxy("north", "north", "127.0.0.1", 22, None)
     seen, said = "Failed to extract private data directory on worker.", "head: write error: No space left on device\n"
-    trouble = diagnose_worker(north, Fault.FAILED, seen, said, by_ssh=True)
+    trouble = diagnose_worker(north, FaultKind.FAILED, seen, said, by_ssh=True)
     assert trouble.message == "The worker north has no room for what it is sent."
     assert trouble.detail == said.strip()
 
@@ -512,7 +512,8 @@ def test_a_worker_without_its_program_is_told_as_that() -> None:
     ) as process:
         assert process.stderr is not None
         said = process.stderr.read()
-    trouble = diagnose_worker(FleetProxy("north", "north", "127.0.0.1", 22, None), Fault.ENDED, "", said, by_ssh=True)
+    north = FleetProxy("north", "north", "127.0.0.1", 22, None)
+    trouble = diagnose_worker(north, FaultKind.ENDED, "", said, by_ssh=True)
     assert trouble.message == "On the worker north, ansible-runner could not be started."
     assert "/nowhere/ansible-runner" in trouble.detail
 

@@ -41,7 +41,7 @@ from remotestatus_playbook.become import BecomePlugins
 from remotestatus_playbook.interruption import clean_up_after
 from remotestatus_playbook.opening import KEEP_SECONDS, Opener, close_all
 from remotestatus_playbook.order import artifacts_on_worker, given_workdir, root, take_order
-from remotestatus_playbook.plan import Plan, plan_look, plan_probe, problem_of
+from remotestatus_playbook.plan import ProbePlan, plan_look, plan_probe, problem_of
 from remotestatus_playbook.plugin_probe import BY_PLUGIN, answer_of_failure
 from remotestatus_playbook.probing import Prober
 from remotestatus_playbook.protocol import (
@@ -163,7 +163,7 @@ class ActionModule(ActionBase):
             any_password=bool(asked.connection),
         )
 
-    def _say(self, plan: Plan) -> None:
+    def _say(self, plan: ProbePlan) -> None:
         """With `-vvv`, the command."""
         if plan.command:
             self._display.vvv(f"EXEC {shlex.join(plan.command)}", host=plan.name)
@@ -180,7 +180,7 @@ class _Attempt:
     workdir: Workdir
     order: Order
     password: str
-    say: Callable[[Plan], None]
+    say: Callable[[ProbePlan], None]
 
     def make(self) -> tuple[Mapping[str, ProxyAnswer], Sequence[str]]:
         """
@@ -225,7 +225,7 @@ class _Attempt:
         remotes: Iterable[inventory.Entry],
         answers: Iterable[tuple[str, ProxyAnswer] | None],
         proxies: dict[str, ProxyAnswer],
-    ) -> Iterator[Plan | None]:
+    ) -> Iterator[ProbePlan | None]:
         """The plan of each probe as soon as the proxies on its way have answered, which are added to `proxies`."""
         behind: dict[str | None, list[inventory.Entry]] = {}
         for one in remotes:
@@ -241,13 +241,13 @@ class _Attempt:
             yield from self._looks(hops[alias], proxies[alias])
             yield from self._plan(behind.get(alias, ()), proxies)
 
-    def _plan(self, remotes: Iterable[inventory.Entry], proxies: Mapping[str, ProxyAnswer]) -> Iterator[Plan]:
+    def _plan(self, remotes: Iterable[inventory.Entry], proxies: Mapping[str, ProxyAnswer]) -> Iterator[ProbePlan]:
         for one in remotes:
             plan = plan_probe(one, self.topology, self.known_hosts, self.workdir, self.order, proxies)
             self.say(plan)
             yield plan
 
-    def _looks(self, hop: Hop, answer: ProxyAnswer) -> Iterator[Plan]:
+    def _looks(self, hop: Hop, answer: ProxyAnswer) -> Iterator[ProbePlan]:
         """The plan for a proxy of the inventory that is looked at, when it has answered."""
         name = hop.host.name if hop.host else None
         if answer.outcome is Outcome.ANSWERED and name in self.order.look_at and PROXIES in self.entries[name].groups:

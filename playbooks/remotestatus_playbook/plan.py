@@ -1,7 +1,7 @@
 """
 Plans one probe of one remote: with which command, how long it may take, and what it is asked.
 
-Takes the host's evaluated variables, the order, and how long the way to its proxy took; returns a Plan.
+Takes the host's evaluated variables, the order, and how long the way to its proxy took; returns a ProbePlan.
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ _FAR = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ProbePlan:
     """
     How one remote is probed.
 
@@ -92,7 +92,7 @@ def plan_probe(
     workdir: Workdir,
     order: Order,
     proxies: Mapping[str, ProxyAnswer],
-) -> Plan:
+) -> ProbePlan:
     """
     Plan the probe of one remote, now that the `proxies` have answered, by alias.
 
@@ -102,7 +102,7 @@ def plan_probe(
     hop = topology.last_hop.get(entry.name)
     answer = proxies.get(hop.spec) if hop else None
     far = min(whole, _SLOWER * (answer.took_ms or 0) // 1000) if answer else 0
-    plan = Plan(
+    plan = ProbePlan(
         name=entry.name,
         connection=entry.connection,
         host=None,
@@ -126,9 +126,9 @@ def plan_probe(
     return replace(plan, command=_local_command(plan)) if entry.connection == "local" else plan
 
 
-def plan_look(entry: Entry, hop: Hop, topology: Topology, workdir: Workdir, order: Order) -> Plan:
+def plan_look(entry: Entry, hop: Hop, topology: Topology, workdir: Workdir, order: Order) -> ProbePlan:
     """Plan the probe of a proxy that has answered: one exec more through the connection that is open."""
-    plan = Plan(
+    plan = ProbePlan(
         name=entry.name,
         connection="ssh",
         host=entry.host,
@@ -167,15 +167,15 @@ def problem_of(entry: Entry, topology: Topology, *, only_passed: bool = False) -
     return "; ".join([*problems, *([f"ansible_ssh_common_args: {wrong_way}"] if wrong_way else [])])
 
 
-def _local_command(plan: Plan) -> tuple[str, ...]:
+def _local_command(plan: ProbePlan) -> tuple[str, ...]:
     if plan.become is None:
         return ("/bin/sh", "-s")
     return ("/bin/sh", "-c", plan.become.command.replace(SECONDS, str(plan.seconds))) if plan.become.command else ()
 
 
 def _plan_ssh(
-    plan: Plan, host: Host, topology: Topology, known_hosts: Path, workdir: Workdir, order: Order, far: int
-) -> Plan:
+    plan: ProbePlan, host: Host, topology: Topology, known_hosts: Path, workdir: Workdir, order: Order, far: int
+) -> ProbePlan:
     """The plan with the command for a remote that is reached by ssh."""
     # On a slow link the list of processes takes several round trips; compressed it takes one.
     options = ["-o", "Compression=yes"] if order.attempt > 1 or far > _FAR else []

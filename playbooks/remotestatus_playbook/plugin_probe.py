@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remotestatus_playbook.host_variables import say_error
-from remotestatus_playbook.plan import Plan
+from remotestatus_playbook.plan import ProbePlan
 from remotestatus_playbook.probe_answer import answer_of
 from remotestatus_playbook.probe_output import parse
 from remotestatus_playbook.probe_script import compose
@@ -57,7 +57,7 @@ class PluginProbe:
     asked: str = ""
 
     @classmethod
-    def of(cls, plan: Plan, *, root: int, attempt: int, nonce: str) -> "PluginProbe":
+    def of(cls, plan: ProbePlan, *, root: int, attempt: int, nonce: str) -> "PluginProbe":
         """What a plan says; `root` is the process whose children are our own."""
         questions = replace(plan.questions, checks=())
         script = compose(nonce, root_pid=root, questions=questions).decode("utf-8", "surrogateescape")

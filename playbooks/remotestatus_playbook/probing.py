@@ -21,7 +21,7 @@ from remotestatus_playbook.become import Become
 from remotestatus_playbook.children import TOO_MUCH, Child, Password, run_all
 from remotestatus_playbook.device_probe import ask_devices, end_connection
 from remotestatus_playbook.host_keys import owners_of_offered_key
-from remotestatus_playbook.plan import Plan
+from remotestatus_playbook.plan import ProbePlan
 from remotestatus_playbook.plugin_probe import PluginProbe
 from remotestatus_playbook.probe_answer import answer_of
 from remotestatus_playbook.probe_output import ProbeOutput, parse
@@ -56,13 +56,13 @@ class Prober:
     attempt: int = 1
     by_plugin: list[str] = field(default_factory=list)
     """The remotes that are left to Ansible's own connections."""
-    _plans: dict[str, Plan] = field(default_factory=dict)
+    _plans: dict[str, ProbePlan] = field(default_factory=dict)
     _nonces: dict[str, str] = field(default_factory=dict)
     _open: dict[Path, bool] = field(default_factory=dict)
     _refusals: dict[Path, opening.Refusals] = field(default_factory=dict)
     _one_asks: Lock = field(default_factory=Lock)
 
-    def probe_all(self, plans: Iterable[Plan | None], at_once: int) -> None:
+    def probe_all(self, plans: Iterable[ProbePlan | None], at_once: int) -> None:
         """
         Probe every remote that has a plan and is not reached by a plugin, so many at the same time.
 
@@ -96,16 +96,16 @@ class Prober:
         for one in asking:
             one.result()
 
-    def _ask_devices(self, plan: Plan, answer: RemoteAnswer, seconds: float) -> None:
+    def _ask_devices(self, plan: ProbePlan, answer: RemoteAnswer, seconds: float) -> None:
         """Ask the devices behind a remote that has answered, within the rest of its time."""
         devices = ask_devices(plan.kept, plan.devices, seconds)
         if plan.kept and plan.passing:
             end_connection(plan.kept)
         self._leave(plan.name, replace(answer, devices=devices))
 
-    def _children(self, plans: Iterable[Plan | None]) -> Iterator[Child | None]:
+    def _children(self, plans: Iterable[ProbePlan | None]) -> Iterator[Child | None]:
         """What to run, for every remote that can be reached; the others get their answer at once."""
-        unasked: dict[tuple[Outcome, str, str], list[Plan]] = {}
+        unasked: dict[tuple[Outcome, str, str], list[ProbePlan]] = {}
         for plan in plans:
             answer = self._answer_without(plan) if plan else None
             if plan and answer:
@@ -127,7 +127,7 @@ class Prober:
             yield self._child(plan, nonce)
         self._leave_unasked(unasked)
 
-    def _leave_unasked(self, unasked: dict[tuple[Outcome, str, str], list[Plan]]) -> None:
+    def _leave_unasked(self, unasked: dict[tuple[Outcome, str, str], list[ProbePlan]]) -> None:
         """Leave the answers of those to which nothing can be sent, by what they have in common."""
         for (outcome, stderr, proxy), alike in unasked.items():
             answer = RemoteAnswer(outcome, stderr=stderr, proxy=proxy, attempts=self.attempt)
@@ -135,7 +135,7 @@ class Prober:
             self.workdir.count(outcome, sum(not plan.looking for plan in alike))
         unasked.clear()
 
-    def _answer_without(self, plan: Plan) -> RemoteAnswer | None:
+    def _answer_without(self, plan: ProbePlan) -> RemoteAnswer | None:
         """The answer for a remote to which nothing can be sent."""
         if plan.problem:
             return RemoteAnswer(Outcome.MISCONFIGURED, stderr=plan.problem)
@@ -150,7 +150,7 @@ class Prober:
                 return RemoteAnswer(Outcome.PROXY_DOWN, proxy=hop.name)
         return None
 
-    def _child(self, plan: Plan, nonce: str) -> Child:
+    def _child(self, plan: ProbePlan, nonce: str) -> Child:
         local = plan.host is None
         password = self.passwords.get(plan.name) if plan.host and plan.host.password and not plan.looking else None
         return Child(
@@ -169,11 +169,11 @@ class Prober:
     def _leave(self, name: str, answer: RemoteAnswer) -> None:
         self.workdir.leave_remote(name, replace(answer, attempts=self.attempt))
 
-    def _examine(self, plan: Plan, answer: RemoteAnswer) -> None:
+    def _examine(self, plan: ProbePlan, answer: RemoteAnswer) -> None:
         """Leave the answer with what ssh's own words leave open: see `_complete`."""
         self._leave(plan.name, self._complete(plan, answer))
 
-    def _complete(self, plan: Plan, answer: RemoteAnswer) -> RemoteAnswer:
+    def _complete(self, plan: ProbePlan, answer: RemoteAnswer) -> RemoteAnswer:
         """Add what ssh's own words leave open: whose key was offered, why the proxy refused, and if it is there."""
         answer = replace(answer, answered_by=owners_of_offered_key(answer.stderr, self.known_hosts))
         address, port = plan.place
@@ -194,7 +194,7 @@ class Prober:
         return replace(answer, proxy_lost=not self._open[socket], stderr=stderr, banner=banner)
 
 
-def read_answer(child: Child, nonce: str, plan: Plan) -> RemoteAnswer:
+def read_answer(child: Child, nonce: str, plan: ProbePlan) -> RemoteAnswer:
     """Read what came of one probe that has ended."""
     if child.secret_trouble:
         return RemoteAnswer(Outcome.MISCONFIGURED, stderr=child.secret_trouble)

@@ -398,7 +398,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HostAnswer:
     """
     How an attempt ended, and what there is to tell why it failed.
 
@@ -427,7 +427,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class ProxyAnswer(Answer):
+class ProxyAnswer(HostAnswer):
     """
     How the connection to a proxy was opened. `kept`: it was open already.
 
@@ -439,7 +439,7 @@ class ProxyAnswer(Answer):
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteAnswer(Answer):
+class RemoteAnswer(HostAnswer):
     """
     What the probe of a remote brought; `facts` is None unless it answered.
 

@@ -17,7 +17,7 @@ from remotestatus.cli.options import now
 from remotestatus.cli.progress import run_with_progress
 from remotestatus.cli.table import print_summary
 from remotestatus.cli.terminal import make_console, paragraph, print_lines, text_of
-from remotestatus.demo import Fault, Fleet, Message, make_up_history
+from remotestatus.demo import DemoFleet, Fault, ReceivedMessage, make_up_history
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.round import RoundOptions
 
@@ -35,7 +35,7 @@ def break_down(directory: Path, name: str, fault: str) -> None:
 
     Of a remote: its tunnel, a process, its sshd, or its tunnel so that it leads nowhere (stale). Of the proxy: proxy.
     """
-    Fleet.find(directory).break_down(name, Fault(fault))
+    DemoFleet.find(directory).break_down(name, Fault(fault))
 
 
 @click.command()
@@ -44,14 +44,14 @@ def break_down(directory: Path, name: str, fault: str) -> None:
 @click.argument("fault", type=_FAULTS, required=False)
 def mend(directory: Path, name: str, fault: str | None) -> None:
     """Mend one FAULT of the remote or proxy NAME of the fleet that runs in DIRECTORY, or all."""
-    Fleet.find(directory).mend(name, Fault(fault) if fault else None)
+    DemoFleet.find(directory).mend(name, Fault(fault) if fault else None)
 
 
 @click.command()
 @_DIRECTORY
 def stop(directory: Path) -> None:
     """Stop the fleet that runs in DIRECTORY."""
-    Fleet.find(directory).stop()
+    DemoFleet.find(directory).stop()
 
 
 class _Demo(click.Command):
@@ -90,7 +90,7 @@ def command(directory: Path | None, keep: bool) -> None:
     console = make_console()
     place = directory or Path(tempfile.mkdtemp(prefix="remotestatus-demo-"))
     console.print(f"Starting a proxy and five remotes on loopback, in {place}", highlight=False, soft_wrap=True)
-    fleet = Fleet.start(place, keep=keep)
+    fleet = DemoFleet.start(place, keep=keep)
     try:
         make_up_history(fleet.database, now())
         with PlaybookRunner(AnsibleSource((fleet.inventory,))) as playbooks:
@@ -114,7 +114,7 @@ def command(directory: Path | None, keep: bool) -> None:
         sys.exit(3)
 
 
-def _lines(message: Message) -> Iterator[RenderableType]:
+def _lines(message: ReceivedMessage) -> Iterator[RenderableType]:
     yield text_of()
     yield paragraph(("The message that was sent: ", "bold"), message.title)
     for line in message.body.strip().splitlines():
@@ -122,7 +122,7 @@ def _lines(message: Message) -> Iterator[RenderableType]:
     yield text_of()
 
 
-def _say_what_next(fleet: Fleet, console: Console) -> None:
+def _say_what_next(fleet: DemoFleet, console: Console) -> None:
     """Commands that work in any folder: the program as it was started, and absolute paths."""
     program = _program()
     place, inventory = shlex.quote(str(fleet.directory)), shlex.quote(str(fleet.inventory))

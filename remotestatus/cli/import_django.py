@@ -13,7 +13,7 @@ import click
 
 from remotestatus.cli.init import save_inventory, show_next
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
-from remotestatus.setup import KNOWN_HOSTS_FILE, Answers, PasswordStore, write_file
+from remotestatus.setup import KNOWN_HOSTS_FILE, NewFleet, PasswordStore, write_file
 from remotestatus.setup.django import Gap, OldFleet, read_project, rename_host_keys
 
 
@@ -93,14 +93,14 @@ def _read(settings: Path, remotes: tuple[Path, ...]) -> OldFleet:
     return old
 
 
-def _leave_out_secrets(answers: Answers) -> Answers:
+def _leave_out_secrets(answers: NewFleet) -> NewFleet:
     if not answers.secrets:
         return answers
     gap = "the mail server's password was left out; write the destination into remotestatus_apprise yourself"
     return replace(answers, apprise=(), secrets=(), gaps=(*answers.gaps, gap))
 
 
-def _refuse_passwords(answers: Answers) -> None:
+def _refuse_passwords(answers: NewFleet) -> None:
     count = sum(remote.password is not None for remote in answers.remotes) + len(answers.secrets)
     if count:
         raise ConfigurationError(

@@ -22,7 +22,7 @@ from remotestatus.model.text import count
 from remotestatus.probe import AnsibleSource
 from remotestatus.setup import (
     CONFIGURATION_FILE,
-    Answers,
+    NewFleet,
     NewProxy,
     NewRemote,
     PasswordStore,
@@ -101,7 +101,7 @@ def command(**options: Any) -> None:
     if from_ssh and (flags.proxy or flags.remotes):
         raise ConfigurationError("write either --from-ssh-config, or --proxy and --remote; not both")
     if not from_ssh and not flags.remotes and sys.stdin.isatty():
-        refuse_existing(flags.directory, write_inventory(Answers()), force=flags.force)
+        refuse_existing(flags.directory, write_inventory(NewFleet()), force=flags.force)
         flags = _ask(flags)
     answers = _read_flags(flags, from_ssh=from_ssh)
     vault = flags.vault_password_file
@@ -118,7 +118,7 @@ def command(**options: Any) -> None:
 # -- from options to answers
 
 
-def _read_flags(flags: Flags, *, from_ssh: bool) -> Answers:
+def _read_flags(flags: Flags, *, from_ssh: bool) -> NewFleet:
     """All that the options say. Raises ConfigurationError with everything that is wrong with them."""
     problems: list[ConfigurationProblem] = []
 
@@ -144,7 +144,7 @@ def _read_flags(flags: Flags, *, from_ssh: bool) -> Answers:
         for note in notes:
             click.echo(note, err=True)
     elif remotes or sys.stdin.isatty():
-        answers = Answers((proxy,) if proxy else (), tuple(remotes))
+        answers = NewFleet((proxy,) if proxy else (), tuple(remotes))
     else:
         raise ConfigurationError(
             "there is nothing to write: this is no terminal to ask in, so say it by flags, for example --proxy "
@@ -281,7 +281,7 @@ def _with_password(remote: NewRemote, encrypted: bool) -> NewRemote:
 
 
 def save_inventory(
-    directory: Path, answers: Answers, store: PasswordStore, vault: Path | None, *, force: bool
+    directory: Path, answers: NewFleet, store: PasswordStore, vault: Path | None, *, force: bool
 ) -> tuple[Path, ...]:
     """Write the inventory below a folder, say which files there are now, and return them; see `save_files`."""
     written = save_files(directory, answers, store, vault, force=force)
@@ -295,7 +295,7 @@ def save_inventory(
     return written
 
 
-def show_next(directory: Path, answers: Answers, vault: Path | None) -> None:
+def show_next(directory: Path, answers: NewFleet, vault: Path | None) -> None:
     """Say what `remotestatus doctor --offline` finds in the new inventory: what to mend, and what to do next."""
     source = AnsibleSource((directory / "inventory",), vault_password_files=(vault,) if vault else ())
     findings = list(examine(source, now(), offline=True))

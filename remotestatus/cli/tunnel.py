@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import click
-from remotestatus_playbook.protocol import Answer, Outcome
+from remotestatus_playbook.protocol import HostAnswer, Outcome
 
 from remotestatus.cli.options import open_inventory, remote_argument, with_inventory
 from remotestatus.cli.ssh_session import find_remote, must_be_ssh, note, say_before_ssh, ssh_target, write_config
@@ -208,7 +208,7 @@ def _say_ended(mapping: Mapping, fleet: Fleet, text: str, *, ready: bool) -> Non
     subject = _who_failed(fleet, mapping.through, text)
     console = make_console(stderr=True)
     note(f"port {mapping.port} could not be mapped to {mapping.remote.name}:")
-    trouble = diagnose(subject, Answer(Outcome.SSH_FAILED, stderr=text))
+    trouble = diagnose(subject, HostAnswer(Outcome.SSH_FAILED, stderr=text))
     print_lines(console, trouble_lines(trouble))
 
 

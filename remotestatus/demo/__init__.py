@@ -6,9 +6,9 @@ and no sshd, only the `demo` extra. The fleet runs in a process of its own
 (`fleet_process.py`), so that processes which the caller starts inherit nothing of it.
 """
 
-from remotestatus.demo.demo_fleet import Fleet
+from remotestatus.demo.demo_fleet import DemoFleet
 from remotestatus.demo.made_history import make_up_history
 from remotestatus.demo.members import Fault
-from remotestatus.demo.message_receiver import Message
+from remotestatus.demo.message_receiver import ReceivedMessage
 
-__all__ = ["Fault", "Fleet", "Message", "make_up_history"]
+__all__ = ["DemoFleet", "Fault", "ReceivedMessage", "make_up_history"]

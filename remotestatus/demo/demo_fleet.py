@@ -20,7 +20,7 @@ from typing import Self
 
 from remotestatus.demo.layout import LOOPBACK, Layout
 from remotestatus.demo.members import Fault
-from remotestatus.demo.message_receiver import Message, read_messages
+from remotestatus.demo.message_receiver import ReceivedMessage, read_messages
 from remotestatus.model.errors import RemotestatusError
 
 _TIMEOUT = 30.0
@@ -38,7 +38,7 @@ class FleetError(RemotestatusError):
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class DemoFleet:
     """A running fleet. Leaving it as a context manager stops it."""
 
     directory: Path
@@ -108,7 +108,7 @@ class Fleet:
         return self.directory / "history.sqlite3"
 
     @property
-    def messages(self) -> tuple[Message, ...]:
+    def messages(self) -> tuple[ReceivedMessage, ...]:
         """The notifications that the fleet's own receiver has got so far, oldest first."""
         return read_messages(Layout(self.directory).messages)
 
@@ -173,7 +173,7 @@ def _check_startable(layout: Layout) -> None:
         raise FleetError(f"{directory} is not a directory; give the demo an empty or new one")
     if directory.exists() and any(directory.iterdir()) and not layout.marker.exists():
         raise FleetError(f"{directory} holds files that are not a demo's; give the demo an empty or new directory")
-    if layout.running.exists() and Fleet.find(directory).answers():
+    if layout.running.exists() and DemoFleet.find(directory).answers():
         raise FleetError(f"a demo fleet runs in {directory} already; stop it first, or give another directory")
 
 

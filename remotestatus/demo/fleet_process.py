@@ -21,7 +21,7 @@ from remotestatus.demo.fleet_files import Secrets, write_directory
 from remotestatus.demo.layout import LOOPBACK, Layout, Ports, claim_ports
 from remotestatus.demo.members import MEMBERS, PROXY, PROXY_USER, TUNNEL_USER, Fault
 from remotestatus.demo.message_receiver import MessageReceiver
-from remotestatus.demo.ssh_servers import Account, Proxy, ProxyLogin, Remote, Server
+from remotestatus.demo.ssh_servers import Account, ProxyLogin, ProxyServer, RemoteServer, Server
 
 _LIFETIME = 24 * 3600.0
 
@@ -57,7 +57,7 @@ async def serve(layout: Layout, apprise: Sequence[str], on_ready: Callable[[], N
             loop.remove_reader(0)
 
 
-def _build(layout: Layout, ports: Ports, apprise: Sequence[str]) -> tuple[Proxy, tuple[Remote, ...]]:
+def _build(layout: Layout, ports: Ports, apprise: Sequence[str]) -> tuple[ProxyServer, tuple[RemoteServer, ...]]:
     """Makes keys, files and servers; starts nothing."""
     proxy_login, remote_login = _make_key(), _make_key()
     tunnel_keys = {member.name: _make_key() for member in MEMBERS}
@@ -74,14 +74,14 @@ def _build(layout: Layout, ports: Ports, apprise: Sequence[str]) -> tuple[Proxy,
         Account(PROXY_USER, keys=(proxy_login.convert_to_public(),)),
         Account(TUNNEL_USER, keys=tuple(key.convert_to_public() for key in tunnel_keys.values())),
     )
-    proxy = Proxy(Server(ports.proxy, host_keys[PROXY], proxy_accounts, layout.home(PROXY), ProxyLogin))
+    proxy = ProxyServer(Server(ports.proxy, host_keys[PROXY], proxy_accounts, layout.home(PROXY), ProxyLogin))
     by_key = (remote_login.convert_to_public(),)
     remotes = []
     for position, member in enumerate(MEMBERS):
         account = Account(member.user, password=password) if member.by_password else Account(member.user, keys=by_key)
         server = Server(ports.sshd(position), host_keys[member.name], (account,), layout.home(member.name))
         remotes.append(
-            Remote(
+            RemoteServer(
                 member,
                 server,
                 ports.tunnel(position),
@@ -112,7 +112,7 @@ def _watch_standard_input(stop: asyncio.Event) -> None:
         stop.set()
 
 
-class OrderError(Exception):
+class FleetOrderError(Exception):
     """An order that cannot be carried out; the text says why."""
 
 
@@ -120,8 +120,8 @@ class OrderError(Exception):
 class ControlServer:
     """Takes orders with the token of `fleet.json`: one JSON object a connection, and one in answer."""
 
-    proxy: Proxy
-    remotes: tuple[Remote, ...]
+    proxy: ProxyServer
+    remotes: tuple[RemoteServer, ...]
     token: str
     stop: asyncio.Event
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -133,7 +133,7 @@ class ControlServer:
             try:
                 order = json.loads(await reader.readline())
                 if not hmac.compare_digest(str(order["token"]), self.token):
-                    raise OrderError("this is not the token of this fleet")
+                    raise FleetOrderError("this is not the token of this fleet")
                 if order["do"] == "stop":
                     self._stopping.append(writer)
                     self.stop.set()
@@ -142,7 +142,7 @@ class ControlServer:
                     async with self._busy:
                         await self._carry_out(order)
                 error = None
-            except OrderError as refused:
+            except FleetOrderError as refused:
                 error = str(refused)
             except (ValueError, KeyError, TypeError) as wrong:
                 error = f"not an order: {wrong}"
@@ -155,21 +155,21 @@ class ControlServer:
                 writer.close()
 
     async def _carry_out(self, order: Mapping[str, str]) -> None:
-        everyone: tuple[Proxy | Remote, ...] = (self.proxy, *self.remotes)
+        everyone: tuple[ProxyServer | RemoteServer, ...] = (self.proxy, *self.remotes)
         hosts = {host.name: host for host in everyone}
         host = hosts.get(order["name"])
         if host is None:
-            raise OrderError(f"the fleet has no {order['name']}; it has {', '.join(hosts)}")
+            raise FleetOrderError(f"the fleet has no {order['name']}; it has {', '.join(hosts)}")
         faults = {Fault(order["fault"])} if order.get("fault") else set(host.possible_faults)
         if not faults <= host.possible_faults:
             can = ", ".join(sorted(host.possible_faults))
-            raise OrderError(f"{host.name} has nothing of that kind to break or mend; it has: {can}")
+            raise FleetOrderError(f"{host.name} has nothing of that kind to break or mend; it has: {can}")
         if order["do"] == "break":
             host.faults |= faults
         elif order["do"] == "mend":
             host.faults -= faults
         else:
-            raise OrderError(f"{order['do']}: no such order; there are greet, break, mend and stop")
+            raise FleetOrderError(f"{order['do']}: no such order; there are greet, break, mend and stop")
         await host.apply_faults()
         if host is self.proxy:
             await asyncio.gather(*(remote.apply_faults() for remote in self.remotes))

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from remotestatus.demo.members import MEMBERS, PROXY
-from remotestatus.evaluate import next_state, share_out
+from remotestatus.evaluate import next_state, share_out_time
 from remotestatus.history import History, add_note, outbox
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
@@ -80,7 +80,7 @@ def _live(subject: Subject, now: datetime, changes: list[StateChange], days: lis
             # Nothing was missed in between: the longest time between two rounds is half of the longest that counts.
             every = max(_EVERY, (at - state.seen_at) / 2)
             maintenance = subject[1] == _RESTING and state.seen_at <= resting < at
-            shares = share_out(state.seen_at, at, state.status, maintenance=maintenance, every=every)
+            shares = share_out_time(state.seen_at, at, state.status, maintenance=maintenance, every=every)
             days.extend((subject, share) for share in shares)
         change = next_state(*subject, state, troubles, Policy(), at)
         state = change.state

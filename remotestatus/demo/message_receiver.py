@@ -17,7 +17,7 @@ _LONGEST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ReceivedMessage:
     """One received notification; `type` is Apprise's: info, success, warning or failure."""
 
     title: str
@@ -25,11 +25,11 @@ class Message:
     type: str
 
 
-def read_messages(file: Path) -> tuple[Message, ...]:
+def read_messages(file: Path) -> tuple[ReceivedMessage, ...]:
     """Returns the messages kept in `file`, oldest first; none if nothing has arrived yet."""
     if not file.exists():
         return ()
-    return tuple(Message(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines())
+    return tuple(ReceivedMessage(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines())
 
 
 class MessageReceiver:
@@ -61,7 +61,7 @@ class _Server(ThreadingHTTPServer):
         self._file = file
         self._lock = threading.Lock()
 
-    def keep(self, message: Message) -> None:
+    def keep(self, message: ReceivedMessage) -> None:
         with self._lock, self._file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(asdict(message), ensure_ascii=False) + "\n")
 
@@ -79,7 +79,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
         if not isinstance(sent, dict):
             self._answer(400)
             return
-        self.server.keep(Message(*(str(sent.get(part, "")) for part in ("title", "message", "type"))))
+        self.server.keep(ReceivedMessage(*(str(sent.get(part, "")) for part in ("title", "message", "type"))))
         self._answer(200)
 
     def _answer(self, code: int) -> None:

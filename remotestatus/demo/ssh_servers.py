@@ -149,7 +149,7 @@ class Server:
 
 
 @dataclass(slots=True)
-class Proxy:
+class ProxyServer:
     """The jump host."""
 
     server: Server
@@ -172,14 +172,14 @@ class Proxy:
 
 
 @dataclass(slots=True)
-class Remote:
+class RemoteServer:
     """One remote: SSH server, reverse tunnel and programs."""
 
     member: Member
     server: Server
     tunnel_port: int
     tunnel_key: asyncssh.SSHKey
-    proxy: Proxy
+    proxy: ProxyServer
     programs_path: Path
     faults: set[Fault]
     _tunnel: asyncssh.SSHClientConnection | None = None

@@ -10,7 +10,7 @@ from remotestatus.evaluate.failed import failed_result, failed_trouble
 from remotestatus.evaluate.fleet_states import current_states, evaluate_fleet, time_in_each_status
 from remotestatus.evaluate.maintenance_windows import (
     EVERYTHING,
-    problem_of,
+    problem_of_window,
     window_of_proxy,
     window_of_remote,
     window_of_worker,
@@ -26,7 +26,7 @@ from remotestatus.evaluate.remembering import is_due
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.trends import LONGEST_LOOK, disks_until_full, kept_values
 from remotestatus.evaluate.tunnel_advice import advise
-from remotestatus.evaluate.uptime import DaySums, Uptime, begin_today, no_days, share_out, uptimes
+from remotestatus.evaluate.uptime import DaySums, Uptime, begin_today, no_days, share_out_time, uptimes
 
 __all__ = [
     "EVERYTHING",
@@ -59,12 +59,12 @@ __all__ = [
     "next_state",
     "no_days",
     "planned_windows",
-    "problem_of",
+    "problem_of_window",
     "read_look",
     "read_proxy",
     "read_remote",
     "read_unlooked",
-    "share_out",
+    "share_out_time",
     "time_in_each_status",
     "units_of_missing",
     "uptimes",

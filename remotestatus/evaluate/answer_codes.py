@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import islice
 
-from remotestatus.model.answers import Answer, AnswerCode, AnswerCommand, Refusal
+from remotestatus.model.answers import AnswerCode, AnswerCommand, MessageAnswer, Refusal
 from remotestatus.model.durations import parse_duration
 
 _NUMBER = 3
@@ -49,9 +49,9 @@ def _sign(key: bytes, number: bytes) -> bytes:
 
 def check_answer(
     text: str, key: bytes, find: Callable[[int], AnswerCode | None], now: datetime
-) -> tuple[Answer, AnswerCode] | Refusal:
+) -> tuple[MessageAnswer, AnswerCode] | Refusal:
     """Read an answer and what its code is good for, or say why it changes nothing. `find` looks a number up."""
-    answer = read_answer(text, key)
+    answer = read_message_answer(text, key)
     if answer is None:
         return Refusal.UNREADABLE
     number = read_code(key, answer.code)
@@ -73,7 +73,7 @@ def is_meant(text: str) -> bool:
     return bool(words) and words[0].lower().rstrip(":,.") in set(AnswerCommand)
 
 
-def read_answer(text: str, key: bytes) -> Answer | None:
+def read_message_answer(text: str, key: bytes) -> MessageAnswer | None:
     """
     Read an answer: its first line has the command, and the code stands there or below, quoted perhaps.
 
@@ -89,13 +89,13 @@ def read_answer(text: str, key: bytes) -> Answer | None:
     try:
         match command, rest:
             case "ack", []:
-                return Answer(AnswerCommand.ACK, code)
+                return MessageAnswer(AnswerCommand.ACK, code)
             case "ack", [lasting]:
-                return Answer(AnswerCommand.ACK, code, lasting=_read_span(lasting))
+                return MessageAnswer(AnswerCommand.ACK, code, lasting=_read_span(lasting))
             case "mute", [name, lasting]:
-                return Answer(AnswerCommand.MUTE, code, name, _read_span(lasting))
+                return MessageAnswer(AnswerCommand.MUTE, code, name, _read_span(lasting))
             case "status", []:
-                return Answer(AnswerCommand.STATUS, code)
+                return MessageAnswer(AnswerCommand.STATUS, code)
     except ValueError:
         return None
     return None

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from remotestatus_playbook.protocol import PROXY_LOST, Answer, Outcome
+from remotestatus_playbook.protocol import PROXY_LOST, HostAnswer, Outcome
 from remotestatus_playbook.ssh_output import LocalFault, local_fault, without_warnings
 
 from remotestatus.model.causes import Cause, SpecialCase
@@ -19,7 +19,7 @@ from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.text import one_line
-from remotestatus.model.worker_faults import NOT_STARTED, Fault
+from remotestatus.model.worker_faults import NOT_STARTED, FaultKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _recognise(text: str) -> _KnownText | None:
     return next((known for known in _TEXTS if known.pattern.search(text)), None)
 
 
-def diagnose(subject: Remote | Proxy, answer: Answer) -> Trouble:
+def diagnose(subject: Remote | Proxy, answer: HostAnswer) -> Trouble:
     """Say why a remote or proxy that did not answer as it should was not reached."""
     text, noise = answer.stderr, one_line(answer.noise) or one_line(answer.printed)
     match answer.outcome:
@@ -174,7 +174,7 @@ def _checker_error(subject: Remote | Proxy, text: str) -> Trouble:
     return explain(Cause.CHECKER_ERROR, subject, _FAULTS[fault], detail=one_line(line))
 
 
-def _cause_of_failure(subject: Remote | Proxy, answer: Answer) -> Cause:
+def _cause_of_failure(subject: Remote | Proxy, answer: HostAnswer) -> Cause:
     """Why ssh itself failed, or was still silent when its time was up."""
     tunnelled = _is_tunnelled(subject)
     cause = cause_of_text(answer.stderr, tunnelled=tunnelled)
@@ -254,18 +254,18 @@ def _key_trouble(text: str) -> str:
 
 
 _WORKER_FAULTS = {
-    Fault.SILENT: (Cause.PROBE_TIMEOUT, SpecialCase.WORKER_SILENT),
-    Fault.TOO_SLOW: (Cause.PROBE_TIMEOUT, SpecialCase.WORKER_TOO_SLOW),
-    Fault.GARBAGE: (Cause.PROBE_FAILED, SpecialCase.WORKER_SENDS_GARBAGE),
-    Fault.LIES: (Cause.PROBE_FAILED, SpecialCase.WORKER_LIES),
-    Fault.FAILED: (Cause.PROBE_FAILED, SpecialCase.WORKER_FAILED),
+    FaultKind.SILENT: (Cause.PROBE_TIMEOUT, SpecialCase.WORKER_SILENT),
+    FaultKind.TOO_SLOW: (Cause.PROBE_TIMEOUT, SpecialCase.WORKER_TOO_SLOW),
+    FaultKind.GARBAGE: (Cause.PROBE_FAILED, SpecialCase.WORKER_SENDS_GARBAGE),
+    FaultKind.LIES: (Cause.PROBE_FAILED, SpecialCase.WORKER_LIES),
+    FaultKind.FAILED: (Cause.PROBE_FAILED, SpecialCase.WORKER_FAILED),
 }
 
 
 _NO_ROOM = "No space left on device"
 
 
-def diagnose_worker(worker: Proxy, fault: Fault, seen: str, stderr: str, *, by_ssh: bool) -> Trouble:
+def diagnose_worker(worker: Proxy, fault: FaultKind, seen: str, stderr: str, *, by_ssh: bool) -> Trouble:
     """Say why a worker did not bring its answers: what ssh says, when it led there, or what was seen of it."""
     if by_ssh and (full := next((line for line in stderr.splitlines() if _NO_ROOM in line), None)):
         return explain(Cause.PROBE_FAILED, worker, SpecialCase.WORKER_FULL, detail=one_line(full))
@@ -274,7 +274,7 @@ def diagnose_worker(worker: Proxy, fault: Fault, seen: str, stderr: str, *, by_s
         return explain(Cause.PROBE_FAILED, worker, SpecialCase.WORKER_NOT_STARTED, detail=one_line(why))
     cause = (
         cause_of_text(stderr, tunnelled=False)
-        if by_ssh and fault not in (Fault.FAILED, Fault.TOO_SLOW, Fault.LIES)
+        if by_ssh and fault not in (FaultKind.FAILED, FaultKind.TOO_SLOW, FaultKind.LIES)
         else None
     )
     if cause is not None and cause.status is Status.DOWN:

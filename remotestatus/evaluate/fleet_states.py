@@ -15,7 +15,7 @@ from remotestatus.evaluate.finding_states import unseen_findings
 from remotestatus.evaluate.maintenance_windows import window_of_proxy, window_of_remote, window_of_worker
 from remotestatus.evaluate.proxy_look import unseen_of_proxy
 from remotestatus.evaluate.state_machine import next_state
-from remotestatus.evaluate.uptime import share_out
+from remotestatus.evaluate.uptime import share_out_time
 from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.days import DayShare
 from remotestatus.model.fleet import Fleet, Proxy, Remote
@@ -113,7 +113,7 @@ def _share_out(fleet: Fleet, state: State, memory: NotificationMemory, now: date
     try:
         window = _window_of((state.kind, state.name), fleet, memory.windows, now)
         every = fleet.settings.every
-        return tuple(share_out(state.seen_at, now, state.status, maintenance=window is not None, every=every))
+        return tuple(share_out_time(state.seen_at, now, state.status, maintenance=window is not None, every=every))
     except (ValueError, TypeError, ArithmeticError, LookupError):
         return ()  # what cannot be counted for one is not counted, and costs nobody else anything
 

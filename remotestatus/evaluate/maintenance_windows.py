@@ -53,7 +53,7 @@ def open_now(window: Window, now: datetime) -> OpenWindow | None:
     """
     Say whether a window of the inventory is open, and until when.
 
-    Raises ValueError for a cron expression or rule that `problem_of` objects to.
+    Raises ValueError for a cron expression or rule that `problem_of_window` objects to.
     """
     zone = ZoneInfo(window.timezone)
     first = in_zone(window.from_, zone)
@@ -70,7 +70,7 @@ def open_now(window: Window, now: datetime) -> OpenWindow | None:
     return OpenWindow(end, window.note) if now < end else None
 
 
-def problem_of(window: Window) -> str | None:
+def problem_of_window(window: Window) -> str | None:
     """What is wrong with a window's cron expression or rule, with its cure, or None."""
     try:
         open_now(window, datetime(2026, 1, 1, tzinfo=UTC))

@@ -24,7 +24,7 @@ class Uptime:
     observed: float
 
 
-def share_out(
+def share_out_time(
     last_round: datetime, now: datetime, status: Status, *, maintenance: bool, every: timedelta
 ) -> Iterator[DayShare]:
     """

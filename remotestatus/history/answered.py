@@ -19,11 +19,11 @@ from remotestatus.history import outbox
 from remotestatus.history.database import History, readable
 from remotestatus.model.answers import (
     CODE_LIFE,
-    Answer,
     AnswerCode,
     AnswerCommand,
     AnswerInvitation,
     AnswerOutcome,
+    MessageAnswer,
     ReadSource,
     Refusal,
     TakenAnswers,
@@ -72,7 +72,7 @@ def take(
 
 
 def _do(
-    history: History, answer: Answer, code: AnswerCode, states: Mapping[Subject, State], now: datetime
+    history: History, answer: MessageAnswer, code: AnswerCode, states: Mapping[Subject, State], now: datetime
 ) -> AnswerOutcome:
     """Do what one answer says."""
     until = now + answer.lasting if answer.lasting else None

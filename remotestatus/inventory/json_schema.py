@@ -23,7 +23,7 @@ from remotestatus.model.settings import FleetSettings, RemoteSettings, TypeName,
 
 _TEMPLATE: Schema = {"type": "string", "pattern": r"\{\{|\{%", "title": "a template"}
 
-_ALSO_TEXT = frozenset({"ProcessSpec", "FileSpec", "UnitSpec", "Destination", "WorkerSpec"})
+_ALSO_TEXT = frozenset({"ProcessSpec", "FileSpec", "UnitSpec", "DestinationSpec", "WorkerSpec"})
 """Models that a plain text may stand for."""
 
 _OTHER_WORDS = {

@@ -15,7 +15,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, InventoryDescription
 
-from remotestatus.evaluate import problem_of
+from remotestatus.evaluate import problem_of_window
 from remotestatus.inventory.host_pattern import match_hosts
 from remotestatus.inventory.json_schema import nearest
 from remotestatus.inventory.setting_errors import say_errors
@@ -131,7 +131,7 @@ def _remote_settings(
     _check_variables(name, host, problems)
     settings = _validate(RemoteSettings, _ours(host, remote_names()), name, problems)
     for window in settings.maintenance if settings else ():
-        if what := problem_of(window):
+        if what := problem_of_window(window):
             problems.add(name, f"{PREFIX}maintenance", what)
     return settings
 

@@ -21,7 +21,7 @@ class AnswerCommand(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class MessageAnswer:
     """One answer as it was read: for `mute` the name and how long, for `ack` how long if that is said."""
 
     command: AnswerCommand

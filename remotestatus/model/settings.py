@@ -455,7 +455,7 @@ class RemoteSettings(_Model):
         return value
 
 
-class Destination(_Model):
+class DestinationSpec(_Model):
     """One place that messages go to."""
 
     url: Annotated[str, StringConstraints(min_length=1)] = Field(description="an Apprise URL; a secret, best vaulted")
@@ -610,7 +610,7 @@ class FleetSettings(_Model):
     )
     apprise: (
         Annotated[str, StringConstraints(min_length=1)]
-        | Annotated[tuple[Annotated[Destination, _or_text("url")], ...], TEXTS_OR_MAPPINGS]
+        | Annotated[tuple[Annotated[DestinationSpec, _or_text("url")], ...], TEXTS_OR_MAPPINGS]
     ) = Field(default=(), description="Apprise URLs with their `tags`, or the path of an Apprise configuration file")
     quiet_hours: OneOrMore[QuietHours] = Field(
         default=(), description="`from`, `until`, `timezone`, `tags`, `let_down_pass`"

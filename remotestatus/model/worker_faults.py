@@ -8,7 +8,7 @@ NOT_STARTED = "ansible-runner could not be started"
 """What is said on a worker, on standard error, when its program cannot be run."""
 
 
-class Fault(StrEnum):
+class FaultKind(StrEnum):
     """What was seen of a worker that did not bring its answers."""
 
     SILENT = "silent"

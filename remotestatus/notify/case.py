@@ -1,8 +1,8 @@
 """
 One remote or proxy to decide on: its state, whose settings count, and what each receiver should know of it.
 
-A State and the memory come in. What a receiver knows is a status and a set of findings; the Gap is what it should know
-besides that. Pure: no clock, database or network.
+A State and the memory come in. What a receiver knows is a status and a set of findings; the Difference is what it
+should know besides that. Pure: no clock, database or network.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ UNCHECKED_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class Difference:
     """
     What one receiver should know of one subject, beside what it knows.
 
@@ -205,7 +205,7 @@ class Case:
             return self.decide(Reason.FINDINGS_NOT_CONFIRMED, findings="; ".join(pending))
         return None
 
-    def gap(self, receiver: Receiver) -> Gap:
+    def gap(self, receiver: Receiver) -> Difference:
         """What this receiver should know, beside what it knows."""
         known = self.known(receiver)
         troubles = self._wanted(receiver, known)
@@ -214,7 +214,7 @@ class Case:
             truth = Status.UP  # nothing is confirmed, or it does not want to hear of warnings
         changes = _changes(known, troubles, self)
         event_type = self._event_type(receiver, known, truth, changes)
-        return Gap(known, truth, event_type, troubles, changes)
+        return Difference(known, truth, event_type, troubles, changes)
 
     def _status(self, known: NotificationState) -> Status:
         """The status that somebody who knows this should know now."""

@@ -62,7 +62,7 @@ Without entries there are no sections: the subject says what and where.
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MessageEntry:
     """
     One remote or proxy in a message, or several remotes behind one proxy with the same event and cause.
 
@@ -100,17 +100,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class MessageSection:
     """One part of a message. A compact one is a list of sentences; `left` counts what is not shown."""
 
     kind: str
-    entries: Sequence[Entry | FailingDestination | OrphanedQueue | AnswerOutcome | Mapping[Status, int]]
+    entries: Sequence[MessageEntry | FailingDestination | OrphanedQueue | AnswerOutcome | Mapping[Status, int]]
     compact: bool = False
     left: int = 0
 
-    def cut(self, most: int, compact: bool) -> "Section":
+    def cut(self, most: int, compact: bool) -> "MessageSection":
         """The same with so many entries at most, each one sentence if `compact`."""
-        hidden = [len(entry.names) if isinstance(entry, Entry) else 1 for entry in self.entries[most:]]
+        hidden = [len(entry.names) if isinstance(entry, MessageEntry) else 1 for entry in self.entries[most:]]
         return replace(self, entries=self.entries[:most], left=sum(hidden), compact=self.compact or compact)
 
 
@@ -251,27 +251,28 @@ def _word(line: Line) -> str:
     return ("worse" if word == "degraded" else "worse warning") if stays else word
 
 
-def _sections(notification: Notification, fleet: Fleet) -> Iterable[Section]:
+def _sections(notification: Notification, fleet: Fleet) -> Iterable[MessageSection]:
     at, lines = notification.at, notification.lines
 
-    def single(found: Iterable[Line]) -> list[Entry]:
+    def single(found: Iterable[Line]) -> list[MessageEntry]:
         return [_entry([line], fleet, at) for line in found]
 
     new = [line for line in lines if line.is_problem and line.event_type is not EventType.WORSE]
-    yield Section("answers", notification.done, compact=True)
-    yield Section("problems", _problems(new, fleet, at))
-    yield Section("worse", _problems(_of(notification, EventType.WORSE), fleet, at))
-    yield Section("unstable", single(_of(notification, EventType.FLAPPING)))
-    yield Section("better", _problems(_of(notification, EventType.BETTER), fleet, at))
-    yield Section("recovered", _recoveries([line for line in lines if line.is_recovery], fleet, at), compact=True)
-    yield Section("passed", single(_of(notification, EventType.CAME_AND_WENT)), compact=True)
-    yield Section("reminders", single(sorted(_of(notification, EventType.REMINDER), key=_rank)), compact=True)
-    yield Section("failing", notification.failing)
-    yield Section("orphans", notification.orphans, compact=True)
-    yield Section("standing", [notification.standing] if notification.standing else [], compact=True)
+    yield MessageSection("answers", notification.done, compact=True)
+    yield MessageSection("problems", _problems(new, fleet, at))
+    yield MessageSection("worse", _problems(_of(notification, EventType.WORSE), fleet, at))
+    yield MessageSection("unstable", single(_of(notification, EventType.FLAPPING)))
+    yield MessageSection("better", _problems(_of(notification, EventType.BETTER), fleet, at))
+    recovered = [line for line in lines if line.is_recovery]
+    yield MessageSection("recovered", _recoveries(recovered, fleet, at), compact=True)
+    yield MessageSection("passed", single(_of(notification, EventType.CAME_AND_WENT)), compact=True)
+    yield MessageSection("reminders", single(sorted(_of(notification, EventType.REMINDER), key=_rank)), compact=True)
+    yield MessageSection("failing", notification.failing)
+    yield MessageSection("orphans", notification.orphans, compact=True)
+    yield MessageSection("standing", [notification.standing] if notification.standing else [], compact=True)
 
 
-def _problems(lines: Iterable[Line], fleet: Fleet, at: datetime) -> list[Entry]:
+def _problems(lines: Iterable[Line], fleet: Fleet, at: datetime) -> list[MessageEntry]:
     groups: dict[tuple[object, ...], list[Line]] = {}
     for line in lines:
         # A proxy, or a remote that no proxy carries, stands for itself.
@@ -289,7 +290,7 @@ def _sameness(line: Line) -> tuple[object, ...]:
     return (line.before.status, tuple(changes), tuple(trouble.key for trouble in line.troubles))
 
 
-def _recoveries(lines: Iterable[Line], fleet: Fleet, at: datetime) -> list[Entry]:
+def _recoveries(lines: Iterable[Line], fleet: Fleet, at: datetime) -> list[MessageEntry]:
     groups: dict[tuple[object, ...], list[Line]] = {}
     for line in sorted(lines, key=_rank):
         proxy = _proxy(line, fleet) if line.state.kind is Kind.REMOTE else line.state.name
@@ -298,14 +299,14 @@ def _recoveries(lines: Iterable[Line], fleet: Fleet, at: datetime) -> list[Entry
     return [entry for members in groups.values() for entry in _grouped(members, fleet, at)]
 
 
-def _grouped(members: Sequence[Line], fleet: Fleet, at: datetime) -> list[Entry]:
+def _grouped(members: Sequence[Line], fleet: Fleet, at: datetime) -> list[MessageEntry]:
     """One entry for many remotes behind one proxy, and one for each of a few."""
     if len(members) >= GROUP and _proxy(members[0], fleet):
         return [_entry(members, fleet, at)]
     return [_entry([line], fleet, at) for line in sorted(members, key=_rank)]
 
 
-def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
+def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> MessageEntry:
     line, minute = lines[0], timedelta(minutes=1)
     since, ended = _begun(line), _ended(line, at)
     at_once = len({_begun(one) for one in lines}) == 1
@@ -314,7 +315,7 @@ def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> Entry:
     found = line.troubles or line.state.troubles
     new_keys = {change.finding.key for change in line.changes if change.is_bad}
     known = {finding.key for finding in line.before.findings or ()} | {trouble.key for trouble in found}
-    return Entry(
+    return MessageEntry(
         line=line,
         names=_names(lines),
         remote=_remote(line, fleet),

@@ -35,7 +35,7 @@ from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.statuses import Status
 from remotestatus.model.text import join_names
 from remotestatus.model.times import say_moment
-from remotestatus.notify.case import Case, Gap, known_findings
+from remotestatus.notify.case import Case, Difference, known_findings
 
 FAILING_AFTER = timedelta(days=1)
 """When a destination has failed so long, the others are notified."""
@@ -155,7 +155,7 @@ def _decide(case: Case, receiver: Receiver, *, remind: bool = False) -> _Outcome
     )
 
 
-def _adopt(gap: Gap) -> NotificationState:
+def _adopt(gap: Difference) -> NotificationState:
     """What is known where nothing is said: of a remote that is still down, the reason that is left."""
     if gap.known.findings is None or not gap.truth.is_bad or gap.changes:
         return gap.known
@@ -171,7 +171,7 @@ def _below(case: Case, receiver: Receiver) -> Decision | None:
     return case.decide(Reason.LESS_SEVERE, receiver.name, least=receiver.least.value, findings=names)
 
 
-def _say_event(gap: Gap, event_type: EventType) -> str:
+def _say_event(gap: Difference, event_type: EventType) -> str:
     """What is told, in words: `worse: new process-missing encoder, over limit-exceeded disk /`."""
     words = []
     for change in gap.changes:
@@ -182,7 +182,7 @@ def _say_event(gap: Gap, event_type: EventType) -> str:
     return f"{event_type}: {join_names(words, 5)}" if words else event_type.value
 
 
-def _held(case: Case, receiver: Receiver, gap: Gap, event_type: EventType) -> Decision | None:
+def _held(case: Case, receiver: Receiver, gap: Difference, event_type: EventType) -> Decision | None:
     """Why an event is held back for now, if it is: for a confirmed result, by maintenance or by quiet hours."""
     truth = gap.truth
     unstable, passed = event_type is EventType.FLAPPING, event_type is EventType.CAME_AND_WENT
@@ -204,7 +204,7 @@ def _not_for(case: Case, receiver: Receiver) -> Decision:
     return case.decide(Reason.OTHER_TAGS, receiver.name, tags=", ".join(sorted(case.tags or ())))
 
 
-def _remember(case: Case, gap: Gap, event_type: EventType) -> NotificationState:
+def _remember(case: Case, gap: Difference, event_type: EventType) -> NotificationState:
     """What the receiver knows once it is notified."""
     known = gap.known
     match event_type:
@@ -223,7 +223,7 @@ def _remember(case: Case, gap: Gap, event_type: EventType) -> NotificationState:
             assert_never(event_type)
 
 
-def _hold(case: Case, gap: Gap) -> NotificationState:
+def _hold(case: Case, gap: Difference) -> NotificationState:
     """Note a change that quiet hours keep from the receiver, so that what comes and goes meanwhile is not lost."""
     known, truth = gap.known, gap.truth
     noted = {finding.key for finding in known.held_findings}

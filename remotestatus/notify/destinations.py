@@ -11,14 +11,14 @@ from pathlib import Path
 
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.model.fleet import Fleet, Inventory
-from remotestatus.model.settings import Destination as Entry
+from remotestatus.model.settings import DestinationSpec
 from remotestatus.model.text import did_you_mean
 from remotestatus.notify.sendings import Destination
 
 _SETTING = "remotestatus_apprise"
 
 
-def load_destinations(setting: str | Sequence[Entry], base_dir: Path) -> tuple[Destination, ...]:
+def load_destinations(setting: str | Sequence[DestinationSpec], base_dir: Path) -> tuple[Destination, ...]:
     """
     Make the destinations of `remotestatus_apprise`: entries, or the path of an Apprise configuration file.
 
@@ -29,14 +29,14 @@ def load_destinations(setting: str | Sequence[Entry], base_dir: Path) -> tuple[D
     if isinstance(setting, str) and "://" not in setting:
         found, problems = _read_file(base_dir / Path(setting).expanduser())
     else:
-        found, problems = _make_each((Entry(url=setting),) if isinstance(setting, str) else setting)
+        found, problems = _make_each((DestinationSpec(url=setting),) if isinstance(setting, str) else setting)
     if problems:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise ConfigurationError(f"the destinations of messages have {count}", problems)
     return tuple(_with_distinct_names(found))
 
 
-def _make_each(entries: Sequence[Entry]) -> tuple[list[Destination], list[ConfigurationProblem]]:
+def _make_each(entries: Sequence[DestinationSpec]) -> tuple[list[Destination], list[ConfigurationProblem]]:
     from remotestatus.notify.apprise_client import make_destination, say_what_is_wrong
 
     problems: list[ConfigurationProblem] = []

@@ -15,11 +15,11 @@ from urllib.parse import unquote
 
 from pydantic import TypeAdapter, ValidationError
 from remotestatus_playbook.private_directory import answer_file, read_alike
-from remotestatus_playbook.protocol import Answer, InventoryDescription, Outcome
+from remotestatus_playbook.protocol import HostAnswer, InventoryDescription, Outcome
 
 from remotestatus.model.errors import RoundError
 
-Kind = TypeVar("Kind", bound=Answer)
+Kind = TypeVar("Kind", bound=HostAnswer)
 
 
 def read_description(text: str) -> InventoryDescription:

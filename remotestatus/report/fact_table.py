@@ -33,7 +33,7 @@ class Box(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PageLine:
     """A line of the page: its label, and the text; several texts by what they are of, None when it is not known."""
 
     label: str
@@ -69,7 +69,7 @@ class Metric:
 class Fact:
     """One fact: all that is said of it. `public` are the fields of Facts that strangers may see."""
 
-    lines: tuple[Line, ...] = ()
+    lines: tuple[PageLine, ...] = ()
     keys: tuple[Key, ...] = ()
     metrics: tuple[Metric, ...] = ()
     public: tuple[str, ...] = ()
@@ -164,7 +164,7 @@ def _failed(facts: Facts) -> tuple[str, ...] | None:
 
 FACTS: tuple[Fact, ...] = (
     Fact(
-        lines=(Line("Running for", texts.running_for),),
+        lines=(PageLine("Running for", texts.running_for),),
         keys=(
             Key(
                 "booted_at",
@@ -183,8 +183,8 @@ FACTS: tuple[Fact, ...] = (
     ),
     Fact(
         lines=(
-            Line("System", lambda facts: _clean(facts.distribution) or None),
-            Line("Kernel", lambda facts: _clean(facts.kernel) or None),
+            PageLine("System", lambda facts: _clean(facts.distribution) or None),
+            PageLine("Kernel", lambda facts: _clean(facts.kernel) or None),
         ),
         keys=(
             Key("distribution", str, "its operating system", lambda box: _clean(box.said.distribution)),
@@ -203,7 +203,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Restart", lambda facts: "required, to use what was updated" if facts.reboot_required else None),),
+        lines=(PageLine("Restart", texts.restart),),
         keys=(
             Key("reboot_required", bool, "whether an update waits for a restart", lambda box: box.said.reboot_required),
         ),
@@ -216,7 +216,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Load", texts.load),),
+        lines=(PageLine("Load", texts.load),),
         keys=(
             Key("load", tuple[float, ...], "averages of 1, 5 and 15 minutes", lambda box: box.said.load),
             Key("cpus", int, "how many processors it has", lambda box: box.said.cpus),
@@ -230,7 +230,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Pressure, 5 min", texts.pressure),),
+        lines=(PageLine("Pressure, 5 min", texts.pressure),),
         keys=(
             Key(
                 "pressure_percent",
@@ -249,7 +249,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Memory", lambda facts: texts.used(facts.memory_percent, facts.memory_total_kb)),),
+        lines=(PageLine("Memory", lambda facts: texts.used(facts.memory_percent, facts.memory_total_kb)),),
         keys=(
             Key(
                 "memory_percent",
@@ -269,7 +269,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Swap", lambda facts: texts.used(facts.swap_percent, facts.swap_total_kb)),),
+        lines=(PageLine("Swap", lambda facts: texts.used(facts.swap_percent, facts.swap_total_kb)),),
         keys=(
             Key(
                 "swap_percent",
@@ -285,7 +285,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Killed for lack of memory", texts.oom_kills),),
+        lines=(PageLine("Killed for lack of memory", texts.oom_kills),),
         keys=(
             Key(
                 "oom_kills",
@@ -304,7 +304,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Disk", texts.disk_shares), Line("Inodes", texts.inode_shares)),
+        lines=(PageLine("Disk", texts.disk_shares), PageLine("Inodes", texts.inode_shares)),
         keys=(Key("disks", tuple[DiskEntry, ...], "its local file systems", _disks),),
         metrics=(
             Metric(
@@ -328,7 +328,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Read-only", texts.read_only_mounts),),
+        lines=(PageLine("Read-only", texts.read_only_mounts),),
         keys=(Key("read_only", tuple[str, ...], "mount points that cannot be written to", _read_only),),
         metrics=(
             Metric(
@@ -340,7 +340,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("File system errors", texts.counted_errors),),
+        lines=(PageLine("File system errors", texts.counted_errors),),
         keys=(Key("filesystem_errors", dict[str, int], "errors that ext4 has counted, by device", _errors),),
         metrics=(
             Metric(
@@ -352,7 +352,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("eMMC", texts.emmc),),
+        lines=(PageLine("eMMC", texts.emmc),),
         keys=(
             Key(
                 "emmc_used_percent",
@@ -376,7 +376,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Temperature", texts.temperature),),
+        lines=(PageLine("Temperature", texts.temperature),),
         keys=(Key("temperature_celsius", float, "its hottest sensor", lambda box: box.said.temperature_celsius),),
         metrics=(
             Metric(
@@ -385,7 +385,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Power", texts.power),),
+        lines=(PageLine("Power", texts.power),),
         keys=(Key("under_voltage", bool, "whether its power supply is too weak", lambda box: box.said.under_voltage),),
         metrics=(
             Metric(
@@ -396,7 +396,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Clock", texts.clock), Line("Clock synchronised", texts.synchronised)),
+        lines=(PageLine("Clock", texts.clock), PageLine("Clock synchronised", texts.synchronised)),
         keys=(
             Key(
                 "clock_offset_seconds",
@@ -425,7 +425,7 @@ FACTS: tuple[Fact, ...] = (
         ),
     ),
     Fact(
-        lines=(Line("Failed units", texts.failed_units),),
+        lines=(PageLine("Failed units", texts.failed_units),),
         keys=(
             Key(
                 "failed_units",

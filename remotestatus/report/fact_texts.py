@@ -25,6 +25,10 @@ def running_for(facts: Facts) -> str | None:
     return None if facts.uptime_seconds is None else _duration(facts.uptime_seconds)
 
 
+def restart(facts: Facts) -> str | None:
+    return "required, to use what was updated" if facts.reboot_required else None
+
+
 def load(facts: Facts) -> str | None:
     if not facts.load:
         return None

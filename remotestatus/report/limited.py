@@ -39,7 +39,7 @@ def limit_input(report_input: ReportInput, page: LimitedPage) -> ReportInput:
     report_input = replace(report_input, fleet=replace(report_input.fleet, settings=_settings(report_input, page)))
     if page.spec.limit is None:
         return report_input
-    return _Limit.of(report_input.fleet, page).apply(report_input)
+    return _Part.of(report_input.fleet, page).apply(report_input)
 
 
 def _settings(report_input: ReportInput, page: LimitedPage) -> FleetSettings:
@@ -86,7 +86,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Limit:
+class _Part:
     """
     The part of the fleet that is shown, its names, and those of all others.
 
@@ -100,7 +100,7 @@ class _Limit:
     foreign_to_people: _Foreign
 
     @classmethod
-    def of(cls, fleet: Fleet, page: LimitedPage) -> "_Limit":
+    def of(cls, fleet: Fleet, page: LimitedPage) -> "_Part":
         shown = tuple(remote for remote in fleet.remotes if remote.name in page.names)
         on_the_way = {proxy for remote in shown for proxy in remote.path}
         proxies = tuple(proxy for proxy in fleet.proxies if proxy.name in on_the_way)

@@ -16,7 +16,7 @@ from remotestatus.setup.inventory_writer import (
 )
 from remotestatus.setup.key_scan import without_debugging
 from remotestatus.setup.known_hosts import find_untrusted
-from remotestatus.setup.new_fleet import Answers, NewProxy, NewRemote, name_host, read_target
+from remotestatus.setup.new_fleet import NewFleet, NewProxy, NewRemote, name_host, read_target
 from remotestatus.setup.ssh_hosts import read_ssh_configuration
 from remotestatus.setup.timer_units import (
     MARK,
@@ -34,7 +34,7 @@ __all__ = [
     "CONFIGURATION_FILE",
     "KNOWN_HOSTS_FILE",
     "MARK",
-    "Answers",
+    "NewFleet",
     "NewProxy",
     "NewRemote",
     "Offer",

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.setup.inventory_writer import VAULT_FILE, PasswordStore, write_inventory
-from remotestatus.setup.new_fleet import Answers
+from remotestatus.setup.new_fleet import NewFleet
 
 CONFIGURATION_FILE = "ansible.cfg"
 
 
 def save_files(
-    directory: Path, answers: Answers, store: PasswordStore, vault: Path | None, *, force: bool
+    directory: Path, answers: NewFleet, store: PasswordStore, vault: Path | None, *, force: bool
 ) -> tuple[Path, ...]:
     """
     Write the inventory below a folder, encrypt its vault, and return the files that were written.

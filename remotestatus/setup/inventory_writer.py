@@ -1,7 +1,7 @@
 """
 Writes the text of a new inventory from the templates in `report_templates/setup/`.
 
-Answers come in; file texts go out, by their path below the folder that is to hold `inventory/`. Nothing is written
+A NewFleet comes in; file texts go out, by their path below the folder that is to hold `inventory/`. Nothing is written
 or asked here. Two filters keep any input safe: `yaml` quotes what YAML could take for something else and marks
 `!unsafe` what Ansible could take for a template, `comment` keeps a text inside its comment.
 """
@@ -15,7 +15,7 @@ from enum import StrEnum
 import yaml
 
 from remotestatus.model.durations import write_duration
-from remotestatus.setup.new_fleet import RESERVED, Answers, NewProxy, NewRemote
+from remotestatus.setup.new_fleet import RESERVED, NewFleet, NewProxy, NewRemote
 from remotestatus.templates import Templates
 
 REMOTES_FILE = "inventory/remotes.yml"
@@ -57,7 +57,7 @@ class _Group:
     hosts: tuple[_Host, ...]
 
 
-def write_inventory(answers: Answers, store: PasswordStore = PasswordStore.NONE) -> dict[str, str]:
+def write_inventory(answers: NewFleet, store: PasswordStore = PasswordStore.NONE) -> dict[str, str]:
     """
     The files' texts by their path below the folder that is to hold `inventory/`.
 
@@ -82,7 +82,7 @@ def _render(templates: Templates, name: str, values: Mapping[str, object]) -> st
     return templates.render(f"setup/{name}", values).rstrip("\n") + "\n"
 
 
-def _variables(answers: Answers, store: PasswordStore) -> dict[str, object]:
+def _variables(answers: NewFleet, store: PasswordStore) -> dict[str, object]:
     """What `vars.yml.j2` is rendered with."""
     return {
         "title": answers.title,
@@ -95,7 +95,7 @@ def _variables(answers: Answers, store: PasswordStore) -> dict[str, object]:
     }
 
 
-def _name_variables(answers: Answers) -> dict[str, str]:
+def _name_variables(answers: NewFleet) -> dict[str, str]:
     """The variable of each remote's password: `vault_capture_1`. Names that differ only in signs get a count."""
     names: dict[str, str] = {}
     taken = {name for name, _ in answers.secrets}
@@ -110,7 +110,7 @@ def _free_name(base: str, taken: Iterable[str]) -> str:
     return next(name for name in (base, *map(f"{base}_{{}}".format, range(2, len(taken) + 3))) if name not in taken)
 
 
-def _groups(answers: Answers, variables: Mapping[str, str], store: PasswordStore) -> list[_Group]:
+def _groups(answers: NewFleet, variables: Mapping[str, str], store: PasswordStore) -> list[_Group]:
     """One group for all remotes that are reached through the same proxies."""
     by_path: dict[tuple[str, ...], list[NewRemote]] = {}
     for remote in answers.remotes:

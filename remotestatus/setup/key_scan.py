@@ -30,7 +30,7 @@ _REVOKED = re.compile(r"revoked host key|is marked as revoked", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class KeyScan:
     """
     What one server answered.
 
@@ -53,7 +53,7 @@ class Answer:
         return kind_of(self.type) if self.type else ""
 
 
-def ask(config: Path, arguments: Sequence[str], trusted: Sequence[str], environment: Mapping[str, str]) -> Answer:
+def ask(config: Path, arguments: Sequence[str], trusted: Sequence[str], environment: Mapping[str, str]) -> KeyScan:
     """
     Ask one server for its host key.
 
@@ -65,17 +65,17 @@ def ask(config: Path, arguments: Sequence[str], trusted: Sequence[str], environm
         text, timed_out = _run_ssh(config, arguments, [f'"{offered}"', *trusted], environment)
         seen = _SEEN.search(text)
         if seen is None:
-            return Answer(text=text, timed_out=timed_out)
+            return KeyScan(text=text, timed_out=timed_out)
         if not offered.exists() and _CHANGED.search(text):
             # ssh names the new key's fingerprint but keeps the key to itself, unless it knows no other.
             _run_ssh(config, [*_KNOW_NOTHING, *arguments], [f'"{offered}"'], environment)
         line = read_line(offered.read_text()) if offered.exists() else None
         if line is not None:
             names, key = line
-            return Answer(key=key, name=names.split(",")[0], type=key.type, fingerprint=key.fingerprint, text=text)
+            return KeyScan(key=key, name=names.split(",")[0], type=key.type, fingerprint=key.fingerprint, text=text)
         revoked = _REVOKED.search(text) is not None
         trusted_already = not revoked and not _CHANGED.search(text)
-        return Answer(trusted=trusted_already, revoked=revoked, type=seen[1], fingerprint=seen[2], text=text)
+        return KeyScan(trusted=trusted_already, revoked=revoked, type=seen[1], fingerprint=seen[2], text=text)
 
 
 _KNOW_NOTHING = ("-o", "GlobalKnownHostsFile=/dev/null")

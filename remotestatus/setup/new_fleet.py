@@ -54,7 +54,7 @@ class NewRemote:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class NewFleet:
     """All that a new inventory says. `apprise` are destinations' URLs; `secrets` further vaulted variables."""
 
     proxies: tuple[NewProxy, ...] = ()

@@ -14,10 +14,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from remotestatus.model.errors import ConfigurationError
-from remotestatus.setup.new_fleet import Answers, NewProxy, NewRemote, name_host, read_port, read_target
+from remotestatus.setup.new_fleet import NewFleet, NewProxy, NewRemote, name_host, read_port, read_target
 
 
-def read_ssh_configuration(given: Path | None, only: tuple[str, ...]) -> tuple[Answers, tuple[str, ...]]:
+def read_ssh_configuration(given: Path | None, only: tuple[str, ...]) -> tuple[NewFleet, tuple[str, ...]]:
     """
     The fleet in an SSH configuration (the user's own, unless given), and sentences on what was left out.
 
@@ -52,7 +52,7 @@ def read_ssh_configuration(given: Path | None, only: tuple[str, ...]) -> tuple[A
     if not remotes:
         what = "that matches --only" if only else "with a ProxyJump; choose others with --only 'PATTERN'"
         raise ConfigurationError(f"{path} has no host {what}")
-    return Answers(proxies, remotes), (*notes, *left_out)
+    return NewFleet(proxies, remotes), (*notes, *left_out)
 
 
 def _ask_ssh(path: Path, name: str) -> dict[str, str]:

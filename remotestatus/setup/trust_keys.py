@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from remotestatus_playbook.protocol import OPENING, Answer, Order, Outcome, ProxyAnswer
+from remotestatus_playbook.protocol import OPENING, HostAnswer, Order, Outcome, ProxyAnswer
 
 from remotestatus.evaluate import diagnose
 from remotestatus.model.causes import Cause
@@ -167,7 +167,7 @@ def _ask_all(playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[
         )
         if not answer.fingerprint:
             outcome = Outcome.TIMED_OUT if answer.timed_out else Outcome.SSH_FAILED
-            trouble = diagnose(subject, Answer(outcome, stderr=key_scan.without_debugging(answer.text)))
+            trouble = diagnose(subject, HostAnswer(outcome, stderr=key_scan.without_debugging(answer.text)))
             return Offer(target.name, is_proxy, Standing.UNREACHABLE, trouble=trouble)
         return _compare(target, answer, inventory, text, owners)
 
@@ -182,7 +182,7 @@ def _ask_all(playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[
 
 
 def _compare(
-    target: _Target, answer: key_scan.Answer, inventory: Inventory, text: str, owners: Mapping[str, Sequence[str]]
+    target: _Target, answer: key_scan.KeyScan, inventory: Inventory, text: str, owners: Mapping[str, Sequence[str]]
 ) -> Offer:
     """How the key that was presented stands to the known_hosts file (`text`)."""
     subject = target.subject
@@ -233,7 +233,7 @@ def _not_asked(target: _Target, offers: Mapping[str, Offer], opened: Mapping[str
         )
     else:
         blocked = untrusted or next((hop.name for hop in target.hops if not _answers(hop, opened)), "")
-        trouble = diagnose(target.subject, Answer(Outcome.PROXY_DOWN, proxy=blocked))
+        trouble = diagnose(target.subject, HostAnswer(Outcome.PROXY_DOWN, proxy=blocked))
     return Offer(target.name, isinstance(target.subject, Proxy), Standing.UNREACHABLE, trouble=trouble)
 
 

@@ -29,7 +29,7 @@ from remotestatus.model.fleet import Inventory, Remote, Worker
 from remotestatus.model.settings import CHECKER
 from remotestatus.model.statuses import Status
 from remotestatus.model.text import one_line
-from remotestatus.model.worker_faults import Fault
+from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.attempts.orders import (
     PAUSE_SECONDS,
     SUSPICION_SECONDS,
@@ -55,7 +55,7 @@ from remotestatus.probe.workers import (
     WorkerFault,
     clock_error,
     places_of,
-    share_out,
+    share_out_remotes,
 )
 
 _CLOCK_SECONDS = 5.0
@@ -81,7 +81,7 @@ def check_with_workers(
     fleet_check = _FleetCheck(runner, inventory, remotes, earlier, deadline, clock, cancel, progress)
     places = places_of(inventory, remotes, secrets=fleet_check.caller.has_passwords)
     order = first_order(runner, inventory, remotes, earlier.due([*remotes, *inventory.fleet.looked_at], clock()))
-    fleet_check.look(share_out(remotes, places), order)
+    fleet_check.look(share_out_remotes(remotes, places), order)
     while not fleet_check.must_end:
         order = replace(order, attempt=order.attempt + 1, attempts=max(order.attempts, order.attempt + 1))
         batches = fleet_check.choose_again(places, order.attempt)
@@ -273,8 +273,9 @@ class _FleetCheck:
                 self._take_over(worker, answers, names, order, asked_at)
             except Exception as error:
                 # Whatever it is, its batch is not lost, and nobody waits for it.
-                fault = error if isinstance(error, WorkerFault) else WorkerFault(Fault.FAILED, one_line(repr(error)))
-                may_try = spare and fault.fault is not Fault.SILENT
+                unforeseen = WorkerFault(FaultKind.FAILED, one_line(repr(error)))
+                fault = error if isinstance(error, WorkerFault) else unforeseen
+                may_try = spare and fault.fault is not FaultKind.SILENT
                 if not (queue.give_back(batch, worker.name) if batch else may_try):
                     self._note_fault(worker, fault)
                     return
@@ -285,7 +286,7 @@ class _FleetCheck:
             if answers.refused:
                 # What it said of its own remotes counts once more; it is given no others.
                 queue.leave(worker.name)
-                self._note_fault(worker, WorkerFault(Fault.LIES, ", ".join(answers.refused[:_NAMED])))
+                self._note_fault(worker, WorkerFault(FaultKind.LIES, ", ".join(answers.refused[:_NAMED])))
                 return
 
     def _take_over(
@@ -302,7 +303,7 @@ class _FleetCheck:
             self._note(worker.name, names, answers.remotes, now, order, off=off)
 
     def _note_fault(self, worker: Worker, fault: WorkerFault) -> None:
-        if fault.fault is Fault.GIVEN_UP:
+        if fault.fault is FaultKind.GIVEN_UP:
             with self._lock:
                 self.troubles += [fault.seen] if fault.seen and fault.seen not in self.troubles else []
             return

@@ -66,7 +66,7 @@ class _Group:
     names: list[str] = field(default_factory=list)
 
 
-def share_out(remotes: Sequence[Remote], places: Mapping[str, frozenset[str]]) -> tuple[Batch, ...]:
+def share_out_remotes(remotes: Sequence[Remote], places: Mapping[str, frozenset[str]]) -> tuple[Batch, ...]:
     """The batches of a round's first look, the checker's own share first, then the larger ones."""
     groups = sorted(_groups(remotes, places), key=lambda group: -len(group.names))
     everywhere = {place for group in groups for place in group.places}

@@ -24,14 +24,14 @@ from remotestatus_playbook.protocol import (
     PROXY_ANSWERS,
     REMOTE_ANSWERS,
     WORKER_DESCRIPTION,
-    Answer,
+    HostAnswer,
     Outcome,
     ProxyAnswer,
     RemoteAnswer,
     WorkerDescription,
 )
 
-from remotestatus.model.worker_faults import Fault
+from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.workers.worker_stream import WorkerFault
 
 ANSWER_BYTES = 8 * 1024 * 1024
@@ -51,7 +51,7 @@ _ARCHIVE_BASE = 16 * 1024 * 1024
 _ARCHIVE_PER_REMOTE = 1024 * 1024
 _BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 
-Kind = TypeVar("Kind", bound=Answer)
+Kind = TypeVar("Kind", bound=HostAnswer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +76,13 @@ def archive_bytes(remotes: int) -> int:
 def read_archive(archive: bytes, names: Collection[str], aliases: Collection[str]) -> WorkerAnswers:
     """Read the answers about these remotes and proxies. Raises WorkerFault when there is no such archive."""
     if archive.count(_ENTRY) > _FEWEST_ENTRIES + 4 * (len(names) + len(aliases)):
-        raise WorkerFault(Fault.GARBAGE, "its archive has too many files")
+        raise WorkerFault(FaultKind.GARBAGE, "its archive has too many files")
     room = _UNPACKED_BASE + _UNPACKED_PER_REMOTE * len(names)
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             return _Archive(opened, room).answers(names, aliases)
     except _BROKEN as error:
-        raise WorkerFault(Fault.GARBAGE, "its archive cannot be read") from error
+        raise WorkerFault(FaultKind.GARBAGE, "its archive cannot be read") from error
 
 
 @dataclass(slots=True)
@@ -94,11 +94,11 @@ class _Archive:
     def answers(self, names: Collection[str], aliases: Collection[str]) -> WorkerAnswers:
         described = self._read(f"{HANDED_OVER}/{WORKER_DESCRIPTION}")
         if described is None:
-            raise WorkerFault(Fault.FAILED, "it ended without answers")
+            raise WorkerFault(FaultKind.FAILED, "it ended without answers")
         try:
             description = TypeAdapter(WorkerDescription).validate_json(described)
         except ValidationError as error:
-            raise WorkerFault(Fault.GARBAGE, "what it says of itself cannot be read") from error
+            raise WorkerFault(FaultKind.GARBAGE, "what it says of itself cannot be read") from error
         remotes, strange = self._of(REMOTE_ANSWERS, RemoteAnswer, names)
         proxies, strange_proxies = self._of(PROXY_ANSWERS, ProxyAnswer, aliases)
         return WorkerAnswers(description, proxies, remotes, (*strange, *strange_proxies))
@@ -140,7 +140,7 @@ class _Archive:
             return file.read(ANSWER_BYTES)
 
 
-def _is_too_long(answer: Answer) -> bool:
+def _is_too_long(answer: HostAnswer) -> bool:
     """Whether an answer lists more than the longest list that is read of what a remote prints."""
     facts = answer.facts if isinstance(answer, RemoteAnswer) else None
     parts = [part for part in (answer, facts) if part is not None]

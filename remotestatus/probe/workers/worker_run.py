@@ -20,9 +20,15 @@ import ansible_runner
 from remotestatus_playbook.protocol import SENT_ORDER, Order, to_json
 
 from remotestatus.model.text import one_line
-from remotestatus.model.worker_faults import Fault
+from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.workers.worker_archive import WorkerAnswers, archive_bytes, read_archive
-from remotestatus.probe.workers.worker_stream import FEWEST_LINES, LINES_PER_REMOTE, Bounds, WorkerFault, WorkerStream
+from remotestatus.probe.workers.worker_stream import (
+    FEWEST_LINES,
+    LINES_PER_REMOTE,
+    StreamLimits,
+    WorkerFault,
+    WorkerStream,
+)
 from remotestatus.shipped import playbooks as playbooks_folder
 
 _END_SECONDS = 10.0
@@ -74,29 +80,29 @@ def run_worker(parcel: Parcel, deadline: float, given_up: Callable[[], bool], st
     except OSError as error:
         shutil.rmtree(parcel.folder, ignore_errors=True)
         # Our own disk is no fault of the worker's.
-        raise WorkerFault(Fault.GIVEN_UP, f"nothing can be sent to workers: {error.strerror}") from error
+        raise WorkerFault(FaultKind.GIVEN_UP, f"nothing can be sent to workers: {error.strerror}") from error
     try:
         process = start(lambda: _start(parcel.words))
     except OSError as error:
         shutil.rmtree(parcel.folder, ignore_errors=True)
-        raise WorkerFault(Fault.ENDED, f"its command could not be started: {error.strerror}") from error
+        raise WorkerFault(FaultKind.ENDED, f"its command could not be started: {error.strerror}") from error
     assert process.stdout is not None
     assert process.stderr is not None
     count = len(parcel.names)
-    bounds = Bounds(deadline, archive_bytes(count), given_up, lines=FEWEST_LINES + LINES_PER_REMOTE * count)
+    bounds = StreamLimits(deadline, archive_bytes(count), given_up, lines=FEWEST_LINES + LINES_PER_REMOTE * count)
     stream = WorkerStream(process.stdout.fileno(), process.stderr.fileno(), bounds)
     sender = threading.Thread(target=_transmit, args=(parcel, process), name="transmit", daemon=True)
     sender.start()
     try:
         failure = _process(parcel, stream)
         if stream.cut:
-            raise WorkerFault(Fault.ENDED)
+            raise WorkerFault(FaultKind.ENDED)
         if not stream.archive:
-            raise WorkerFault(Fault.FAILED, one_line(failure, 300))
+            raise WorkerFault(FaultKind.FAILED, one_line(failure, 300))
         try:
             return read_archive(stream.archive, parcel.names, parcel.aliases)
         except WorkerFault as fault:
-            seen = failure if fault.fault is Fault.FAILED else ""
+            seen = failure if fault.fault is FaultKind.FAILED else ""
             raise WorkerFault(fault.fault, one_line(seen, 300) or fault.seen) from fault
     except WorkerFault as fault:
         stream.drain(_LAST_WORDS_SECONDS)
@@ -182,7 +188,7 @@ def _process(parcel: Parcel, stream: WorkerStream) -> str:
     except WorkerFault:
         raise
     except Exception as error:
-        raise WorkerFault(Fault.GARBAGE, one_line(f"{type(error).__name__}: {error}", 200)) from error
+        raise WorkerFault(FaultKind.GARBAGE, one_line(f"{type(error).__name__}: {error}", 200)) from error
     return said[0] if said else last
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from remotestatus.model.worker_faults import Fault
+from remotestatus.model.worker_faults import FaultKind
 
 SILENCE_SECONDS = 15.0
 """A worker that says nothing for so long is dead: it sends a line every 5 seconds while it lives."""
@@ -39,7 +39,7 @@ _POLL_MILLISECONDS = 200
 class WorkerFault(Exception):
     """A worker failed; `fault` says how, `seen` what was seen of it, and `stderr` what its command printed besides."""
 
-    def __init__(self, fault: Fault, seen: str = "") -> None:
+    def __init__(self, fault: FaultKind, seen: str = "") -> None:
         super().__init__(seen)
         self.fault = fault
         self.seen = seen
@@ -47,7 +47,7 @@ class WorkerFault(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class StreamLimits:
     """
     How long a worker may take: `deadline` is on the monotonic clock. `given_up` says when nobody wants its answers any
     more. The archive may have so many bytes, and the stream so many lines.
@@ -64,7 +64,7 @@ class Bounds:
 class WorkerStream:
     """The lines of one process stream. Every limit that is passed raises WorkerFault."""
 
-    def __init__(self, stream: int, errors: int, bounds: Bounds) -> None:
+    def __init__(self, stream: int, errors: int, bounds: StreamLimits) -> None:
         self.archive = b""
         self.stderr = b""
         self.cut = False
@@ -90,9 +90,9 @@ class WorkerStream:
             try:
                 data = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise WorkerFault(Fault.GARBAGE, line[:200].decode("utf-8", "replace")) from error
+                raise WorkerFault(FaultKind.GARBAGE, line[:200].decode("utf-8", "replace")) from error
             if not isinstance(data, dict) or isinstance(data.get("status"), list | dict):
-                raise WorkerFault(Fault.GARBAGE, line[:200].decode("utf-8", "replace"))
+                raise WorkerFault(FaultKind.GARBAGE, line[:200].decode("utf-8", "replace"))
             if "zipfile" not in data:
                 return line
             self._keep_archive(data["zipfile"])
@@ -111,14 +111,14 @@ class WorkerStream:
     def _line(self) -> bytes:
         while (end := self._buffer.find(b"\n")) < 0:
             if len(self._buffer) > LINE_BYTES:
-                raise WorkerFault(Fault.GARBAGE, "a line without end")
+                raise WorkerFault(FaultKind.GARBAGE, "a line without end")
             if not self._fill():
                 if self._buffer:
-                    raise WorkerFault(Fault.GARBAGE, bytes(self._buffer[:200]).decode("utf-8", "replace"))
+                    raise WorkerFault(FaultKind.GARBAGE, bytes(self._buffer[:200]).decode("utf-8", "replace"))
                 return b""
         self._lines += 1
         if self._lines > self._bounds.lines:
-            raise WorkerFault(Fault.GARBAGE, "it sends lines without end")
+            raise WorkerFault(FaultKind.GARBAGE, "it sends lines without end")
         line = bytes(self._buffer[: end + 1])
         del self._buffer[: end + 1]
         return line
@@ -126,15 +126,15 @@ class WorkerStream:
     def _keep_archive(self, size: object) -> None:
         """Keep the archive that follows: base64, without a line's end (ansible_runner.utils.base64io)."""
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= self._bounds.archive_bytes:
-            raise WorkerFault(Fault.GARBAGE, "an archive of an impossible size")
+            raise WorkerFault(FaultKind.GARBAGE, "an archive of an impossible size")
         encoded = (size + 2) // 3 * 4
         while len(self._buffer) < encoded:
             if not self._fill():
-                raise WorkerFault(Fault.ENDED, "the stream ended within its archive")
+                raise WorkerFault(FaultKind.ENDED, "the stream ended within its archive")
         try:
             self.archive = base64.b64decode(self._buffer[:encoded], validate=True)
         except binascii.Error as error:
-            raise WorkerFault(Fault.GARBAGE, "an archive that is not base64") from error
+            raise WorkerFault(FaultKind.GARBAGE, "an archive that is not base64") from error
         del self._buffer[:encoded]
 
     def _fill(self) -> bool:
@@ -149,7 +149,7 @@ class WorkerStream:
                 self._heard, self._last = True, time.monotonic()
                 self._total += len(chunk)
                 if self._total > TOTAL_BYTES:
-                    raise WorkerFault(Fault.GARBAGE, "it sends without end")
+                    raise WorkerFault(FaultKind.GARBAGE, "it sends without end")
                 self._buffer += chunk
                 return bool(chunk)
 
@@ -162,8 +162,8 @@ class WorkerStream:
     def _check_time(self) -> None:
         now, bounds = time.monotonic(), self._bounds
         if bounds.given_up():
-            raise WorkerFault(Fault.GIVEN_UP)
+            raise WorkerFault(FaultKind.GIVEN_UP)
         if now > bounds.deadline:
-            raise WorkerFault(Fault.TOO_SLOW)
+            raise WorkerFault(FaultKind.TOO_SLOW)
         if now - self._last > (bounds.silence if self._heard else bounds.first_line):
-            raise WorkerFault(Fault.SILENT)
+            raise WorkerFault(FaultKind.SILENT)

@@ -29,7 +29,7 @@ _SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "remotestatus:feed")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FeedEntry:
     """One entry of the feed; `link` is a page of the site."""
 
     id: str
@@ -52,7 +52,7 @@ def feed_values(report: Report) -> Mapping[str, object]:
     }
 
 
-def _entries(report: Report) -> Iterator[Entry]:
+def _entries(report: Report) -> Iterator[FeedEntry]:
     for incident in report.incidents:
         slug = report.slugs.get(incident.name)
         link = f"remotes/{slug}.html" if incident.kind is Kind.REMOTE and slug else "incidents.html"
@@ -62,14 +62,14 @@ def _entries(report: Report) -> Iterator[Entry]:
         first = incident.phases[0]
         trouble = first.trouble
         text = f"{trouble.message} {trouble.hint}".strip() if trouble else ""
-        yield Entry(_id(incident, "began"), incident.started_at, f"{name} is {first.status.label}", text, link)
+        yield FeedEntry(_id(incident, "began"), incident.started_at, f"{name} is {first.status.label}", text, link)
         if incident.ended_at:
             lasted = say_duration(incident.lasted(incident.ended_at))
             text = f"It was not up for {lasted}." + (f" {trouble.message}" if trouble else "")
-            yield Entry(_id(incident, "ended"), incident.ended_at, f"{name} is up again after {lasted}", text, link)
+            yield FeedEntry(_id(incident, "ended"), incident.ended_at, f"{name} is up again after {lasted}", text, link)
 
 
-def _planned(report: Report) -> Iterator[Entry]:
+def _planned(report: Report) -> Iterator[FeedEntry]:
     for window in report.planned:
         announced = window.starts - ANNOUNCED
         if announced > report.generated_at:
@@ -77,18 +77,18 @@ def _planned(report: Report) -> Iterator[Entry]:
         key = f"window\n{window.title}\n{write_time(window.starts)}\n{window.note}"
         span = f"From {say_moment(window.starts, announced)} until {say_moment(window.until, announced)}."
         text = f"{span} {window.note}".strip()
-        yield Entry(
+        yield FeedEntry(
             f"urn:uuid:{uuid.uuid5(_SPACE, key)}", announced, f"Maintenance of {window.title}", text, "index.html"
         )
 
 
-def _notes(report: Report) -> Iterator[Entry]:
+def _notes(report: Report) -> Iterator[FeedEntry]:
     for note in report.notes:
         slug, proxy = report.slugs.get(note.name), report.proxy_slugs.get(note.name)
         link = f"remotes/{slug}.html" if slug else f"proxies/{proxy}.html" if proxy else "index.html"
         title = f"About {report.titles.get(note.name, note.name)}" if note.name else "About all"
         key = f"note\n{note.name}\n{write_time(note.at)}\n{note.text}"
-        yield Entry(f"urn:uuid:{uuid.uuid5(_SPACE, key)}", note.at, title, note.text, link)
+        yield FeedEntry(f"urn:uuid:{uuid.uuid5(_SPACE, key)}", note.at, title, note.text, link)
 
 
 def _id(incident: Incident, what: str) -> str:

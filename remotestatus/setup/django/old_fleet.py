@@ -17,7 +17,7 @@ from remotestatus.setup.django.expressions import Unknown, Value
 from remotestatus.setup.django.old_host_keys import list_old_names
 from remotestatus.setup.django.old_values import OldKey, Taken, take
 from remotestatus.setup.django.project import Gap, Project
-from remotestatus.setup.new_fleet import Answers, NewProxy, NewRemote, name_host
+from remotestatus.setup.new_fleet import NewFleet, NewProxy, NewRemote, name_host
 
 _PROXY = {
     "address": OldKey(("RS_PROXY_HOSTNAME",), "text", "the proxy's ansible_host"),
@@ -69,7 +69,7 @@ class OldFleet:
     old known_hosts file, best first.
     """
 
-    answers: Answers
+    answers: NewFleet
     settings_file: str
     counts: Mapping[str, int]
     gaps: tuple[Gap, ...]
@@ -260,7 +260,7 @@ class _Planner:
             self.note(where, what, f"if seconds were meant, write remotestatus_every: {write_duration(seconds)}")
         return minutes
 
-    def mail(self) -> Answers:
+    def mail(self) -> NewFleet:
         """The destination for the people of RS_USERS_TO_NOTIFY, with its secrets and gaps."""
         people = []
         for entry in self.general.values_of("people"):
@@ -272,7 +272,7 @@ class _Planner:
                 what = "an entry of RS_USERS_TO_NOTIFY is no fixed mail address"
                 self.note(entry.where, what, "add that person to remotestatus_apprise")
         if not people:
-            return Answers()
+            return NewFleet()
         before = len(self.project.gaps)
         server = take(self.settings, _MAIL, self.note)
         if None in server.values() or "host" not in server:
@@ -280,11 +280,11 @@ class _Planner:
             what = f"{', '.join(people)} were told by mail, and the settings name no mail server in fixed values"
             where = self.settings["RS_USERS_TO_NOTIFY"].where
             self.note(where, what, f"name one in remotestatus_apprise, for example {example}")
-            return Answers(gaps=self._sentences(before))
+            return NewFleet(gaps=self._sentences(before))
         url = _mail_url(server, people)
         if "password" in server:
-            return Answers(apprise=("{{ vault_mail }}",), secrets=(("vault_mail", url),))
-        return Answers(apprise=(url,))
+            return NewFleet(apprise=("{{ vault_mail }}",), secrets=(("vault_mail", url),))
+        return NewFleet(apprise=(url,))
 
     def finish(self, settings_file: str) -> OldFleet:
         for name in self.settings:

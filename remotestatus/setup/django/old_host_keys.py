@@ -6,10 +6,10 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from remotestatus.setup.new_fleet import Answers
+from remotestatus.setup.new_fleet import NewFleet
 
 
-def list_old_names(answers: Answers) -> dict[str, tuple[str, ...]]:
+def list_old_names(answers: NewFleet) -> dict[str, tuple[str, ...]]:
     """
     The names that each host can have in the old file, best first.
 
