@@ -127,6 +127,8 @@ FLOODS: dict[str, Callable[[], bytes]] = {
     "units": lambda: frame(
         section(b"units", MARK + b":show\n" + b"Id=a\n" * 200_000 + MARK + b":exit 0\n"),
     ),
+    "log files": lambda: frame(section(b"written", b"7/fd/1 /x\n" * (2 * MEGABYTE))),
+    "last lines": lambda: frame(section(b"log", b"\n" * 65000, b" 2f78") * 240),
     "mounts": lambda: frame(section(b"linux", b"/proc/mounts:/dev/sda /mnt ext4 rw 0 0\n" * 300_000)),
     "many checks": lambda: frame(section(b"check", b"\n" * 65000, b" 6161") * 240),
     "names": lambda: frame(section(b"names", b"a:b:1:\n" * (2 * MEGABYTE))),
@@ -146,6 +148,8 @@ def test_a_flood_costs_a_bounded_time(flood: str) -> None:
             processes=output.processes.processes,
             processes_complete=output.processes.complete,
             checks=output.checks,
+            log_files=output.log_files,
+            last_lines=output.last_lines,
         )
         written = to_json(answer)
         result = read_remote(REMOTE, TypeAdapter(RemoteAnswer).validate_json(written), START)
@@ -259,8 +263,11 @@ _OTHERS = st.one_of(
         *[_NUMBERS] * 3,
     ),
     st.builds(
-        lambda name, raw: section(name, raw), st.sampled_from([b"self", b"owners", b"names"]), st.binary(max_size=60)
+        lambda name, raw: section(name, raw),
+        st.sampled_from([b"self", b"owners", b"names", b"log"]),
+        st.binary(max_size=60),
     ),
+    st.builds(lambda pid, path: section(b"written", b"%s/fd/1 /%s\n" % (pid, path)), _NUMBERS, st.binary(max_size=20)),
 )
 _FRAMES = st.builds(
     lambda linux, clock, disks, argv, check, others: frame(
@@ -306,6 +313,8 @@ def _show(report_input: ReportInput, raw: bytes) -> None:
         checks=output.checks,
         files=output.files,
         units=output.units,
+        log_files=output.log_files,
+        last_lines=output.last_lines,
     )
     answer = TypeAdapter(RemoteAnswer).validate_json(to_json(answer))
     remote = report_input.fleet.remotes[0]

@@ -6,6 +6,7 @@ import os
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import pytest
 from remotestatus_playbook.machine_facts import Facts, Mount, ReserveState
@@ -319,6 +320,42 @@ def test_units_are_read_as_systemctl_shows_them(shell: list[str], tmp_path: Path
     assert (one.triggered, one.since_seconds) == (False, 234.5)
     assert output.facts.failed_units == ()
     assert (tmp_path / "asked").read_text().endswith("-- a.service b@1.timer\n")
+
+
+def test_what_a_process_wrote_last_is_read_when_it_has_ended(shell: list[str], tmp_path: Path) -> None:
+    """Its file is known while it runs: standard output, else standard error. Later no link leads to another file."""
+    log, error, deleted, odd = (tmp_path / name for name in ("it's $(a) lög", "error", "deleted", "a\\nb"))
+    away, none = subprocess.DEVNULL, subprocess.PIPE
+    with log.open("w") as one, error.open("w") as two, deleted.open("w") as three, odd.open("w") as four:
+        deleted.unlink()
+        outputs: list[tuple[IO[str] | int, IO[str] | int]] = [
+            (one, two),
+            (away, two),
+            (three, none),
+            (none, none),
+            (four, away),
+        ]
+        started = [subprocess.Popen(["sleep", "60"], stdout=out, stderr=err) for out, err in outputs]
+    try:
+        found = read(shell, compose(NONCE, root_pid=None, questions=Questions(log_files=True))).log_files
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+    assert found is not None
+    paths = {one.pid: one.path for one in found}
+    assert [paths.get(process.pid) for process in started] == [str(log), str(error), None, None, None]
+
+    log.write_text("1\n2\n3\n4")
+    error.unlink()
+    error.symlink_to(log)
+    os.mkfifo(deleted)
+    asked = [str(path) for path in (log, error, deleted, tmp_path / "gone")]
+    lines = read(shell, compose(NONCE, root_pid=None, questions=Questions(last_lines=asked))).last_lines
+    assert [(one.path, one.lines) for one in lines] == list(zip(asked, [("2", "3", "4"), (), (), ()], strict=True))
+    for path in ("log", "/a\nb", "/a\\b"):
+        with pytest.raises(ValueError, match="log file"):
+            compose(NONCE, root_pid=None, questions=Questions(last_lines=[path]))
 
 
 def test_the_newest_file_of_a_pattern_is_looked_at(shell: list[str], tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ def assert_readable(output: ProbeOutput) -> None:
         files=output.files,
         units=output.units,
         listeners=output.listeners,
+        log_files=output.log_files,
+        last_lines=output.last_lines,
     )
     assert ANSWERS.validate_json(to_json(answer)) == answer
 

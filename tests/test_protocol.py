@@ -16,7 +16,7 @@ from remotestatus.probe.read_answers import read_description
 
 def test_an_order_arrives_as_it_was_given() -> None:
     """The playbook reads the order that the package wrote."""
-    order = Order(("a", "b"), False, 7, 2, 3, True, 60, "/run/x", hourly=frozenset("ab"), look_at=("p",))
+    order = Order(("a", "b"), False, 7, 2, 3, True, 60, "/run/x", frozenset("ab"), frozenset("b"), look_at=("p",))
     assert Order.from_json(to_json(order)) == order
     assert Order.from_json(to_json(Order())) == Order()
 

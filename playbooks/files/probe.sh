@@ -8,12 +8,14 @@
 #   UNITS  the systemd units that are asked for
 #   JOURNAL  whether their last log lines are asked for, too: yes, or nothing
 #   FILES  whether files are asked for: yes, or nothing
+#   LOG_FILES  whether it is asked which files processes write to: yes, or nothing
+#   LAST_LINES  whether the last lines of such files are asked for: yes, or nothing
 #   HOURLY what is asked only once an hour is asked now; or nothing
 #   LISTENERS  whether it is asked which TCP ports something listens on: yes, or nothing
 # and after the functions `grep_facts` and `sysctl_facts`, which print the facts that are a line of some file or of
-# sysctl, and `checks` and `files`, which call `check` and `look_at` once for each. Goes out on standard output: a frame
-# of sections, "[NONCE:name words" to "NONCE:name]". Nothing is written, nothing has to be installed, and the exit code
-# is always 0, because 255 would read as a broken connection.
+# sysctl, and `checks`, `files` and `logs`, which call `check`, `look_at` and `print_log` once for each. Goes out on
+# standard output: a frame of sections, "[NONCE:name words" to "NONCE:name]". Nothing is written, nothing has to be
+# installed, and the exit code is always 0, because 255 would read as a broken connection.
 #
 # The rule: what cannot hang comes first. A probe that is cut short still gives every section that ended before.
 #
@@ -364,6 +366,44 @@ read_files() {
     echo "$NONCE:files]"
 }
 
+# The files that processes write to: where their standard output goes, or else their standard error. A process shows
+# that to its own user and to root.
+read_log_files() {
+    [ -n "$LOG_FILES" ] || return
+    echo "[$NONCE:written"
+    limit 5 in_batches print_log_files fd/1 fd/2
+    echo "$NONCE:written]"
+}
+
+# Only what is a file here, too: not deleted, and not one of a container, which has another file at that path.
+print_log_files() {
+    ls -l "$@" | while read -r line; do
+        link=${line#*" $PROC/"} file=${line#*" -> "}
+        case $link in [0-9]*/fd/[12]" -> /"*) link=${link%%" -> "*} ;; *) continue ;; esac
+        case $file in *\\*) continue ;; esac
+        [ -f "$file" ] && [ -r "$file" ] || continue
+        [ "$PROC/$link" -ef "$file" ]
+        # posh cannot tell, and says so with another code.
+        [ $? = 1 ] || echo "$link $file"
+    done
+}
+
+read_last_lines() {
+    [ -n "$LAST_LINES" ] && limit 5 logs
+}
+
+print_log() { # name in hexadecimal, path
+    echo "[$NONCE:log $1"
+    [ -f "$2" ] && print_last_lines "$2" <"$2" | $cut_check
+    echo
+    echo "$NONCE:log]"
+}
+
+# The file is open already. Who may write to its folder may have put a link there to what only this account may read.
+print_last_lines() { # path
+    case $(ls -l "$PROC/self/fd/0") in *" -> $1") tail -n 3 ;; esac
+}
+
 # Who holds a port is to be seen in /proc/PID/fd, which a process shows to its own user and to root.
 read_listeners() {
     [ -n "$LISTENERS" ] && [ -r "$PROC/self/net/tcp" ] || return
@@ -430,6 +470,8 @@ probe() {
     checks
     read_listeners
     read_files
+    read_log_files
+    read_last_lines
     read_units
     read_journal
     read_synchronised

@@ -16,6 +16,7 @@ from remotestatus_playbook.inventory import Entry
 from remotestatus_playbook.probe_script import UNIT_NAME, Check, Questions
 from remotestatus_playbook.protocol import (
     CHECK_SECONDS,
+    LOG_FILE,
     PREFIX,
     REMOTE_SECONDS,
     Order,
@@ -118,7 +119,7 @@ def plan_probe(
     if plan.problem or plan.unsupported:
         return plan
     plan = replace(plan, questions=_questions_for(entry, order))
-    if entry.name not in order.units:
+    if not order.asks_again(entry.name):
         plan = replace(plan, devices=tuple(_devices_of(entry)))
     host = entry.host if entry.connection == "ssh" else None
     if host is not None:
@@ -145,7 +146,7 @@ def plan_look(entry: Entry, hop: Hop, topology: Topology, workdir: Workdir, orde
     socket, log = workdir.control / hop.socket, log_file(workdir.output(entry.name))
     shell = plan.become.command if plan.become and plan.become.command else SHELL
     command = look_command(hop, config=workdir.config_for(hop.config), control=socket, log=log, shell=shell)
-    asked_again = entry.name in order.units
+    asked_again = order.asks_again(entry.name)
     return replace(
         plan,
         command=tuple(command),
@@ -183,7 +184,7 @@ def _plan_ssh(
     keep_seconds = order.keep_seconds or (_FOR_DEVICES if plan.devices else 0)
     kept = workdir.control / socket_name((host, plan.hop and plan.hop.socket)) if keep_seconds else None
     # A later attempt does without: a kept connection may be dead and not know it.
-    again = order.attempt > 1 and plan.name not in order.units
+    again = order.attempt > 1 and not order.asks_again(plan.name)
     if kept and not again and not order.fresh:
         ours = ("ControlMaster=auto", f"ControlPersist={keep_seconds}", f"ControlPath={kept}")
         options = [word for option in ours for word in ("-o", option)]
@@ -214,15 +215,17 @@ CHECKS = f"{PREFIX}checks"
 
 def _questions_for(entry: Entry, order: Order) -> Questions:
     """What the remote is asked beyond its facts and processes."""
-    if entry.name in order.units:
-        # It has answered everything else in this round. These names come from the remote.
-        units = tuple(unit for unit in order.units[entry.name] if UNIT_NAME.fullmatch(unit))
-        return Questions(units=units, journal=True)
+    if order.asks_again(entry.name):
+        # These names come from the remote.
+        units = tuple(unit for unit in order.units.get(entry.name, ()) if UNIT_NAME.fullmatch(unit))
+        paths = tuple(path for path in order.last_lines.get(entry.name, ()) if LOG_FILE.fullmatch(path))
+        return Questions(units=units, journal=True, last_lines=paths)
     return Questions(
         tuple(read_checks(entry.variables.get(CHECKS))),
         tuple(_files_of(entry)),
         tuple(unit for one in _listed(entry, "units") if (unit := _unit_of(one))),
         hourly=entry.name in order.hourly,
+        log_files=entry.name in order.log_files,
     )
 
 

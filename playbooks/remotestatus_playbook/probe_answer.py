@@ -30,6 +30,8 @@ def answer_of(output: ProbeOutput, taken: float, asked_at: float, answered_at: f
         files=output.files,
         units=output.units,
         listeners=output.listeners,
+        log_files=output.log_files,
+        last_lines=output.last_lines,
     )
 
 

@@ -2,8 +2,8 @@
 Parses what the probe prints.
 
 `parse` takes whatever bytes came back and never raises: what could not be read is None, with a note that says so. The
-facts are read by `machine_facts.py`, the disks by `disk_table.py`, the processes by `process_list.py`; checks, files
-and units here.
+facts are read by `machine_facts.py`, the disks by `disk_table.py`, the processes by `process_list.py`; checks, files,
+units and logs here.
 """
 
 import re
@@ -17,13 +17,22 @@ from remotestatus_playbook.listening import read_listeners
 from remotestatus_playbook.machine_facts import Facts, read_facts
 from remotestatus_playbook.probe_frame import Frame, text_of
 from remotestatus_playbook.process_list import ProcessList, read_processes
-from remotestatus_playbook.protocol import CheckOutput, FileOutput, Listener, UnitOutput
+from remotestatus_playbook.protocol import (
+    LOG_FILE,
+    CheckOutput,
+    FileOutput,
+    LastLines,
+    Listener,
+    LogFile,
+    UnitOutput,
+)
 
 MAX_CHECKS = 200
 MAX_CHECK_BYTES = 4096
 MAX_FILES = 200
 MAX_UNITS = 200
 MAX_LOG_LINES = 3
+MAX_LOG_FILES = 2000
 
 NOTE_UNITS = "units are unknown: systemctl did not answer"
 
@@ -53,6 +62,8 @@ class ProbeOutput:
     files: tuple[FileOutput, ...] = ()
     units: tuple[UnitOutput, ...] | None = None
     listeners: tuple[Listener, ...] | None = None
+    log_files: tuple[LogFile, ...] | None = None
+    last_lines: tuple[LastLines, ...] = ()
 
 
 def parse(raw: bytes | mmap, nonce: str) -> ProbeOutput:
@@ -87,6 +98,8 @@ def parse(raw: bytes | mmap, nonce: str) -> ProbeOutput:
         files=tuple(_read_files(frame, clock)),
         units=units,
         listeners=read_listeners(frame),
+        log_files=_read_log_files(frame),
+        last_lines=tuple(_read_last_lines(frame)),
     )
 
 
@@ -137,7 +150,31 @@ def _read_journal(frame: Frame) -> list[tuple[str, ...]]:
     section = frame.finished("journal")
     text = frame.content(section, MAX_UNITS * MAX_CHECK_BYTES) if section else b""
     parts = text.split(frame.marker + b":unit\n")[1 : MAX_UNITS + 1]
-    return [tuple(text_of(line) for line in part.splitlines() if line.strip())[-MAX_LOG_LINES:] for part in parts]
+    return [_last_of(part) for part in parts]
+
+
+def _last_of(log: bytes) -> tuple[str, ...]:
+    return tuple(text_of(line) for line in log.splitlines() if line.strip())[-MAX_LOG_LINES:]
+
+
+def _read_log_files(frame: Frame) -> tuple[LogFile, ...] | None:
+    """Read lines such as `12/fd/1 /var/log/capture.log`: of each process the first, its standard output."""
+    section = frame.finished("written")
+    if section is None:
+        return None
+    found: dict[int, str] = {}
+    for line in frame.lines(section, MAX_LOG_FILES):
+        pid, at, rest = line.partition(b"/fd/")
+        path = text_of(rest[2:])
+        if at and len(pid) <= 10 and pid.isdigit() and LOG_FILE.fullmatch(path):
+            found.setdefault(int(pid), path)
+    return tuple(LogFile(pid, path) for pid, path in found.items())
+
+
+def _read_last_lines(frame: Frame) -> Iterator[LastLines]:
+    finished = (section for section in frame.sections("log") if section.finished)
+    for section, _ in zip(finished, range(MAX_UNITS), strict=False):
+        yield LastLines(_unhex(section.words), _last_of(frame.content(section, MAX_CHECK_BYTES)))
 
 
 def _property(line: bytes) -> tuple[str, str]:

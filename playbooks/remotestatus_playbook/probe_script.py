@@ -8,10 +8,11 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from remotestatus_playbook.machine_facts import LINES, SYSCTLS
-from remotestatus_playbook.protocol import CHECK_SECONDS
+from remotestatus_playbook.protocol import CHECK_SECONDS, LOG_FILE
 
 SCRIPT = Path(__file__).resolve().parent.parent / "files" / "probe.sh"
 
@@ -35,7 +36,8 @@ class Questions:
 
     `files` are pairs of a name and a shell pattern, of which the newest file is looked at; `units` are systemd units.
     With `hourly` it is also asked what costs too much to be asked in every round, and with `listeners` which TCP ports
-    something listens on. With `journal` the last log lines of the units are asked for.
+    something listens on. With `journal` the last log lines of the units are asked for, with `log_files` to which files
+    processes write, and `last_lines` are such files of which the last lines are asked for.
     """
 
     checks: Sequence[Check] = ()
@@ -44,6 +46,8 @@ class Questions:
     hourly: bool = False
     listeners: bool = False
     journal: bool = False
+    log_files: bool = False
+    last_lines: Sequence[str] = ()
 
 
 _NO_CHECKS = b"\nchecks() {\n:\n"
@@ -69,10 +73,18 @@ def compose(
     lines += [f"HOURLY={'yes' if asked.hourly else ''}", f"UNITS={shlex.quote(' '.join(_right_units(asked.units)))}"]
     lines += [f"JOURNAL={'yes' if asked.journal else ''}"]
     lines += [f"LISTENERS={'yes' if asked.listeners else ''}"]
+    lines += [f"LOG_FILES={'yes' if asked.log_files else ''}", f"LAST_LINES={'yes' if asked.last_lines else ''}"]
     lines += [f"FILES={'yes' if asked.files else ''}", "files() {", ":", *_look_at(asked.files), "}"]
+    lines += ["logs() {", ":", *_print_logs(asked.last_lines), "}"]
     lines += ["checks() {", ":", "}\n"]
-    script = "\n".join(lines).encode("utf-8", "surrogateescape") + SCRIPT.read_bytes()
+    script = "\n".join(lines).encode("utf-8", "surrogateescape") + _sent_script()
     return add_checks(script, asked.checks)
+
+
+@cache
+def _sent_script() -> bytes:
+    """The script without its comments: every remote is sent it in every round."""
+    return re.sub(rb"^ *#.*\n", b"", SCRIPT.read_bytes(), flags=re.MULTILINE)
 
 
 def add_checks(script: bytes, checks: Sequence[Check]) -> bytes:
@@ -101,6 +113,13 @@ def _look_at(files: Sequence[tuple[str, str]]) -> Iterator[str]:
         if "\0" in path:
             raise ValueError(f"file {name}: a path cannot hold a NUL")
         yield f"look_at '{_hex(name)}' {shlex.quote(path)}"
+
+
+def _print_logs(paths: Sequence[str]) -> Iterator[str]:
+    for path in paths:
+        if not LOG_FILE.fullmatch(path):
+            raise ValueError(f"{path!r} is no path of a log file")
+        yield f"print_log '{_hex(path)}' {shlex.quote(path)}"
 
 
 def _run_checks(checks: Sequence[Check]) -> Iterator[str]:

@@ -130,10 +130,10 @@ class Order:
     the round's `attempt`-th attempt of so many `attempts`. With `fresh` no kept connection is used. Connections are
     kept so many seconds after their use (`keep_seconds`; 0: no longer than the round), with their sockets in the folder
     `control`. The remotes in `hourly` are also asked what costs too much to be asked in every round, and
-    those in `units` about these systemd units. Of the proxies those in `look_at` are probed like
-    remotes, each through its shared connection once that is open. With
-    `passwords_to`, a named pipe, the passwords of these hosts are written there as JSON by name, and nothing is
-    connected to.
+    those in `log_files` also to which files their processes write. Those in `units` and `last_lines` are asked about
+    these systemd units, and for the last lines of these files, and nothing else. Of the proxies those in `look_at` are
+    probed like remotes, each through its shared connection once that is open. With `passwords_to`, a named pipe, the
+    passwords of these hosts are written there as JSON by name, and nothing is connected to.
     """
 
     names: tuple[str, ...] | None = None
@@ -145,7 +145,9 @@ class Order:
     keep_seconds: int = 0
     control: str | None = None
     hourly: frozenset[str] = frozenset()
+    log_files: frozenset[str] = frozenset()
     units: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    last_lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
     passwords_to: str | None = None
     look_at: tuple[str, ...] = ()
 
@@ -154,8 +156,12 @@ class Order:
         """Read what `to_json` wrote."""
         values = json.loads(text)
         names = None if values["names"] is None else tuple(values["names"])
-        given = {"names": names, "hourly": frozenset(values["hourly"]), "look_at": tuple(values["look_at"])}
-        return cls(**{**values, **given})
+        sets = {name: frozenset(values[name]) for name in ("hourly", "log_files")}
+        return cls(**{**values, **sets, "names": names, "look_at": tuple(values["look_at"])})
+
+    def asks_again(self, name: str) -> bool:
+        """Whether a host has answered everything else in this round, and is asked only how something has ended."""
+        return name in self.units or name in self.last_lines
 
     def seconds_of(self, whole: int) -> int:
         """
@@ -339,6 +345,26 @@ class UnitOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class LogFile:
+    """A file that a process writes to: where its standard output goes, or else its standard error."""
+
+    pid: Whole
+    path: str
+
+
+LOG_FILE = re.compile(r"/[^\0-\x1f\x7f\\\ud800-\udfff]{1,500}")
+"""The path of a file that a remote can be asked about again: nothing that some shell's `echo` changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastLines:
+    """The last lines of a file."""
+
+    path: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceOutput:
     """
     How a device behind a remote answered.
@@ -445,7 +471,8 @@ class RemoteAnswer(HostAnswer):
 
     `processes` is None when they could not be listed; unless `processes_complete`, some may be missing from the list.
     `units` is None when systemd was not asked, or did not answer; `listeners` is None unless a proxy was
-    asked, and says which TCP ports something listens on there.
+    asked, and says which TCP ports something listens on there. `log_files` is None unless it was asked which files
+    processes write to; `last_lines` has those of the files that were asked for.
     """
 
     facts: Facts | None = None
@@ -456,6 +483,8 @@ class RemoteAnswer(HostAnswer):
     units: tuple[UnitOutput, ...] | None = None
     devices: tuple[DeviceOutput, ...] = ()
     listeners: tuple[Listener, ...] | None = None
+    log_files: tuple[LogFile, ...] | None = None
+    last_lines: tuple[LastLines, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ Answers -> check results -> states. Pure: no files, network, clock, Ansible or S
 from remotestatus.evaluate.answer_codes import check_answer, is_meant, write_code
 from remotestatus.evaluate.check_results import Past, read_proxy, read_remote, read_unlooked
 from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker
-from remotestatus.evaluate.endings import add_endings, units_of_missing
+from remotestatus.evaluate.endings import add_endings, find_ended
 from remotestatus.evaluate.failed import failed_result, failed_trouble
 from remotestatus.evaluate.fleet_states import current_states, evaluate_fleet, time_in_each_status
+from remotestatus.evaluate.log_files import asks_for_log_files
 from remotestatus.evaluate.maintenance_windows import (
     EVERYTHING,
     problem_of_window,
@@ -37,6 +38,7 @@ __all__ = [
     "add_endings",
     "advise",
     "advise_proxy",
+    "asks_for_log_files",
     "begin_today",
     "check_answer",
     "combine",
@@ -48,6 +50,7 @@ __all__ = [
     "evaluate_fleet",
     "failed_result",
     "failed_trouble",
+    "find_ended",
     "find_renewed",
     "is_due",
     "is_meant",
@@ -66,7 +69,6 @@ __all__ = [
     "read_unlooked",
     "share_out_time",
     "time_in_each_status",
-    "units_of_missing",
     "uptimes",
     "window_of_proxy",
     "window_of_remote",

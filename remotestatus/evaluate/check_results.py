@@ -14,6 +14,7 @@ from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
 from remotestatus.evaluate.diagnosis import diagnose, explain
 from remotestatus.evaluate.endings import keep_endings, with_ending
 from remotestatus.evaluate.limits import examine_checks, examine_limits, examine_trends
+from remotestatus.evaluate.log_files import remember_log_files
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.remembering import find_boot_loop, find_storage_faults, recall, remember
 from remotestatus.evaluate.trends import disks_until_full
@@ -56,8 +57,8 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
     # Thousands of remotes have hundreds of processes each: they are matched one remote at a time, and not kept.
     settings = remote.settings
     results = tuple(map(_shorten, match(settings.processes, answer.processes, complete=answer.processes_complete)))
-    missing = {result.name for result in results if result.missing}
-    memory = keep_endings(remember(past.memory, answer.facts, at), past.last, missing, at)
+    memory = keep_endings(remember(past.memory, answer.facts, at), past.last, results, at)
+    memory = replace(memory, log_files=remember_log_files(past.memory.log_files, results, answer.log_files))
     facts = recall(memory, answer.facts)
     trends = examine_trends(settings.limits, disks_until_full(facts, past.ranges, at.date()))
     findings = (*examine_limits(settings.limits, facts), *trends, *examine_checks(settings.checks, answer.checks))

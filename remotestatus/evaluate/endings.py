@@ -2,58 +2,77 @@
 Says what ended a process that is missing for the first time: the service that ran it, what systemd says of that, and
 what it logged last.
 
-The check results of the round before and of this one come in; the services to ask about go out, and what they answer
-becomes the evidence of the trouble, which stays with it until the process runs again.
+The check results of the round before and of this one come in; the services and files to ask about go out, and what is
+answered becomes the evidence of the trouble, which stays with it until the process runs again.
 """
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from remotestatus_playbook.protocol import UnitOutput
+from remotestatus_playbook.protocol import RemoteAnswer, UnitOutput
 
+from remotestatus.evaluate.log_files import file_of_missing
 from remotestatus.evaluate.watching import describe_unit
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.memory import Memory
+from remotestatus.model.processes import ProcessResult
 from remotestatus.model.text import one_line
 from remotestatus.model.times import say_date
 
 LINE = 200
 """Characters that are kept of a log line."""
 
+LINES = 3
+"""Log lines that are kept."""
+
 SIGKILL = 9
 """The number of the signal by which the kernel ends what it kills for lack of memory."""
 
 MOST = 5
-"""Services of one remote that are asked about in one round."""
+"""Processes of one remote that are asked about in one round."""
 
 
-def units_of_missing(last: CheckResult | None, result: CheckResult) -> dict[str, str]:
-    """The service that ran each process which is missing now and was not in the round before, by the process's name."""
-    ran = {one.name: one for one in last.processes} if last else {}
-    found: dict[str, str] = {}
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a process that has ended left: the service that ran it, and the file that it wrote to; empty if unknown."""
+
+    unit: str = ""
+    log_file: str = ""
+
+
+def find_ended(last: CheckResult | None, result: CheckResult) -> dict[str, Ended]:
+    """What can be asked about each process which is missing now and was not in the round before, by its name."""
+    if last is None:
+        return {}
+    before = {one.name: one for one in last.processes}
+    found: dict[str, Ended] = {}
     for process in result.processes:
-        units = [one.unit for one in ran[process.name].matched if one.unit] if process.name in ran else []
-        if process.missing and units and len(found) < MOST:
-            found[process.name] = units[0]
+        ran = before.get(process.name)
+        if not process.missing or ran is None or ran.missing:
+            continue
+        unit = next((one.unit for one in ran.matched if one.unit), "")
+        ended = Ended(unit, file_of_missing(process, last.memory.log_files))
+        if ended != Ended() and len(found) < MOST:
+            found[process.name] = ended
     return found
 
 
-def add_endings(result: CheckResult, units: Mapping[str, str], outputs: Sequence[UnitOutput] | None) -> CheckResult:
-    """The check result with what systemd says of the services that ran its missing processes."""
-    by_unit = {output.unit: output for output in outputs or ()}
+def add_endings(result: CheckResult, ended: Mapping[str, Ended], answer: RemoteAnswer) -> CheckResult:
+    """The check result with what systemd says of the services that ran its missing processes, and what they logged."""
+    by_unit = {output.unit: output for output in answer.units or ()}
+    by_file = {one.path: one.lines for one in answer.last_lines}
     endings = {
-        process: _say_ending(by_unit[unit], result, result.memory.endings.get(process))
-        for process, unit in units.items()
-        if unit in by_unit
+        process: _say_ending(by_unit[one.unit], result, result.memory.endings.get(process))
+        for process, one in ended.items()
+        if one.unit in by_unit
     }
-    lines = {
-        process: tuple(one_line(line, LINE) for line in by_unit[unit].log)
-        for process, unit in units.items()
-        if unit in by_unit and by_unit[unit].log
+    logs = {
+        process: (by_unit[one.unit].log if one.unit in by_unit else ()) or by_file.get(one.log_file, ())
+        for process, one in ended.items()
     }
+    lines = {process: tuple(one_line(line, LINE) for line in log[-LINES:]) for process, log in logs.items() if log}
     known = result.memory
     memory = replace(known, endings={**known.endings, **endings}, last_lines={**known.last_lines, **lines})
     troubles = tuple(with_ending(trouble, memory) for trouble in result.troubles)
@@ -66,13 +85,14 @@ def _say_ending(output: UnitOutput, result: CheckResult, kills: str | None) -> s
     return f"{said}; {kills}" if kills and output.result == "signal" and output.exit_status == SIGKILL else said
 
 
-def keep_endings(memory: Memory, last: CheckResult | None, missing: AbstractSet[str], at: datetime) -> Memory:
+def keep_endings(memory: Memory, last: CheckResult | None, results: Sequence[ProcessResult], at: datetime) -> Memory:
     """
     A new memory with what is known of how the processes have ended that are still missing.
 
     Of those that are missing for the first time it says whether processes were killed for lack of memory.
     """
     known = last.memory if last else Memory()
+    missing = {one.name for one in results if one.missing}
     endings = {name: said for name, said in known.endings.items() if name in missing}
     if memory.new_oom_kills:
         killed = "1 process was" if memory.new_oom_kills == 1 else f"{memory.new_oom_kills} processes were"

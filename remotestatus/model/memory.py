@@ -16,6 +16,15 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenTo:
+    """A process, and the path of the file that it writes to; empty when there is none that the account may read."""
+
+    pid: int
+    started: int | None
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """
     What earlier rounds have seen on one remote. It is kept while the remote cannot be reached.
@@ -24,7 +33,8 @@ class Memory:
     writable. `filesystem_errors` are the errors that each device had counted when it was first seen. `oom_kills` is how
     many processes had been killed for lack of memory since the last start, in the last round, and `new_oom_kills` how
     many of them since the round before. `endings` says, by its name, how a process that is missing has ended, and
-    `last_lines` what its service logged last.
+    `last_lines` what it or its service logged last. `log_files` are the files that the processes of each rule write to;
+    where none runs any more, those of the last ones.
     `hourly_at` is when it was last asked what is asked only once an hour; the answers follow.
     """
 
@@ -35,6 +45,7 @@ class Memory:
     new_oom_kills: int | None = None
     endings: Mapping[str, str] = field(default_factory=dict)
     last_lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    log_files: Mapping[str, tuple[WrittenTo, ...]] = field(default_factory=dict)
     hourly_at: datetime | None = None
     clock_synchronised: bool | None = None
     failed_units: tuple[str, ...] | None = None

@@ -46,7 +46,7 @@ class TroubleEntry:
     hint: Annotated[str, _about("what to try")]
     detail: Annotated[str, _about("one line of what ssh or the remote said")]
     what: Annotated[str, _about("the process, limit, check, file, unit or mount that it is about; may be empty")]
-    log: Annotated[tuple[str, ...], _about("the last lines that the service of a missing process logged")]
+    log: Annotated[tuple[str, ...], _about("the last lines that a missing process, or its service, logged")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from remotestatus.probe.attempts.orders import (
     PAUSE_SECONDS,
     SUSPICION_SECONDS,
     Earlier,
+    asking,
     find_endings,
     first_order,
     latest,
@@ -70,7 +71,7 @@ def _check_from_here(
 ) -> FleetResults:
     fleet = inventory.fleet
     remotes = [remote for remote in fleet.remotes if remote.name in inventory.limited_to]
-    order = first_order(runner, inventory, remotes, earlier.due([*remotes, *fleet.looked_at], clock()))
+    order = first_order(runner, inventory, remotes, earlier, clock())
     first, at_once = order.attempt, order.at_once or 1
     attempts = _Attempts(fleet, remotes, earlier)
 
@@ -93,7 +94,7 @@ def _check_from_here(
             return attempts.results((answers.trouble,))
         names = attempts.choose_again(order.attempt + 1)
         if not names:
-            ended, troubles = find_endings(runner, order, earlier, {**attempts.found, **attempts.looked}, given_up)
+            ended, troubles = find_endings(asking(runner, given_up), order, earlier, attempts.found | attempts.looked)
             attempts.add(ended)
             return attempts.results(troubles)
         order = attempts.order_again(order, names, at_once)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from threading import Lock
 
 from remotestatus_playbook.protocol import Order, RemoteAnswer
@@ -34,6 +35,7 @@ from remotestatus.probe.attempts.orders import (
     PAUSE_SECONDS,
     SUSPICION_SECONDS,
     Earlier,
+    asking,
     find_endings,
     first_order,
     latest,
@@ -80,7 +82,7 @@ def check_with_workers(
     remotes = [remote for remote in inventory.fleet.remotes if remote.name in inventory.limited_to]
     fleet_check = _FleetCheck(runner, inventory, remotes, earlier, deadline, clock, cancel, progress)
     places = places_of(inventory, remotes, secrets=fleet_check.caller.has_passwords)
-    order = first_order(runner, inventory, remotes, earlier.due([*remotes, *inventory.fleet.looked_at], clock()))
+    order = first_order(runner, inventory, remotes, earlier, clock())
     fleet_check.look(share_out_remotes(remotes, places), order)
     while not fleet_check.must_end:
         order = replace(order, attempt=order.attempt + 1, attempts=max(order.attempts, order.attempt + 1))
@@ -178,16 +180,23 @@ class _FleetCheck:
             for name, result in self.combined().items()
         }
         if not self.must_end:
-            # Of what the checker itself has reached: nobody knows whether it would reach the others.
-            here = {name: combined[name] for name, seen in self.found.items() if _was_reached(seen.get(CHECKER))}
-            ended, troubles = find_endings(self.runner, order, self.earlier, {**here, **self.looked}, self._given_up)
-            combined |= {name: one for name, one in ended.items() if name in combined}
-            self.looked |= {name: one for name, one in ended.items() if name in self.looked}
-            self.troubles += troubles
+            combined |= self._find_endings(order, combined)
         found = self.earlier.remembered({**combined, **unseen})
         proxies = self._unlooked_proxies() | {name: combine(results) for name, results in self.proxies.items()}
         proxies = with_looks(self.fleet, proxies, self.looked, self.earlier)
         return FleetResults(proxies, found, tuple(self.troubles), self.workers)
+
+    def _find_endings(self, order: Order, combined: Mapping[str, CheckResult]) -> dict[str, CheckResult]:
+        """The results that say more when each place was asked how processes have ended that it has seen missing."""
+        ended: dict[str, CheckResult] = {}
+        for worker in (None, *self.fleet.workers):
+            seen = {name: one for name, one in combined.items() if one.worker == (worker and worker.name)}
+            ask = partial(self._ask_worker, worker) if worker else asking(self.runner, self._given_up)
+            more, troubles = find_endings(ask, order, self.earlier, seen if worker else {**seen, **self.looked})
+            self.looked |= {name: one for name, one in more.items() if name in self.looked}
+            self.troubles += troubles
+            ended |= {name: one for name, one in more.items() if name in combined}
+        return ended
 
     def _is_alive(self, worker: Worker) -> bool:
         result = self.workers.get(worker.name)
@@ -263,9 +272,15 @@ class _FleetCheck:
         while (batch := queue.take(worker.name, self._given_up)) is not None or idle:
             idle = False
             names = batch.names if batch else ()
-            hourly = order.hourly.intersection(names)
             asked = replace(
-                order, names=names, at_once=self._at_once(names), keep_seconds=0, fresh=False, hourly=hourly, look_at=()
+                order,
+                names=names,
+                at_once=self._at_once(names),
+                keep_seconds=0,
+                fresh=False,
+                hourly=order.hourly.intersection(names),
+                log_files=order.log_files.intersection(names),
+                look_at=(),
             )
             asked_at = self.clock()
             try:
@@ -288,6 +303,14 @@ class _FleetCheck:
                 queue.leave(worker.name)
                 self._note_fault(worker, WorkerFault(FaultKind.LIES, ", ".join(answers.refused[:_NAMED])))
                 return
+
+    def _ask_worker(self, worker: Worker, order: Order) -> Mapping[str, RemoteAnswer]:
+        """What a worker that has answered found out besides; nothing when it failed meanwhile."""
+        order = replace(order, at_once=self._at_once(order.names or ()), keep_seconds=0, look_at=())
+        try:
+            return self.caller.call(worker, order, self.deadline, self._given_up).remotes
+        except Exception:
+            return {}
 
     def _take_over(
         self, worker: Worker, answers: WorkerAnswers, names: Sequence[str], order: Order, asked_at: datetime

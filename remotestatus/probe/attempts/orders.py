@@ -4,7 +4,7 @@ attempts.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -13,12 +13,13 @@ from remotestatus_playbook.protocol import Order, ProxyAnswer, RemoteAnswer
 from remotestatus.evaluate import (
     Past,
     add_endings,
+    asks_for_log_files,
     failed_result,
+    find_ended,
     is_due,
     read_look,
     read_proxy,
     read_remote,
-    units_of_missing,
 )
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult
@@ -55,6 +56,10 @@ class Earlier:
         """The remotes that are to be asked what is asked once an hour."""
         return frozenset(remote.name for remote in remotes if is_due(self.past(remote.name).memory, now))
 
+    def unknown_log_files(self, remotes: Sequence[Remote]) -> frozenset[str]:
+        """The remotes that are to be asked to which files their processes write."""
+        return frozenset(one.name for one in remotes if asks_for_log_files(one, self.results.get(one.name)))
+
     def remembered(self, results: Mapping[str, CheckResult]) -> dict[str, CheckResult]:
         """The results, with what was remembered of those that brought nothing new."""
         blank = Memory()
@@ -65,10 +70,11 @@ class Earlier:
 
 
 def first_order(
-    runner: PlaybookRunner, inventory: Inventory, remotes: Sequence[Remote], hourly: frozenset[str] = frozenset()
+    runner: PlaybookRunner, inventory: Inventory, remotes: Sequence[Remote], earlier: Earlier, now: datetime
 ) -> Order:
-    """The order of the first attempt; `hourly` are asked what is asked once an hour."""
+    """The order of the first attempt."""
     settings = inventory.fleet.settings
+    asked = [*remotes, *inventory.fleet.looked_at]
     kept = settings.keep_connections and runner.keep_connections(inventory.database)
     if not settings.keep_connections:
         end_kept_connections(inventory.database)
@@ -77,25 +83,33 @@ def first_order(
         at_once=choose_forks(settings.forks, len(remotes)),
         attempts=max((remote.settings.attempts for remote in remotes), default=1),
         keep_seconds=seconds_kept(settings.every) if kept else 0,
-        hourly=hourly,
+        hourly=earlier.due(asked, now),
+        log_files=earlier.unknown_log_files(asked),
         look_at=tuple(proxy.name for proxy in inventory.fleet.looked_at),
     )
 
 
+Ask = Callable[[Order], Mapping[str, RemoteAnswer]]
+"""Carries an order out and returns the answers of the remotes, by name. Raises RoundError."""
+
+
+def asking(runner: PlaybookRunner, cancel: Callable[[], bool]) -> Ask:
+    """What has an order carried out here."""
+    return lambda order: runner.probe(order, cancel=cancel, total=len(order.names or ())).remotes
+
+
 def find_endings(
-    runner: PlaybookRunner,
+    ask: Ask,
     order: Order,
     earlier: Earlier,
     found: Mapping[str, CheckResult],
-    cancel: Callable[[], bool],
 ) -> tuple[dict[str, CheckResult], tuple[str, ...]]:
     """
     Ask once what ended the processes that are missing for the first time; of a healthy remote nothing is asked.
 
     `order` is the last one that was carried out. Returns the results that say more now, and what went wrong.
     """
-    asked = {name: units_of_missing(earlier.results.get(name), result) for name, result in found.items()}
-    asked = {name: units for name, units in asked.items() if units}
+    asked = {name: ended for name, result in found.items() if (ended := find_ended(earlier.results.get(name), result))}
     if not asked:
         return {}, ()
     more = replace(
@@ -105,18 +119,24 @@ def find_endings(
         attempts=order.attempt + 1,
         fresh=False,
         hourly=frozenset(),
+        log_files=frozenset(),
         look_at=tuple(asked),
-        units={name: tuple(dict.fromkeys(units.values())) for name, units in asked.items()},
+        units={name: _once(one.unit for one in ended.values()) for name, ended in asked.items()},
+        last_lines={name: _once(one.log_file for one in ended.values()) for name, ended in asked.items()},
     )
     try:
-        answers = runner.probe(more, cancel=cancel, total=len(asked))
+        answers = ask(more)
     except RoundError as error:
         return {}, (str(error),)
     return {
-        name: add_endings(found[name], units, answer.units)
-        for name, units in asked.items()
-        if (answer := answers.remotes.get(name)) is not None
+        name: add_endings(found[name], ended, answer)
+        for name, ended in asked.items()
+        if (answer := answers.get(name)) is not None
     }, ()
+
+
+def _once(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def proxy_results(

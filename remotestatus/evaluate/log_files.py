@@ -1,0 +1,61 @@
+"""
+Remembers to which files the processes of a remote write, so that their last lines can be read when they have ended.
+
+A process shows that only while it runs, and asking costs a look of its own: so it is asked once, when a process is new,
+and never of a remote on which the same processes run as in the round before.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from remotestatus_playbook.protocol import LOG_FILE, LogFile
+
+from remotestatus.model.check_result import CheckResult
+from remotestatus.model.fleet import Remote
+from remotestatus.model.memory import WrittenTo
+from remotestatus.model.processes import Process, ProcessResult
+
+_SAME_START = 2
+"""Seconds that the start of one process may differ between two rounds: it is counted from that of the machine."""
+
+LogFiles = Mapping[str, tuple[WrittenTo, ...]]
+
+
+def asks_for_log_files(remote: Remote, last: CheckResult | None) -> bool:
+    """Whether a process may run there of which it is not known yet where it writes."""
+    if not remote.settings.processes:
+        return False
+    if last is None or any(one.running is None or one.missing for one in last.processes):
+        return True
+    known = last.memory.log_files
+    return any(_find(one, known.get(result.name, ())) is None for result in last.processes for one in result.matched)
+
+
+def remember_log_files(
+    known: LogFiles, results: Sequence[ProcessResult], answered: Sequence[LogFile] | None
+) -> dict[str, tuple[WrittenTo, ...]]:
+    """What is known after a round; `answered` is None when nobody was asked."""
+    paths = None if answered is None else {one.pid: one.path for one in answered if LOG_FILE.fullmatch(one.path)}
+    found = {}
+    for result in results:
+        before = known.get(result.name, ())
+        if paths is None:
+            now = tuple(one for process in result.matched if (one := _find(process, before)))
+        else:
+            now = tuple(WrittenTo(one.pid, one.started, paths.get(one.pid, "")) for one in result.matched)
+        # One that was started anew after it has ended writes where it did before, until it is asked.
+        if now or before:
+            found[result.name] = now or before
+    return found
+
+
+def file_of_missing(result: ProcessResult, known: LogFiles) -> str:
+    """The file of a process that has ended, of those `known` from the round before; empty if there is none."""
+    running = {one for process in result.matched if (one := _find(process, known.get(result.name, ())))}
+    return next((one.path for one in known.get(result.name, ()) if one.path and one not in running), "")
+
+
+def _find(process: Process, known: Sequence[WrittenTo]) -> WrittenTo | None:
+    for one in known:
+        if one.pid == process.pid and abs((one.started or 0) - (process.started or 0)) <= _SAME_START:
+            return one
+    return None
