@@ -14,6 +14,7 @@ from remotestatus.model.errors import ConfigurationError
 from remotestatus.probe import AnsibleSource, TypedPasswords, read_configuration
 from remotestatus.probe.ansible_environment import ansible_environment
 from remotestatus.probe.typed_passwords import PasswordMemory
+from remotestatus.shipped import playbooks
 from tests.lab import Command, Lab, require_root
 from tests.terminal import Terminal
 from tests.test_connections import remotes, runs_as
@@ -69,7 +70,7 @@ def test_the_inventory_of_ansible_cfg_and_of_the_environment(tmp_path: Path, mon
     assert (found.ask_connection_password, found.ask_become_password, found.ask_vault_password) == (True, True, False)
     assert found.vault_ids == ("x@prompt", "y@file")
     assert found.without_effect == ("retries of [ssh_connection]",)
-    assert ansible_environment(tmp_path, tmp_path, tmp_path)["ANSIBLE_INVENTORY_ENABLED"].split(",")[2] == "yaml"
+    assert ansible_environment(tmp_path, tmp_path, tmp_path)["ANSIBLE_INVENTORY_ENABLED"].split(",")[2].endswith("yaml")
     with Path("ansible.cfg").open("a") as file:
         file.write("[inventory]\nenable_plugins = host_list, auto\n")
     assert "ANSIBLE_INVENTORY_ENABLED" not in ansible_environment(tmp_path, tmp_path, tmp_path)
@@ -130,3 +131,25 @@ def test_passwords_that_are_typed_log_in_and_change_the_user(lab: Lab, remotesta
     assert (remotes(lab)["box"]["status"], remotes(lab)["box"]["nickname"]) == ("up", "Opened"), shown
     assert SECRET not in shown
     assert lab.proxies["tunnel-proxy"].logins() == 1
+
+
+def test_a_yaml_inventory_is_read_as_ansible_reads_it(tmp_path: Path) -> None:
+    """By the plugin that takes the place of Ansible's: anchors, templates, and groups in groups."""
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(
+        "all:\n  vars: {a: &both [1, {b: '{{ c }}'}], c: !unsafe '{{ d }}'}\n  children:\n    sites:\n"
+        "      children:\n        one: {hosts: {box-1: {a: *both, e: yes}, 'box-[2:4]': null}, vars: {c: [*both]}}\n"
+    )
+    command = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(inventory), "--list", "--export"]
+    plugins = str(playbooks() / "inventory_plugins")
+    said = [
+        subprocess.run(
+            command,
+            env={**os.environ, "ANSIBLE_INVENTORY_ENABLED": name, "ANSIBLE_INVENTORY_PLUGINS": plugins},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for name in ("yaml", "remotestatus_yaml")
+    ]
+    assert said[0] == said[1]
+    assert b"box-4" in said[1]

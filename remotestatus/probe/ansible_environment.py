@@ -14,8 +14,8 @@ from remotestatus_playbook.protocol import BASE, ORDER, ROOT, TMPDIR, WORKDIR
 
 from remotestatus.probe.ansible_configuration import find_configuration, read_configuration
 
-_INVENTORY_PLUGINS = "host_list,script,yaml,auto,ini,toml"
-"""Ansible's own, but `yaml` before `auto`, which reads all of a YAML file only to find that it is no plugin's."""
+_INVENTORY_PLUGINS = "host_list,script,remotestatus_yaml,auto,ini,toml"
+"""Ansible's own, but YAML before `auto`, which reads all of such a file only to find that it is no plugin's."""
 
 _ALWAYS = {
     # Nobody is there whom Ansible could ask: the command line has done it.

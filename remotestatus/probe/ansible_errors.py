@@ -86,7 +86,7 @@ def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> 
     about = [(plugin, where, why) for plugin, where, why in complaints if source in where]
     wanted: tuple[str, ...]
     if source.endswith((".yml", ".yaml", ".json")):
-        wanted = ("auto", "yaml")
+        wanted = ("auto", "yaml", "remotestatus_yaml")
     elif os.access(source, os.X_OK):
         wanted = ("script",)
     else:
