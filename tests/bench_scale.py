@@ -130,7 +130,11 @@ def with_days(place: Path, size: int) -> None:
 
     fleet = make_fleet(Made(size, _NOW, dead_proxy=True))
     figures: Figures = {}
-    with History.open(place / "history.sqlite3") as history, _written(place / "site", figures):
+    with (
+        round_module._few_collections(),
+        History.open(place / "history.sqlite3") as history,
+        _written(place / "site", figures),
+    ):
         states, results, round_ = history.states(), history.check_results(), history.last_round()
         assert round_ is not None
         started = time.monotonic()

@@ -11,9 +11,14 @@ from difflib import get_close_matches
 _EVIDENCE = 300
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
+_PLAIN = re.compile(r"(?:[!-~]++(?: [!-~]++)*+)?")
+"""Words of ASCII with one space between them: nearly all texts are that, and stay as they are."""
+
 
 def one_line(text: object, limit: int = _EVIDENCE) -> str:
     """Fold any text to one line without control or direction-changing characters, at most `limit` characters long."""
+    if type(text) is str and len(text) <= limit and _PLAIN.fullmatch(text):
+        return text
     cleaned = " ".join(_CONTROL.sub(" ", str(text)[: limit * 20]).split())
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 1].rstrip() + "…"
 

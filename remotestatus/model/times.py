@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 def write_time(moment: datetime) -> str:
     """Write a moment as RFC 3339 in UTC with whole seconds: `2026-01-31T12:00:00Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def read_time(text: str) -> datetime:

@@ -363,6 +363,7 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else say_duration(timedelta(seconds=seconds))
 
 
+@lru_cache(maxsize=10_000)  # what many remotes have in common happened at the same time
 def _time_tag(moment: datetime, form: str = "", empty: bool = False) -> Markup:
     """
     A moment as an element: UTC in words, which the script turns into the reader's own zone.
@@ -371,8 +372,9 @@ def _time_tag(moment: datetime, form: str = "", empty: bool = False) -> Markup:
     """
     shown = "" if empty else _utc(moment, year=form == "year")
     kind = f" data-{form}" if form else ""
-    exact = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    return Markup(f'<time datetime="{write_time(moment)}" title="{exact}"{kind}>{shown}</time>')  # noqa: S704 - no text of others
+    written = write_time(moment)
+    exact = f"{written[:-1].replace('T', ' ')} UTC"
+    return Markup(f'<time datetime="{written}" title="{exact}"{kind}>{shown}</time>')  # noqa: S704 - no text of others
 
 
 def _ticks(text: str) -> Markup:

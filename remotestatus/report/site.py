@@ -107,8 +107,8 @@ def _update(site: Path, files: Iterable[SiteFile], ours: frozenset[str]) -> None
             moves.insert(0, MARKER)
         if moves:
             _sync(new)
-        for folder in {(site / path).parent for path in moves}:
-            _make_folder(folder)
+        for folder in {path.rpartition("/")[0] for path in moves}:
+            _make_folder(site / folder)
         for path in moves:
             (new / path).replace(site / path)
         for path in gone:
@@ -144,6 +144,7 @@ def _make_by_several(site: Path, new: Path, files: Sequence[SiteFile]) -> dict[s
 
     Many are made by as many processes as there are processors.
     """
+    _make_folder(site)
     processes = min(os.cpu_count() or 1, _PROCESSES)
     if processes == 1 or len(files) < _WORTH_SHARING:
         return {file.path: file.turn for file in files if _make_file(site, new, file)}
@@ -155,7 +156,6 @@ def _make_file(site: Path, new: Path, file: SiteFile) -> bool:
     content = file.make()
     if _holds(site / file.path, content):
         return False
-    _make_folder(site)
     _write(new / file.path, content)
     return True
 
@@ -205,10 +205,14 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.write(content)
-        os.fchmod(file.fileno(), 0o644)
+    """Write a file that everyone may read, and make its folder if it is the first one there."""
+    try:
+        with path.open("wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), 0o644)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, content)
 
 
 def _sync(folder: Path) -> None:
