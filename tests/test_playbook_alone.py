@@ -56,7 +56,10 @@ def test_ansible_playbook_reaches_every_remote_and_says_which_it_did_not(lab: La
     """`ansible-playbook playbooks/check.yml -i inventory`: ok or UNREACHABLE with the reason, and nothing is left."""
     lab.remote("capture-1", processes=[CAPTURE])
     lab.remote("capture-2").cut_tunnel()
+    lab.proxy("strange")
+    lab.remote("behind", proxy="strange")
     inventory = lab.write_inventory()
+    forget_key(lab, "strange")
 
     done = start("ansible-playbook", "playbooks/check.yml", "-i", inventory, "-v", lab=lab, remotestatus=remotestatus)
 
@@ -65,6 +68,7 @@ def test_ansible_playbook_reaches_every_remote_and_says_which_it_did_not(lab: La
     assert CAPTURE.rpartition(" ")[2] in done.stdout
     assert "[capture-2]: UNREACHABLE!" in done.stdout
     assert "Connection refused" in done.stdout
+    assert "the proxy strange does not answer: No ED25519 host key is known for strange" in done.stdout
     # A remote that is down is what a probe may find, and no fault of the play.
     assert done.returncode == 0, done.stdout
     assert lab.proxies["tunnel-proxy"].logins() == 1

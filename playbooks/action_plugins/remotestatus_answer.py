@@ -8,6 +8,7 @@ of the inventory, or the checker itself. The arguments are documented in `librar
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class ActionModule(ActionBase):
     """Says what the probe of one remote brought."""
 
     _requires_connection = False
-    _VALID_ARGS = frozenset({"argv", "workdir"})
+    _VALID_ARGS = frozenset({"argv", "proxies", "workdir"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the answer as `remotestatus` and as a fact of that name, with a sentence for people."""
@@ -40,7 +41,7 @@ class ActionModule(ActionBase):
             "changed": False,
             "failed": failed,
             "unreachable": not failed and answer["outcome"] not in _REACHED,
-            "msg": _in_words(answer),
+            "msg": _in_words(answer, self._task.args.get("proxies") or {}),
             "remotestatus": answer,
             "ansible_facts": {"remotestatus": answer},
         }
@@ -55,9 +56,10 @@ def _without_arguments(processes: Any) -> Any:
     return processes and [{**process, "argv": process["argv"][:1]} for process in processes]
 
 
-def _in_words(answer: dict[str, Any]) -> str:
+def _in_words(answer: dict[str, Any], proxies: Mapping[str, Any]) -> str:
     if answer["outcome"] == Outcome.PROXY_DOWN:
-        return f"not checked: the proxy {answer['proxy']} does not answer"
+        why = " ".join(str(proxies.get(answer["proxy"], {}).get("stderr", "")).split())[-300:]
+        return f"not checked: the proxy {answer['proxy']} does not answer{f': {why}' if why else ''}"
     if answer["outcome"] != Outcome.ANSWERED:
         return str(answer["stderr"] or answer["noise"] or answer["outcome"]).strip()[-300:]
     processes = answer["processes"]

@@ -13,6 +13,12 @@ options:
     description: The private directory that M(remotestatus.checks.remotestatus_check) returned.
     type: path
     required: true
+  proxies:
+    description:
+      - How each proxy answered, as M(remotestatus.checks.remotestatus_check) returned it.
+      - With it, a remote that was not checked says what is wrong with its proxy.
+    type: dict
+    default: {}
   argv:
     description: Whether to return the arguments of processes; without, only their programs.
     type: bool
@@ -29,6 +35,7 @@ EXAMPLES = r"""
 - name: Say what each remote answered
   remotestatus_answer:
     workdir: "{{ remotestatus_round.workdir }}"
+    proxies: "{{ remotestatus_round.proxies }}"
     argv: false
   ignore_unreachable: true
 """
