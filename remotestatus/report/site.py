@@ -44,6 +44,9 @@ _WORTH_SHARING = 500
 
 _PROCESSES = 8
 
+_EACH_BY_ITSELF = 100
+"""Up to so many files are brought to the disk one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class SiteFile:
@@ -105,8 +108,7 @@ def _update(site: Path, files: Iterable[SiteFile], ours: frozenset[str]) -> None
         if listed - ours or not (site / MARKER).exists():
             _write(new / MARKER, _marker([*listed, *gone]))
             moves.insert(0, MARKER)
-        if moves:
-            _sync(new)
+        _sync(new, [path for path in moves if path in ours])
         for folder in {path.rpartition("/")[0] for path in moves}:
             _make_folder(site / folder)
         for path in moves:
@@ -215,13 +217,26 @@ def _write(path: Path, content: bytes) -> None:
         _write(path, content)
 
 
-def _sync(folder: Path) -> None:
-    """Bring the new files to the disk at once, which is cheaper than each by itself: a power cut leaves none empty."""
+def _sync(new: Path, replacing: Sequence[str]) -> None:
+    """
+    Bring to the disk what replaces a file, so that a power cut leaves none empty.
+
+    All at once is cheaper for many, but waits for whatever else is being written there, which may take a minute.
+    """
+    if len(replacing) > _EACH_BY_ITSELF:
+        with suppress(AttributeError):  # a system without it writes them in its own time
+            _sync_all(new)
+        return
+    for path in replacing:
+        with (new / path).open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _sync_all(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(AttributeError):  # a system without it writes them in its own time
-            if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) and (code := ctypes.get_errno()) in _NOT_WRITTEN:
-                raise OSError(code, os.strerror(code), str(folder))
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) and (code := ctypes.get_errno()) in _NOT_WRITTEN:
+            raise OSError(code, os.strerror(code), str(folder))
     finally:
         os.close(descriptor)
 
