@@ -24,6 +24,7 @@ from remotestatus_playbook.protocol import (
     MAX_PROCESSES,
     HostDescription,
     InventoryDescription,
+    Order,
     Outcome,
     Process,
     Proxy,
@@ -52,6 +53,7 @@ from remotestatus.probe.workers.passwords import password_variables
 from remotestatus.probe.workers.sent_inventory import STAYS, TRAVELS, sent_inventory, sent_known_hosts
 from remotestatus.probe.workers.worker_archive import ANSWER_BYTES, read_archive
 from remotestatus.probe.workers.worker_command import script_on_worker
+from remotestatus.probe.workers.worker_run import Parcel, run_worker
 from remotestatus.probe.workers.worker_stream import FEWEST_LINES, LINE_BYTES, StreamLimits, WorkerFault, WorkerStream
 from remotestatus.report import build_report
 from tests.rounds import await_that, is_running
@@ -441,6 +443,29 @@ def test_silence_and_slowness_end(seconds: float, fault: FaultKind) -> None:
     with pytest.raises(WorkerFault) as caught:
         _read(b"{}\n", _bounds(silence=0.3, seconds=seconds), stays_open=True)
     assert caught.value.fault is fault
+
+
+def test_what_came_while_nobody_listened_is_no_silence() -> None:
+    """A checker that was busy or suspended takes nobody for dead who has gone on talking meanwhile."""
+    reading, writing = os.pipe()
+    errors, ended = os.pipe()
+    stream = WorkerStream(reading, errors, _bounds(silence=0.05))
+    for number in (b"1", b"2"):
+        os.write(writing, b'{"counter": %s}\n' % number)
+        time.sleep(0.1)
+        assert number in stream.readline()
+    for descriptor in (reading, writing, errors, ended):
+        os.close(descriptor)
+
+
+def test_a_command_may_end_what_it_began_elsewhere(tmp_path: Path) -> None:
+    """A command that fails is interrupted, as by Ctrl-C, and may tidy up before it is killed."""
+    ended = tmp_path / "ended"
+    command = f"exec 2>&-; trap 'sleep 0.1; : >{ended}; exit' INT; echo garbage; while :; do sleep 0.1; done"
+    parcel = Parcel(("/bin/sh", "-c", command), tmp_path / "parcel", "{}", "", Order(), (), (), {}, ends=True)
+    with pytest.raises(WorkerFault):
+        run_worker(parcel, time.monotonic() + 20, lambda: False, lambda start: start())
+    assert ended.exists()
 
 
 # -- what several places found -----------------------------------------------------------------------------------------

@@ -34,6 +34,9 @@ from remotestatus.shipped import playbooks as playbooks_folder
 _END_SECONDS = 10.0
 """How long a command may take to end once its stream has, while it tidies up on the worker."""
 
+_INTERRUPT_SECONDS = 8.0
+"""How long a command that was interrupted may go on ending what it began elsewhere: ansible-runner takes up to 5."""
+
 _LAST_WORDS_SECONDS = 2.0
 """How long a command that failed may go on saying why."""
 
@@ -193,7 +196,7 @@ def _process(parcel: Parcel, stream: WorkerStream) -> str:
 
 
 def _end(process: "subprocess.Popen[bytes]", sender: threading.Thread, patience: float) -> None:
-    """End the command: the end of its input tells the worker, and who does not end then is killed."""
+    """End the command: the end of its input tells the worker, then an interrupt; who does not end then is killed."""
     assert process.stdin is not None
     end = time.monotonic() + patience
     # While somebody waits to write, nobody can close.
@@ -204,6 +207,13 @@ def _end(process: "subprocess.Popen[bytes]", sender: threading.Thread, patience:
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.02)
     with suppress(ProcessLookupError, PermissionError):
+        # As by Ctrl-C: receptorctl takes its work back then, and docker ends its container.
+        os.killpg(process.pid, signal.SIGINT)
+        end = time.monotonic() + _INTERRUPT_SECONDS
+        while time.monotonic() < end:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     sender.join()

@@ -75,7 +75,7 @@ class WorkerStream:
         self._total = self._lines = 0
         self._heard = False
         self._errors_open = True
-        self._last = time.monotonic()
+        self._silent = 0.0
         self._poll = select.poll()
         for descriptor in (stream, errors):
             self._poll.register(descriptor, select.POLLIN | select.POLLHUP)
@@ -141,17 +141,20 @@ class WorkerStream:
         """Wait for more of the stream; False when it has ended."""
         while True:
             self._check_time()
+            begun = time.monotonic()
             for descriptor, _event in self._poll.poll(_POLL_MILLISECONDS):
                 chunk = os.read(descriptor, _CHUNK)
                 if descriptor != self._stream:
                     self._keep_error(descriptor, chunk)
                     continue
-                self._heard, self._last = True, time.monotonic()
+                self._heard, self._silent = True, 0.0
                 self._total += len(chunk)
                 if self._total > TOTAL_BYTES:
                     raise WorkerFault(FaultKind.GARBAGE, "it sends without end")
                 self._buffer += chunk
                 return bool(chunk)
+            # Only while we listen: a checker that is busy or was suspended has not heard what there is.
+            self._silent += min(time.monotonic() - begun, 2 * _POLL_MILLISECONDS / 1000)
 
     def _keep_error(self, descriptor: int, chunk: bytes) -> None:
         if not chunk:
@@ -165,5 +168,5 @@ class WorkerStream:
             raise WorkerFault(FaultKind.GIVEN_UP)
         if now > bounds.deadline:
             raise WorkerFault(FaultKind.TOO_SLOW)
-        if now - self._last > (bounds.silence if self._heard else bounds.first_line):
+        if self._silent > (bounds.silence if self._heard else bounds.first_line):
             raise WorkerFault(FaultKind.SILENT)
