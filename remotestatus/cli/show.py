@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from rich.console import RenderableType
 from rich.text import Text
 
-from remotestatus.cli.table import list_names, say_uptime, trouble_lines
+from remotestatus.cli.table import NAMED, say_uptime, trouble_lines
 from remotestatus.cli.terminal import paragraph, status_sign, status_text, text_of
 from remotestatus.model.check_result import Finding
 from remotestatus.model.durations import say_duration
 from remotestatus.model.notification import Acknowledgement, KeptDecision, SentMessage
 from remotestatus.model.states import State
 from remotestatus.model.statuses import Status
-from remotestatus.model.text import one_line
+from remotestatus.model.text import join_names, one_line
 from remotestatus.model.times import write_time
 from remotestatus.report import Incident, ProcessView, ProxyView, RemoteView, Report, SeenProcess
 from remotestatus.report.formats import write_status
@@ -154,7 +154,7 @@ def _where_proxy(details: Details, proxy: ProxyView) -> Iterator[RenderableType]
     )
     yield from _pairs(pairs)
     if behind:
-        yield paragraph(list_names([remote.name for remote in behind]), indent=4)
+        yield paragraph(join_names([remote.name for remote in behind], NAMED), indent=4)
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[RenderableType]:

@@ -5,7 +5,7 @@ A Report comes in, lines go out. The end of the output is what a terminal still 
 proxy that does not answer is one entry with the number of remotes behind it, as on the page.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,14 +25,14 @@ from remotestatus.cli.terminal import (
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.durations import say_duration
 from remotestatus.model.statuses import APPEARANCES, Status
-from remotestatus.model.text import count, say_percent, write_number
+from remotestatus.model.text import count, join_names, say_percent
 from remotestatus.report import RemoteView, Report, RootCause
 from remotestatus.round import FinishedRound
 
 FOLDED_FROM = 4
 """From so many remotes that share one cause, the table has one line for all of them."""
 
-NAMED = 8
+NAMED = 7
 """How many names an entry lists before it counts the rest."""
 
 UP_LISTED = 30
@@ -174,7 +174,7 @@ def problems_lines(report: Report) -> Iterator[RenderableType]:
         for trouble in problem.troubles:
             yield from trouble_lines(trouble)
         if problem.affected:
-            names = list_names([remote.name for remote in problem.affected])
+            names = join_names([remote.name for remote in problem.affected], NAMED)
             what = _AFFECTED.get(problem.kind, "These")
             yield paragraph(f"{what}: {names}", indent=2, hang=4)
         if problem.acknowledged:
@@ -215,13 +215,6 @@ def trouble_lines(trouble: Trouble) -> Iterator[Paragraph]:
         yield paragraph((f"Seen: {trouble.detail}", "dim"), indent=2, hang=4)
     for line in trouble.log:
         yield paragraph((f"Logged: {line}", "dim"), indent=2, hang=4)
-
-
-def list_names(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    if len(names) <= NAMED:
-        return ", ".join(names)
-    return f"{', '.join(names[: NAMED - 1])} and {write_number(len(names) - NAMED + 1)} more"
 
 
 # -- the fleet in a sentence -------------------------------------------------------------------------------------------
@@ -277,5 +270,5 @@ def unseen_lines(names: Iterable[str]) -> Iterator[Paragraph]:
     if found:
         verb = "was" if len(found) == 1 else "were"
         yield paragraph(
-            f"{count(len(found), 'remote')} of the inventory {verb} not checked yet: {list_names(found)}", hang=2
+            f"{count(len(found), 'remote')} of the inventory {verb} not checked yet: {join_names(found, NAMED)}", hang=2
         )

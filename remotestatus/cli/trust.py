@@ -13,10 +13,11 @@ from rich.text import Text
 from remotestatus.cli.log_in_options import with_log_in
 from remotestatus.cli.options import choose, remote_argument
 from remotestatus.cli.ssh_session import known_names, note
-from remotestatus.cli.table import list_names, trouble_lines
+from remotestatus.cli.table import NAMED, trouble_lines
 from remotestatus.cli.terminal import Column, RowTable, make_console, paragraph, print_lines, text_of
 from remotestatus.inventory import read_inventory
 from remotestatus.model.fleet import Inventory, Proxy, Remote
+from remotestatus.model.text import join_names
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.setup import Offer, Standing, trust
 
@@ -84,7 +85,7 @@ def command(
         print_lines(console, _end_lines(offers, inventory, asker))
     if asker.unanswered:
         note(
-            f"nobody is here to ask about the new keys of {list_names(asker.unanswered)}: "
+            f"nobody is here to ask about the new keys of {join_names(asker.unanswered, NAMED)}: "
             "run it in a terminal, or with --yes if you trust the network this once"
         )
         sys.exit(2)
@@ -156,7 +157,7 @@ def _stage_lines(offers: Sequence[Offer]) -> Iterator[RenderableType]:
     for offer in offers:
         if offer.same_as and offer.standing is not Standing.TRUSTED:
             yield paragraph(
-                (f"{offer.name} presents the key that is trusted for {list_names(offer.same_as)}.", "yellow"),
+                (f"{offer.name} presents the key that is trusted for {join_names(offer.same_as, NAMED)}.", "yellow"),
                 " Unless they are one machine, a tunnel leads to the wrong one.",
             )
     yield Text()
@@ -181,7 +182,7 @@ def _end_lines(offers: Sequence[Offer], inventory: Inventory, asker: _Asker) -> 
             yield from trouble_lines(offer.trouble)
     hidden = [offer.name for offer in offers if offer.trouble and _follows_from(offer, closed, inventory)]
     if hidden:
-        yield paragraph(f"Not asked, because the way to it is closed: {list_names(hidden)}")
+        yield paragraph(f"Not asked, because the way to it is closed: {join_names(hidden, NAMED)}")
     for offer in offers:
         if offer.standing is Standing.CHANGED and offer.key:
             if offer.name not in asker.declined:
@@ -196,7 +197,7 @@ def _end_lines(offers: Sequence[Offer], inventory: Inventory, asker: _Asker) -> 
     stored = [offer.name for offer in offers if offer.stored]
     if stored:
         keys = "1 key" if len(stored) == 1 else f"{len(stored)} keys"
-        yield paragraph(f"Wrote {keys} to {inventory.known_hosts}: {list_names(stored)}")
+        yield paragraph(f"Wrote {keys} to {inventory.known_hosts}: {join_names(stored, NAMED)}")
     trusted = sum(offer.standing is Standing.TRUSTED for offer in offers)
     yield paragraph(f"Trusted: {trusted} of {len(offers)}.")
 

@@ -8,6 +8,7 @@ the page shows both. What could not be measured is no Finding against a limit, b
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import gt, lt
 
 from remotestatus_playbook.protocol import CheckOutput
 
@@ -29,11 +30,7 @@ class _Limit:
     def compare(self, name: str, value: float, bounds: Bounds[float] | Bounds[timedelta]) -> Finding:
         """The finding for one value; seconds count in both directions."""
         warning, critical = _number(bounds.warning), _number(bounds.critical)
-        severity = None
-        if critical is not None and abs(value) > critical:
-            severity = Severity.CRITICAL
-        elif warning is not None and abs(value) > warning:
-            severity = Severity.WARNING
+        severity = _severity(abs(value), gt, warning, critical)
         return Finding(
             "limit",
             name,
@@ -54,6 +51,14 @@ class _Limit:
 
 def _number(bound: float | timedelta | None) -> float | None:
     return bound.total_seconds() if isinstance(bound, timedelta) else bound
+
+
+def _severity(
+    value: float, is_past: Callable[[float, float], bool], warning: float | None, critical: float | None
+) -> Severity | None:
+    if critical is not None and is_past(value, critical):
+        return Severity.CRITICAL
+    return Severity.WARNING if warning is not None and is_past(value, warning) else None
 
 
 LIMITS: Mapping[str, _Limit] = {
@@ -118,11 +123,7 @@ def examine_trends(limits: Limits, days_left: Mapping[str, float]) -> Iterator[F
     warning, critical = _number(bounds.warning), _number(bounds.critical)
     for mount, days in days_left.items():
         seconds = days * 86400
-        severity = None
-        if critical is not None and seconds < critical:
-            severity = Severity.CRITICAL
-        elif warning is not None and seconds < warning:
-            severity = Severity.WARNING
+        severity = _severity(seconds, lt, warning, critical)
         wanted = " and ".join(
             f"{word} within {write_duration(timedelta(seconds=bound))}"
             for word, bound in (("warning", warning), ("critical", critical))

@@ -5,17 +5,21 @@ Days, counts and samples come in; path data and coordinates go out. Colours and 
 height tells its status, so that a bar can be read without its colours.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
 from statistics import median
+from typing import TypeVar
 
 from remotestatus.model.day_ranges import DayRange, Ranges
 from remotestatus.model.days import DAY_LETTERS, DayShare, PastDays
 from remotestatus.model.rounds import Sample
 from remotestatus.model.statuses import APPEARANCES
+
+T = TypeVar("T")
 
 HEIGHTS = {"none": 1, **{word: appearance.bar for word, appearance in APPEARANCES.items()}}
 """The height of a day with this status, of 16."""
@@ -147,16 +151,10 @@ def draw_chart(samples: Sequence[Sample]) -> Chart | None:
     first, last = samples[0].at, samples[-1].at
     seconds = max(1.0, (last - first).total_seconds())
     line, band = [], []
-    for stretch in _unbroken(slots, timedelta(seconds=seconds / SLOTS)):
-        points = [(WIDTH * (slot.started_at - first).total_seconds() / seconds, slot) for slot in stretch]
-        if len(points) == 1:
-            # One slot alone is drawn as a short dash.
-            left, slot = points[0]
-            points = [(max(0.0, left - 2), slot), (min(float(WIDTH), left + 2), slot)]
-        line.append("M" + "L".join(f"{x:.0f} {_y(slot.median, top)}" for x, slot in points))
-        upper = "L".join(f"{x:.0f} {_y(slot.slowest, top)}" for x, slot in points)
-        lower = "L".join(f"{x:.0f} {_y(slot.fastest, top)}" for x, slot in reversed(points))
-        band.append(f"M{upper}L{lower}z")
+    times_and_slots = (((slot.started_at - first).total_seconds(), slot) for slot in slots)
+    for points in _runs(times_and_slots, seconds, 2.5 * seconds / SLOTS):
+        line.append("M" + "L".join(f"{x:.0f} {_at(slot.median, 0, top):.0f}" for x, slot in points))
+        band.append(_band([(x, _at(slot.slowest, 0, top), _at(slot.fastest, 0, top)) for x, slot in points]))
     return Chart(slots, "".join(line), "".join(band), top, first, last, min(times), round(median(times)), slowest)
 
 
@@ -172,21 +170,6 @@ def _slots(samples: Sequence[Sample]) -> Iterator[Slot]:
         times = [sample.connect_ms for sample in group]
         started_at = first + timedelta(seconds=number * width)
         yield Slot(started_at, len(times), min(times), round(median(times)), max(times))
-
-
-def _unbroken(slots: Iterable[Slot], width: timedelta) -> Iterator[list[Slot]]:
-    stretch: list[Slot] = []
-    for slot in slots:
-        if stretch and slot.started_at - stretch[-1].started_at > width * 2.5:
-            yield stretch
-            stretch = []
-        stretch.append(slot)
-    if stretch:
-        yield stretch
-
-
-def _y(milliseconds: int, top: int) -> str:
-    return f"{HEIGHT - HEIGHT * milliseconds / top:.0f}"
 
 
 def _round_up(milliseconds: int) -> int:
@@ -244,28 +227,37 @@ def _range_chart(label: str, unit: str, days: tuple[DayRange, ...]) -> RangeChar
     bottom, top = (0.0, 100.0) if unit == "%" else (min(0.0, low), max(high, low + 1))
     first, last = days[0].day, days[-1].day
     span = max(1, (last - first).days)
-    parts = []
-    for run in _without_gaps(days):
-        points = [(WIDTH * (day.day - first).days / span, day) for day in run]
-        if len(points) == 1:
-            left, only = points[0]
-            points = [(max(0.0, left - 2), only), (min(float(WIDTH), left + 2), only)]
-        # At least a line's width, where a day had one value.
-        upper = "L".join(f"{x:.0f} {_at(day.high, bottom, top) - 1:.0f}" for x, day in points)
-        lower = "L".join(f"{x:.0f} {_at(day.low, bottom, top) + 1:.0f}" for x, day in reversed(points))
-        parts.append(f"M{upper}L{lower}z")
+    # At least a line's width, where a day had one value.
+    parts = [
+        _band([(x, _at(day.high, bottom, top) - 1, _at(day.low, bottom, top) + 1) for x, day in points])
+        for points in _runs((((day.day - first).days, day) for day in days), span, 2)
+    ]
     return RangeChart(label, unit, "".join(parts), top, bottom, first, last, low, high, days[-1].high, days)
 
 
-def _without_gaps(days: Iterable[DayRange]) -> Iterator[list[DayRange]]:
-    run: list[DayRange] = []
-    for day in days:
-        if run and (day.day - run[-1].day).days > 2:
-            yield run
-            run = []
-        run.append(day)
-    if run:
-        yield run
+def _runs(values: Iterable[tuple[float, T]], span: float, gap: float) -> Iterator[list[tuple[float, T]]]:
+    """
+    Values by their distance from the first, as points along the chart: a list for each run without a longer gap.
+
+    One value alone has two points, so that it is drawn as a short dash.
+    """
+    runs: list[list[tuple[float, T]]] = []
+    last = -math.inf
+    for distance, value in values:
+        if distance - last > gap:
+            runs.append([])
+        runs[-1].append((WIDTH * distance / span, value))
+        last = distance
+    for run in runs:
+        left, only = run[0]
+        yield run if len(run) > 1 else [(max(0.0, left - 2), only), (min(float(WIDTH), left + 2), only)]
+
+
+def _band(points: Sequence[tuple[float, float, float]]) -> str:
+    """The path around points that each have an upper and a lower edge."""
+    upper = "L".join(f"{x:.0f} {high:.0f}" for x, high, _ in points)
+    lower = "L".join(f"{x:.0f} {low:.0f}" for x, _, low in reversed(points))
+    return f"M{upper}L{lower}z"
 
 
 def _at(value: float, bottom: float, top: float) -> float:

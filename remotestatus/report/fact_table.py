@@ -42,12 +42,20 @@ class PageLine:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of `status.json`: its type there, what it means, and its value; None when it is not known."""
+    """
+    A key of `status.json`: its type there, what it means, and its value; None when it is not known.
+
+    Without a `value` it has that of the field of Facts of its name.
+    """
 
     name: str
     kind: object
     about: str
-    value: Callable[[Box], object]
+    value: Callable[[Box], object] | None = None
+
+    def read(self, box: Box) -> object:
+        """The value of a box."""
+        return getattr(box.said, self.name) if self.value is None else self.value(box)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +180,7 @@ FACTS: tuple[Fact, ...] = (
                 "when it was started",
                 _booted_at,
             ),
-            Key("boot_id", str, "another one after each start", lambda box: box.said.boot_id),
+            Key("boot_id", str, "another one after each start"),
         ),
         metrics=(
             Metric(
@@ -204,9 +212,7 @@ FACTS: tuple[Fact, ...] = (
     ),
     Fact(
         lines=(PageLine("Restart", texts.restart),),
-        keys=(
-            Key("reboot_required", bool, "whether an update waits for a restart", lambda box: box.said.reboot_required),
-        ),
+        keys=(Key("reboot_required", bool, "whether an update waits for a restart"),),
         metrics=(
             Metric(
                 "remotestatus_reboot_required",
@@ -218,8 +224,8 @@ FACTS: tuple[Fact, ...] = (
     Fact(
         lines=(PageLine("Load", texts.load),),
         keys=(
-            Key("load", tuple[float, ...], "averages of 1, 5 and 15 minutes", lambda box: box.said.load),
-            Key("cpus", int, "how many processors it has", lambda box: box.said.cpus),
+            Key("load", tuple[float, ...], "averages of 1, 5 and 15 minutes"),
+            Key("cpus", int, "how many processors it has"),
         ),
         metrics=(
             *(
@@ -287,12 +293,7 @@ FACTS: tuple[Fact, ...] = (
     Fact(
         lines=(PageLine("Killed for lack of memory", texts.oom_kills),),
         keys=(
-            Key(
-                "oom_kills",
-                int,
-                "processes that were killed for lack of memory since its start",
-                lambda box: box.said.oom_kills,
-            ),
+            Key("oom_kills", int, "processes that were killed for lack of memory since its start"),
             Key("new_oom_kills", int, "those of them since the last round", lambda box: box.new_oom_kills),
         ),
         metrics=(
@@ -377,7 +378,7 @@ FACTS: tuple[Fact, ...] = (
     ),
     Fact(
         lines=(PageLine("Temperature", texts.temperature),),
-        keys=(Key("temperature_celsius", float, "its hottest sensor", lambda box: box.said.temperature_celsius),),
+        keys=(Key("temperature_celsius", float, "its hottest sensor"),),
         metrics=(
             Metric(
                 "remotestatus_temperature_celsius", "The hottest sensor.", _of(lambda facts: facts.temperature_celsius)
@@ -386,7 +387,7 @@ FACTS: tuple[Fact, ...] = (
     ),
     Fact(
         lines=(PageLine("Power", texts.power),),
-        keys=(Key("under_voltage", bool, "whether its power supply is too weak", lambda box: box.said.under_voltage),),
+        keys=(Key("under_voltage", bool, "whether its power supply is too weak"),),
         metrics=(
             Metric(
                 "remotestatus_under_voltage",
@@ -398,18 +399,8 @@ FACTS: tuple[Fact, ...] = (
     Fact(
         lines=(PageLine("Clock", texts.clock), PageLine("Clock synchronised", texts.synchronised)),
         keys=(
-            Key(
-                "clock_offset_seconds",
-                float,
-                "how far its clock is ahead of the checker's",
-                lambda box: box.said.clock_offset_seconds,
-            ),
-            Key(
-                "clock_synchronised",
-                bool,
-                "whether a time server keeps its clock right; asked once an hour",
-                lambda box: box.said.clock_synchronised,
-            ),
+            Key("clock_offset_seconds", float, "how far its clock is ahead of the checker's"),
+            Key("clock_synchronised", bool, "whether a time server keeps its clock right; asked once an hour"),
         ),
         metrics=(
             Metric(
@@ -466,7 +457,7 @@ FactsEntry = Annotated[Mapping[str, object], GetPydanticSchema(lambda _, handler
 
 def facts_entry(box: Box) -> Mapping[str, object]:
     """The facts that are known of a box, as they stand in `status.json`."""
-    found = ((key.name, key.value(box)) for key in _KEYS)
+    found = ((key.name, key.read(box)) for key in _KEYS)
     return {name: value for name, value in found if value is not None}
 
 

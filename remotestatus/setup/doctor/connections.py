@@ -9,13 +9,14 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from remotestatus_playbook.protocol import PROXIES, SOCKET_NAME, SOCKET_PATH, Order
 
 from remotestatus.evaluate import read_proxy
 from remotestatus.model.fleet import Inventory
-from remotestatus.model.text import count, one_line
+from remotestatus.model.text import count, join_names, one_line
 from remotestatus.probe import read_configuration
 from remotestatus.setup.doctor.examined import Examined
 from remotestatus.setup.doctor.machine import run
@@ -24,6 +25,7 @@ from remotestatus.setup.known_hosts import is_known, list_keys
 
 _LARGEST_FILE = 1_000_000
 _NAMED = 8
+_names = partial(join_names, most=_NAMED - 1)
 _GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
 _CLEAR_PASSWORD = re.compile(
     r"""ansible_(?:ssh_)?pass(?:word)?["']?\s*[:=]\s*["']?(?!\s*["']?(?:!vault|\{\{|\$ANSIBLE_VAULT))[^\s"'{!]"""
@@ -313,9 +315,3 @@ def check_proxies(examined: Examined, now: datetime, *, offline: bool) -> Iterat
         "a round opens one connection to each proxy and sends everything through it, so a stock sshd's MaxStartups and "
         "MaxSessions are enough; forwarding has to be allowed there (AllowTcpForwarding)"
     )
-
-
-def _names(names: Sequence[str]) -> str:
-    if len(names) <= _NAMED:
-        return ", ".join(names)
-    return f"{', '.join(names[: _NAMED - 1])} and {len(names) - _NAMED + 1} more"

@@ -6,22 +6,23 @@ The inventory and the time come in, Results go out.
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from remotestatus.evaluate import advise, advise_proxy, dead_tunnels
 from remotestatus.history import History
-from remotestatus.model.check_result import CheckResult
 from remotestatus.model.durations import say_duration, write_duration
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.rounds import Round
-from remotestatus.model.states import State, Subject
 from remotestatus.model.text import count, join_names
 from remotestatus.setup.doctor.machine import SET_CLOCK, run
 from remotestatus.setup.doctor.result import Result, fine, warning, wrong
 from remotestatus.setup.timer_units import CRON_MARK, MARK
+
+T = TypeVar("T")
 
 _AHEAD = timedelta(minutes=2)
 _INSTALL_TIMER = "remotestatus schedule --install, or let `remotestatus watch` run"
@@ -29,7 +30,7 @@ _INSTALL_TIMER = "remotestatus schedule --install, or let `remotestatus watch` r
 
 def check_rounds(inventory: Inventory, now: datetime) -> Iterator[Result]:
     """The last round is no older than it may be, and went well."""
-    last = _last_round(inventory)
+    last = _read(inventory, History.last_round)
     every = inventory.fleet.settings.every
     if last is None:
         yield warning("no round was run yet", "remotestatus run")
@@ -86,7 +87,7 @@ def check_timer(inventory: Inventory) -> Iterator[Result]:
     if found:
         return
     finding = "no timer of `remotestatus schedule` runs rounds of this inventory"
-    if _last_round(inventory):
+    if _read(inventory, History.last_round):
         yield warning(f"{finding}; if something else does (watch, cron, CI), that is fine", _INSTALL_TIMER)
     else:
         yield warning(finding, _INSTALL_TIMER)
@@ -118,7 +119,7 @@ def _unit_folders() -> tuple[tuple[Path, str], ...]:
 def check_tunnels(inventory: Inventory) -> Iterator[Result]:
     """What the last round saw of the tunnels: each remote whose own ssh will not keep it."""
     fleet = inventory.fleet
-    results = _last_results(inventory)
+    results = _read(inventory, History.check_results) or {}
     tunnels = {name: result.tunnels for name, result in results.items()}
     seen = [remote for remote in fleet.remotes if tunnels.get(remote.name)]
     wrong_ones = [(remote.name, sentence) for remote in seen for sentence in advise(remote, fleet, tunnels)]
@@ -136,7 +137,8 @@ def check_looks(inventory: Inventory) -> Iterator[Result]:
     fleet = inventory.fleet
     if not fleet.looked_at:
         return
-    results, dead = _last_results(inventory), dead_tunnels(_last_states(inventory))
+    results = _read(inventory, History.check_results) or {}
+    dead = dead_tunnels(_read(inventory, History.states) or {})
     for proxy in fleet.looked_at:
         result = results.get(proxy.name)
         if result is None:
@@ -150,31 +152,12 @@ def check_looks(inventory: Inventory) -> Iterator[Result]:
             yield fine(f"the ports of the tunnels to {proxy.name} are as they should be")
 
 
-def _last_states(inventory: Inventory) -> Mapping[Subject, State]:
-    if not inventory.database.exists():
-        return {}
-    try:
-        with History.open(inventory.database, read_only=True) as history:
-            return history.states()
-    except RoundError:
-        return {}
-
-
-def _last_results(inventory: Inventory) -> Mapping[str, CheckResult]:
-    if not inventory.database.exists():
-        return {}
-    try:
-        with History.open(inventory.database, read_only=True) as history:
-            return history.check_results()
-    except RoundError:
-        return {}
-
-
-def _last_round(inventory: Inventory) -> Round | None:
+def _read(inventory: Inventory, read: Callable[[History], T]) -> T | None:
+    """What the history knows; a damaged one is told of where it is examined."""
     if not inventory.database.exists():
         return None
     try:
         with History.open(inventory.database, read_only=True) as history:
-            return history.last_round()
+            return read(history)
     except RoundError:
-        return None  # Found where the history is examined.
+        return None
