@@ -59,6 +59,7 @@ def test_one_round_probes_every_kind_of_connection(lab: Lab, remotestatus: Comma
             | {"remotestatus_checks": runs_as("root")},
             "gone": {"ansible_connection": "pipe", "ansible_pipe_words": "/no/such/box"},
             "stopped": {"ansible_connection": "pipe", "ansible_pipe_words": "/bin/sh -c 'echo it rests >&2; exit 1' x"},
+            "stopped-nobody": {"ansible_connection": "pipe", "ansible_pipe_words": "/bin/sh -c 'exit 1' x", **su},
             "slow": {"ansible_connection": "pipe", "ansible_pipe_words": f"/bin/sh -c '{napping}' x"}
             | {"remotestatus_timeout": 5, "remotestatus_attempts": 1},
             "windows": {"ansible_connection": "winrm"},
@@ -84,6 +85,7 @@ def test_one_round_probes_every_kind_of_connection(lab: Lab, remotestatus: Comma
         "own": "process-missing",
         "gone": "connection-lost",
         "stopped": "connection-lost",
+        "stopped-nobody": "connection-lost",
         "slow": "probe-timeout",
         "windows": "unsupported",
         "mistyped": "checker-error",

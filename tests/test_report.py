@@ -185,6 +185,14 @@ def test_same_fault_at_the_same_time_is_one_problem(tmp_path: Path) -> None:
     # What the checker itself cannot do has a cure of its own, which is not lost.
     (ours,) = broken(7, Trouble(Cause.CHECKER_ERROR, "was not checked", "chmod it", "Bad owner")).problems
     assert ours.trouble == Trouble(Cause.CHECKER_ERROR, f"{behind[0]} was not checked", "chmod it", "Bad owner")
+    # A daemon that has stopped is no broken network.
+    contained = [replace(one, connection="docker") for one in report_input.fleet.remotes]
+    report_input = replace(report_input, fleet=replace(report_input.fleet, remotes=tuple(contained)))
+    (gone,) = broken(7, Trouble(Cause.CONNECTION_LOST, "is gone", "", "no daemon")).problems
+    assert gone.trouble is not None
+    assert gone.trouble.message == "Ansible's connection docker did not reach them."
+    assert gone.trouble.detail == "no daemon"
+    assert "the program behind that connection" in gone.trouble.hint
 
 
 def test_remote_in_maintenance_is_no_problem(tmp_path: Path) -> None:

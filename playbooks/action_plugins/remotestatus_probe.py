@@ -119,7 +119,10 @@ class ActionModule(ActionBase):
                 elif password is not None and self._connection.has_option("password"):
                     self._connection.set_option("password", _learn(password))
                 self._hand_over_become_password(name, variables["hostvars"])
-                return read_brought(probe, self._run_script(probe), become=self._connection.become is not None)
+                answer = read_brought(probe, self._run_script(probe), become=self._connection.become is not None)
+                if answer.outcome is Outcome.BECOME_FAILED and not (probe.ssh or self._leads_to_a_shell()):
+                    answer = RemoteAnswer(Outcome.CONNECTION_FAILED, stderr=answer.stderr)
+                return answer
         except TimeUp:
             said = own_words(log, _NOWHERE)
             return RemoteAnswer(Outcome.TIMED_OUT, stderr=said, logged_in=not probe.ssh or _tells_login(said))
@@ -157,6 +160,10 @@ class ActionModule(ActionBase):
             answered_at=time.time(),
             taken=time.monotonic() - started,
         )
+
+    def _leads_to_a_shell(self) -> bool:
+        """Whether the connection works without a change of user: docker and sudo fail with the same exit codes."""
+        return int(self._low_level_execute_command("exit 0", sudoable=False, executable=False)["rc"]) == 0
 
     def _hand_over_become_password(self, name: str, hostvars: Any) -> None:
         """Evaluate the host's own password, once: the play gives Ansible an empty one, evaluated many times."""

@@ -126,6 +126,9 @@ def _say_acknowledgement(acknowledgement: Acknowledgement) -> str:
 def _where(remote: RemoteView) -> Iterator[RenderableType]:
     path = " → ".join((*remote.path, f"port {remote.remote_port}")) if remote.path else ""
     direct = f"by its ProxyCommand {remote.program}" if remote.program else "direct"
+    port = remote.remote_port or 22
+    if remote.connection not in ("ssh", "local"):
+        direct, port = f"by Ansible's connection {remote.connection}", remote.remote_port or 0
     address = f"{remote.user}@{remote.address}" if remote.user else remote.address
     pairs = (
         ("Location", remote.location),
@@ -133,7 +136,7 @@ def _where(remote: RemoteView) -> Iterator[RenderableType]:
         ("Looked from", remote.worker or ""),
         ("Not from", ", ".join(remote.not_from)),
         ("Way", path or ("this machine itself" if remote.connection == "local" else direct)),
-        ("Address", "" if remote.connection == "local" else f"{address} port {remote.remote_port or 22}"),
+        ("Address", "" if remote.connection == "local" else f"{address} port {port}" if port else address),
         ("Remote port", str(remote.remote_port or "") if remote.path else ""),
         ("Virtual port", str(remote.virtual_port or "")),
         ("Log-in", f"took {remote.connect_ms} ms" if remote.connect_ms is not None else ""),

@@ -142,7 +142,15 @@ def _of_remotes(remotes: Iterable[RemoteView]) -> Iterator[RootCause]:
 def _own_fault(remote: RemoteView) -> str:
     """What the checker could not do, without the remote's name: different things have no root cause in common."""
     trouble = remote.trouble
+    if _is_by_plugin(remote):
+        return remote.connection
     return trouble.message.replace(remote.name, "") if trouble and trouble.cause is Cause.CHECKER_ERROR else ""
+
+
+def _is_by_plugin(remote: RemoteView) -> bool:
+    """Whether a connection plugin of Ansible, as docker's, could not connect."""
+    trouble = remote.trouble
+    return trouble is not None and trouble.cause is Cause.CONNECTION_LOST and remote.connection not in ("ssh", "local")
 
 
 def _at_the_same_time(remotes: Iterable[RemoteView]) -> Iterator[list[RemoteView]]:
@@ -163,6 +171,10 @@ def _of_group(proxy: str | None, cause: Cause, group: Sequence[RemoteView]) -> R
     message, detail = cause.declaration.public, ""
     if cause is Cause.UNSUPPORTED:
         hint = cause.declaration.hint
+    elif _is_by_plugin(group[0]) and (first := group[0].trouble) is not None and first.message != message:
+        message = f"Ansible's connection {group[0].connection} did not reach them."
+        hint = hint.replace(shared, "the program behind that connection")
+        detail = first.detail if len({one.trouble and one.trouble.detail for one in group}) == 1 else ""
     elif cause is Cause.CHECKER_ERROR and (first := group[0].trouble) is not None:
         # The same thing keeps all of them from being checked: what is said of the first one holds for all.
         message, hint, detail = first.message, first.hint or hint, first.detail
