@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -19,6 +20,7 @@ from pathlib import Path, PurePath
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from remotestatus_playbook import plan
 from remotestatus_playbook.machine_facts import Facts
 from remotestatus_playbook.protocol import (
     MAX_PROCESSES,
@@ -43,14 +45,14 @@ from remotestatus.model.fleet import Fleet, Inventory, Remote, Worker
 from remotestatus.model.fleet import Proxy as FleetProxy
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
-from remotestatus.model.settings import CHECKER, FleetSettings, RemoteSettings, WorkerSpec
+from remotestatus.model.settings import CHECKER, FleetSettings, RemoteSettings, WorkerSpec, probe_names
 from remotestatus.model.states import Kind, State
 from remotestatus.model.statuses import Status
 from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.workers.batch_queue import BatchQueue
 from remotestatus.probe.workers.parts import Batch, places_of, share_out_remotes
 from remotestatus.probe.workers.passwords import password_variables
-from remotestatus.probe.workers.sent_inventory import STAYS, TRAVELS, sent_inventory, sent_known_hosts
+from remotestatus.probe.workers.sent_inventory import sent_inventory, sent_known_hosts
 from remotestatus.probe.workers.worker_archive import ANSWER_BYTES, read_archive
 from remotestatus.probe.workers.worker_command import script_on_worker
 from remotestatus.probe.workers.worker_run import Parcel, run_worker
@@ -217,10 +219,11 @@ def test_host_keys_of_others_stay() -> None:
     assert [line[-1] for line in sent_known_hosts(DESCRIBED, ["camera"], lines).splitlines()] == ["A", "C", "D"]
 
 
-def test_every_setting_of_a_remote_travels_or_stays() -> None:
-    """Whoever adds a setting decides whether a worker needs to know it."""
-    assert RemoteSettings.model_fields.keys() == TRAVELS | STAYS
-    assert not TRAVELS & STAYS
+def test_a_worker_is_sent_all_that_the_probe_reads() -> None:
+    """The settings of a remote that the playbook reads are marked as those that its probe needs to know."""
+    source = Path(plan.__file__).read_text()
+    read = {name for name in RemoteSettings.model_fields if re.search(rf'["}}]{name}"', source)}
+    assert read == set(probe_names())
 
 
 def test_many_passwords_fit_into_variables_and_are_taken_out_of_them(

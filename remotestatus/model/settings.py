@@ -45,6 +45,11 @@ class TypeName:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class ForProbe:
+    """Marks a setting of a remote that its probe needs to know. It is sent to workers; the others stay here."""
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
@@ -402,16 +407,16 @@ class RemoteSettings(_Model):
         description="processes that have to run: words as text, or a mapping with `command`, `regex` or `contains`",
     )
     limits: Limits = Field(default=Limits(), description=f"bounds for {', '.join(_LIMITS[:-1])} and {_LIMITS[-1]}")
-    checks: OneOrMore[CheckSpec] = Field(
+    checks: Annotated[OneOrMore[CheckSpec], ForProbe()] = Field(
         default=(), description="commands that speak the Nagios plugin convention: `name`, `command`, `timeout`"
     )
-    files: Annotated[OneOrMore[Annotated[FileSpec, _or_text("path")]], TEXTS_OR_MAPPINGS] = Field(
+    files: Annotated[OneOrMore[Annotated[FileSpec, _or_text("path")]], TEXTS_OR_MAPPINGS, ForProbe()] = Field(
         default=(), description="files that have to be there: `name`, `path`, `newer_than`, `min_size`, `severity`"
     )
-    units: Annotated[OneOrMore[Annotated[UnitSpec, _or_text("unit")]], TEXTS_OR_MAPPINGS] = Field(
+    units: Annotated[OneOrMore[Annotated[UnitSpec, _or_text("unit")]], TEXTS_OR_MAPPINGS, ForProbe()] = Field(
         default=(), description="systemd units that have to be active: names, or `unit`, `severity`; `failed: none`"
     )
-    devices: OneOrMore[DeviceSpec] = Field(
+    devices: Annotated[OneOrMore[DeviceSpec], ForProbe()] = Field(
         default=(), description="devices behind it: `name`, `host`, `port`, `tls`, `severity`"
     )
     look_at_proxies: bool = Field(
@@ -428,7 +433,7 @@ class RemoteSettings(_Model):
     recover_after: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=1, description="good rounds in a row before people are told"
     )
-    timeout: Timeout = Field(
+    timeout: Annotated[Timeout, ForProbe()] = Field(
         default=timedelta(seconds=REMOTE_SECONDS), description="what a remote may cost one round, all attempts together"
     )
     notify: Tags = Field(default=(), description="Apprise tags to tell; none given: every destination is told")
@@ -667,6 +672,11 @@ SECRET_SETTINGS = frozenset({"answers", "apprise", "checks", "heartbeat", "worke
 def remote_names() -> tuple[str, ...]:
     """The names, without prefix, of what can be set per remote."""
     return tuple(RemoteSettings.model_fields)
+
+
+def probe_names() -> tuple[str, ...]:
+    """Those of them that the probe needs to know."""
+    return tuple(name for name, field in RemoteSettings.model_fields.items() if ForProbe() in field.metadata)
 
 
 def fleet_names() -> tuple[str, ...]:

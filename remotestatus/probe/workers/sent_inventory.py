@@ -13,18 +13,7 @@ from pathlib import PurePath
 
 from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, InventoryDescription
 
-from remotestatus.model.settings import VariableValue
-
-TRAVELS = frozenset({"checks", "devices", "files", "timeout", "units"})
-"""The settings of a remote that its probe needs to know."""
-
-STAYS = frozenset(
-    {
-        *("nickname", "description", "location", "forwarded_port", "processes", "limits", "attempts", "fail_after"),
-        *("recover_after", "notify", "escalate", "remind_every", "maintenance", "look_at_proxies"),
-    }
-)
-"""The settings of a remote that only the checker needs. Whoever adds a setting puts it here or there."""
+from remotestatus.model.settings import VariableValue, probe_names
 
 Value = VariableValue | list["Value"] | dict[str, "Value"]
 
@@ -48,7 +37,7 @@ def sent_inventory(
     remotes = {name: described.hosts[name] for name in names}
     proxies = _proxies_of(described, remotes.values())
     entries = {
-        name: _entry(described, host, own, home, settings=TRAVELS if name in remotes else frozenset())
+        name: _entry(described, host, own, home, settings=probe_names() if name in remotes else ())
         for name, host in {**proxies, **remotes}.items()
     }
     if not entries:
@@ -98,7 +87,7 @@ def _entry(
     host: HostDescription,
     own: Mapping[str, VariableValue],
     home: PurePath,
-    settings: frozenset[str],
+    settings: Iterable[str],
 ) -> dict[str, Value]:
     entry: dict[str, Value] = {"ansible_connection": "ssh", "ansible_host": host.address}
     if host.port is not None:
