@@ -119,10 +119,7 @@ class ActionModule(ActionBase):
                 elif password is not None and self._connection.has_option("password"):
                     self._connection.set_option("password", _learn(password))
                 self._hand_over_become_password(name, variables["hostvars"])
-                answer = read_brought(probe, self._run_script(probe), become=self._connection.become is not None)
-                if answer.outcome is Outcome.BECOME_FAILED and not (probe.ssh or self._leads_to_a_shell()):
-                    answer = RemoteAnswer(Outcome.CONNECTION_FAILED, stderr=answer.stderr)
-                return answer
+                return self._ask(probe)
         except TimeUp:
             said = own_words(log, _NOWHERE)
             return RemoteAnswer(Outcome.TIMED_OUT, stderr=said, logged_in=not probe.ssh or _tells_login(said))
@@ -143,6 +140,27 @@ class ActionModule(ActionBase):
         finally:
             kill_children()
 
+    def _ask(self, probe: PluginProbe) -> RemoteAnswer:
+        """Run the script. docker and sudo fail alike: then the connection is asked without the change of user, too."""
+        doubtful = self._connection.become is not None and not probe.ssh
+        try:
+            answer = read_brought(probe, self._run_script(probe), become=self._connection.become is not None)
+        except AnsibleError:
+            if doubtful and (nowhere := self._leads_nowhere()):
+                return nowhere
+            raise
+        if doubtful and answer.outcome is Outcome.BECOME_FAILED:
+            return self._leads_nowhere() or answer
+        return answer
+
+    def _leads_nowhere(self) -> RemoteAnswer | None:
+        """The answer when the connection itself starts no shell."""
+        result = self._low_level_execute_command("exit 0", sudoable=False, executable=False)
+        if int(result["rc"]) == 0:
+            return None
+        words = str(result["stderr"] or result["stdout"]).strip()[:KEPT]
+        return RemoteAnswer(Outcome.CONNECTION_FAILED, stderr=words)
+
     def _run_script(self, probe: PluginProbe) -> Brought:
         become = self._connection.become
         pipelines = bool(self._connection.has_pipelining) and (become is None or bool(become.pipelining))
@@ -160,10 +178,6 @@ class ActionModule(ActionBase):
             answered_at=time.time(),
             taken=time.monotonic() - started,
         )
-
-    def _leads_to_a_shell(self) -> bool:
-        """Whether the connection works without a change of user: docker and sudo fail with the same exit codes."""
-        return int(self._low_level_execute_command("exit 0", sudoable=False, executable=False)["rc"]) == 0
 
     def _hand_over_become_password(self, name: str, hostvars: Any) -> None:
         """Evaluate the host's own password, once: the play gives Ansible an empty one, evaluated many times."""
