@@ -58,7 +58,7 @@ def publish_page(whole: ReportInput, folder: Path, *, public: bool) -> str:
     publish(build_report(limited, NOW), folder)
     files = [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "assets"]
     text = "\n".join(f"{path.relative_to(folder)}\n{path.read_text()}" for path in files)
-    return re.sub(r'data-version="\w+"|\?v=\w+|urn:uuid:[\w-]+|UID:[\w-]+', "", text)
+    return re.sub(r'data-version="\w+"|nonce[-=]"?\w+|\?v=\w+|urn:uuid:[\w-]+|UID:[\w-]+', "", text)
 
 
 def says(whole: ReportInput, name: str, about: str) -> ReportInput:
