@@ -63,12 +63,13 @@ class Metric:
     """
     A family of metrics. `value` gives a number, or several by what they are of, which then stands in `label`.
 
-    `labels` are further ones; a family with them has a series only where one of them says something.
+    The name of a field of Facts stands for its value. `labels` are further ones; a family with them has a series only
+    where one of them says something.
     """
 
     name: str
     about: str
-    value: Callable[[Box], float | Mapping[str, float | None] | None]
+    value: Callable[[Box], float | Mapping[str, float | None] | None] | str
     label: str = ""
     labels: Callable[[Facts], Mapping[str, str]] | None = None
 
@@ -217,7 +218,7 @@ FACTS: tuple[Fact, ...] = (
             Metric(
                 "remotestatus_reboot_required",
                 "Whether an update waits for a restart.",
-                _of(lambda facts: facts.reboot_required),
+                "reboot_required",
             ),
         ),
     ),
@@ -232,7 +233,7 @@ FACTS: tuple[Fact, ...] = (
                 Metric(f"remotestatus_load{minutes}", f"Load average of {minutes} minutes.", _load_at(at))
                 for at, minutes in enumerate((1, 5, 15))
             ),
-            Metric("remotestatus_cpus", "How many processors a remote has.", _of(lambda facts: facts.cpus)),
+            Metric("remotestatus_cpus", "How many processors a remote has.", "cpus"),
         ),
     ),
     Fact(
@@ -300,7 +301,7 @@ FACTS: tuple[Fact, ...] = (
             Metric(
                 "remotestatus_oom_kills",
                 "Processes that were killed for lack of memory since the start.",
-                _of(lambda facts: facts.oom_kills),
+                "oom_kills",
             ),
         ),
     ),
@@ -379,11 +380,7 @@ FACTS: tuple[Fact, ...] = (
     Fact(
         lines=(PageLine("Temperature", texts.temperature),),
         keys=(Key("temperature_celsius", float, "its hottest sensor"),),
-        metrics=(
-            Metric(
-                "remotestatus_temperature_celsius", "The hottest sensor.", _of(lambda facts: facts.temperature_celsius)
-            ),
-        ),
+        metrics=(Metric("remotestatus_temperature_celsius", "The hottest sensor.", "temperature_celsius"),),
     ),
     Fact(
         lines=(PageLine("Power", texts.power),),
@@ -392,7 +389,7 @@ FACTS: tuple[Fact, ...] = (
             Metric(
                 "remotestatus_under_voltage",
                 "Whether the power supply is too weak.",
-                _of(lambda facts: facts.under_voltage),
+                "under_voltage",
             ),
         ),
     ),
@@ -406,12 +403,12 @@ FACTS: tuple[Fact, ...] = (
             Metric(
                 "remotestatus_clock_offset_seconds",
                 "How far a remote's clock is ahead of the checker's.",
-                _of(lambda facts: facts.clock_offset_seconds),
+                "clock_offset_seconds",
             ),
             Metric(
                 "remotestatus_timex_sync_status",
                 "Whether a time server keeps a remote's clock right.",
-                _of(lambda facts: facts.clock_synchronised),
+                "clock_synchronised",
             ),
         ),
     ),
@@ -476,7 +473,7 @@ def read_metric(metric: Metric, box: Box) -> Iterator[tuple[dict[str, str], floa
     labels = dict(metric.labels(box.said)) if metric.labels else {}
     if metric.labels and not any(labels.values()):
         return
-    match metric.value(box):
+    match getattr(box.said, metric.value) if isinstance(metric.value, str) else metric.value(box):
         case None:
             return
         case Mapping() as values:
