@@ -37,7 +37,7 @@ from remotestatus.model.states import Kind, Policy
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications
 from remotestatus.report import page_templates
-from remotestatus.report.site_of_round import make_site
+from remotestatus.report.sites import make_site
 from tests.made_fleet import Made, make_report_input
 from tests.stories import OPS, START
 

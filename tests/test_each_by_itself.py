@@ -23,7 +23,7 @@ from remotestatus.model.statuses import Status
 from remotestatus.notify.plan_each import plan_for_each
 from remotestatus.probe.attempts.orders import remote_result
 from remotestatus.report import page_templates
-from remotestatus.report.site_of_round import make_site
+from remotestatus.report.sites import make_site
 from tests.made_fleet import Made, make_report_input
 from tests.stories import OPS, START, make_fleet, record_round
 

@@ -10,8 +10,8 @@ from remotestatus.report.process_view import ProcessView, SeenProcess
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.root_causes import RootCause
-from remotestatus.report.round_sites import make_sites
 from remotestatus.report.site import examine_site
+from remotestatus.report.sites import make_sites
 from remotestatus.report.status_document import status_schema, status_table
 
 __all__ = [

@@ -1,0 +1,201 @@
+"""
+Makes all sites of one round: the inventory's own, and one for each entry of `remotestatus_pages`.
+
+Takes functions that read what the history has, so that what goes wrong there is told as what goes wrong here; returns
+the report of the first site and sentences about what failed. No site keeps another from being made. A remote or proxy
+with which a report or a page cannot be made is shown as `checker-error`, without its data, and all others as they are.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from remotestatus.evaluate import failed_trouble
+from remotestatus.model.check_result import CheckResult
+from remotestatus.model.culprits import find_culprits, say_error
+from remotestatus.model.errors import RoundError
+from remotestatus.model.fleet import Inventory, LimitedPage, Proxy, Remote
+from remotestatus.model.period_report import PeriodReport
+from remotestatus.model.report_input import ReportInput
+from remotestatus.model.states import Kind, Subject
+from remotestatus.model.statuses import Status
+from remotestatus.report.build import Report, build_report
+from remotestatus.report.limited import limit_input
+from remotestatus.report.pages import page_templates
+from remotestatus.report.publish import publish, site_files
+from remotestatus.templates import Templates
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSite:
+    """
+    What is shown of a round: the whole report.
+
+    `notes` are sentences about what had to be left out, `culprits` the remotes and proxies that are shown without their
+    data.
+    """
+
+    report: Report
+    notes: tuple[str, ...] = ()
+    culprits: tuple[Subject, ...] = ()
+
+
+def make_sites(
+    read_input: Callable[[], ReportInput],
+    read_regular: Callable[[LimitedPage | None], PeriodReport | None],
+    inventory: Inventory,
+    templates: Templates,
+    now: datetime,
+) -> tuple[Report | None, tuple[str, ...]]:
+    """
+    Make the report and all pages; what goes wrong is a sentence, because the round was recorded all the same.
+
+    The report is that of what a limit leaves; the pages show everything.
+
+    `read_regular` reads the last regular report of a page; None stands for the first page.
+    """
+    settings = inventory.fleet.settings
+    logo = inventory.resolve(settings.logo) if settings.logo else None
+    try:
+        report_input = replace(read_input(), regular=read_regular(None))
+    except Exception as error:
+        return None, (_say_page_failed(error),)
+    report, troubles = None, list[str]()
+    try:
+        made = make_site(report_input, inventory.site, templates, logo, now)
+        report = made.report
+        troubles += _say_left_out(made)
+    except Exception as error:
+        troubles.append(_say_page_failed(error))
+        with suppress(Exception):
+            # The commands print what was found also without a page.
+            report = build_report(report_input, now, public=False)
+    for page in inventory.fleet.pages:
+        troubles += _make_further(report_input, read_regular, page, inventory, templates, now)
+    return report and _within_limit(report, report_input, inventory, now), tuple(troubles)
+
+
+def _within_limit(report: Report, report_input: ReportInput, inventory: Inventory, now: datetime) -> Report:
+    """The report of what the inventory's limit leaves; the whole one where that cannot be made."""
+    fleet, names = inventory.fleet, inventory.limited_to
+    if all(remote.name in names for remote in fleet.remotes):
+        return report
+    proxies = [(Kind.PROXY, proxy.name) for proxy in fleet.proxies if proxy.name in names]
+    workers = [(Kind.WORKER, worker.name) for worker in fleet.workers]
+    with suppress(Exception):
+        return build_report(report_input.only([*fleet.subjects(names), *proxies, *workers]), now, public=False)
+    return report
+
+
+def _make_further(
+    report_input: ReportInput,
+    read_regular: Callable[[LimitedPage | None], PeriodReport | None],
+    page: LimitedPage,
+    inventory: Inventory,
+    templates: Templates,
+    now: datetime,
+) -> tuple[str, ...]:
+    """Make one further page; what goes wrong with it is no other page's matter."""
+    spec = page.spec
+    try:
+        limited = limit_input(replace(report_input, regular=read_regular(page)), page)
+        own = page_templates(inventory.resolve(spec.templates)) if spec.templates else templates
+        logo = limited.fleet.settings.logo
+        site = inventory.resolve(spec.site)
+        made = make_site(limited, site, own, inventory.resolve(logo) if logo else None, now)
+        return tuple(f"{spec.site}: {trouble}" for trouble in _say_left_out(made))
+    except Exception as error:
+        return (f"{spec.site}: {_say_page_failed(error)}",)
+
+
+def _say_left_out(made: RoundSite) -> Iterator[str]:
+    """A sentence for what a site was made without."""
+    if names := ", ".join(name for _, name in made.culprits):
+        yield f"what is known of {names} could not be shown; please report this"
+    yield from made.notes
+
+
+def _say_page_failed(error: Exception) -> str:
+    # Whatever it is: people must still be told what this round found.
+    if isinstance(error, RoundError):
+        return str(error)
+    return f"the page could not be made: {say_error(error)}; please report this"
+
+
+# -- one site ---------------------------------------------------------------------------------------------------------
+
+
+def make_site(
+    report_input: ReportInput, site: Path, templates: Templates, logo: Path | None, now: datetime
+) -> RoundSite:
+    """
+    Make the report, and write the site.
+
+    Raises what went wrong when it is no single remote's or proxy's fault; the old site stays as it was then.
+    """
+    try:
+        return _make(report_input, site, templates, logo, now)
+    except Exception as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        subjects = [subject for subject in report_input.states if _find(report_input, subject)]
+
+        def works(some: Sequence[Subject]) -> bool:
+            try:
+                _, shown = _reports(report_input.only(some), now)
+                for file in site_files(shown, templates)[0]:
+                    file.make()
+            except Exception:
+                return False
+            return True
+
+        culprits = find_culprits(subjects, works)
+        if not culprits:
+            raise
+        shown = _without_data(report_input, culprits, error)
+        return replace(_make(shown, site, templates, logo, now), culprits=culprits)
+
+
+def _make(report_input: ReportInput, site: Path, templates: Templates, logo: Path | None, now: datetime) -> RoundSite:
+    report, shown = _reports(report_input, now)
+    return RoundSite(report, publish(shown, site, templates, logo))
+
+
+def _reports(report_input: ReportInput, now: datetime) -> tuple[Report, Report]:
+    """The whole report, and the one that the site shows."""
+    report = build_report(report_input, now, public=False)
+    return report, build_report(report_input, now, public=True) if report_input.fleet.settings.public else report
+
+
+def _without_data(report_input: ReportInput, culprits: Sequence[Subject], error: Exception) -> ReportInput:
+    """The same, with nothing of these subjects but that they could not be shown."""
+    states, results = dict(report_input.states), dict(report_input.check_results)
+    gone = set(culprits)
+    looked_at = report_input.fleet.looked_at_by_name
+    names = {name for kind, name in gone if kind is Kind.REMOTE or (kind is Kind.PROXY and name in looked_at)}
+    for kind, name in culprits:
+        subject = _find(report_input, (kind, name))
+        troubles = (failed_trouble(subject, error),) if subject else ()
+        old = states[kind, name]
+        states[kind, name] = replace(old, status=Status.UNKNOWN, troubles=troubles)
+        if name in names:
+            results[name] = CheckResult(name, old.seen_at, troubles)
+    return replace(
+        report_input,
+        states=states,
+        check_results=results,
+        transitions=[one for one in report_input.transitions if (one.kind, one.name) not in gone],
+        days={subject: days for subject, days in report_input.days.items() if subject not in gone},
+        samples=lambda name: () if name in names else report_input.samples(name),
+        measured_at={name: at for name, at in report_input.measured_at.items() if name not in names},
+        before={name: result for name, result in report_input.before.items() if name not in names},
+        messages={subject: found for subject, found in report_input.messages.items() if subject not in gone},
+    )
+
+
+def _find(report_input: ReportInput, subject: Subject) -> Remote | Proxy | None:
+    kind, name = subject
+    fleet = report_input.fleet
+    return fleet.remotes_by_name.get(name) if kind is Kind.REMOTE else fleet.proxies_by_name.get(name)
