@@ -83,8 +83,18 @@ def _ask(control: Path | None, device: Device, seconds: float) -> DeviceOutput:
         return DeviceOutput(device.name, connected=False if error.known else None, error=str(error))
     except (OSError, ValueError) as error:
         # It was connected to, and what came then is no TLS.
-        words = f"no TLS: {getattr(error, 'reason', None) or type(error).__name__}"[:200]
+        words = f"no TLS: {_say_fault(error)}"[:200]
         return DeviceOutput(device.name, connected=connected is not None, connect_ms=connected, error=words)
+
+
+def _say_fault(error: OSError | ValueError) -> str:
+    """What a device did in place of a handshake, in a few words."""
+    if isinstance(error, TimeoutError):
+        return "it says nothing"
+    if isinstance(error, ConnectionError | ssl.SSLEOFError):
+        return "it ends the connection"
+    reason = str(getattr(error, "reason", None) or type(error).__name__)
+    return reason.lower().replace("_", " ")
 
 
 def _certificate_of(stream: socket.socket, device: Device, seconds: float) -> float | None:

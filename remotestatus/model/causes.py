@@ -250,11 +250,12 @@ class Cause(StrEnum):
     DEVICE_UNREACHABLE = CauseDeclaration(
         "device-unreachable",
         status=Status.DEGRADED,
-        message="A device behind it does not answer: {names}.",
+        message="A device behind it does not answer as it should: {names}.",
         over="Answers again: {names}.",
-        hint="The box itself is reached: look at the device's power and cable. On {name}, `nc -vz` with its host and "
-        "port asks again; the sshd there needs AllowTcpForwarding for this.",
-        public="A device behind it does not answer.",
+        hint="The box itself is reached. If the device does not answer, look at its power and cable: on {name}, `nc "
+        "-vz` with its host and port asks again, and the sshd there needs AllowTcpForwarding for this. If its "
+        "certificate has expired, renew that on the device.",
+        public="A device behind it does not answer as it should.",
     )
     BOOT_LOOP = CauseDeclaration(
         "boot-loop",
