@@ -219,6 +219,7 @@ def test_a_quiet_round_writes_next_to_nothing(tmp_path: Path) -> None:
         (10, {"troubles": TROUBLES["full"]}, {"load": (9.0, 9.0, 9.0)}, True),
         (10, {"troubles": TROUBLES["down"]}, {"troubles": TROUBLES["down"]}, False),
         (10, {}, {"troubles": TROUBLES["full"]}, True),
+        (10, {"notes": ("it could not be looked at",)}, {}, True),
     ],
 )
 def test_measurements_are_renewed(
@@ -228,7 +229,7 @@ def test_measurements_are_renewed(
 
     def result(values: dict[str, object], at: datetime) -> CheckResult:
         down = values.get("troubles") == TROUBLES["down"]
-        facts = Facts(load=values.get("load", (0.1, 0.1, 0.1)))  # type: ignore[arg-type]
+        facts = Facts(load=values.get("load", (0.1, 0.1, 0.1)), notes=values.get("notes", ()))  # type: ignore[arg-type]
         return CheckResult("one", at, values.get("troubles", ()), None if down else 80, facts=facts)  # type: ignore[arg-type]
 
     busy: dict[str, object] = {"load": (9.0, 9.0, 9.0)}

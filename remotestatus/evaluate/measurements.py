@@ -36,7 +36,7 @@ def renews_measurements(measured_at: datetime | None, before: CheckResult | None
         return True
     if _turn(result.name, measured_at) != _turn(result.name, result.at):
         return True
-    return _processes(before) != _processes(result)
+    return _processes(before) != _processes(result) or before.facts.notes != result.facts.notes
 
 
 def _turn(name: str, moment: datetime) -> int:
