@@ -2,7 +2,8 @@
 
 import click
 
-from remotestatus.cli.options import now, open_inventory, remote_argument, with_inventory
+from remotestatus.cli.opened_inventory import open_inventory
+from remotestatus.cli.options import now, remote_argument, with_inventory
 from remotestatus.cli.time_options import read_end, say_local
 from remotestatus.history import History, outbox
 from remotestatus.model.errors import ConfigurationError, RoundError

@@ -8,7 +8,8 @@ import click
 from rich.text import Text
 
 from remotestatus.cli.log_in_options import with_log_in
-from remotestatus.cli.options import now, open_inventory
+from remotestatus.cli.opened_inventory import open_inventory
+from remotestatus.cli.options import now
 from remotestatus.cli.terminal import make_console, paragraph, print_lines, text_of
 from remotestatus.history import only_round
 from remotestatus.history import repair as repair_history

@@ -5,7 +5,8 @@ from datetime import datetime
 
 import click
 
-from remotestatus.cli.options import now, open_inventory, remote_argument, with_inventory
+from remotestatus.cli.opened_inventory import open_inventory
+from remotestatus.cli.options import now, remote_argument, with_inventory
 from remotestatus.cli.time_options import read_end, read_moment, say_local
 from remotestatus.evaluate import EVERYTHING, planned_windows
 from remotestatus.history import History, outbox

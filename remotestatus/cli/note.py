@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import click
 
-from remotestatus.cli.options import now, open_inventory, with_inventory
+from remotestatus.cli.opened_inventory import open_inventory
+from remotestatus.cli.options import now, with_inventory
 from remotestatus.cli.time_options import read_end, say_local
 from remotestatus.history import History, add_note, current_notes, remove_notes
 from remotestatus.model.errors import ConfigurationError

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import click
 from rich.table import Table
 
-from remotestatus.cli.options import now, open_inventory, with_inventory
+from remotestatus.cli.opened_inventory import open_inventory
+from remotestatus.cli.options import now, with_inventory
 from remotestatus.cli.progress import say_refused
 from remotestatus.cli.terminal import make_console
 from remotestatus.cli.time_options import say_local

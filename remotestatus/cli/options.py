@@ -1,9 +1,8 @@
 """
-What several commands share: the options that say where the inventory is, and opening it.
+What several commands share: the options that say where the inventory is, and which of its remotes are meant.
 
-`with_inventory` adds -i, --limit and the Vault options to a command and hands it an AnsibleSource as `source`;
-`open_inventory` reads and validates it without connecting to anything. `remote_argument` adds a remote's name, which
-the shell completes, and `choose` finds the names in the inventory.
+`with_inventory` adds -i, --limit and the Vault options to a command and hands it an AnsibleSource as `source`.
+`remote_argument` adds a remote's name, which the shell completes, and `choose` finds the names in the inventory.
 """
 
 import functools
@@ -122,15 +121,6 @@ def ask(what: str, option: str) -> str:
         )
     answer: str = click.prompt(what[0].upper() + what[1:], hide_input=True, default="", show_default=False, err=True)
     return answer
-
-
-def open_inventory(source: AnsibleSource) -> "Any":
-    """Read and validate the inventory; connects to nothing. Raises ConfigurationError with all problems."""
-    from remotestatus.inventory import read_inventory
-    from remotestatus.probe import PlaybookRunner
-
-    with PlaybookRunner(source) as runner:
-        return read_inventory(runner.describe_inventory())
 
 
 def remote_argument(

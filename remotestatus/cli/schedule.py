@@ -16,7 +16,8 @@ from pathlib import Path
 
 import click
 
-from remotestatus.cli.options import now, open_inventory, with_inventory
+from remotestatus.cli.opened_inventory import open_inventory
+from remotestatus.cli.options import now, with_inventory
 from remotestatus.model.durations import write_duration
 from remotestatus.model.errors import ConfigurationError, RemotestatusError
 from remotestatus.model.fleet import Inventory

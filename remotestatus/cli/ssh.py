@@ -4,7 +4,8 @@ import os
 
 import click
 
-from remotestatus.cli.options import open_inventory, remote_argument, with_inventory
+from remotestatus.cli.opened_inventory import open_inventory
+from remotestatus.cli.options import remote_argument, with_inventory
 from remotestatus.cli.ssh_session import find, must_be_ssh, say_before_ssh, ssh_target, write_config
 from remotestatus.model.errors import RoundError
 from remotestatus.probe import AnsibleSource

@@ -2,7 +2,8 @@
 
 import click
 
-from remotestatus.cli.options import choose, open_inventory, remote_argument, with_inventory
+from remotestatus.cli.opened_inventory import open_inventory
+from remotestatus.cli.options import choose, remote_argument, with_inventory
 from remotestatus.cli.ssh_session import find, known_names, must_be_ssh, ssh_config_text
 from remotestatus.probe import AnsibleSource
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from remotestatus.cli.last_report import LastReport, fleet_of, open_history, read_last_report
-from remotestatus.cli.options import choose, now, open_inventory, remote_argument, with_inventory_options
+from remotestatus.cli.opened_inventory import open_inventory
+from remotestatus.cli.options import choose, now, remote_argument, with_inventory_options
 from remotestatus.cli.show import Details, details_lines, details_values
 from remotestatus.cli.table import fleet_lines, is_overdue, overdue_lines, round_sentence, unseen_lines
 from remotestatus.cli.terminal import make_console, paragraph, print_lines

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import click
 from remotestatus_playbook.protocol import HostAnswer, Outcome
 
-from remotestatus.cli.options import open_inventory, remote_argument, with_inventory
+from remotestatus.cli.opened_inventory import open_inventory
+from remotestatus.cli.options import remote_argument, with_inventory
 from remotestatus.cli.ssh_session import find_remote, must_be_ssh, note, say_before_ssh, ssh_target, write_config
 from remotestatus.cli.table import trouble_lines
 from remotestatus.cli.terminal import make_console, print_lines
