@@ -13,6 +13,7 @@ import click
 
 from remotestatus.cli.init import save_inventory, show_next
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
+from remotestatus.model.text import count
 from remotestatus.setup import KNOWN_HOSTS_FILE, NewFleet, PasswordStore, write_file
 from remotestatus.setup.django import Gap, OldFleet, read_project, rename_host_keys
 
@@ -101,10 +102,10 @@ def _leave_out_secrets(answers: NewFleet) -> NewFleet:
 
 
 def _refuse_passwords(answers: NewFleet) -> None:
-    count = sum(remote.password is not None for remote in answers.remotes) + len(answers.secrets)
-    if count:
+    number = sum(remote.password is not None for remote in answers.remotes) + len(answers.secrets)
+    if number:
         raise ConfigurationError(
-            f"nothing was written: {count} password{'' if count == 1 else 's'} would have to be in clear text; "
+            f"nothing was written: {count(number, 'password')} would have to be in clear text; "
             "--vault-password-file FILE encrypts, --no-passwords leaves out"
         )
 
@@ -142,8 +143,8 @@ def _missing_keys(old: OldFleet) -> Iterable[Gap]:
 
 def _say_found(old: OldFleet) -> None:
     click.echo(f"\nFound, with the settings of {old.settings_file or 'no file'}:")
-    for file, count in sorted(old.counts.items()):
-        click.echo(f"  {count:>3} remote{' ' if count == 1 else 's'} in {file}")
+    for file, number in sorted(old.counts.items()):
+        click.echo(f"  {number:>3} remote{' ' if number == 1 else 's'} in {file}")
     click.echo(f"  {sum(old.counts.values()):>3} in all")
 
 

@@ -17,6 +17,7 @@ import click
 
 from remotestatus.cli.completion import complete_names
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
+from remotestatus.model.text import join_names
 from remotestatus.probe import AnsibleSource, TypedPasswords, read_configuration
 
 DEFAULT_INVENTORY = Path("inventory")
@@ -156,14 +157,9 @@ def choose(names: Iterable[str], known: Iterable[tuple[str, str]]) -> list[str]:
             chosen.append(same[0])
         else:
             near = get_close_matches(wanted, nicknames, n=1)
-            guess = f"did you mean {near[0]}?" if near else f"there are: {_some(nicknames)}"
+            guess = f"did you mean {near[0]}?" if near else f"there are: {join_names(sorted(nicknames), 8)}"
             problems.append(ConfigurationProblem(wanted, f"not in the inventory; {guess}"))
     if problems:
         what = "there is no such remote" if len(problems) == 1 else f"{len(problems)} names are no remotes"
         raise ConfigurationError(what, problems)
     return list(dict.fromkeys(chosen))
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = sorted(names)
-    return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from remotestatus.model.errors import ConfigurationProblem
+from remotestatus.model.text import join_names
 
 _LARGEST = 1_000_000
 _VARIABLES = ("group_vars", "host_vars")
@@ -43,8 +44,7 @@ def _locate(problem: ConfigurationProblem, sources: Sequence[Path]) -> Configura
     if "vault" in lowered or "decryption failed" in lowered:
         vaulted = [str(path) for path in _variable_files(sources) if _text_of(path).startswith("$ANSIBLE_VAULT;")]
         if vaulted:
-            more = f" and {len(vaulted) - _SHOWN} more" if len(vaulted) > _SHOWN else ""
-            return ConfigurationProblem(", ".join(vaulted[:_SHOWN]) + more, problem.what)
+            return ConfigurationProblem(join_names(vaulted, _SHOWN), problem.what)
     if named := re.search(r"'(/[^']+\.(?:ya?ml|json))'", problem.what):
         return ConfigurationProblem(named[1], problem.what)
     return problem
