@@ -18,10 +18,11 @@ from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.statuses import APPEARANCES, Status
-from remotestatus.model.text import count, join_names, name_inventory, write_number
+from remotestatus.model.text import name_inventory
 from remotestatus.model.windows import Note, PlannedWindow
 from remotestatus.report.charts import shares
 from remotestatus.report.clean_text import clean, clean_note
+from remotestatus.report.first_sentence import say_first_sentence
 from remotestatus.report.incidents import Incident, build_incidents, in_order
 from remotestatus.report.proxy_view import ProxyView, view_proxy
 from remotestatus.report.redact import redact
@@ -132,7 +133,7 @@ def _build(report_input: ReportInput, now: datetime) -> Report:
     remotes, proxies = _view_remotes(report_input, slugs, incidents, now), _view_proxies(report_input, incidents, now)
     workers, out_of_sight = _view_workers(report_input, remotes, incidents), find_out_of_sight(remotes)
     root_causes, group_slugs = find_root_causes(remotes, proxies, workers), _group_slugs(remotes)
-    verdict, aside = say_verdict(remotes, root_causes)
+    verdict, aside = say_first_sentence(remotes, root_causes)
     return Report(
         title=clean(settings.title) or "remotestatus",
         accent=settings.accent,
@@ -244,47 +245,6 @@ def _view_workers(
 
 def _stands_alone(incident: Incident) -> bool:
     return not incident.folded or (incident.kind is Kind.PROXY and incident.cause is not Cause.WORKER_UNREACHABLE)
-
-
-def say_verdict(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, ...]) -> tuple[str, str]:
-    """The page's first sentence, and what stands beside it."""
-    total = len(remotes)
-    if not total:
-        return "No remotes to check", "The inventory names none yet."
-    wrong = sum(remote.needs_attention for remote in remotes)
-    resting = sum(remote.maintenance is not None for remote in remotes)
-    aside = f"{write_number(resting)} in maintenance" if resting else ""
-    # A proxy that could not be asked is no proxy that does not answer: its trouble is the checker's own.
-    dead = [one for one in root_causes if one.kind in ("proxy", "worker") and one.status is Status.DOWN]
-    poor = [one.name for one in root_causes if one.kind == "proxy" and one.status is Status.DEGRADED]
-    if poor:
-        attention = f"{'the proxy' if len(poor) == 1 else 'the proxies'} {join_names(poor, 3)} "
-        aside = ", ".join(filter(None, (attention + ("needs" if len(poor) == 1 else "need") + " attention", aside)))
-    if dead:
-        hidden = sum(len(one.affected) for one in dead)
-        verdict = _say_silent(dead)
-        verdict += f": {write_number(hidden)} of {count(total, 'remote')} cannot be checked" if hidden else ""
-        rest = wrong - hidden
-        more = f"{count(rest, 'remote')} besides {'needs' if rest == 1 else 'need'} attention" if rest else ""
-        return verdict, ", ".join(filter(None, (more, aside)))
-    if wrong:
-        return f"{write_number(wrong)} of {count(total, 'remote')} {'needs' if wrong == 1 else 'need'} attention", aside
-    if resting == total:
-        resting_words = "The remote is" if total == 1 else f"All {count(total, 'remote')} are"
-        return f"{resting_words} in maintenance", aside if poor else ""
-    fine = total - resting
-    return (
-        "The remote is up" if total == 1 else f"All {count(fine, 'remote')} {'is' if fine == 1 else 'are'} up"
-    ), aside
-
-
-def _say_silent(dead: list[RootCause]) -> str:
-    """Which proxies do not answer, and which workers are down: one of these may answer, and lie."""
-    kinds = {one.kind for one in dead}
-    if len(dead) == 1:
-        return f"{dead[0].subject} {'does not answer' if kinds == {'proxy'} else 'is down'}"
-    several = "proxies" if kinds == {"proxy"} else "workers" if kinds == {"worker"} else "proxies and workers"
-    return f"{write_number(len(dead))} {several} {'do not answer' if kinds == {'proxy'} else 'are down'}"
 
 
 def _smallest_groups(fleet: Fleet) -> dict[str, str]:
