@@ -31,15 +31,15 @@ from remotestatus_playbook.protocol import (
 from remotestatus_playbook.round_config import opening_arguments
 from remotestatus_playbook.sent_passwords import take_passwords
 from remotestatus_playbook.shared_evaluation import evaluate_all
-from remotestatus_playbook.ssh_options import Options, PathError, split_options
-from remotestatus_playbook.topology import Host, Topology, place_of, trace
-from remotestatus_playbook.user_config import (
+from remotestatus_playbook.ssh_access import (
+    end_of_blocks,
     mapped_arguments,
     name_by_hand,
     reaching_arguments,
-    user_config_end,
-    write_user_config,
+    write_blocks,
 )
+from remotestatus_playbook.ssh_options import Options, PathError, split_options
+from remotestatus_playbook.topology import Host, Topology, place_of, trace
 
 # Ansible lets several names mean the same; the last one that is set wins, as in its own ssh connection plugin.
 _ADDRESS = ("inventory_hostname", "ansible_host", "ansible_ssh_host")
@@ -356,8 +356,8 @@ def describe_ssh(
     known_hosts = known_hosts_of(entries, base)
     hops = topology.in_order()
     return SshAccess(
-        blocks=write_user_config(topology, hosts, known_hosts=known_hosts),
-        end=user_config_end(),
+        blocks=write_blocks(topology, hosts, known_hosts=known_hosts),
+        end=end_of_blocks(),
         hosts={
             name: with_config(host.options.config, reaching_arguments(host, topology, known_hosts=known_hosts))
             for name, host in hosts.items()

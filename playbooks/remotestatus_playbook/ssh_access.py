@@ -14,25 +14,25 @@ from remotestatus_playbook.ssh_options import quote
 from remotestatus_playbook.topology import Hop, Host, Topology
 
 
-def write_user_config(topology: Topology, hosts: Mapping[str, Host], *, known_hosts: Path) -> dict[str, str]:
+def write_blocks(topology: Topology, hosts: Mapping[str, Host], *, known_hosts: Path) -> dict[str, str]:
     """
     Blocks of ssh_config(5) with which plain `ssh`, `scp` and `rsync` reach every host by its inventory name.
 
     A block by each host's name, and by the name of each proxy on the way. They stand on their own and hold nothing of
     a round, so they may be kept. No password is in them.
     """
-    blocks = {name: _user_block(host, topology, known_hosts) for name, host in hosts.items()}
+    blocks = {name: _block(host, topology, known_hosts) for name, host in hosts.items()}
     for hop in topology.in_order():
         blocks[hop.name] = blocks[hop.host.name] if hop.host else _outsider_block(hop, known_hosts)
     return blocks
 
 
-def user_config_end() -> str:
+def end_of_blocks() -> str:
     """What follows the blocks where they are all that `ssh -F` reads: the user's own configuration."""
     return "\n".join(["Host *", *(f"  Include {quote(config)}" for config in files_of(None))]) + "\n"
 
 
-def _user_block(host: Host, topology: Topology, known_hosts: Path) -> str:
+def _block(host: Host, topology: Topology, known_hosts: Path) -> str:
     last_hop = topology.last_hop.get(host.name)
     # Without a HostName line, an alias of the user's own of the same name keeps the one it has.
     body = [f"HostName {quote(host.address)}"] if host.address != host.name else []
