@@ -196,6 +196,9 @@ def test_a_frozen_and_killed_worker(lab: Lab, remotestatus: Command, http_sink: 
         folder = Path(first.environ()["REMOTESTATUS_WORKER"])
         assert folder.is_dir()
         first.suspend()
+        # Whoever hands out and listens comes before the probes.
+        probes = [one for one in _on_workers(lab) if "exec /bin/sh -s" in (one.info["cmdline"] or [])]
+        assert {probe.nice() for probe in probes} == {min(19, first.nice() + 10)}
         second = _await_runner(lab, {first.pid})
         second.kill()
         assert process.wait(60) == 0

@@ -123,7 +123,7 @@ def test_everything_is_looked_at_once_and_a_proxy_from_one_place(sizes: list[int
 
 
 def test_a_small_fleet_stays_here_and_a_large_one_is_shared() -> None:
-    """Fifty remotes are one part, the checker's; a thousand are shared out evenly."""
+    """Fifty remotes are one part, the checker's; of a thousand it takes half, and the last batches are small."""
     everywhere = HERE | {"north"}
 
     def shares(count: int) -> list[int]:
@@ -131,7 +131,7 @@ def test_a_small_fleet_stays_here_and_a_large_one_is_shared() -> None:
         return [len(batch.names) for batch in share_out_remotes(remotes, {one.name: everywhere for one in remotes})]
 
     assert shares(50) == [50]
-    assert shares(1000) == [500, 100, 100, 100, 100, 100]
+    assert shares(1000) == [500, 250, 100, 50, 50, 50]
 
 
 def test_a_failed_batch_goes_to_another_and_at_last_to_nobody() -> None:
@@ -153,6 +153,23 @@ def test_a_failed_batch_goes_to_another_and_at_last_to_nobody() -> None:
     assert second is not None
     assert not queue.give_back(second, "lab")
     assert sorted(batch.names for batch in queue.lost) == [("b",), ("c",)]
+
+
+def test_the_checker_takes_its_share_at_once() -> None:
+    """It begins seldom: its own, then an equal share of what waits; the last ones are for whoever is still there."""
+    everywhere = HERE | {"north", "south"}
+    queue = BatchQueue([Batch(("own",), HERE), *(Batch((f"r{number}",), everywhere) for number in range(7))])
+
+    def take() -> tuple[str, ...]:
+        """What it takes at once; nothing when it would wait."""
+        gone = iter((False, True))
+        batch = queue.take(CHECKER, lambda: next(gone), seldom=True)
+        return batch.names if batch else ()
+
+    assert [take() for _ in range(6)] == [("own",), ("r0", "r1"), ("r2",), ("r3",), ("r4",), ()]
+    queue.leave("north")
+    queue.leave("south")
+    assert take() == ("r5", "r6")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import platform
 import shlex
 import sys
@@ -56,6 +57,9 @@ from remotestatus_playbook.protocol import (
 from remotestatus_playbook.sent_passwords import hide_passwords, write_passwords
 from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
+
+_NICER = 10
+"""As nice(1) adds it where it is told nothing."""
 
 _NOT_FROM_WORKERS = "a worker looks through ssh alone, and this remote needs a connection of Ansible's own"
 
@@ -123,6 +127,8 @@ class ActionModule(ActionBase):
             workdir.note_done()
             return {"workdir": str(workdir.path), "proxies": {}, "by_plugin": [], "at_once": 1}
         order = self._complete(order, play_hosts)
+        if order.gives_way:
+            os.nice(_NICER)
         attempt = _Attempt(
             task_vars["hostvars"], entries, topology, known_hosts, workdir, order, asked.connection, self._say
         )

@@ -133,7 +133,8 @@ class Order:
     those in `log_files` also to which files their processes write. Those in `units` and `last_lines` are asked about
     these systemd units, and for the last lines of these files, and nothing else. Of the proxies those in `look_at` are
     probed like remotes, each through its shared connection once that is open. With `passwords_to`, a named pipe, the
-    passwords of these hosts are written there as JSON by name, and nothing is connected to.
+    passwords of these hosts are written there as JSON by name, and nothing is connected to. With `gives_way` whoever
+    waits for the answers is given the processor first.
     """
 
     names: tuple[str, ...] | None = None
@@ -150,6 +151,7 @@ class Order:
     last_lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
     passwords_to: str | None = None
     look_at: tuple[str, ...] = ()
+    gives_way: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> "Order":

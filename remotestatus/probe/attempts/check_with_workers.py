@@ -83,6 +83,8 @@ def check_with_workers(
     fleet_check = _FleetCheck(runner, inventory, remotes, earlier, deadline, clock, cancel, progress)
     places = places_of(inventory, remotes, secrets=fleet_check.caller.has_passwords)
     order = first_order(runner, inventory, remotes, earlier, clock())
+    # Or else each of a hundred probes would come before the next batch of every worker.
+    order = replace(order, gives_way=True)
     fleet_check.look(share_out_remotes(remotes, places), order)
     while not fleet_check.must_end:
         order = replace(order, attempt=order.attempt + 1, attempts=max(order.attempts, order.attempt + 1))
@@ -214,7 +216,8 @@ class _FleetCheck:
 
     def _work_here(self, queue: BatchQueue, order: Order, names: tuple[str, ...]) -> None:
         """Look at what is for the checker, with the first batch at the proxies of these names, too."""
-        while (batch := queue.take(CHECKER, self._given_up)) is not None:
+        # Each time Ansible reads the whole inventory.
+        while (batch := queue.take(CHECKER, self._given_up, seldom=True)) is not None:
             try:
                 answers = self.runner.probe(
                     replace(

@@ -5,13 +5,17 @@ Takes batches; gives each to a place that may look at it, and to another one whe
 threads at once.
 """
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from threading import Condition
 
 from remotestatus.probe.workers.parts import Batch
 
 _WAKE_SECONDS = 0.1
+
+_SPARED_SECONDS = 20.0
+"""So long are the last batches left to those who begin sooner; a worker that is frozen is found out in less."""
 
 
 class BatchQueue:
@@ -31,19 +35,35 @@ class BatchQueue:
         with self._changed:
             return frozenset(name for batch in self._waiting for name in batch.names)
 
-    def take(self, place: str, given_up: Callable[[], bool]) -> Batch | None:
-        """The next batch for a place, as soon as there is one; None when there will be none any more."""
+    def take(self, place: str, given_up: Callable[[], bool], *, seldom: bool = False) -> Batch | None:
+        """
+        The next batch for a place, as soon as there is one; None when there will be none any more.
+
+        A place that begins `seldom`, because to begin costs it much, gets all at once that nobody else may look at,
+        then an equal share of what waits; the last ones it leaves to the others for some seconds.
+        """
+        ends = time.monotonic() + _SPARED_SECONDS
         with self._changed:
             while not given_up():
-                for batch in self._waiting:
-                    if place in batch.places:
-                        self._waiting.remove(batch)
-                        self._running.append(batch)
-                        return batch
-                if not any(place in batch.places for batch in self._running):
+                mine = [batch for batch in self._waiting if place in batch.places]
+                share = self._share(place, mine, least=time.monotonic() > ends) if seldom else mine[:1]
+                if share:
+                    names = tuple(name for batch in share for name in batch.names)
+                    taken = replace(share[0], names=names)
+                    self._waiting = [batch for batch in self._waiting if batch not in share]
+                    self._running.append(taken)
+                    return taken
+                if not mine and not any(place in batch.places for batch in self._running):
                     return None
                 self._changed.wait(_WAKE_SECONDS)
             return None
+
+    def _share(self, place: str, mine: Sequence[Batch], *, least: bool) -> Sequence[Batch]:
+        """What a place takes at once of the batches that it may look at: one at `least`, or none."""
+        if alone := [batch for batch in mine if batch.places - self._gone == {place}]:
+            return alone
+        everywhere = {one for batch in mine for one in batch.places - self._gone}
+        return mine[: max(int(least), len(mine) // max(1, len(everywhere)))]
 
     def finish(self, batch: Batch) -> None:
         """Its answers are there."""

@@ -13,11 +13,8 @@ from math import ceil
 from remotestatus.model.fleet import Inventory, Remote, Worker
 from remotestatus.model.settings import CHECKER
 
-SMALLEST_BATCH, LARGEST_BATCH = 50, 250
+SMALLEST_BATCH, LARGEST_BATCH = 50, 500
 """So many remotes are sent to a worker at least, if there are so many, and no more unless one proxy has more."""
-
-_BATCHES_EACH = 4
-"""So many batches a worker gets in all, or more: then one that is lost costs little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,6 @@ def share_out_remotes(remotes: Sequence[Remote], places: Mapping[str, frozenset[
     everywhere = {place for group in groups for place in group.places}
     shared = [group for group in groups if CHECKER in group.places]
     quota = max(SMALLEST_BATCH, ceil(sum(len(group.names) for group in shared) / max(1, len(everywhere))))
-    size = min(LARGEST_BATCH, max(SMALLEST_BATCH, len(remotes) // (_BATCHES_EACH * max(1, len(everywhere)))))
     own = [name for group in shared if group.places == {CHECKER} for name in group.names]
     left: list[_Group] = []
     for group in groups:
@@ -86,7 +82,7 @@ def share_out_remotes(remotes: Sequence[Remote], places: Mapping[str, frozenset[
         own += group.names[:takes]
         if takes < len(group.names):
             left.append(_Group(group.places, group.together, group.names[takes:]))
-    batches = list(_pack(left, size))
+    batches = list(_pack(left, len(everywhere)))
     first = [Batch(tuple(own), frozenset({CHECKER}))] if own else []
     return (*first, *sorted(batches, key=lambda batch: -len(batch.names)))
 
@@ -99,21 +95,28 @@ def _groups(remotes: Iterable[Remote], places: Mapping[str, frozenset[str]]) -> 
     return groups.values()
 
 
-def _pack(groups: Iterable[_Group], size: int) -> Iterable[Batch]:
-    """Small groups of the same places go into one batch; what need not stay together is cut."""
+def _pack(groups: Sequence[_Group], places: int) -> Iterable[Batch]:
+    """
+    Small groups of the same places go into one batch; what need not stay together is cut.
+
+    A batch holds as much as each of so many places would get of what is left, so the last ones are small: each costs a
+    start, and all places have to be ready at the same time.
+    """
+    left = sum(len(group.names) for group in groups)
     open_batches: dict[frozenset[str], list[str]] = {}
     for group in groups:
-        pieces = (
-            [group.names]
-            if group.together
-            else [group.names[start : start + size] for start in range(0, len(group.names), size)]
-        )
-        for piece in pieces:
+        waiting = group.names
+        while waiting:
             begun = open_batches.setdefault(group.places, [])
-            if begun and len(begun) + len(piece) > size:
+            room = min(LARGEST_BATCH, max(SMALLEST_BATCH, left // places)) - len(begun)
+            piece = waiting if group.together else waiting[: max(0, room)]
+            if begun and (not piece or len(piece) > room):
                 yield Batch(tuple(begun), group.places)
-                begun = open_batches[group.places] = []
+                left -= len(begun)
+                open_batches[group.places] = []
+                continue
             begun += piece
-    for places, names in open_batches.items():
+            waiting = waiting[len(piece) :]
+    for where, names in open_batches.items():
         if names:
-            yield Batch(tuple(names), places)
+            yield Batch(tuple(names), where)
