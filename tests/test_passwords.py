@@ -178,17 +178,25 @@ def test_a_proxys_lookup_that_fails_is_told_as_that(
     assert bastion.connections == 1
 
 
+@pytest.mark.parametrize("from_file", [False, True])
 def test_a_remotes_password_goes_to_the_remote_once(
-    tmp_path: Path, remotestatus: Command, bastion: RecordingBastion
+    tmp_path: Path, remotestatus: Command, bastion: RecordingBastion, from_file: bool
 ) -> None:
-    """A remote that refuses the password is offered it once, whatever methods of authentication it has."""
+    """
+    A remote that refuses the password is offered it once, whatever methods of authentication it has.
+
+    A file that Ansible's environment names by a relative path is found where one stands, as Ansible finds it.
+    """
     inventory = write_fleet(tmp_path, bastion)
     text = (inventory / "remotes.yml").read_text().replace("ansible_port: 9", f"ansible_port: {bastion.port}")
-    (inventory / "remotes.yml").write_text(text)
+    own = f"          ansible_password: {SECRET}\n"
+    (inventory / "remotes.yml").write_text(text.replace(own, "") if from_file else text)
+    (tmp_path / "typed").write_text(f"{SECRET}\n")
     with (tmp_path / "known_hosts").open("a") as file:
         file.write(f"box {bastion.public_key}\n")
+    environment = {"ANSIBLE_CONNECTION_PASSWORD_FILE": "typed"} if from_file else {}
 
-    remotestatus("run", "-i", inventory)
+    remotestatus("run", "-i", inventory, folder=tmp_path, environment=environment)
 
     assert [password for _, _, password in bastion.offered if password] == [SECRET]
 

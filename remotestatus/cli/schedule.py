@@ -36,7 +36,12 @@ from remotestatus.setup import (
 _BOOTED = Path("/run/systemd/system")
 """There when systemd runs this machine: sd_booted(3)."""
 
-_CARRIED = ("ANSIBLE_CONFIG", "ANSIBLE_VAULT_PASSWORD_FILE")
+_CARRIED = (
+    "ANSIBLE_CONFIG",
+    "ANSIBLE_VAULT_PASSWORD_FILE",
+    "ANSIBLE_CONNECTION_PASSWORD_FILE",
+    "ANSIBLE_BECOME_PASSWORD_FILE",
+)
 
 
 @click.command("schedule")
