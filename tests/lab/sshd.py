@@ -142,6 +142,10 @@ class Sshd:
             self.reload()
         self.start()
 
+    def join_cgroup(self, members: Path) -> None:
+        """Take the server, and whoever logs in from now on, into a control group; `members` is its cgroup.procs."""
+        members.write_text(str(self._listener()))
+
     # -- what it saw --------------------------------------------------------------------------------------------------
 
     def logins(self, key: Key | None = None) -> int:

@@ -90,9 +90,9 @@ class WorkerStream:
             try:
                 data = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise WorkerFault(FaultKind.GARBAGE, line[:200].decode("utf-8", "replace")) from error
+                raise WorkerFault(FaultKind.GARBAGE, _quote(line)) from error
             if not isinstance(data, dict) or isinstance(data.get("status"), list | dict):
-                raise WorkerFault(FaultKind.GARBAGE, line[:200].decode("utf-8", "replace"))
+                raise WorkerFault(FaultKind.GARBAGE, _quote(line))
             if "zipfile" not in data:
                 return line
             self._keep_archive(data["zipfile"])
@@ -114,7 +114,7 @@ class WorkerStream:
                 raise WorkerFault(FaultKind.GARBAGE, "a line without end")
             if not self._fill():
                 if self._buffer:
-                    raise WorkerFault(FaultKind.GARBAGE, bytes(self._buffer[:200]).decode("utf-8", "replace"))
+                    raise WorkerFault(FaultKind.GARBAGE, _quote(bytes(self._buffer)))
                 return b""
         self._lines += 1
         if self._lines > self._bounds.lines:
@@ -170,3 +170,8 @@ class WorkerStream:
             raise WorkerFault(FaultKind.TOO_SLOW)
         if self._silent > (bounds.silence if self._heard else bounds.first_line):
             raise WorkerFault(FaultKind.SILENT)
+
+
+def _quote(line: bytes) -> str:
+    """The begin of a line that is none, without the environment that ansible-runner tells: passwords may be in it."""
+    return line.partition(b'"env"')[0][:200].decode("utf-8", "replace")
