@@ -251,8 +251,8 @@ def test_restarted_is_told_from_running_on(tmp_path: Path) -> None:
         (now.pid, now.started - 999, True),
         (now.pid + 1, now.started - 999, True),
     ):
-        assert build_report(ran(pid, started), NOW).remotes[0].processes[0].restarted is restarted
-    assert not build_report(replace(report_input, before={}), NOW).remotes[0].processes[0].restarted
+        assert build_report(ran(pid, started), NOW).remotes[0].latest.processes[0].restarted is restarted
+    assert not build_report(replace(report_input, before={}), NOW).remotes[0].latest.processes[0].restarted
 
 
 def test_next_round_and_overdue_follow_from_the_interval(tmp_path: Path) -> None:

@@ -74,12 +74,13 @@ def details_lines(details: Details, *, why: bool) -> list[RenderableType]:
 
 def _found(seen: RemoteView) -> Iterator[RenderableType]:
     """What was found on a remote, or on a proxy that is looked at as a remote is."""
-    yield from _section("Processes", _processes(seen.processes))
-    yield from _section("Limits", _findings(seen.findings, "limit"))
-    yield from _section("Checks", _findings(seen.findings, "check"))
-    yield from _section("Files", _watched((one.name, one.ok, one.sentence) for one in seen.files))
-    yield from _section("Units", _watched((one.unit, one.ok, one.sentence) for one in seen.units))
-    yield from _section("Devices", _watched((one.name, one.ok, one.sentence) for one in seen.devices))
+    latest = seen.latest
+    yield from _section("Processes", _processes(latest.processes))
+    yield from _section("Limits", _findings(latest.findings, "limit"))
+    yield from _section("Checks", _findings(latest.findings, "check"))
+    yield from _section("Files", _watched((one.name, one.ok, one.sentence) for one in latest.files))
+    yield from _section("Units", _watched((one.unit, one.ok, one.sentence) for one in latest.units))
+    yield from _section("Devices", _watched((one.name, one.ok, one.sentence) for one in latest.devices))
     yield from _section("Advice", (paragraph(f"{sentence}.", indent=2, hang=4) for sentence in seen.advice))
     yield from _section("What it says of itself", _facts(seen))
 
@@ -124,6 +125,7 @@ def _say_acknowledgement(acknowledgement: Acknowledgement) -> str:
 
 
 def _where(remote: RemoteView) -> Iterator[RenderableType]:
+    latest = remote.latest
     path = " → ".join((*remote.path, f"port {remote.remote_port}")) if remote.path else ""
     direct = f"by its ProxyCommand {remote.program}" if remote.program else "direct"
     port = remote.remote_port or 22
@@ -139,8 +141,8 @@ def _where(remote: RemoteView) -> Iterator[RenderableType]:
         ("Address", "" if remote.connection == "local" else f"{address} port {port}" if port else address),
         ("Remote port", str(remote.remote_port or "") if remote.path else ""),
         ("Virtual port", str(remote.virtual_port or "")),
-        ("Log-in", f"took {remote.connect_ms} ms" if remote.connect_ms is not None else ""),
-        ("Checked", f"{_say_time(remote.seen_at)}{f', {remote.attempts} tries' if remote.attempts > 1 else ''}"),
+        ("Log-in", f"took {latest.connect_ms} ms" if latest.connect_ms is not None else ""),
+        ("Checked", f"{_say_time(remote.seen_at)}{f', {latest.attempts} tries' if latest.attempts > 1 else ''}"),
     )
     yield from _pairs(pairs)
 
@@ -202,8 +204,8 @@ def _watched(found: Iterable[tuple[str, bool | None, str]]) -> Iterator[Renderab
 
 
 def _facts(remote: RemoteView) -> Iterator[RenderableType]:
-    yield from _pairs(remote.facts)
-    for note in remote.notes:
+    yield from _pairs(remote.latest.facts)
+    for note in remote.latest.notes:
         yield paragraph((note, "dim"), indent=2, hang=4)
 
 
@@ -307,18 +309,19 @@ def details_values(details: Details) -> dict[str, object]:
 
 
 def _remote_values(remote: RemoteView) -> dict[str, object]:
+    latest = remote.latest
     return {
         **fields_of(remote, "path", "address", "user"),
         "maintenance_window": remote.maintenance,
         "near": [
             {"process": process.name, **fields_of(seen, "pid", "user", "command", "started_at", "rss_kb", "reason")}
-            for process in remote.processes
+            for process in latest.processes
             for seen in process.near
         ],
         "findings": [
-            fields_of(finding, "kind", "name", "ok", "value", "wanted", "perfdata") for finding in remote.findings
+            fields_of(finding, "kind", "name", "ok", "value", "wanted", "perfdata") for finding in latest.findings
         ],
-        "facts_in_words": dict(remote.facts),
+        "facts_in_words": dict(latest.facts),
         "commands": dict(remote.commands),
     }
 

@@ -75,7 +75,7 @@ class FleetRow:
 
 def say_processes(remote: RemoteView) -> str:
     """How many of its processes run: `2 of 3`, `all 3`, `unknown`, or nothing when none are asked for."""
-    return f"all {len(remote.processes)}" if remote.running == "all" else remote.running
+    return f"all {len(remote.latest.processes)}" if remote.running == "all" else remote.running
 
 
 def say_uptime(remote: RemoteView, span: str) -> str:

@@ -12,7 +12,7 @@ from remotestatus.model.check_result import Finding
 from remotestatus.report.build import Report
 from remotestatus.report.clean_text import clean
 from remotestatus.report.fact_table import FACT_METRICS, Metric, read_metric
-from remotestatus.report.remote_view import RemoteView
+from remotestatus.report.remote_view import Measurements, RemoteView
 
 Sample = tuple[dict[str, str], float]
 """The labels of a series, and its value."""
@@ -40,25 +40,25 @@ def _of_facts(metric: Metric) -> Family:
     return metric.name, metric.about, samples
 
 
-def _of_each(name: str, about: str, label: str, read: Callable[[RemoteView], Mapping[str, float | None]]) -> Family:
+def _of_each(name: str, about: str, label: str, read: Callable[[Measurements], Mapping[str, float | None]]) -> Family:
     """A family with a series for each of several things of a remote, named by a label."""
 
     def samples(report: Report) -> Iterator[Sample]:
         for labels, remote in looked_at(report):
-            for key, value in read(remote).items():
+            for key, value in read(remote.latest).items():
                 if value is not None:
                     yield {**labels, label: clean(key)}, value
 
     return name, about, samples
 
 
-def _limits(remote: RemoteView) -> Iterable[Finding]:
-    return (finding for finding in remote.findings if finding.kind == "limit")
+def _limits(measured: Measurements) -> Iterable[Finding]:
+    return (finding for finding in measured.findings if finding.kind == "limit")
 
 
 def _bounds(report: Report) -> Iterator[Sample]:
     for labels, remote in looked_at(report):
-        for finding in _limits(remote):
+        for finding in _limits(remote.latest):
             for severity, bound in (("warning", finding.warning), ("critical", finding.critical)):
                 if bound is not None:
                     yield {**labels, "limit": finding.name, "severity": severity}, bound
@@ -70,68 +70,68 @@ FACT_FAMILIES: tuple[Family, ...] = (
         "remotestatus_limit_value",
         "The value that a limit is about: percent, seconds, degrees Celsius or load per processor.",
         "limit",
-        lambda remote: {finding.name: finding.number for finding in _limits(remote)},
+        lambda box: {finding.name: finding.number for finding in _limits(box)},
     ),
     ("remotestatus_limit_bound", "From where on a limit is exceeded, in the same unit.", _bounds),
     _of_each(
         "remotestatus_limit_ok",
         "Whether a limit is kept.",
         "limit",
-        lambda remote: {finding.name: float(finding.ok) for finding in _limits(remote)},
+        lambda box: {finding.name: float(finding.ok) for finding in _limits(box)},
     ),
     _of_each(
         "remotestatus_check_status",
         "The exit code of a check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; no series when it did not end.",
         "check",
-        lambda remote: {finding.name: finding.exit for finding in remote.findings if finding.kind == "check"},
+        lambda box: {finding.name: finding.exit for finding in box.findings if finding.kind == "check"},
     ),
     _of_each(
         "remotestatus_file_ok",
         "Whether a file is there, new and large enough.",
         "file",
-        lambda remote: {file.name: None if file.ok is None else float(file.ok) for file in remote.files},
+        lambda box: {file.name: None if file.ok is None else float(file.ok) for file in box.files},
     ),
     _of_each(
         "remotestatus_file_age_seconds",
         "How old the newest file is.",
         "file",
-        lambda remote: {file.name: file.age_seconds for file in remote.files},
+        lambda box: {file.name: file.age_seconds for file in box.files},
     ),
     _of_each(
         "remotestatus_file_size_bytes",
         "How large the newest file is.",
         "file",
-        lambda remote: {file.name: file.size for file in remote.files},
+        lambda box: {file.name: file.size for file in box.files},
     ),
     _of_each(
         "remotestatus_unit_ok",
         "Whether a systemd unit is as it should be.",
         "unit",
-        lambda remote: {unit.unit: None if unit.ok is None else float(unit.ok) for unit in remote.units},
+        lambda box: {unit.unit: None if unit.ok is None else float(unit.ok) for unit in box.units},
     ),
     _of_each(
         "remotestatus_device_up",
         "Whether a device behind a remote answers as it should.",
         "device",
-        lambda remote: {one.name: None if one.ok is None else float(one.ok) for one in remote.devices},
+        lambda box: {one.name: None if one.ok is None else float(one.ok) for one in box.devices},
     ),
     _of_each(
         "remotestatus_device_connect_seconds",
         "How long a connection to the device took, through the remote.",
         "device",
-        lambda remote: {one.name: one.connect_ms and one.connect_ms / 1000 for one in remote.devices},
+        lambda box: {one.name: one.connect_ms and one.connect_ms / 1000 for one in box.devices},
     ),
     _of_each(
         "remotestatus_device_certificate_not_after_timestamp_seconds",
         "When the device's TLS certificate ends, in seconds since the epoch.",
         "device",
-        lambda remote: {one.name: one.certificate_until for one in remote.devices},
+        lambda box: {one.name: one.certificate_until for one in box.devices},
     ),
     _of_each(
         "remotestatus_unit_restarts",
         "How often systemd has started a unit again.",
         "unit",
-        lambda remote: {unit.unit: unit.restarts for unit in remote.units},
+        lambda box: {unit.unit: unit.restarts for unit in box.units},
     ),
 )
 """Each family: its name, which ends in its unit if it has one, what it means, and its series."""

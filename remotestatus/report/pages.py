@@ -189,7 +189,7 @@ def _proxy_page(report: Report, proxy: ProxyView, rows: Rows, about: _About) -> 
     script = _script(f"proxies/{proxy.slug}.js", parts, rows)
     words = (_uptime_words(proxy.uptime), _days_words(proxy.past))
     looked = proxy.looked and [getattr(proxy.looked, name) for name in _OF_REMOTE]
-    restarted = [one.name for one in proxy.looked.processes if one.restarted] if proxy.looked else []
+    restarted = [one.name for one in proxy.looked.latest.processes if one.restarted] if proxy.looked else []
     says = (_says_proxy(proxy), proxy.incidents, words, shown, _says_planned(planned), notes, looked, restarted)
     values = {"here": "proxy", "icon": proxy.status.value, "proxy": proxy, "parts": parts, "planned": planned}
     more = {"notes": notes, "whole": not script}
@@ -228,7 +228,7 @@ def _says_planned(windows: Iterable[PlannedWindow]) -> object:
 
 def _remote_page(report: Report, remote: RemoteView, about: _About) -> Page:
     with_round = remote.seen_at >= report.round.started_at
-    restarted = [process.name for process in remote.processes if process.restarted]
+    restarted = [process.name for process in remote.latest.processes if process.restarted]
     groups = [(name, report.group_slugs[name]) for name in remote.groups if name in report.group_slugs]
     proxies = [(name, report.proxy_slugs.get(name)) for name in remote.path]
     planned = _chosen(report.planned, about.planned, [remote.name])
@@ -243,9 +243,7 @@ def _remote_page(report: Report, remote: RemoteView, about: _About) -> Page:
     return Page(f"remotes/{remote.slug}.html", "remote.html.j2", says, {**values, **more})
 
 
-_MEASURED = frozenset(
-    ("seen_at", "connect_ms", "attempts", "processes", "findings", "facts", "notes", "uptime", "measurements")
-) | {"files", "units", "devices", "said", "new_oom_kills", "past"}
+_MEASURED = frozenset(("seen_at", "latest", "uptime", "past", "measurements", "said", "new_oom_kills"))
 _OF_REMOTE = tuple(field.name for field in fields(RemoteView) if field.name not in _MEASURED)
 """What a remote's page says of it, besides what depends on the round and what `measurements` renews."""
 

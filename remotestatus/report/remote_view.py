@@ -35,7 +35,11 @@ CHART_SAMPLES = 240
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """What the page of a remote shows of one check result that differs in every round."""
+    """
+    What is shown of one check result that differs in every round, in clean text.
+
+    `trends`, `filling` and `chart` are on the page of the remote alone.
+    """
 
     at: datetime
     connect_ms: int | None
@@ -47,9 +51,9 @@ class Measurements:
     files: tuple[FileResult, ...]
     units: tuple[UnitResult, ...]
     devices: tuple[DeviceResult, ...]
-    trends: tuple[RangeChart, ...]
-    filling: tuple[str, ...]
-    chart: Chart | None
+    trends: tuple[RangeChart, ...] = ()
+    filling: tuple[str, ...] = ()
+    chart: Chart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,8 @@ class RemoteView(HasTroubles):
     """
     What the pages show of one remote.
 
-    `connect_ms` to `notes` are those of the last check result. The remote's page shows `measurements()` instead, which
-    were made at `measured_at` and are renewed less often, so that it is not written anew in every round.
+    `latest` is what the last check result measured. The remote's page shows `measurements()` instead, which were made
+    at `measured_at` and are renewed less often, so that it is not written anew in every round.
     """
 
     name: str
@@ -82,14 +86,9 @@ class RemoteView(HasTroubles):
     maintenance: str | None
     troubles: tuple[Trouble, ...]
     unconfirmed: str
-    connect_ms: int | None
-    attempts: int
+    latest: Measurements
     worker: str | None
     not_from: tuple[str, ...]
-    processes: tuple[ProcessView, ...]
-    findings: tuple[Finding, ...]
-    facts: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
     commands: tuple[tuple[str, str], ...]
     uptime: Mapping[str, Uptime]
     past: PastDays
@@ -97,12 +96,9 @@ class RemoteView(HasTroubles):
     measurements: Callable[[], Measurements]
     incidents: tuple[Incident, ...] = ()
     messages: tuple[SentMessage, ...] = ()
-    files: tuple[FileResult, ...] = ()
-    units: tuple[UnitResult, ...] = ()
-    devices: tuple[DeviceResult, ...] = ()
     advice: tuple[str, ...] = ()
     said: Facts = field(default_factory=Facts)
-    """What it says of itself, for machine formats; `facts` says the same for people."""
+    """What it says of itself, for machine formats; the facts in `latest` say the same for people."""
     new_oom_kills: int | None = None
 
     @property
@@ -149,12 +145,13 @@ class RemoteView(HasTroubles):
     @property
     def running(self) -> str:
         """Whether it runs its processes, in words: `all`, `2 of 3`, `unknown`, or nothing when none are asked for."""
-        if not self.processes:
+        processes = self.latest.processes
+        if not processes:
             return ""
-        if any(process.ok is None for process in self.processes):
+        if any(process.ok is None for process in processes):
             return "unknown"
-        fine = sum(bool(process.ok) for process in self.processes)
-        return "all" if fine == len(self.processes) else f"{fine} of {len(self.processes)}"
+        fine = sum(bool(process.ok) for process in processes)
+        return "all" if fine == len(processes) else f"{fine} of {len(processes)}"
 
 
 def view_remote(
@@ -171,7 +168,7 @@ def view_remote(
     state, settings = report_input.states[subject], remote.settings
     result = report_input.check_results.get(remote.name) or CheckResult(remote.name, now)
     past = days_of(subject, report_input, now)
-    processes = view_processes(result, report_input.before.get(remote.name))
+    latest = _measured(result, view_processes(result, report_input.before.get(remote.name)))
     measured_at = report_input.measured_at.get(remote.name, result.at)
     return RemoteView(
         status=state.status,
@@ -183,19 +180,18 @@ def view_remote(
         unconfirmed=say_unconfirmed(state, settings.fail_after, settings.recover_after),
         worker=result.worker,
         not_from=result.not_from,
-        processes=processes,
+        latest=latest,
         commands=tuple(_commands(remote, report_input)),
         uptime=uptimes(past),
         past=past,
         measured_at=measured_at,
-        measurements=lambda: _measurements(remote.name, result, processes, measured_at, report_input),
+        measurements=lambda: _measurements(remote.name, result, latest, measured_at, report_input),
         incidents=incidents,
         messages=_newest_first(report_input.messages.get(subject, ())),
         advice=_advice(remote, report_input) if kind is Kind.REMOTE else (),
         said=result.facts,
         new_oom_kills=result.memory.new_oom_kills,
         **_described(remote, slug, group),
-        **_measured(result),
     )
 
 
@@ -244,23 +240,12 @@ def _described(remote: Remote, slug: str, group: str) -> _Described:
     )
 
 
-class _Measured(TypedDict):
-    """What a check result has measured, in clean text."""
-
-    connect_ms: int | None
-    attempts: int
-    findings: tuple[Finding, ...]
-    facts: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
-    files: tuple[FileResult, ...]
-    units: tuple[UnitResult, ...]
-    devices: tuple[DeviceResult, ...]
-
-
-def _measured(result: CheckResult) -> _Measured:
-    return _Measured(
+def _measured(result: CheckResult, processes: tuple[ProcessView, ...]) -> Measurements:
+    return Measurements(
+        at=result.at,
         connect_ms=result.connect_ms,
         attempts=result.attempts,
+        processes=processes,
         findings=tuple(clean_finding(finding) for finding in result.findings),
         facts=tuple(write_facts(result.facts)),
         notes=tuple(clean(note) for note in result.facts.notes),
@@ -271,20 +256,19 @@ def _measured(result: CheckResult) -> _Measured:
 
 
 def _measurements(
-    name: str, result: CheckResult, now: tuple[ProcessView, ...], at: datetime, report_input: ReportInput
+    name: str, result: CheckResult, latest: Measurements, at: datetime, report_input: ReportInput
 ) -> Measurements:
     """Read what the page shows: the last check result, or that of an earlier round."""
     shown = result if at == result.at else report_input.measured(name) or result
-    restarted = {process.name for process in now if process.restarted}
+    restarted = {process.name for process in latest.processes if process.restarted}
+    processes = tuple(replace(one, restarted=one.name in restarted) for one in view_processes(shown, None))
     ranges = {} if report_input.fleet.settings.public else report_input.ranges(name)
     samples = [sample for sample in report_input.samples(name) if sample.at <= at]
-    return Measurements(
-        at=shown.at,
-        processes=tuple(replace(one, restarted=one.name in restarted) for one in view_processes(shown, None)),
+    return replace(
+        _measured(shown, processes),
         trends=tuple(replace(one, label=clean(one.label)) for one in draw_ranges(ranges)),
         filling=tuple(_say_filling(shown, ranges)),
         chart=draw_chart(samples[-CHART_SAMPLES:]),
-        **_measured(shown),
     )
 
 

@@ -113,9 +113,9 @@ FAMILIES: tuple[Family, ...] = (
         "remotestatus_remote_connect_seconds",
         "From the start of the connection to a finished log-in.",
         lambda report: (
-            ({"remote": remote.name}, remote.connect_ms / 1000)
+            ({"remote": remote.name}, remote.latest.connect_ms / 1000)
             for remote in report.remotes
-            if remote.connect_ms is not None
+            if remote.latest.connect_ms is not None
         ),
     ),
     (
@@ -124,7 +124,7 @@ FAMILIES: tuple[Family, ...] = (
         lambda report: (
             ({**labels, "process": process.name}, process.count)
             for labels, remote in looked_at(report)
-            for process in remote.processes
+            for process in remote.latest.processes
             if process.count is not None
         ),
     ),
@@ -134,7 +134,7 @@ FAMILIES: tuple[Family, ...] = (
         lambda report: (
             ({**labels, "process": process.name}, process.min)
             for labels, remote in looked_at(report)
-            for process in remote.processes
+            for process in remote.latest.processes
         ),
     ),
     (

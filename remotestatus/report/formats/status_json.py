@@ -87,6 +87,8 @@ def _remote(remote: RemoteView) -> RemoteEntry:
         RemoteEntry,
         remote,
         maintenance=remote.maintenance is not None,
+        connect_ms=remote.latest.connect_ms,
+        attempts=remote.latest.attempts,
         cause=_cause(remote.trouble),
         troubles=_troubles(remote.troubles),
         acknowledged=remote.acknowledged is not None,
@@ -98,19 +100,20 @@ def _remote(remote: RemoteView) -> RemoteEntry:
 
 def _seen(remote: RemoteView) -> dict[str, object]:
     """What was seen on a remote, or on a proxy that is looked at as a remote is."""
+    latest = remote.latest
     return {
-        "processes": tuple(_process(process) for process in remote.processes),
+        "processes": tuple(_process(process) for process in latest.processes),
         "facts": facts_entry(remote),
-        "limits": tuple(_limit(finding) for finding in remote.findings if finding.kind == "limit"),
-        "checks": tuple(_check(finding) for finding in remote.findings if finding.kind == "check"),
+        "limits": tuple(_limit(finding) for finding in latest.findings if finding.kind == "limit"),
+        "checks": tuple(_check(finding) for finding in latest.findings if finding.kind == "check"),
         "files": tuple(
             _entry(FileEntry, one, severity=_severity(one), message=one.sentence, size_bytes=one.size)
-            for one in remote.files
+            for one in latest.files
         ),
-        "units": tuple(_entry(UnitEntry, one, severity=_severity(one), message=one.sentence) for one in remote.units),
-        "devices": tuple(_device(device) for device in remote.devices),
+        "units": tuple(_entry(UnitEntry, one, severity=_severity(one), message=one.sentence) for one in latest.units),
+        "devices": tuple(_device(device) for device in latest.devices),
         "advice": remote.advice,
-        "notes": remote.notes,
+        "notes": latest.notes,
     }
 
 
