@@ -81,8 +81,19 @@ _REFUSED_BY = {
 }
 """By the become plugin: what to write into its configuration on the remote."""
 
-_NO_PROGRAM = re.compile(r"^-?[\w./-]*sh:.*\b(not found|no such file|unknown command)\b", re.IGNORECASE | re.MULTILINE)
-"""What a shell says, sh or bash or fish, that cannot find what it is to start."""
+_BECOME_TEXTS = (
+    # What a shell says, sh or bash or fish, that cannot find what it is to start.
+    (
+        re.compile(r"^-?[\w./-]*sh:.*\b(not found|no such file|unknown command)\b", re.IGNORECASE | re.MULTILINE),
+        SpecialCase.BECOME_NOT_FOUND,
+    ),
+    # Ansible's words, and sudo's own where Ansible did not see them.
+    (
+        re.compile(r"^incorrect \S+ password|incorrect password attempt", re.IGNORECASE | re.MULTILINE),
+        SpecialCase.BECOME_PASSWORD_WRONG,
+    ),
+)
+"""What else there is to say of a refused change of user, by what was said."""
 
 _BREAKS = frozenset({Cause.CONNECTION_LOST, Cause.CONNECTION_TIMEOUT, Cause.TUNNEL_STALE})
 
@@ -122,8 +133,8 @@ def diagnose(subject: Remote | Proxy, answer: HostAnswer) -> Trouble:
             return explain(Cause.UNSUPPORTED, subject, detail=evidence(text))
         case Outcome.BECOME_FAILED:
             method = subject.become_method if isinstance(subject, Remote) else ""
-            special = SpecialCase.BECOME_NOT_FOUND if _NO_PROGRAM.search(text) else _REFUSED_BY.get(method)
-            return explain(Cause.BECOME_FAILED, subject, special, detail=one_line(text))
+            known = next((case for words, case in _BECOME_TEXTS if words.search(text)), _REFUSED_BY.get(method))
+            return explain(Cause.BECOME_FAILED, subject, known, detail=one_line(text))
         case Outcome.CONNECTION_FAILED:
             cause = cause_of_text(text, tunnelled=False) or Cause.CONNECTION_LOST
             return explain(cause, subject, SpecialCase.PLUGIN_FAILED, detail=evidence(text) or noise)

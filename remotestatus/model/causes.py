@@ -369,6 +369,11 @@ class SpecialCase(Enum):
         "Install it on {name}, name it by ansible_become_exe, choose another ansible_become_method, or probe without: "
         "`ansible_become: false`.",
     )
+    BECOME_PASSWORD_WRONG = (
+        "Logged in to {name}{as_user}, but {method} refused the password for the change to the user {become}.",
+        "Correct ansible_become_password of {name}: sudo asks for the password of the user who logs in, su for that of "
+        "{become}.",
+    )
     VARIABLE_WRONG = (
         "The inventory does not say how to check {name}: {problem}",
         "Correct the variable for {name}; `ansible-inventory --host {name}` shows what it has.",
