@@ -5,6 +5,7 @@ One fleet per way to a host, broken in as many ways as there are hosts, and one 
 proves that no failure touches its neighbours.
 """
 
+import re
 from pathlib import Path
 
 from remotestatus.model.causes import Cause
@@ -173,6 +174,12 @@ def test_what_is_wrong_on_a_reachable_remote_is_degraded(lab: Lab, remotestatus:
     assert "md0 has 1 of 2 disks" in found.words("check")
     assert "did not end within 1 s" in found.words("check")
     assert "good" not in found.words("check")
+    words = {
+        name: re.findall(r'class="word">(\w+)<', (lab.directory / "site" / "remotes" / f"{name}.html").read_text())
+        for name in ("limit", "check")
+    }
+    assert "warning" in words["limit"]
+    assert words["check"].count("critical") == 2
 
 
 def test_a_port_held_by_another_remotes_tunnel_is_named(lab: Lab, remotestatus: Command) -> None:

@@ -73,7 +73,7 @@ def test_a_limit_on_the_time_left(bounds: Any, severity: Severity | None) -> Non
     (finding,) = examine_trends(limits, {"/": 10.0})
     assert (None if finding.ok else finding.severity) == severity
     assert finding.name == "disk_full_within /"
-    assert "is full in about 10 d at this rate" in finding.sentence
+    assert finding.sentence.startswith("disk / is full in about 10 d at this rate (")
 
 
 def test_bounds_of_a_time_left_fall() -> None:

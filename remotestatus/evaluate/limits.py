@@ -139,6 +139,7 @@ def examine_trends(limits: Limits, days_left: Mapping[str, float]) -> Iterator[F
             number=round(seconds),
             warning=warning,
             critical=critical,
+            subject=f"disk {mount}",
         )
 
 

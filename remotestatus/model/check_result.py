@@ -92,7 +92,7 @@ class Finding:
     What one limit or custom check found. `perfdata` is what a plugin wrote behind its `|`, as it stands.
 
     `severity` counts where it is not `ok`. `number` is a limit's value, `warning` and `critical` are its bounds.
-    `exit` is a check's exit code.
+    `exit` is a check's exit code. `subject` is what the value is said of, where that is not the name.
     """
 
     kind: str
@@ -106,11 +106,13 @@ class Finding:
     warning: float | None = None
     critical: float | None = None
     exit: int | None = None
+    subject: str = ""
 
     @property
     def sentence(self) -> str:
         """The finding in a few words: `disk / 97 % (limit 90 %)`."""
-        return f"{self.name} {self.value} ({self.wanted})" if self.wanted else f"{self.name}: {self.value}"
+        subject = self.subject or self.name
+        return f"{subject} {self.value} ({self.wanted})" if self.wanted else f"{subject}: {self.value}"
 
 
 class HasTroubles:
