@@ -7,6 +7,7 @@ proves that no failure touches its neighbours.
 
 import re
 from pathlib import Path
+from uuid import uuid4
 
 from remotestatus.model.causes import Cause
 from remotestatus.model.statuses import Status
@@ -146,8 +147,9 @@ def test_what_is_wrong_on_a_reachable_remote_is_degraded(lab: Lab, remotestatus:
         "missing", processes=["python manage.py lab_causes_1", {"name": "gone", "command": "lab_gone"}]
     )
     missing.stop_process("gone")
-    many = {"name": "many", "command": "lab_many", "max": 1}
-    lab.remote("excess", processes=[many]).start_process("lab_many again")
+    program = f"many_{uuid4().hex[:8]}"  # what another run of this test starts is seen here, too
+    many = {"name": "many", "command": program, "max": 1}
+    lab.remote("excess", processes=[many]).start_process(f"{program} again")
     lab.remote("limit", variables={"remotestatus_limits": {"load": 0.0000001, "disk": "0.0001%"}})
     checks = [
         {"name": "raid", "command": "echo 'CRITICAL - md0 has 1 of 2 disks | disks=1'; exit 2"},
