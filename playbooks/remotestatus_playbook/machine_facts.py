@@ -60,7 +60,8 @@ LINES: Mapping[str, str] = {
 """
 The files that one `grep -E` reads on Linux, and how the lines begin that are wanted of each (regex(7)).
 
-All files are searched for all beginnings. `process_list.py` reads the lines of stat and passwd.
+All files are searched for all beginnings, and are told apart by the last part of their path. `process_list.py` reads
+the lines of stat and passwd.
 """
 
 SYSCTLS = (
