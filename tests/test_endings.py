@@ -123,8 +123,13 @@ def test_where_a_process_writes_is_asked_once() -> None:
 
 
 def test_the_file_is_that_of_the_process_that_has_ended() -> None:
-    """One that was started anew writes where it did before, until it is asked; one of two that still runs is not it."""
+    """One that was started anew writes where it did before, until it is asked; one of two that still runs is not it.
+
+    A power cut between two rounds forgets nothing.
+    """
     first = result(process(), files={7: "/log"})
+    away = read_remote(BOX, None, NOW, Past(first))
+    assert find_ended(away, result(last=away)) == {"encode": Ended(log_file="/log")}
     anew = result(process(pid=8), last=first)
     assert find_ended(anew, result(last=anew)) == {"encode": Ended(log_file="/log")}
     two = Remote("box-1", (), RemoteSettings.model_validate({"processes": [{"words": "encode", "min": 2}]}))

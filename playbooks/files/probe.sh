@@ -375,9 +375,10 @@ read_log_files() {
     echo "$NONCE:written]"
 }
 
-# Only what is a file here, too: not deleted, and not one of a container, which has another file at that path.
+# Only what is a file here, too: not deleted, and not one of a container, which has another file at that path. With -n no
+# name service is asked whose the links are.
 print_log_files() {
-    ls -l "$@" | while read -r line; do
+    ls -ln "$@" | while read -r line; do
         link=${line#*" $PROC/"} file=${line#*" -> "}
         case $link in [0-9]*/fd/[12]" -> /"*) link=${link%%" -> "*} ;; *) continue ;; esac
         case $file in *\\*) continue ;; esac
@@ -401,7 +402,7 @@ print_log() { # name in hexadecimal, path
 
 # The file is open already. Who may write to its folder may have put a link there to what only this account may read.
 print_last_lines() { # path
-    case $(ls -l "$PROC/self/fd/0") in *" -> $1") tail -n 3 ;; esac
+    case $(ls -ln "$PROC/self/fd/0") in *" -> $1") tail -n 3 ;; esac
 }
 
 # Who holds a port is to be seen in /proc/PID/fd, which a process shows to its own user and to root.
