@@ -549,6 +549,20 @@ def test_a_worker_without_room_is_told_as_that() -> None:
     assert trouble.detail == said.strip()
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [(0, "The worker north ended before it had answered."), (255, "The connection to north broke in the middle.")],
+)
+def test_a_line_that_was_cut_is_told_as_that(code: int, message: str, tmp_path: Path) -> None:
+    """Ssh ends without a word then; a worker that has ended has its own exit code."""
+    parcel = Parcel(("/bin/sh", "-c", f"exit {code}"), tmp_path / "parcel", "{}", "", Order(), (), (), {})
+    with pytest.raises(WorkerFault) as caught:
+        run_worker(parcel, time.monotonic() + 20, lambda: False, lambda start: start())
+    subject = FleetProxy("north", "north", "10.0.0.1", 22, None)
+    trouble = diagnose_worker(subject, caught.value.fault, caught.value.seen, caught.value.stderr, by_ssh=True)
+    assert (trouble.cause, trouble.message) == (Cause.CONNECTION_LOST, message)
+
+
 def test_a_worker_without_its_program_is_told_as_that() -> None:
     """What the shell there says while its input stays open, and what people are told of it."""
     with subprocess.Popen(

@@ -264,7 +264,8 @@ def _key_trouble(text: str) -> str:
     return one_line(found[1], 80).rstrip(".") if found else ""
 
 
-_WORKER_FAULTS = {
+_WORKER_FAULTS: Mapping[FaultKind, tuple[Cause, SpecialCase | None]] = {
+    FaultKind.LOST: (Cause.CONNECTION_LOST, None),
     FaultKind.SILENT: (Cause.PROBE_TIMEOUT, SpecialCase.WORKER_SILENT),
     FaultKind.TOO_SLOW: (Cause.PROBE_TIMEOUT, SpecialCase.WORKER_TOO_SLOW),
     FaultKind.GARBAGE: (Cause.PROBE_FAILED, SpecialCase.WORKER_SENDS_GARBAGE),

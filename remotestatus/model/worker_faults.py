@@ -13,6 +13,8 @@ class FaultKind(StrEnum):
 
     SILENT = "silent"
     ENDED = "ended"
+    LOST = "lost"
+    """Its SSH connection ended, and nobody said why: ssh says nothing when a line that was cut never answers."""
     GARBAGE = "garbage"
     FAILED = "failed"
     LIES = "lies"

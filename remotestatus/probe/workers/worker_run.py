@@ -37,6 +37,9 @@ _END_SECONDS = 10.0
 _INTERRUPT_SECONDS = 8.0
 """How long a command that was interrupted may go on ending what it began elsewhere: ansible-runner takes up to 5."""
 
+_SSH_FAILED = 255
+_EXIT_SECONDS = 0.5
+
 _LAST_WORDS_SECONDS = 2.0
 """How long a command that failed may go on saying why."""
 
@@ -110,6 +113,8 @@ def run_worker(parcel: Parcel, deadline: float, given_up: Callable[[], bool], st
     except WorkerFault as fault:
         stream.drain(_LAST_WORDS_SECONDS)
         fault.stderr = stream.stderr.decode("utf-8", "replace")
+        if fault.fault is FaultKind.ENDED and not parcel.ends and not fault.stderr and _code(process) == _SSH_FAILED:
+            fault.fault = FaultKind.LOST
         raise
     finally:
         _end(process, sender, patience=_END_SECONDS if stream.archive else 0.5)
@@ -193,6 +198,13 @@ def _process(parcel: Parcel, stream: WorkerStream) -> str:
     except Exception as error:
         raise WorkerFault(FaultKind.GARBAGE, one_line(f"{type(error).__name__}: {error}", 200)) from error
     return said[0] if said else last
+
+
+def _code(process: "subprocess.Popen[bytes]") -> int | None:
+    """The exit code of a command whose outputs have ended."""
+    with suppress(subprocess.TimeoutExpired):
+        return process.wait(_EXIT_SECONDS)
+    return None
 
 
 def _end(process: "subprocess.Popen[bytes]", sender: threading.Thread, patience: float) -> None:
