@@ -5,6 +5,7 @@ Which end of the tunnel: what the remote's own ssh was started with, and an SSH 
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from remotestatus_playbook.protocol import Outcome, Process, RemoteAnswer
@@ -12,12 +13,15 @@ from remotestatus_playbook.protocol import Outcome, Process, RemoteAnswer
 from remotestatus.evaluate.diagnosis import diagnose
 from remotestatus.evaluate.tunnel_advice import advise, find_tunnels
 from remotestatus.model.causes import Cause
+from remotestatus.model.check_result import CheckResult
+from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.settings import FleetSettings, RemoteSettings
 from remotestatus.model.tunnels import Tunnel
 from tests.lab import Command, Lab
 from tests.rounds import run_round
 
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEPT = "-o ExitOnForwardFailure=yes -o ServerAliveInterval=30"
 
 
@@ -76,9 +80,21 @@ def fleet() -> Fleet:
 )
 def test_advice_names_what_will_fail(tunnels: list[Tunnel], signs: list[str]) -> None:
     """Each thing that will make the tunnel fail is one sentence, and a tunnel that keeps itself up has none."""
-    sentences = advise(fleet().remotes[0], fleet(), {"north": tunnels})
+    north = CheckResult("north", NOW, tunnels=tuple(tunnels), facts=Facts(boot_id="1"))
+    sentences = advise(fleet().remotes[0], fleet(), {"north": north})
     assert len(sentences) == len(signs)
     assert all(sign in sentence for sign, sentence in zip(signs, sentences, strict=True))
+
+
+@pytest.mark.parametrize(("boot", "advised"), [("1", False), ("2", True), (None, True)])
+def test_two_names_of_one_machine_share_what_runs_there(boot: str | None, advised: bool) -> None:
+    """Each of them sees the other's tunnel, and takes nothing from it."""
+    both = (Tunnel(8001, None, True, 30), Tunnel(8002, None, True, 30))
+    results = {
+        name: CheckResult(name, NOW, tunnels=both, facts=Facts(boot_id=boot_id))
+        for name, boot_id in (("north", "1"), ("south", boot))
+    }
+    assert bool(advise(fleet().remotes[0], fleet(), results)) is advised
 
 
 CLOSED = "kex_exchange_identification: Connection closed by remote host\nConnection closed by UNKNOWN port 65535"

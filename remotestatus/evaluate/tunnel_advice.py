@@ -1,14 +1,15 @@
 """
 Looks at the tunnel from the remote's own end, while it is up: what will make it fail the next time.
 
-The processes of a remote come in, its Tunnels go out; and the Tunnels of the whole fleet come in, and sentences of
-advice for one remote go out. Advice is no status: everything works now. What an ssh_config file sets is not seen, so
+The processes of a remote come in, its Tunnels go out; and the check results of the whole fleet come in, and sentences
+of advice for one remote go out. Advice is no status: everything works now. What an ssh_config file sets is not seen, so
 the sentences speak of the command line.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.processes import Process
 from remotestatus.model.tunnels import Tunnel
@@ -88,23 +89,29 @@ def _bound(forwarding: str) -> tuple[str | None, int | None]:
     return bind, int(port)
 
 
-def advise(remote: Remote, fleet: Fleet, tunnels: Mapping[str, Sequence[Tunnel]]) -> tuple[str, ...]:
-    """Sentences about the tunnel of a remote that is reached through one; `tunnels` are those of all, by name."""
-    seen = tunnels.get(remote.name, ())
+def advise(remote: Remote, fleet: Fleet, results: Mapping[str, CheckResult]) -> tuple[str, ...]:
+    """Sentences about the tunnel of a remote that is reached through one; `results` are the last of all, by name."""
+    result = results.get(remote.name)
     # Another program than ssh may keep its tunnel, and what ssh is seen there belongs to something else.
-    if remote.proxy is None or remote.port not in {tunnel.port for tunnel in seen}:
+    if result is None or remote.proxy is None or remote.port not in {tunnel.port for tunnel in result.tunnels}:
         return ()
-    return tuple(dict.fromkeys([*_about_ports(remote, fleet, seen), *_about_options(remote, seen)]))
+    return tuple(dict.fromkeys([*_about_ports(remote, fleet, results), *_about_options(remote, result.tunnels)]))
 
 
-def _about_ports(remote: Remote, fleet: Fleet, seen: Sequence[Tunnel]) -> Iterator[str]:
-    for port in {tunnel.port for tunnel in seen}:
+def _about_ports(remote: Remote, fleet: Fleet, results: Mapping[str, CheckResult]) -> Iterator[str]:
+    seen = results[remote.name]
+    for port in {tunnel.port for tunnel in seen.tunnels}:
         for other in fleet.remotes_by_port.get((remote.proxy, port), ()):
-            if other.name != remote.name:
+            if other.name != remote.name and not _are_one_machine(seen, results.get(other.name)):
                 yield (
                     f"An ssh on it asks for port {port} of {remote.proxy}, which is that of {other.name}: whoever "
                     "starts first has it"
                 )
+
+
+def _are_one_machine(one: CheckResult, other: CheckResult | None) -> bool:
+    """Whether two remotes are names of the same machine, where each sees the other's tunnel."""
+    return other is not None and one.facts.boot_id is not None and one.facts.boot_id == other.facts.boot_id
 
 
 def _about_options(remote: Remote, seen: Sequence[Tunnel]) -> Iterator[str]:

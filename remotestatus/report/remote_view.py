@@ -276,12 +276,7 @@ def _advice(remote: Remote, report_input: ReportInput) -> tuple[str, ...]:
     """What will make its tunnel fail the next time; strangers see no ports."""
     if report_input.fleet.settings.public or not remote.path:
         return ()
-    tunnels = (
-        {remote.name: report_input.check_results[remote.name].tunnels}
-        if (remote.name in report_input.check_results)
-        else {}
-    )
-    return tuple(clean(sentence, 400) for sentence in advise(remote, report_input.fleet, tunnels))
+    return tuple(clean(sentence, 400) for sentence in advise(remote, report_input.fleet, report_input.check_results))
 
 
 def _say_filling(result: CheckResult, ranges: Ranges) -> Iterator[str]:

@@ -120,9 +120,8 @@ def check_tunnels(inventory: Inventory) -> Iterator[Result]:
     """What the last round saw of the tunnels: each remote whose own ssh will not keep it."""
     fleet = inventory.fleet
     results = _read(inventory, History.check_results) or {}
-    tunnels = {name: result.tunnels for name, result in results.items()}
-    seen = [remote for remote in fleet.remotes if tunnels.get(remote.name)]
-    wrong_ones = [(remote.name, sentence) for remote in seen for sentence in advise(remote, fleet, tunnels)]
+    seen = [remote for remote in fleet.remotes if remote.name in results and results[remote.name].tunnels]
+    wrong_ones = [(remote.name, sentence) for remote in seen for sentence in advise(remote, fleet, results)]
     by_sentence: dict[str, list[str]] = {}
     for name, sentence in wrong_ones:
         by_sentence.setdefault(sentence, []).append(name)
