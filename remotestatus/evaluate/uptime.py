@@ -8,6 +8,7 @@ as up, degraded too. Time that was unknown, in maintenance or not checked counts
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from remotestatus.model.days import DAY_LETTERS, SHOWN_DAYS, SPANS, DayShare, PastDays
 from remotestatus.model.statuses import Status
@@ -111,6 +112,7 @@ class DaySums:
         )
 
 
+@lru_cache(maxsize=1)  # in a first round all have none
 def no_days(now: datetime) -> PastDays:
     """The days of a subject that nothing is known of."""
     return DaySums(now).sum_up(())
