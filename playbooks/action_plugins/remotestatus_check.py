@@ -40,7 +40,7 @@ from remotestatus_playbook import inventory
 from remotestatus_playbook.asked_passwords import AskedPasswords, asked_passwords
 from remotestatus_playbook.become import BecomePlugins
 from remotestatus_playbook.interruption import clean_up_after
-from remotestatus_playbook.opening import KEEP_SECONDS, Opener, close_all
+from remotestatus_playbook.opening import Opener, close_all, keep_seconds_for
 from remotestatus_playbook.order import artifacts_on_worker, given_workdir, root, take_order
 from remotestatus_playbook.plan import ProbePlan, plan_look, plan_probe, problem_of
 from remotestatus_playbook.plugin_probe import BY_PLUGIN, answer_of_failure
@@ -200,17 +200,17 @@ class _Attempt:
         asked = [one.name for one in remotes if one.host and one.host.password and not one.by_plugin]
         passwords = inventory.passwords(self.hostvars, asked, self.password)
         prober = Prober(self.workdir, self.known_hosts, proxies, passwords, root(), self.order.attempt)
-        with self._opener().open_all(self.topology, self._wanted()) as answers:
+        with self._opener(len(remotes)).open_all(self.topology, self._wanted()) as answers:
             prober.probe_all(self._plans(remotes, answers, proxies), self.order.at_once or 1)
         return proxies, prober.by_plugin
 
-    def _opener(self) -> Opener:
+    def _opener(self, remotes: int) -> Opener:
         hops = {hop.host.name for hop in self.topology.hops.values() if hop.host}
         return Opener(
             self.workdir,
             self.known_hosts,
             inventory.passwords(self.hostvars, hops),
-            self.order.keep_seconds or KEEP_SECONDS,
+            self.order.keep_seconds or keep_seconds_for(remotes, self.order.at_once or 1),
             self.order.fresh,
             self.order.at_once or 1,
             problems={

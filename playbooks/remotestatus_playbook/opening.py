@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -26,8 +27,18 @@ from remotestatus_playbook.ssh_output import NO_ASKPASS, local_fault
 from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
 
-KEEP_SECONDS = 120
-"""A shared connection ends by itself so long after its last use, should nobody close it."""
+_KEEP_SECONDS = 120
+_LONGEST_KEEP_SECONDS = 3600
+
+
+def keep_seconds_for(remotes: int, at_once: int) -> int:
+    """
+    So many seconds after its last use a shared connection ends by itself, should nobody close it.
+
+    All proxies are opened at the beginning, and of many remotes the last ones have to wait for their turn.
+    """
+    return min(_LONGEST_KEEP_SECONDS, _KEEP_SECONDS * max(1, ceil(remotes / at_once)))
+
 
 PRINTED_BYTES = 16 * 1024 * 1024
 """What a proxy may have ssh print or log; a connection that logs more ends. A remote's log-in takes 1 KB of it."""
@@ -47,7 +58,7 @@ class Opener:
     workdir: Workdir
     known_hosts: Path
     passwords: Mapping[str, Password]
-    keep_seconds: int = KEEP_SECONDS
+    keep_seconds: int = _KEEP_SECONDS
     fresh: bool = False
     at_once: int = 100
     attempts: int = 2
