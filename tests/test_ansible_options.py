@@ -133,6 +133,28 @@ def test_passwords_that_are_typed_log_in_and_change_the_user(lab: Lab, remotesta
     assert lab.proxies["tunnel-proxy"].logins() == 1
 
 
+def test_after_sudo_nothing_is_read_where_one_may_not_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One stands in a folder of somebody else's, and HOME is still theirs: as for Ansible, there is no ansible.cfg."""
+    require_root("to become another user")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for name in ("ansible.cfg", ".ansible.cfg"):
+        (closed / name).write_text("[defaults]\ninventory = a\n")
+    monkeypatch.chdir(closed)
+    monkeypatch.setenv("HOME", str(closed))
+    for name in ("ANSIBLE_CONFIG", "ANSIBLE_INVENTORY"):
+        monkeypatch.delenv(name, raising=False)
+    assert read_configuration().inventory
+    if (child := os.fork()) == 0:
+        found = 1
+        try:
+            os.setuid(65534)
+            found = len(read_configuration().inventory)
+        finally:
+            os._exit(found)
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_a_yaml_inventory_is_read_as_ansible_reads_it(tmp_path: Path) -> None:
     """By the plugin that takes the place of Ansible's: anchors, templates, and groups in groups."""
     inventory = tmp_path / "hosts.yml"

@@ -55,7 +55,7 @@ def find_configuration(base: Path | None = None) -> Path | None:
         return Path(os.environ["ANSIBLE_CONFIG"]).expanduser().absolute()
     for folder in (Path.cwd(), *([base] if base else [])):
         candidate = folder / "ansible.cfg"
-        if candidate.is_file() and not folder.stat().st_mode & stat.S_IWOTH:
+        if _can_be_read(candidate) and not folder.stat().st_mode & stat.S_IWOTH:
             return candidate
     return None
 
@@ -67,7 +67,7 @@ def read_configuration(base: Path | None = None) -> Configuration:
     What is wrong with an ansible.cfg, Ansible itself will say.
     """
     candidates = (find_configuration(base), Path("~/.ansible.cfg").expanduser(), Path("/etc/ansible/ansible.cfg"))
-    path = next((one for one in candidates if one and one.is_file()), None)
+    path = next((one for one in candidates if one and _can_be_read(one)), None)
     parser = configparser.ConfigParser(inline_comment_prefixes=(";",), interpolation=None)
     try:
         parser.read_string(path.read_text("utf-8", "replace") if path else "")
@@ -97,6 +97,11 @@ def read_configuration(base: Path | None = None) -> Configuration:
         ),
         inventory_plugins=tuple(_words(value("ANSIBLE_INVENTORY_ENABLED", "enable_plugins", "inventory"))),
     )
+
+
+def _can_be_read(path: Path) -> bool:
+    """Whether this is a file that we may read, as Ansible asks: after `sudo -u` it may be where we may not look."""
+    return os.access(path, os.R_OK) and path.is_file()
 
 
 def _sources(text: str, folder: Path) -> Sequence[str]:

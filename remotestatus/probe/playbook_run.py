@@ -266,8 +266,8 @@ class PlaybookRunner:
                 self._pipe = InventoryPipe(self.workdir / INVENTORY)
         self._run = AnsibleRun(
             private_data_dir=str(private),
-            # Paths in ANSIBLE_* start where one stands.
-            project_dir=str(Path.cwd()),
+            # Paths in ANSIBLE_* start where one stands; after `sudo -u` that may be closed to us.
+            project_dir=str(Path.cwd()) if os.access(".", os.X_OK) else None,
             playbook=str(playbooks_folder() / "check.yml"),
             inventory=list(self.source.sources),
             envvars={**ansible_environment(self.workdir, self._order_file, self.source.base), **typed},
