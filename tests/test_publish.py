@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import threading
@@ -63,6 +64,22 @@ def test_several_processes_make_what_one_makes(tmp_path: Path) -> None:
     publish(shown, tmp_path / "site")
     for file in list(site_files(shown, page_templates())[0])[::7]:
         assert (tmp_path / "site" / file.path).read_bytes() == file.make()
+
+
+def test_a_pages_nonce_depends_on_all_that_it_shows(tmp_path: Path) -> None:
+    """Also on measurements, which its version does not tell: what a remote says cannot name the nonce it will have."""
+    made = make_report_input(Made(1, NOW), tmp_path / "history.sqlite3")
+    pages = []
+    for number, one in enumerate((made, replace(made, samples=lambda _: ()))):
+        publish(build_report(one, NOW), tmp_path / str(number))
+        (path,) = (tmp_path / str(number) / "remotes").glob("*.html")
+        pages.append(path.read_text())
+    versions = [re.findall(r'data-version="(\w+)"', page) for page in pages]
+    nonces = [re.findall(r"'nonce-(\w+)'", page) for page in pages]
+    assert versions[0] == versions[1]
+    assert nonces[0] != nonces[1]
+    for page, (nonce,) in zip(pages, nonces, strict=True):
+        assert page.count("<script") == page.count(f'<script nonce="{nonce}"') > 0
 
 
 def test_everyone_may_read(report: Report, site: Path) -> None:

@@ -8,6 +8,7 @@ template is an error, and an error names the template and the line.
 
 import hashlib
 import re
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
@@ -15,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import TypeVar
 
 from markupsafe import Markup, escape
 from pydantic_core import to_json
@@ -326,34 +327,31 @@ class PageMaker:
         turn = (2 + (round_file == SUMMARY), round_file, 0)
         if self.templates.folder is None:
             said = to_json((page.path, round_file, page.says))
-            marks = _Marks.of(said, self._stamp[:32])
-            make = partial(render_template, self.templates, page.template, {**values, **marks._asdict()})
-            return SiteFile(page.path, make, marks.version, turn)
-        # Somebody's own template may say anything: it is made each time, and its marks are those of its text.
-        content = render_template(self.templates, page.template, {**values, **_UNKNOWN._asdict()})
-        marks = _Marks.of(content)
-        for unknown, known in zip(_UNKNOWN, marks, strict=True):
-            content = content.replace(unknown.encode(), known.encode())
-        return SiteFile(page.path, partial(bytes, content), marks.version, turn)
+            version = hashlib.blake2b(said, digest_size=6, key=self._stamp[:32]).hexdigest()
+            make = partial(self._render, page.template, {**values, "version": version})
+            return SiteFile(page.path, make, version, turn)
+        # Somebody's own template may say anything: it is made each time, and its version is that of its text.
+        content = self._render(page.template, {**values, "version": _UNKNOWN_VERSION})
+        version = hashlib.blake2b(content, digest_size=6).hexdigest()
+        content = content.replace(_UNKNOWN_VERSION.encode(), version.encode())
+        return SiteFile(page.path, partial(bytes, content), version, turn)
+
+    def _render(self, template: str, values: Mapping[str, object]) -> bytes:
+        """
+        Render a page whose scripts carry a nonce (CSP Level 3).
+
+        It is a digest of the whole page, so no text can be written into a page with the nonce of that very page.
+        """
+        content = render_template(self.templates, template, {**values, "nonce": _UNKNOWN_NONCE})
+        unknown = _UNKNOWN_NONCE.encode()
+        nonce = hashlib.blake2b(content.replace(unknown, b""), digest_size=16).hexdigest()
+        return content.replace(unknown, nonce.encode())
 
 
-class _Marks(NamedTuple):
-    """
-    What tells one page from another: its version, and the nonce that its scripts carry (CSP Level 3).
+_UNKNOWN_VERSION = "version-of-this-page"
 
-    Both depend on all that the page says, so no text in it can be written with the nonce of that very page.
-    """
-
-    version: str
-    nonce: str
-
-    @classmethod
-    def of(cls, said: bytes, key: bytes = b"") -> Self:
-        digest = hashlib.blake2b(said, digest_size=22, key=key).hexdigest()
-        return cls(digest[:12], digest[12:])
-
-
-_UNKNOWN = _Marks("version-of-this-page", "nonce-of-this-page")
+_UNKNOWN_NONCE = secrets.token_hex(16)
+"""Stands for the nonce while a page is rendered; nobody can know it and write it into a text."""
 
 
 @lru_cache(maxsize=8)
