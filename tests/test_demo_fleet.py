@@ -350,14 +350,6 @@ def test_messages_are_kept_as_they_were_sent(client: Client) -> None:
     assert len(client.fleet.messages) == count
 
 
-def test_further_urls_are_told_too(tmp_path: Path) -> None:
-    """The caller's Apprise URLs stand in the inventory after the fleet's own, and in nobody's arguments."""
-    with DemoFleet.start(tmp_path, apprise=["mailto://a:b@example.com"]) as fleet:
-        assert not any("example.com" in " ".join(process.cmdline()) for process in family(fleet.pid))
-        settings = yaml.safe_load((fleet.inventory / "group_vars" / "all.yml").read_text())
-    assert settings["remotestatus_apprise"][1:] == ["mailto://a:b@example.com"]
-
-
 def test_two_fleets_share_no_port(client: Client, tmp_path: Path) -> None:
     """A second fleet on the same machine moves aside, even from the port of a lost tunnel."""
     with DemoFleet.start(tmp_path) as second:

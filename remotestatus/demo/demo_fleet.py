@@ -6,11 +6,9 @@ kept fleet is found by its directory.
 """
 
 import json
-import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -26,8 +24,6 @@ from remotestatus.model.errors import RemotestatusError
 _TIMEOUT = 30.0
 READY = "ready"
 """What the fleet's process prints when all of it runs."""
-APPRISE_VARIABLE = "REMOTESTATUS_DEMO_APPRISE"
-"""The environment variable with further Apprise URLs, a JSON list. As arguments `ps` would show these secrets."""
 _MARKER = """\
 This directory was made by `remotestatus demo`. It may be deleted when no demo runs, and is overwritten by the next one.
 """
@@ -48,19 +44,18 @@ class DemoFleet:
     _process: subprocess.Popen[str] | None = None
 
     @classmethod
-    def start(cls, directory: Path, *, apprise: Sequence[str] = (), keep: bool = False) -> Self:
+    def start(cls, directory: Path, *, keep: bool = False) -> Self:
         """
         Starts a fleet in `directory` and returns when all of it runs, about a second later.
 
-        `directory` is made if it is missing, and overwritten if an earlier demo made it. `apprise` are URLs that are
-        notified besides the fleet's own receiver. With `keep` the fleet runs on after the caller has ended, until it is
-        stopped or a day has passed. Raises FleetError.
+        `directory` is made if it is missing, and overwritten if an earlier demo made it. With `keep` the fleet runs on
+        after the caller has ended, until it is stopped or a day has passed. Raises FleetError.
         """
-        layout = Layout(directory.resolve())
+        layout = Layout(directory)
         _check_startable(layout)
         layout.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         layout.marker.write_text(_MARKER, encoding="utf-8")
-        command = [sys.executable, "-m", "remotestatus.demo", str(layout.directory)]
+        command = [sys.executable, "-m", "remotestatus.demo.fleet_process", str(layout.directory)]
         with layout.log.open("w", encoding="utf-8") as log:
             process = subprocess.Popen(
                 [*command, "--keep"] if keep else command,
@@ -68,7 +63,6 @@ class DemoFleet:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, APPRISE_VARIABLE: json.dumps(list(apprise))},
                 start_new_session=True,  # the terminal's Ctrl-C is for the caller, who then stops the fleet in order
             )
         assert process.stdout is not None
@@ -87,7 +81,7 @@ class DemoFleet:
     @classmethod
     def find(cls, directory: Path) -> Self:
         """Returns the fleet that was kept running in `directory`. Raises FleetError if there is none."""
-        layout = Layout(directory.resolve())
+        layout = Layout(directory)
         if not layout.running.exists():
             raise FleetError(f"no demo fleet runs in {directory}; start one with: remotestatus demo --keep")
         return cls._read(layout, None)

@@ -7,8 +7,7 @@ keys and a new password.
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 
@@ -32,10 +31,10 @@ remotestatus_site: site                       # the status page
 remotestatus_database: history.sqlite3
 remotestatus_known_hosts: known_hosts         # `remotestatus trust` collects these
 
-# Who is notified. The first is the demo's own receiver, which writes what it gets to messages.jsonl.
+# Who is notified: here the demo's own receiver, which writes what it gets to messages.jsonl.
 remotestatus_apprise:
   - {{name: demo, url: {receiver}}}
-{apprise}"""
+"""
 
 _REMOTES = """\
 # Five remotes that are reached through one proxy. Each keeps a reverse tunnel: its own SSH server appears on the
@@ -60,40 +59,26 @@ all:
 {groups}"""
 
 
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """The keys and the password in a fleet's files; keys in OpenSSH's text formats."""
-
-    proxy_key: str
-    remote_key: str
-    password: str
-    host_keys: Mapping[str, str]
-    """Public host keys by inventory name."""
-
-
-def write_directory(layout: Layout, ports: Ports, secrets: Secrets, apprise: Sequence[str]) -> None:
+def write_directory(
+    layout: Layout, ports: Ports, password: str, *, keys: Mapping[str, str], host_keys: Mapping[str, str]
+) -> None:
     """
     Writes all files into the directory, which must exist.
 
-    `apprise` are further URLs that are notified, besides the fleet's own receiver.
+    `keys` are the private ones that log in at the proxy and at the remotes, `host_keys` the public ones by inventory
+    name, all in OpenSSH's text formats.
     """
     layout.messages.unlink(missing_ok=True)
-    _write_keys(layout, secrets)
+    layout.keys.mkdir(mode=0o700, exist_ok=True)
+    for name, key in keys.items():
+        write_private(layout.keys / name, key)
+    layout.known_hosts.write_text("".join(f"{name} {key.strip()}\n" for name, key in host_keys.items()))
     _write_programs(layout)
     group_vars = layout.inventory / "group_vars"
     group_vars.mkdir(parents=True, exist_ok=True)
-    lines = "".join(f"  - {_quote(url)}\n" for url in apprise)
     receiver = _quote(f"json://{LOOPBACK}:{ports.receiver}/")
-    _write_private(group_vars / "all.yml", _ALL.format(receiver=receiver, apprise=lines))
-    _write_private(layout.inventory / "remotes.yml", _compose_inventory(layout, ports, secrets.password))
-
-
-def _write_keys(layout: Layout, secrets: Secrets) -> None:
-    layout.keys.mkdir(mode=0o700, exist_ok=True)
-    _write_private(layout.keys / "proxy", secrets.proxy_key)
-    _write_private(layout.keys / "remotes", secrets.remote_key)
-    known = "".join(f"{name} {key.strip()}\n" for name, key in secrets.host_keys.items())
-    layout.known_hosts.write_text(known, encoding="utf-8")
+    write_private(group_vars / "all.yml", _ALL.format(receiver=receiver))
+    write_private(layout.inventory / "remotes.yml", _compose_inventory(layout, ports, password))
 
 
 def _write_programs(layout: Layout) -> None:
@@ -146,7 +131,8 @@ def _quote(text: str) -> str:
     return json.dumps(text)
 
 
-def _write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
+    """Writes a file that nobody else can read, not even for a moment."""
     file.unlink(missing_ok=True)
     file.touch(mode=0o600)
     file.write_text(text, encoding="utf-8")

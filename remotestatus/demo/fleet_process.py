@@ -1,8 +1,9 @@
 """
-The fleet's own process: starts everything, takes orders, stops everything.
+`python -m remotestatus.demo.fleet_process DIRECTORY [--keep]`: starts everything, takes orders, stops everything.
 
 It keeps `fleet.json` in the fleet's directory while it runs. It ends by an order, by a signal, when its standard input
-is closed (unless it is kept), or after a day, and the remotes' programs end with it.
+is closed, or after a day, and the remotes' programs end with it. With --keep it goes to the background, and does not
+read its standard input.
 """
 
 import asyncio
@@ -11,13 +12,16 @@ import json
 import os
 import secrets
 import signal
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import asyncssh
 
-from remotestatus.demo.fleet_files import Secrets, write_directory
+from remotestatus.demo.demo_fleet import READY
+from remotestatus.demo.fleet_files import write_directory, write_private
 from remotestatus.demo.layout import LOOPBACK, Layout, Ports, claim_ports
 from remotestatus.demo.members import MEMBERS, PROXY, PROXY_USER, TUNNEL_USER, Fault
 from remotestatus.demo.message_receiver import MessageReceiver
@@ -26,50 +30,53 @@ from remotestatus.demo.ssh_servers import Account, ProxyLogin, ProxyServer, Remo
 _LIFETIME = 24 * 3600.0
 
 
-async def serve(layout: Layout, apprise: Sequence[str], on_ready: Callable[[], None], *, keep: bool) -> None:
-    """Runs a fleet in `layout` until it is stopped; calls `on_ready` when every part of it runs."""
+async def serve(layout: Layout, *, keep: bool) -> None:
+    """Runs a fleet in `layout` until it is stopped; says so when every part of it runs."""
     ports, listener = claim_ports(len(MEMBERS))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    with MessageReceiver(listener, layout.messages):
-        proxy, remotes = _build(layout, ports, apprise)
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(proxy.server.stop)
-            await proxy.apply_faults()
-            for remote in remotes:
-                stack.push_async_callback(remote.stop)
-            await asyncio.gather(*(remote.apply_faults() for remote in remotes))
-            control = ControlServer(proxy, remotes, secrets.token_hex(16), stop)
-            server = await asyncio.start_server(control.answer, LOOPBACK, ports.control)
-            stack.callback(server.close)
-            stack.callback(layout.running.unlink, missing_ok=True)
-            _write_running(layout, ports, control.token)
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, stop.set)
-            loop.call_later(_LIFETIME, stop.set)
-            if not keep:
-                try:
-                    loop.add_reader(0, _watch_standard_input, stop)
-                except PermissionError:  # a file such as /dev/null, which no caller can close
-                    stop.set()
-            on_ready()
-            await stop.wait()
-            loop.remove_reader(0)
+    MessageReceiver(listener, layout.messages)
+    proxy, remotes = _build(layout, ports)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(proxy.server.stop)
+        await proxy.apply_faults()
+        for remote in remotes:
+            stack.push_async_callback(remote.stop)
+        await asyncio.gather(*(remote.apply_faults() for remote in remotes))
+        control = ControlServer(proxy, remotes, secrets.token_hex(16), stop)
+        server = await asyncio.start_server(control.answer, LOOPBACK, ports.control)
+        stack.callback(server.close)
+        stack.callback(layout.running.unlink, missing_ok=True)
+        _write_running(layout, ports, control.token)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.call_later(_LIFETIME, stop.set)
+        if not keep:
+            try:
+                loop.add_reader(0, _watch_standard_input, stop)
+            except PermissionError:  # a file such as /dev/null, which no caller can close
+                stop.set()
+        _say_ready()
+        await stop.wait()
+        loop.remove_reader(0)
 
 
-def _build(layout: Layout, ports: Ports, apprise: Sequence[str]) -> tuple[ProxyServer, tuple[RemoteServer, ...]]:
+def _build(layout: Layout, ports: Ports) -> tuple[ProxyServer, tuple[RemoteServer, ...]]:
     """Makes keys, files and servers; starts nothing."""
     proxy_login, remote_login = _make_key(), _make_key()
     tunnel_keys = {member.name: _make_key() for member in MEMBERS}
     host_keys = {name: _make_key() for name in (PROXY, *tunnel_keys)}
     password = secrets.token_urlsafe(12)
-    text = Secrets(
-        proxy_key=proxy_login.export_private_key().decode(),
-        remote_key=remote_login.export_private_key().decode(),
-        password=password,
+    write_directory(
+        layout,
+        ports,
+        password,
+        keys={
+            "proxy": proxy_login.export_private_key().decode(),
+            "remotes": remote_login.export_private_key().decode(),
+        },
         host_keys={name: key.export_public_key().decode() for name, key in host_keys.items()},
     )
-    write_directory(layout, ports, text, apprise)
     proxy_accounts = (
         Account(PROXY_USER, keys=(proxy_login.convert_to_public(),)),
         Account(TUNNEL_USER, keys=tuple(key.convert_to_public() for key in tunnel_keys.values())),
@@ -100,10 +107,17 @@ def _make_key() -> asyncssh.SSHKey:
 
 def _write_running(layout: Layout, ports: Ports, token: str) -> None:
     beside = layout.running.with_suffix(".new")
-    beside.unlink(missing_ok=True)
-    beside.touch(mode=0o600)
-    beside.write_text(json.dumps({"pid": os.getpid(), "control": ports.control, "token": token}), encoding="utf-8")
+    write_private(beside, json.dumps({"pid": os.getpid(), "control": ports.control, "token": token}))
     beside.replace(layout.running)
+
+
+def _say_ready() -> None:
+    """Tell the caller, who reads our standard output and then need not stay."""
+    sys.stdout.write(READY + "\n")
+    sys.stdout.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 def _watch_standard_input(stop: asyncio.Event) -> None:
@@ -173,3 +187,12 @@ class ControlServer:
         await host.apply_faults()
         if host is self.proxy:
             await asyncio.gather(*(remote.apply_faults() for remote in self.remotes))
+
+
+if __name__ == "__main__":
+    is_kept = "--keep" in sys.argv[2:]
+    if is_kept:
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+    asyncio.run(serve(Layout(Path(sys.argv[1])), keep=is_kept))

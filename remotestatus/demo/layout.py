@@ -8,46 +8,29 @@ range that the kernel gives to outgoing connections, so no other program gets a 
 
 import errno
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 _FIRST_PORTS = range(8000, 28000, 100)
 
 
-@dataclass(frozen=True, slots=True)
 class Ports:
     """The ports of one fleet; remotes are counted from 0."""
 
-    first: int
-
-    @property
-    def receiver(self) -> int:
-        """The message receiver's port, which takes the block."""
-        return self.first
-
-    @property
-    def proxy(self) -> int:
-        """The proxy's SSH server."""
-        return self.first + 22
-
-    @property
-    def control(self) -> int:
-        """The port of the control server, which takes orders to break and mend."""
-        return self.first + 99
+    def __init__(self, first: int) -> None:
+        self.receiver = first  # takes the block
+        self.first_tunnel = first + 1
+        self.proxy = first + 22
+        self.first_sshd = first + 41
+        self.control = first + 99  # takes orders to break and mend
 
     def tunnel(self, position: int) -> int:
         """A remote's port on the proxy: `ansible_port`."""
-        return self.first + 1 + position
+        return self.first_tunnel + position
 
     def sshd(self, position: int) -> int:
         """The port of a remote's own SSH server, which only its tunnel connects to."""
-        return self.first + 41 + position
-
-    def others(self, remotes: int) -> tuple[int, ...]:
-        """Every port that must be free, except the receiver's."""
-        positions = range(remotes)
-        return (self.proxy, self.control, *map(self.tunnel, positions), *map(self.sshd, positions))
+        return self.first_sshd + position
 
 
 def claim_ports(remotes: int) -> tuple[Ports, socket.socket]:
@@ -63,7 +46,8 @@ def claim_ports(remotes: int) -> tuple[Ports, socket.socket]:
         except OSError:
             continue
         try:
-            for port in ports.others(remotes):
+            positions = range(remotes)
+            for port in (ports.proxy, ports.control, *map(ports.tunnel, positions), *map(ports.sshd, positions)):
                 _listen(port).close()
         except OSError:
             held.close()
@@ -84,51 +68,19 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
     """The files of one fleet. Ansible reads all of `inventory/`, so it contains nothing else."""
 
-    directory: Path
-
-    @property
-    def marker(self) -> Path:
-        """The file that marks the directory as a demo's, which may be overwritten."""
-        return self.directory / "README.txt"
-
-    @property
-    def inventory(self) -> Path:
-        """The folder to give to `-i`."""
-        return self.directory / "inventory"
-
-    @property
-    def known_hosts(self) -> Path:
-        """A host key for each remote and the proxy, under its inventory name."""
-        return self.directory / "known_hosts"
-
-    @property
-    def keys(self) -> Path:
-        """The private keys that log in at the proxy (`proxy`) and at the remotes (`remotes`)."""
-        return self.directory / "keys"
-
-    @property
-    def messages(self) -> Path:
-        """The messages that were received, a JSON object a line."""
-        return self.directory / "messages.jsonl"
-
-    @property
-    def running(self) -> Path:
-        """Process id, control port and token of the running fleet; exists only while it runs."""
-        return self.directory / "fleet.json"
-
-    @property
-    def log(self) -> Path:
-        """Standard error of the fleet's process."""
-        return self.directory / "fleet.log"
-
-    @property
-    def programs(self) -> Path:
-        """The PATH of the remotes' programs, which holds a `python` only."""
-        return self.directory / "bin"
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory = directory.resolve()
+        self.marker = directory / "README.txt"  # marks the directory as a demo's, which may be overwritten
+        self.inventory = directory / "inventory"  # the folder to give to -i
+        self.known_hosts = directory / "known_hosts"
+        self.keys = directory / "keys"  # those that log in at the proxy (`proxy`) and at the remotes (`remotes`)
+        self.messages = directory / "messages.jsonl"
+        self.running = directory / "fleet.json"  # process id, control port and token, while the fleet runs
+        self.log = directory / "fleet.log"  # standard error of the fleet's process
+        self.programs = directory / "bin"  # the PATH of the remotes' programs, which holds a `python` only
 
     def home(self, name: str) -> Path:
         """The working directory of a remote's (or the proxy's) commands and programs."""

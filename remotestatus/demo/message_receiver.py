@@ -8,10 +8,8 @@ import json
 import socket
 import threading
 from dataclasses import asdict, dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 _LONGEST = 1_000_000
 
@@ -32,42 +30,19 @@ def read_messages(file: Path) -> tuple[ReceivedMessage, ...]:
     return tuple(ReceivedMessage(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines())
 
 
-class MessageReceiver:
-    """Serves on a listening socket, in a thread of its own, inside a `with`."""
-
-    def __init__(self, listener: socket.socket, file: Path) -> None:
-        self._server = _Server(listener, file)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+class MessageReceiver(HTTPServer):
+    """Serves on a listening socket, in a thread of its own, until its process ends."""
 
     def __init__(self, listener: socket.socket, file: Path) -> None:
         super().__init__(listener.getsockname(), _RequestHandler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
-        self._file = file
-        self._lock = threading.Lock()
-
-    def keep(self, message: ReceivedMessage) -> None:
-        with self._lock, self._file.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(asdict(message), ensure_ascii=False) + "\n")
+        self.file = file
+        threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
 class _RequestHandler(BaseHTTPRequestHandler):
-    server: _Server
+    server: MessageReceiver
     timeout = 10
 
     def do_POST(self) -> None:
@@ -79,7 +54,9 @@ class _RequestHandler(BaseHTTPRequestHandler):
         if not isinstance(sent, dict):
             self._answer(400)
             return
-        self.server.keep(ReceivedMessage(*(str(sent.get(part, "")) for part in ("title", "message", "type"))))
+        message = ReceivedMessage(*(str(sent.get(part, "")) for part in ("title", "message", "type")))
+        with self.server.file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(asdict(message), ensure_ascii=False) + "\n")
         self._answer(200)
 
     def _answer(self, code: int) -> None:
