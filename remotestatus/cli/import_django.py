@@ -5,7 +5,7 @@ The files are read and never run. What can't be carried over is listed with file
 belongs in the inventory. Passwords are encrypted or left out; none is written in clear.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def command(
         write_file(known_hosts, text)
         click.echo(f"wrote {known_hosts}")
     _say_found(old)
-    _say_gaps([*old.gaps, *gaps, *_missing_keys(old), _HISTORY])
+    _say_gaps([*old.gaps, *gaps, _HISTORY])
     show_next(directory, answers, vault_password_file)
 
 
@@ -132,13 +132,6 @@ def _convert_known_hosts(old: OldFleet) -> tuple[str, tuple[Gap, ...]]:
         return converted, ()
     what = f"holds no key for {', '.join(missing)}"
     return converted, (Gap(str(path), what, "collect what is missing: remotestatus trust"),)
-
-
-def _missing_keys(old: OldFleet) -> Iterable[Gap]:
-    keys = [proxy.key_file for proxy in old.answers.proxies] + [remote.key_file for remote in old.answers.remotes]
-    for key in sorted({key for key in keys if key}):
-        if not Path(key).expanduser().is_file():
-            yield Gap(key, "this private key is not on this machine", "put it there, or correct its path")
 
 
 def _say_found(old: OldFleet) -> None:

@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _LONGEST = 100_000
 _LARGEST = 2**63
@@ -84,11 +85,11 @@ class Evaluator:
         self.variable = before
         return found
 
-    def _plain(self, node: ast.expr) -> object:
+    def _plain(self, node: ast.expr) -> Any:
         """A value that another is made of."""
         return self._open(self.evaluate(node))
 
-    def _open(self, found: Value) -> object:
+    def _open(self, found: Value) -> Any:
         if isinstance(found.value, Unknown):
             raise TypeError("not understood")
         self.variable = found.variable or self.variable
@@ -98,12 +99,17 @@ class Evaluator:
         return _check_scalar(self._plain(node))
 
     def _work_out(self, node: ast.expr) -> object:
-        variable, default = self._read_environment(node)
-        if variable and default is None:
-            return Unknown(_show(node), variable)
-        if variable and default is not None:
-            return Value(self._plain(default), f"{self.file}:{node.lineno}", variable)
         match node:
+            case ast.Subscript(value=owner, slice=ast.Constant(value=str() as variable)) if (
+                self._name_of(owner) == "os.environ"
+            ):
+                return Unknown(_show(node), variable)
+            case ast.Call(func=function, args=[ast.Constant(value=str() as variable), *defaults]) if self._name_of(
+                function
+            ) in ("os.environ.get", "os.getenv"):
+                default = self._plain(defaults[0]) if defaults else None
+                place = f"{self.file}:{node.lineno}"
+                return Unknown(_show(node), variable) if default is None else Value(default, place, variable)
             case ast.Constant(value=str() | int() | float() | None as value):
                 return value
             case ast.List(elts=parts) | ast.Tuple(elts=parts):
@@ -129,11 +135,11 @@ class Evaluator:
             case ast.Attribute(value=inner, attr="parent"):
                 return posixpath.dirname(str(self._scalar(inner)))
             case ast.Attribute(value=inner, attr=name):
-                return _check_dict(self._plain(inner))[name]
+                return self._plain(inner)[name]
             case ast.Subscript(value=ast.Attribute(value=inner, attr="parents"), slice=ast.Constant(value=int() as up)):
                 return posixpath.normpath(posixpath.join(str(self._scalar(inner)), *[".."] * (up + 1)))
             case ast.Subscript(value=inner, slice=key):
-                return _check_dict(self._plain(inner))[str(self._plain(key))]
+                return self._plain(inner)[str(self._plain(key))]
         raise ValueError("not understood")
 
     def _make_list(self, parts: Sequence[ast.expr]) -> list[Value]:
@@ -191,16 +197,6 @@ class Evaluator:
                 return f"{self._name_of(inner)}.{name}"
         return ""
 
-    def _read_environment(self, node: ast.expr) -> tuple[str, ast.expr | None]:
-        """The environment variable that an expression reads and nothing else, and its default."""
-        match node:
-            case ast.Subscript(value=owner, slice=ast.Constant(value=str() as name)):
-                return (name, None) if self._name_of(owner) == "os.environ" else ("", None)
-            case ast.Call(func=function, args=[ast.Constant(value=str() as name), *defaults]):
-                default = defaults[0] if defaults and ast.unparse(defaults[0]) != "None" else None
-                return (name, default) if self._name_of(function) in ("os.environ.get", "os.getenv") else ("", None)
-        return "", None
-
 
 def _show(node: ast.AST) -> str:
     """An expression's source, cut short; the arguments of a call may be secret and are left out."""
@@ -217,10 +213,4 @@ def _check_scalar(value: object) -> str | float:
 def _check_number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError("no number")
-    return value
-
-
-def _check_dict(value: object) -> Mapping[str, Value]:
-    if not isinstance(value, dict):
-        raise TypeError("no dictionary")
     return value

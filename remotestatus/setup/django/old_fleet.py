@@ -129,7 +129,6 @@ class _Planner:
         self.project, self.settings, self.note, self.base = project, project.settings, project.note, base
         self.proxies: dict[tuple[object, ...], NewProxy] = {}
         self.remotes: dict[str, NewRemote] = {}
-        self.places: dict[tuple[object, ...], str] = {}
         self.seen: set[int] = set()
         self.counts: Counter[str] = Counter()
         before = len(project.gaps)
@@ -168,27 +167,24 @@ class _Planner:
         via, address = self.find_way(where, taken)
         if via and "port" not in taken:
             self.note(where, "it has no remote port", "write ansible_port, its tunnel's port on the proxy")
-        nickname, user, port = taken.text("nickname"), taken.text("user"), taken.port("port")
-        forwarded = taken.port("forwarded_port")
+        nickname, user, port = taken.get("nickname"), taken.get("user"), taken.get("port")
+        forwarded = taken.get("forwarded_port")
         name = name_host(nickname or user or "remote", self.names(), str(port or forwarded or ""))
-        processes = self.read_processes(taken.values_of("processes"))
+        processes = self.read_processes(taken.get("processes") or ())
         gaps = self._sentences(before)
         if "nickname" not in taken:
             self.note(where, "it has no nickname", f"it is called {name} now; say otherwise in remotestatus_nickname")
-        twin = self.places.setdefault((via, address, port), name)
-        if port and twin != name:
-            self.note(where, f"{name} has the address and port of {twin}", "one of the two is wrong")
         self.remotes[name] = NewRemote(
             name=name,
             address=address,
             port=port,
             user=user,
-            password=taken.text("password"),
+            password=taken.get("password"),
             wants_password=bool(entry.keys() & _REMOTE["password"].spellings),
             via=via,
             nickname=nickname or "",
-            description=taken.text("description") or "",
-            location=taken.text("location") or "",
+            description=taken.get("description") or "",
+            location=taken.get("location") or "",
             forwarded_port=forwarded,
             processes=processes,
             gaps=gaps,
@@ -203,23 +199,23 @@ class _Planner:
 
     def find_way(self, where: str, taken: Taken) -> tuple[tuple[str, ...], str | None]:
         """The proxy that a remote is reached through and its address; what it leaves out is as in the settings."""
-        address = taken.text("address")
+        address = taken.get("address")
         if self.general.get("tunnel") is False:
             if address is None:
                 self.note(where, "SSH_TUNNELING is False, and no address is given", "write its ansible_host")
             return (), address
         # A proxy of its own that can't be read is not the one of the settings.
-        proxy = taken.text("proxy_address") if "proxy_address" in taken else self.usual.text("address")
+        proxy = taken.get("proxy_address") if "proxy_address" in taken else self.usual.get("address")
         if not proxy:
             self.note(where, "nothing says which proxy it is reached through", "add one: ProxyJump")
             return (), address or "127.0.0.1"
         # Another host's port need not be the one of the settings.
-        same = proxy == self.usual.text("address")
-        port = taken.port("proxy_port") or (self.usual.port("port") if same else None)
-        user = taken.text("proxy_user") or self.usual.text("user")
+        same = proxy == self.usual.get("address")
+        port = taken.get("proxy_port") or (self.usual.get("port") if same else None)
+        user = taken.get("proxy_user") or self.usual.get("user")
         if (proxy, port, user) not in self.proxies:
             name = name_host(proxy, self.names(), user or str(port or ""))
-            key_file = self.absolute(self.usual.text("key_file"))
+            key_file = self.absolute(self.usual.get("key_file"))
             gaps = self.usual_gaps if same else ()
             self.proxies[proxy, port, user] = NewProxy(name, proxy, port, user, key_file, gaps=gaps)
         return (self.proxies[proxy, port, user].name,), address or "127.0.0.1"
@@ -263,7 +259,7 @@ class _Planner:
     def mail(self) -> NewFleet:
         """The destination for the people of RS_USERS_TO_NOTIFY, with its secrets and gaps."""
         people = []
-        for entry in self.general.values_of("people"):
+        for entry in self.general.get("people") or ():
             # Django's ADMINS are pairs of name and address.
             address = entry.value[-1].value if isinstance(entry.value, list) and entry.value else entry.value
             if isinstance(address, str) and re.fullmatch(r"[^\s@,;<>]+@[^\s@,;<>]+", address.strip()):
@@ -276,7 +272,7 @@ class _Planner:
         before = len(self.project.gaps)
         server = take(self.settings, _MAIL, self.note)
         if None in server.values() or "host" not in server:
-            example = _mail_url(Taken(host="mail.example.com"), people)
+            example = _mail_url({"host": "mail.example.com"}, people)
             what = f"{', '.join(people)} were told by mail, and the settings name no mail server in fixed values"
             where = self.settings["RS_USERS_TO_NOTIFY"].where
             self.note(where, what, f"name one in remotestatus_apprise, for example {example}")
@@ -297,7 +293,7 @@ class _Planner:
             remotes=tuple(self.remotes.values()),
             every=self.every(),
         )
-        known_hosts = self.absolute(self.general.text("known_hosts"))
+        known_hosts = self.absolute(self.general.get("known_hosts"))
         gaps = tuple(sorted(dict.fromkeys(self.project.gaps), key=_in_order))
         return OldFleet(answers, settings_file, self.counts, gaps, list_old_names(answers), known_hosts)
 
@@ -309,10 +305,10 @@ def _in_order(gap: Gap) -> tuple[str, int]:
 
 def _mail_url(server: Taken, people: Iterable[str]) -> str:
     """An Apprise URL for Django's mail settings; see https://appriseit.com/services/email/."""
-    user, password = server.text("user"), server.text("password")
+    user, password = server.get("user"), server.get("password")
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user and password else ""
-    host = f"{quote(server.text('host') or '', safe='')}:{server.port('port') or 25}"
-    sender = re.sub(r"^.*<([^<>]+)>$", r"\1", server.text("sender") or "webmaster@localhost")
+    host = f"{quote(server['host'], safe='')}:{server.get('port') or 25}"
+    sender = re.sub(r"^.*<([^<>]+)>$", r"\1", server.get("sender") or "webmaster@localhost")
     to = ",".join(quote(person, safe="@") for person in people)
     mode = "ssl" if server.get("ssl") else "starttls" if server.get("tls") else "insecure"
     scheme = "mailto" if mode == "insecure" else "mailtos"

@@ -7,6 +7,7 @@ A value that is not fixed, or is not of the kind that its key wants, becomes a G
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from remotestatus.setup.django.expressions import Unknown, Value
 
@@ -20,28 +21,13 @@ class OldKey:
     variable: str
 
 
-class Taken(dict[str, object]):
-    """Values by their names; None stands for one that is there and can't be used."""
-
-    def text(self, name: str) -> str | None:
-        """A text, or None."""
-        value = self.get(name)
-        return value if isinstance(value, str) else None
-
-    def port(self, name: str) -> int | None:
-        """A number, or None."""
-        value = self.get(name)
-        return value if isinstance(value, int) else None
-
-    def values_of(self, name: str) -> list[Value]:
-        """The entries of a list."""
-        value = self.get(name)
-        return value if isinstance(value, list) else []
+Taken = dict[str, Any]
+"""Values by their names: texts, numbers and lists as their keys want them; None where one can't be used."""
 
 
 def take(values: Mapping[str, Value], keys: Mapping[str, OldKey], note: Callable[[str, str, str], None]) -> Taken:
     """All values that are there, by the names of their keys."""
-    taken = Taken()
+    taken: Taken = {}
     for name, key in keys.items():
         given = [spelling for spelling in key.spellings if spelling in values]
         for other in given[1:]:

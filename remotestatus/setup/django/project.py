@@ -5,15 +5,22 @@ What can't be read or followed becomes a Gap: where, what, and what to do.
 """
 
 import ast
+import importlib.util
+import keyword
 import os
+import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from remotestatus.setup.django.expressions import Evaluator, Unknown, Value
-from remotestatus.setup.django.python2 import read_statements
 
+_TOKEN = re.compile(
+    r"""'{3}.*?'{3} | "{3}.*?"{3} | '(?:\\.|[^'\\\n])*' | "(?:\\.|[^"\\\n])*" | \#[^\n]*
+    | (?P<open>[\[({]) | (?P<close>[\])}]) | \n(?P<start>(?=[^\s\#]))""",
+    re.DOTALL | re.VERBOSE,
+)
 _FOREIGN = frozenset({"site-packages", "node_modules", "__pycache__"})
 
 
@@ -86,7 +93,7 @@ class Project:
             what = f"is not Python 3 ({getattr(error, 'msg', None) or error or 'nested too deeply'})"
             cure = "its other statements were read; compare the inventory with this file"
             self.note(f"{file}:{getattr(error, 'lineno', None) or 1}", what, cure)
-        return read_statements(source)
+        return _read_statements(source)
 
     def find(self, importer: Path, level: int, module: str) -> Path | None:
         """The project's file that `from ..module import` means; Python 2 also looked beside the importing file."""
@@ -184,3 +191,46 @@ class _Reader:
     def _note_star(self, statement: ast.ImportFrom) -> None:
         what = f"`{ast.unparse(statement)}` was not followed and may bring or change settings"
         self.project.note(f"{self.file}:{statement.lineno}", what, "add what it says to the inventory")
+
+
+# -- Python 2
+
+
+def _read_statements(source: bytes) -> Iterator[ast.stmt]:
+    """
+    The statements at the top of a file in their order.
+
+    One that is no Python 3 has a stand-in: it gives its name an unknown value, or only mentions names.
+    """
+    line = 1
+    for part in _split(_decode(source)):
+        try:
+            tree = ast.parse(part)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            words = [word for word in re.findall(r"[A-Za-z_]\w*", part, re.ASCII) if not keyword.iskeyword(word)]
+            assigned = re.match(r"([A-Za-z_]\w*)\s*(\+?=)(?!=)", part, re.ASCII)
+            if assigned and assigned[1] in words:
+                tree = ast.parse(f"{assigned[1]} {assigned[2]} Python2")
+            else:
+                tree = ast.parse(f"Python2({', '.join(words)})")
+        yield from ast.increment_lineno(tree, line - 1).body
+        line += part.count("\n")
+
+
+def _split(text: str) -> Iterator[str]:
+    """A new statement begins with a line that is not indented and stands outside of brackets and texts."""
+    depth, begun = 0, 0
+    for token in _TOKEN.finditer(text):
+        depth = max(0, depth + (token["open"] is not None) - (token["close"] is not None))
+        if token["start"] is not None and depth == 0:
+            yield text[begun : token.end()]
+            begun = token.end()
+    yield text[begun:]
+
+
+def _decode(source: bytes) -> str:
+    """What names no encoding and is no UTF-8 is read as Latin-1, as Python 2 often did."""
+    try:
+        return importlib.util.decode_source(source)
+    except (SyntaxError, UnicodeDecodeError):
+        return source.decode("latin-1").replace("\r\n", "\n")
