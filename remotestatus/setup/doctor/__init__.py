@@ -5,15 +5,16 @@ Takes where the inventory is and the time; yields a section and a Result at a ti
 a check that itself fails is a Result too, and what can't be examined because of something broken is said to be skipped.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from remotestatus.model.errors import RemotestatusError, RoundError
 from remotestatus.model.text import one_line
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.setup.doctor import connections, files, history, machine, notifications, workers
 from remotestatus.setup.doctor.examined import Examined, check_inventory
-from remotestatus.setup.doctor.result import Check, Mark, Result, skipped, warning
+from remotestatus.setup.doctor.result import Mark, Result, skipped, warning, wrong
 
 __all__ = ["INVENTORY", "Mark", "Result", "examine"]
 
@@ -23,63 +24,49 @@ INVENTORY = "Inventory"
 Finding = tuple[str, Result]
 """The section that it belongs to, and what was found."""
 
+_SECTIONS: Mapping[str, Sequence[Callable[[Examined], Iterable[Result]]]] = {
+    INVENTORY: (check_inventory, connections.check_vault),
+    "Keys and passwords": (connections.check_keys,),
+    "Host keys": (connections.check_host_keys, connections.check_strictness),
+    "The way to the remotes": (
+        connections.check_ignored,
+        connections.check_configuration,
+        connections.check_programs,
+        connections.check_ports,
+        connections.check_proxies,
+        history.check_tunnels,
+        history.check_looks,
+    ),
+    "Workers": (workers.check_workers,),
+    "Files": (files.check_site, files.check_database),
+    "Rounds": (history.check_rounds, history.check_timer),
+    "Messages": (notifications.check_destinations, notifications.check_outbox, notifications.check_heartbeat),
+}
+
 
 def examine(source: AnsibleSource, now: datetime, *, offline: bool) -> Iterator[Finding]:
     """Examine everything; `offline` leaves out what connects to somebody else."""
-    yield from _section("This machine", machine.check_versions, machine.check_locale, lambda: machine.check_clock(now))
-    yield from _section("Earlier rounds", machine.check_dead_rounds, lambda: machine.check_owner(source))
+    yield from _section("This machine", machine.check_versions, machine.check_locale, partial(machine.check_clock, now))
+    yield from _section("Earlier rounds", machine.check_dead_rounds, partial(machine.check_owner, source))
     yield from _section("SSH", machine.check_ssh, machine.check_timeout)
     try:
         with PlaybookRunner(source) as playbooks:
-            examined = Examined(source, playbooks)
-            yield from _section(INVENTORY, lambda: check_inventory(examined), lambda: connections.check_vault(examined))
-            if examined.inventory is None:
-                yield "Everything else", skipped("not examined: the inventory has to be readable first")
-            else:
-                yield from _of_inventory(examined, now, offline=offline)
+            examined = Examined(source, playbooks, now, offline)
+            for name, checks in _SECTIONS.items():
+                yield from _section(name, *(partial(check, examined) for check in checks))
+                if not examined.is_read:
+                    yield "Everything else", skipped("not examined: the inventory has to be readable first")
+                    return
     except RoundError as error:
-        yield INVENTORY, Result(Mark.WRONG, str(error))
+        yield INVENTORY, wrong(str(error))
 
 
-def _of_inventory(examined: Examined, now: datetime, *, offline: bool) -> Iterator[Finding]:
-    assert examined.inventory is not None
-    inventory = examined.inventory
-    yield from _section("Keys and passwords", lambda: connections.check_keys(examined))
-    yield from _section(
-        "Host keys", lambda: connections.check_host_keys(examined), lambda: connections.check_strictness(examined)
-    )
-    yield from _section(
-        "The way to the remotes",
-        lambda: connections.check_ignored(examined),
-        lambda: connections.check_configuration(examined),
-        lambda: connections.check_programs(inventory),
-        lambda: connections.check_ports(inventory),
-        lambda: connections.check_proxies(examined, now, offline=offline),
-        lambda: history.check_tunnels(inventory),
-        lambda: history.check_looks(inventory),
-    )
-    if inventory.fleet.workers:
-        yield from _section("Workers", lambda: workers.check_workers(examined, now, offline=offline))
-    yield from _section("Files", lambda: files.check_site(inventory), lambda: files.check_database(inventory))
-    yield from _section("Rounds", lambda: history.check_rounds(inventory, now), lambda: history.check_timer(inventory))
-    yield from _section(
-        "Messages",
-        lambda: notifications.check_destinations(inventory),
-        lambda: notifications.check_outbox(inventory, now),
-        lambda: notifications.check_heartbeat(inventory),
-    )
-
-
-def _section(name: str, *checks: Check) -> Iterator[Finding]:
+def _section(name: str, *checks: Callable[[], Iterable[Result]]) -> Iterator[Finding]:
     for check in checks:
-        for result in _guarded(check):
-            yield name, result
-
-
-def _guarded(check: Check) -> Iterable[Result]:
-    try:
-        yield from check()
-    except RemotestatusError as error:
-        yield Result(Mark.WRONG, one_line(error, 600))
-    except Exception as error:
-        yield warning(f"a check of the doctor itself failed: {type(error).__name__}: {one_line(error)}")
+        try:
+            for result in check():
+                yield name, result
+        except RemotestatusError as error:
+            yield name, wrong(one_line(error, 600))
+        except Exception as error:
+            yield name, warning(f"a check of the doctor itself failed: {type(error).__name__}: {one_line(error)}")

@@ -8,19 +8,17 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from remotestatus_playbook.protocol import PROXIES, SOCKET_NAME, SOCKET_PATH, Order
 
 from remotestatus.evaluate import read_proxy
-from remotestatus.model.fleet import Inventory
 from remotestatus.model.text import count, join_names, one_line
 from remotestatus.probe import read_configuration
 from remotestatus.setup.doctor.examined import Examined
 from remotestatus.setup.doctor.machine import run
-from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wrong
+from remotestatus.setup.doctor.result import Result, fine, say_trouble, skipped, warning, wrong
 from remotestatus.setup.known_hosts import is_known, list_keys
 
 _LARGEST_FILE = 1_000_000
@@ -37,15 +35,13 @@ _CLEAR_PASSWORD = re.compile(
 
 def check_vault(examined: Examined) -> Iterator[Result]:
     """Vaulted values can be read, and passwords do not lie about in clear."""
-    files = list(_inventory_files(examined))
-    texts = {path: _text_of(path) for path in files}
+    texts = {path: _text_of(path) for path in _inventory_files(examined)}
     vaulted = [path for path, text in texts.items() if "$ANSIBLE_VAULT;" in text]
     if any("vault" in problem.lower() for problem in examined.problems):
         return  # Found already, with its remedy.
-    if vaulted and examined.inventory is not None:
-        yield fine(f"Vault: {count(len(vaulted), 'file')} with vaulted values, and all of them can be read")
-    elif examined.inventory is not None:
-        yield fine("Vault: nothing is vaulted")
+    if examined.is_read:
+        counted = f"{count(len(vaulted), 'file')} with vaulted values, and all of them can be read"
+        yield fine(f"Vault: {counted if vaulted else 'nothing is vaulted'}")
     for path, text in texts.items():
         if _CLEAR_PASSWORD.search(text) and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
             yield warning(
@@ -80,7 +76,6 @@ def check_keys(examined: Examined) -> Iterator[Result]:
         key_file = examined.hosts[name].key_file
         if key_file:
             users.setdefault(key_file, []).append(name)
-    assert examined.inventory is not None
     good = 0
     for key_file, names in users.items():
         path = examined.inventory.base / key_file
@@ -148,7 +143,6 @@ def _in_agent(path: Path) -> bool:
 
 def check_host_keys(examined: Examined) -> Iterator[Result]:
     """Every remote and proxy has a host key that is trusted."""
-    assert examined.inventory is not None
     path = examined.inventory.known_hosts
     if not examined.by_ssh:
         return
@@ -196,7 +190,6 @@ def check_strictness(examined: Examined) -> Iterator[Result]:
 
 def check_ignored(examined: Examined) -> Iterator[Result]:
     """There is no setting that Ansible honours and that means nothing here, for all hosts or for one."""
-    assert examined.inventory is not None
     named: dict[str, list[str]] = {}
     for name, host in examined.hosts.items():
         for variable in host.ignored if name in examined.inventory.limited_to else ():
@@ -218,7 +211,6 @@ def check_ignored(examined: Examined) -> Iterator[Result]:
 
 def check_configuration(examined: Examined) -> Iterator[Result]:
     """Sockets have room for their names, and ssh takes the configuration that a round writes, with the user's own."""
-    assert examined.inventory is not None
     length = len(os.fsencode(examined.playbooks.workdir)) + len("/") + SOCKET_NAME
     if length > SOCKET_PATH:
         yield wrong(
@@ -242,10 +234,10 @@ def check_configuration(examined: Examined) -> Iterator[Result]:
         yield fine("ssh takes the configuration that a round writes for it, together with your own")
 
 
-def check_programs(inventory: Inventory) -> Iterator[Result]:
+def check_programs(examined: Examined) -> Iterator[Result]:
     """What is reached by a program that is no `ssh` is known, and what is lost by that."""
     found: dict[str, list[str]] = {}
-    for remote in inventory.fleet.remotes:
+    for remote in examined.inventory.fleet.remotes:
         if remote.program and not remote.path:
             found.setdefault(remote.program, []).append(remote.name)
     for program, names in found.items():
@@ -255,7 +247,7 @@ def check_programs(inventory: Inventory) -> Iterator[Result]:
             "in that program reads as a failure of the remote",
             "if it leads to an SSH server, name that in a ProxyJump, or in a ProxyCommand with ssh -W %h:%p",
         )
-    for proxy in inventory.fleet.proxies:
+    for proxy in examined.inventory.fleet.proxies:
         if proxy.program:
             yield fine(
                 f"the proxy {proxy.name} is reached by its own ProxyCommand ({proxy.program}), once a round for all "
@@ -263,11 +255,11 @@ def check_programs(inventory: Inventory) -> Iterator[Result]:
             )
 
 
-def check_ports(inventory: Inventory) -> Iterator[Result]:
+def check_ports(examined: Examined) -> Iterator[Result]:
     """No two remotes are the same place, and no two want the same virtual port."""
     places: dict[tuple[object, ...], list[str]] = {}
     virtual: dict[int, list[str]] = {}
-    for remote in inventory.fleet.remotes:
+    for remote in examined.inventory.fleet.remotes:
         if remote.connection == "ssh":
             places.setdefault((remote.path, remote.address, remote.port or 22), []).append(remote.name)
         if remote.settings.forwarded_port:
@@ -287,9 +279,8 @@ def check_ports(inventory: Inventory) -> Iterator[Result]:
             )
 
 
-def check_proxies(examined: Examined, now: datetime, *, offline: bool) -> Iterator[Result]:
+def check_proxies(examined: Examined) -> Iterator[Result]:
     """Every proxy lets us in, really."""
-    assert examined.inventory is not None
     fleet, limited_to = examined.inventory.fleet, examined.inventory.limited_to
     wanted = {proxy for remote in fleet.remotes if remote.name in limited_to for proxy in remote.path}
     wanted |= {name for name in limited_to if PROXIES in examined.hosts[name].groups}
@@ -297,20 +288,19 @@ def check_proxies(examined: Examined, now: datetime, *, offline: bool) -> Iterat
     if not proxies:
         yield fine("no remote is behind a proxy")
         return
-    if offline:
+    if examined.offline:
         yield skipped(f"{_names([proxy.name for proxy in proxies])}: not connected to (--offline)")
         return
     answers = examined.playbooks.probe(Order(names=tuple(sorted(limited_to)), proxies_only=True))
     if answers.trouble:
         yield wrong(answers.trouble)
     for proxy in proxies:
-        result = read_proxy(proxy, answers.proxies.get(proxy.alias), now)
+        result = read_proxy(proxy, answers.proxies.get(proxy.alias), examined.now)
         if result.trouble is None:
             took = f" ({result.connect_ms} ms)" if result.connect_ms is not None else ""
             yield fine(f"the proxy {proxy.name} lets us in{took}")
         else:
-            seen = f" ({result.trouble.detail})" if result.trouble.detail else ""
-            yield wrong(f"the proxy {proxy.name}: {result.trouble.message}{seen}", result.trouble.hint)
+            yield wrong(f"the proxy {proxy.name}: {say_trouble(result.trouble)}", result.trouble.hint)
     yield fine(
         "a round opens one connection to each proxy and sends everything through it, so a stock sshd's MaxStartups and "
         "MaxSessions are enough; forwarding has to be allowed there (AllowTcpForwarding)"

@@ -5,36 +5,52 @@ Takes where it is; what Ansible says of each host (key files, whether there is a
 inventory. A wrong value is a Result, and the examination goes on with its default.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
 
 from remotestatus_playbook.protocol import HostDescription
 
+from remotestatus.history import History
 from remotestatus.inventory import read_leniently
-from remotestatus.model.errors import ConfigurationError
+from remotestatus.model.errors import ConfigurationError, RoundError
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.text import count
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.setup.doctor.result import Result, fine, wrong
 
+T = TypeVar("T")
+
 
 @dataclass
 class Examined:
-    """The inventory and what is known of its hosts; `inventory` is None when it could not be read at all."""
+    """What is examined: the inventory, once it `is_read`, and what is known of its hosts."""
 
     source: AnsibleSource
     playbooks: PlaybookRunner
-    inventory: Inventory | None = None
+    now: datetime
+    offline: bool
+    inventory: Inventory = field(init=False)
+    is_read: bool = False
     hosts: Mapping[str, HostDescription] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     @property
     def by_ssh(self) -> list[str]:
         """The hosts that are reached by SSH, as far as the limit leaves them."""
-        assert self.inventory is not None
-        return [
-            name for name, host in self.hosts.items() if host.connection == "ssh" and name in self.inventory.limited_to
-        ]
+        limited_to = self.inventory.limited_to
+        return [name for name, host in self.hosts.items() if host.connection == "ssh" and name in limited_to]
+
+    def ask_history(self, read: Callable[[History], T]) -> T | None:
+        """What the history knows; a damaged one is told of where it is examined."""
+        if not self.inventory.database.exists():
+            return None
+        try:
+            with History.open(self.inventory.database, read_only=True) as history:
+                return read(history)
+        except RoundError:
+            return None
 
 
 def check_inventory(examined: Examined) -> Iterator[Result]:
@@ -44,14 +60,11 @@ def check_inventory(examined: Examined) -> Iterator[Result]:
         inventory, problems = read_leniently(described)
     except ConfigurationError as error:
         examined.problems += [str(problem) for problem in error.problems] or [error.summary]
-        for text in examined.problems:
-            yield wrong(text)
+        yield from map(wrong, examined.problems)
         return
-    examined.inventory = inventory
-    examined.hosts = described.hosts
+    examined.inventory, examined.hosts, examined.is_read = inventory, described.hosts, True
     examined.problems += [str(problem) for problem in problems]
-    for text in examined.problems:
-        yield wrong(text)
+    yield from map(wrong, examined.problems)
     for name, problem in inventory.problems.items():
         yield wrong(f"{name} cannot be checked: {problem}", "correct the variable; all other hosts are checked")
     if not problems:

@@ -13,9 +13,9 @@ import psutil
 
 from remotestatus.history import History, what_is_damaged
 from remotestatus.model.errors import RoundError
-from remotestatus.model.fleet import Inventory
-from remotestatus.model.text import one_line
+from remotestatus.model.text import one_line, say_bytes
 from remotestatus.report import examine_site
+from remotestatus.setup.doctor.examined import Examined
 from remotestatus.setup.doctor.result import Result, fine, warning, wrong
 
 _LEAST_BYTES = 50_000_000
@@ -25,8 +25,9 @@ _FORGETFUL = ("tmpfs", "ramfs")
 _DISTANT = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "fuse.glusterfs")
 
 
-def check_site(inventory: Inventory) -> Iterator[Result]:
+def check_site(examined: Examined) -> Iterator[Result]:
     """The page can be written: into its folder, or as a new folder beside it, and over nobody else's files."""
+    inventory = examined.inventory
     yield from _check_site(inventory.site, "set remotestatus_site to another folder")
     for page in inventory.fleet.pages:
         yield from _check_site(
@@ -48,9 +49,9 @@ def _check_site(site: Path, variable: str) -> Iterator[Result]:
     yield fine(f"the page can be written to {site}")
 
 
-def check_database(inventory: Inventory) -> Iterator[Result]:
+def check_database(examined: Examined) -> Iterator[Result]:
     """The history can be written, is whole, and lies on a disk that keeps it."""
-    path = inventory.database
+    path = examined.inventory.database
     variable = "set remotestatus_database to another file"
     problem = _unwritable(path.parent)
     if problem:
@@ -80,7 +81,7 @@ def check_database(inventory: Inventory) -> Iterator[Result]:
         yield wrong(str(error))
     else:
         if not problem:
-            yield fine(f"the history {path} is whole ({_size(path.stat().st_size)})")
+            yield fine(f"the history {path} is whole ({say_bytes(path.stat().st_size)})")
 
 
 def _unwritable(folder: Path) -> str:
@@ -100,9 +101,9 @@ def _check_space(path: Path, what: str) -> Iterator[Result]:
     found = os.statvfs(there)
     free = found.f_bavail * found.f_frsize
     if free < _LEAST_BYTES:
-        yield wrong(f"{_size(free)} are free for {what} in {there}", "make room on that disk")
+        yield wrong(f"{say_bytes(free)} are free for {what} in {there}", "make room on that disk")
     elif free < _FEW_BYTES:
-        yield warning(f"only {_size(free)} are free for {what} in {there}", "make room on that disk")
+        yield warning(f"only {say_bytes(free)} are free for {what} in {there}", "make room on that disk")
     if found.f_files and found.f_favail < _LEAST_FILES:
         yield wrong(f"{what}: the disk of {there} can take only {found.f_favail} more files", "remove files there")
 
@@ -111,11 +112,3 @@ def _file_system(path: Path) -> str:
     there = next(place for place in (path, *path.parents) if place.exists()).resolve()
     mounts = {Path(one.mountpoint): one.fstype for one in psutil.disk_partitions(all=True)}
     return next((mounts[place] for place in (there, *there.parents) if place in mounts), "")
-
-
-def _size(count: int) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count} {unit}"
-        count //= 1000
-    return f"{count} TB"

@@ -6,32 +6,28 @@ The inventory and the time come in, Results go out.
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 from remotestatus.evaluate import advise, advise_proxy, dead_tunnels
 from remotestatus.history import History
 from remotestatus.model.durations import say_duration, write_duration
-from remotestatus.model.errors import RoundError
-from remotestatus.model.fleet import Inventory
 from remotestatus.model.rounds import Round
 from remotestatus.model.text import count, join_names
+from remotestatus.setup.doctor.examined import Examined
 from remotestatus.setup.doctor.machine import SET_CLOCK, run
 from remotestatus.setup.doctor.result import Result, fine, warning, wrong
 from remotestatus.setup.timer_units import CRON_MARK, MARK
-
-T = TypeVar("T")
 
 _AHEAD = timedelta(minutes=2)
 _INSTALL_TIMER = "remotestatus schedule --install, or let `remotestatus watch` run"
 
 
-def check_rounds(inventory: Inventory, now: datetime) -> Iterator[Result]:
+def check_rounds(examined: Examined) -> Iterator[Result]:
     """The last round is no older than it may be, and went well."""
-    last = _read(inventory, History.last_round)
-    every = inventory.fleet.settings.every
+    last = examined.ask_history(History.last_round)
+    every, now = examined.inventory.fleet.settings.every, examined.now
     if last is None:
         yield warning("no round was run yet", "remotestatus run")
         return
@@ -62,10 +58,10 @@ def is_on_time(last: Round, every: timedelta, now: datetime) -> bool:
     return now <= last.finished_at + every * 1.5 + timedelta(minutes=1)
 
 
-def check_timer(inventory: Inventory) -> Iterator[Result]:
+def check_timer(examined: Examined) -> Iterator[Result]:
     """Rounds are run by a systemd timer or a line in the crontab; others can't be seen from here."""
-    base = str(inventory.base)
-    every = write_duration(inventory.fleet.settings.every)
+    base = str(examined.inventory.base)
+    every = write_duration(examined.inventory.fleet.settings.every)
     found = False
     for folder, scope in _unit_folders():
         for path in sorted(folder.glob("*.timer")) if folder.is_dir() else ():
@@ -87,7 +83,7 @@ def check_timer(inventory: Inventory) -> Iterator[Result]:
     if found:
         return
     finding = "no timer of `remotestatus schedule` runs rounds of this inventory"
-    if _read(inventory, History.last_round):
+    if examined.ask_history(History.last_round):
         yield warning(f"{finding}; if something else does (watch, cron, CI), that is fine", _INSTALL_TIMER)
     else:
         yield warning(finding, _INSTALL_TIMER)
@@ -116,10 +112,10 @@ def _unit_folders() -> tuple[tuple[Path, str], ...]:
     return (own, "--user"), (Path("/etc/systemd/system"), "")
 
 
-def check_tunnels(inventory: Inventory) -> Iterator[Result]:
+def check_tunnels(examined: Examined) -> Iterator[Result]:
     """What the last round saw of the tunnels: each remote whose own ssh will not keep it."""
-    fleet = inventory.fleet
-    results = _read(inventory, History.check_results) or {}
+    fleet = examined.inventory.fleet
+    results = examined.ask_history(History.check_results) or {}
     seen = [remote for remote in fleet.remotes if remote.name in results and results[remote.name].tunnels]
     wrong_ones = [(remote.name, sentence) for remote in seen for sentence in advise(remote, fleet, results)]
     by_sentence: dict[str, list[str]] = {}
@@ -131,13 +127,13 @@ def check_tunnels(inventory: Inventory) -> Iterator[Result]:
         yield fine(f"the tunnels of {count(len(seen), 'remote')} are kept as they should be")
 
 
-def check_looks(inventory: Inventory) -> Iterator[Result]:
+def check_looks(examined: Examined) -> Iterator[Result]:
     """What the last round saw of the proxies that are looked at, and of the ports of their tunnels."""
-    fleet = inventory.fleet
+    fleet = examined.inventory.fleet
     if not fleet.looked_at:
         return
-    results = _read(inventory, History.check_results) or {}
-    dead = dead_tunnels(_read(inventory, History.states) or {})
+    results = examined.ask_history(History.check_results) or {}
+    dead = dead_tunnels(examined.ask_history(History.states) or {})
     for proxy in fleet.looked_at:
         result = results.get(proxy.name)
         if result is None:
@@ -149,14 +145,3 @@ def check_looks(inventory: Inventory) -> Iterator[Result]:
             yield warning(f"{proxy.name}: {sentence}", "docs/limits.md explains what is looked for on a proxy")
         if not advice and not result.facts.notes:
             yield fine(f"the ports of the tunnels to {proxy.name} are as they should be")
-
-
-def _read(inventory: Inventory, read: Callable[[History], T]) -> T | None:
-    """What the history knows; a damaged one is told of where it is examined."""
-    if not inventory.database.exists():
-        return None
-    try:
-        with History.open(inventory.database, read_only=True) as history:
-            return read(history)
-    except RoundError:
-        return None

@@ -5,22 +5,21 @@ The inventory comes in, Results go out; nothing is sent.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
 
-from remotestatus.history import History, outbox
+from remotestatus.history import outbox
 from remotestatus.model.durations import say_duration
-from remotestatus.model.errors import ConfigurationError, RoundError
-from remotestatus.model.fleet import Inventory
+from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.text import one_line
 from remotestatus.notify import load_destinations, problems_of_tags
+from remotestatus.setup.doctor.examined import Examined
 from remotestatus.setup.doctor.result import Result, fine, warning, wrong
 
 
-def check_destinations(inventory: Inventory) -> Iterator[Result]:
+def check_destinations(examined: Examined) -> Iterator[Result]:
     """Each destination is one that Apprise can use, and each tag leads somewhere."""
-    fleet = inventory.fleet
+    fleet = examined.inventory.fleet
     try:
-        destinations = load_destinations(fleet.settings.apprise, inventory.base)
+        destinations = load_destinations(fleet.settings.apprise, examined.inventory.base)
     except ConfigurationError as error:
         for text in [str(problem) for problem in error.problems] or [error.summary]:
             yield wrong(text)
@@ -34,27 +33,22 @@ def check_destinations(inventory: Inventory) -> Iterator[Result]:
         yield fine(f"destinations: {names}; `remotestatus notify --test` sends to each")
 
 
-def check_outbox(inventory: Inventory, now: datetime) -> Iterator[Result]:
+def check_outbox(examined: Examined) -> Iterator[Result]:
     """No destination refuses, and nothing waits."""
-    if not inventory.database.exists():
-        return
-    try:
-        with History.open(inventory.database, read_only=True) as history:
-            failing, waiting = outbox.failing_destinations(history), outbox.count_waiting(history)
-    except RoundError:
-        return  # Found where the history is examined.
+    failing = examined.ask_history(outbox.failing_destinations) or ()
+    waiting = examined.ask_history(outbox.count_waiting) or 0
     for one in failing:
         yield wrong(
-            f"{one.name} takes no messages since {say_duration(now - one.since)}: {one.error}",
+            f"{one.name} takes no messages since {say_duration(examined.now - one.since)}: {one.error}",
             "remotestatus notify --test",
         )
     if waiting:
         yield warning(f"{waiting} message{'s wait' if waiting > 1 else ' waits'} to be sent; each round tries again")
 
 
-def check_heartbeat(inventory: Inventory) -> Iterator[Result]:
+def check_heartbeat(examined: Examined) -> Iterator[Result]:
     """Somebody else notices when the checker itself dies."""
-    if inventory.fleet.settings.heartbeat:
+    if examined.inventory.fleet.settings.heartbeat:
         yield fine("a heartbeat is sent after each round")
     else:
         yield warning(

@@ -2,9 +2,11 @@
 What a check of the doctor returns: how one thing is, what was found, and the remedy.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+
+from remotestatus.model.check_result import Trouble
 
 
 class Mark(StrEnum):
@@ -25,24 +27,12 @@ class Result:
     remedy: str = ""
 
 
-def fine(finding: str) -> Result:
-    """A tick."""
-    return Result(Mark.FINE, finding)
+fine = partial(Result, Mark.FINE)
+warning = partial(Result, Mark.WARNING)
+wrong = partial(Result, Mark.WRONG)
+skipped = partial(Result, Mark.SKIPPED)
 
 
-def warning(finding: str, remedy: str = "") -> Result:
-    """Something that may be meant so."""
-    return Result(Mark.WARNING, finding, remedy)
-
-
-def wrong(finding: str, remedy: str = "") -> Result:
-    """Something that needs mending."""
-    return Result(Mark.WRONG, finding, remedy)
-
-
-def skipped(finding: str) -> Result:
-    """Something that could not be examined, and why."""
-    return Result(Mark.SKIPPED, finding)
-
-
-Check = Callable[[], Iterable[Result]]
+def say_trouble(trouble: Trouble) -> str:
+    """What happened, with what was seen of it."""
+    return f"{trouble.message} ({trouble.detail})" if trouble.detail else trouble.message

@@ -16,19 +16,18 @@ from remotestatus.model.fleet import Inventory, Worker
 from remotestatus.probe.workers import WorkerAnswers, WorkerCaller, WorkerFault, clock_error, places_of
 from remotestatus.setup.doctor.examined import Examined
 from remotestatus.setup.doctor.machine import NEWEST_ANSIBLE, OLDEST_ANSIBLE
-from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wrong
+from remotestatus.setup.doctor.result import Result, fine, say_trouble, skipped, warning, wrong
 
 _PATIENCE = 120.0
 _CLOCK_SECONDS = 5.0
 
 
-def check_workers(examined: Examined, now: datetime, *, offline: bool) -> Iterator[Result]:
+def check_workers(examined: Examined) -> Iterator[Result]:
     """Every worker can look, and reaches what it may be asked to look at."""
-    assert examined.inventory is not None
-    inventory, begun = examined.inventory, time.monotonic()
+    inventory, now, begun = examined.inventory, examined.now, time.monotonic()
     if not inventory.fleet.workers:
         return
-    if offline:
+    if examined.offline:
         yield skipped("workers: not connected to (--offline)")
         return
     caller = WorkerCaller(examined.playbooks, inventory, begun + _PATIENCE, lambda: False)
@@ -44,8 +43,7 @@ def check_workers(examined: Examined, now: datetime, *, offline: bool) -> Iterat
         except WorkerFault as fault:
             by_ssh = worker.settings.command is None
             trouble = diagnose_worker(caller.subject(worker), fault.fault, fault.seen, fault.stderr, by_ssh=by_ssh)
-            seen = f" ({trouble.detail})" if trouble.detail else ""
-            yield wrong(f"the worker {worker.name}: {trouble.message}{seen}", _cure(trouble.hint, worker))
+            yield wrong(f"the worker {worker.name}: {say_trouble(trouble)}", _cure(trouble.hint, worker))
             continue
         yield from _versions(worker, answers)
         answered_at = now + timedelta(seconds=time.monotonic() - begun)
@@ -95,8 +93,7 @@ def _reach(worker: Worker, answers: WorkerAnswers, inventory: Inventory, now: da
         if result.trouble is None:
             yield fine(f"the worker {worker.name} reaches {proxy.name} ({result.connect_ms} ms)")
         else:
-            seen = f" ({result.trouble.detail})" if result.trouble.detail else ""
             yield wrong(
-                f"from the worker {worker.name}, the proxy {proxy.name}: {result.trouble.message}{seen}",
+                f"from the worker {worker.name}, the proxy {proxy.name}: {say_trouble(result.trouble)}",
                 result.trouble.hint.replace("On the checker", f"On {worker.name}"),
             )
