@@ -13,15 +13,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
-from rich.segment import Segment
 
 from remotestatus.cli.log_in_options import with_log_in
 from remotestatus.cli.options import now
 from remotestatus.cli.progress import say_troubles
 from remotestatus.cli.signals import Stop, stop_on_signal
-from remotestatus.cli.table import fleet_table, problem_head, problems_lines, say_counts, summary_lines
+from remotestatus.cli.table import fleet_table, problems_lines, say_counts, summary_lines
 from remotestatus.cli.terminal import Part, make_console, paragraph, text_of
 from remotestatus.model.durations import parse_duration, say_duration
 from remotestatus.model.errors import RemotestatusError, RoundGivenUp, say_os_error
@@ -179,9 +178,9 @@ class LineOutput(Output):
 
 class ScreenOutput(Output):
     """
-    The fleet on a whole terminal: its summary, what happens now, problems and table, as much as there is room for.
+    The fleet on a whole terminal: its summary, what happens now, the table and the problems, as much as there is room.
 
-    It is painted when its text has changed, and never by itself.
+    It is painted when something has changed, and never by itself.
     """
 
     def __init__(self, console: Console) -> None:
@@ -190,7 +189,7 @@ class ScreenOutput(Output):
         self.report: Report | None = None
         self._errors: list[str] = []
         self._activity = ""
-        self._lines: list[list[Segment]] = []
+        self._painted: tuple[object, ...] = ()
         self._painted_at = 0.0
 
     def begin(self) -> None:
@@ -214,47 +213,20 @@ class ScreenOutput(Output):
         self._activity = f"next round in {say_duration(timedelta(seconds=max(1, round(seconds))))}"
         self._paint()
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for line in self._lines:
-            yield from line
-            yield Segment.line()
-
     def _paint(self) -> None:
-        lines = self._fit(self.console.height)
-        if lines != self._lines and self.live:
-            self._lines, self._painted_at = lines, time.monotonic()
+        seen = (self._activity, self.report, self._errors, self.console.size)
+        if seen != self._painted and self.live:
+            self._painted, self._painted_at = seen, time.monotonic()
             self.live.refresh()
 
-    def _fit(self, height: int) -> list[list[Segment]]:
-        """What fits into so many lines: only the heads of problems if need be, and the first rows of the table."""
-        head, report = self._render(*self._head()), self.report
-        if report is None:
-            return head[:height]
-        problems = self._render(*problems_lines(report))
-        table = self._render(fleet_table(report, fold=True))
-        room = height - len(head) - 1
-        if len(problems) + len(table) > room:
-            heads = self._render(*(problem_head(report, problem) for problem in report.problems))
-            problems = self._cut(heads, max(3, room // 2), "problems")
-            problems += [[]] if problems else []
-        if len(problems) + len(table) > room:
-            table = self._render(fleet_table(report, fold=True, fold_up=True))
-        return [*head, [], *problems, *self._cut(table, room - len(problems), "lines")][:height]
-
-    def _render(self, *parts: RenderableType) -> list[list[Segment]]:
-        return self.console.render_lines(Group(*parts), pad=False) if parts else []
-
-    def _cut(self, lines: list[list[Segment]], most: int, noun: str) -> list[list[Segment]]:
-        if len(lines) <= most:
-            return lines
-        kept = max(0, most - 1)
-        rest = f"… and {len(lines) - kept} more {noun}: `remotestatus status`"
-        return [*lines[:kept], *self._render(text_of((rest, "dim")))]
-
-    def _head(self) -> list[RenderableType]:
-        title: Part = (self.report.title if self.report else "remotestatus", "bold")
-        return [
-            paragraph(title, f" · {self._activity}", (" · Ctrl-C ends it", "dim")),
-            *(summary_lines(self.report) if self.report else ()),
-            *(paragraph((error, "red"), hang=2) for error in self._errors),
-        ]
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        report = self.report
+        title: Part = (report.title if report else "remotestatus", "bold")
+        yield paragraph(title, f" · {self._activity}", (" · Ctrl-C ends it", "dim"))
+        yield from summary_lines(report) if report else ()
+        yield from (paragraph((error, "red"), hang=2) for error in self._errors)
+        if report:
+            yield text_of()
+            yield fleet_table(report, fold=True, fold_up=len(report.remotes) > console.height // 2)
+            yield text_of()
+            yield from problems_lines(report)
