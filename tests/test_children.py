@@ -2,6 +2,7 @@
 Many programs at the same time: real ones, with their limits on time, number and output.
 """
 
+import os
 import shlex
 import signal
 import subprocess
@@ -56,6 +57,26 @@ def test_no_more_run_at_once_than_were_asked_for(tmp_path: Path) -> None:
     ended = list(run_all(children, 3))
     assert {one.name for one in ended} == {one.name for one in children}
     assert max(int(one.out.read_text()) for one in ended) == 3
+
+
+def test_few_more_are_started_where_the_processors_have_more_to_do_than_they_can(tmp_path: Path) -> None:
+    """All at once would take each other's time, and what answers would seem not to; when it is over all go on."""
+    spinning = ["nice", "-n", "19", "/bin/sh", "-c", "ulimit -t 60; while :; do :; done"]
+    others = [subprocess.Popen(spinning) for _ in range(6 * (os.cpu_count() or 1))]
+    children = [child(tmp_path, "sleep 0.5", name=f"c{number}") for number in range(24)]
+    together = []
+    try:
+        for ended in run_all(children, 24):
+            together.append(1 + sum(one.started > 0 and not one.taken for one in children))
+            if ended is children[11]:
+                for one in others:
+                    one.kill()
+    finally:
+        for one in others:
+            one.kill()
+            one.wait()
+    assert max(together[:8]) <= 9
+    assert len(together) == 24
 
 
 def test_one_that_hangs_is_ended_with_its_children_and_delays_nobody(tmp_path: Path) -> None:

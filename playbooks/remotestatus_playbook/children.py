@@ -42,6 +42,15 @@ _UNANSWERED = "its lookup has not answered in time"
 _POLL_SECONDS = 0.005
 """How often the programs are asked whether they have ended."""
 
+_BUSY = 4
+"""So many runnable programs for each processor, on the average, are more than it can serve: more at the same time would
+only make each of them slower, until their times are over and what answers seems not to."""
+
+_NEW = 8
+"""So many are started even then every `_NEW_SECONDS`: what only waits for the network keeps no processor busy."""
+
+_NEW_SECONDS = 10.0
+
 _NO_MORE = object()
 
 STARTING = Lock()
@@ -70,7 +79,7 @@ class Child:
     ssh's question for the host `asked` (`user@name`) and no other. Once it has ended, `code` is its exit code
     (negative: the signal that ended it), `trouble` says why it could not be started at all, `secret_trouble` why its
     password could not be learnt, `asked_at` and `answered_at` are the clock's times (POSIX), and `taken` is how long it
-    ran. With `no_room` it was ended because our own disk has too little room.
+    ran, since `started` (monotonic). With `no_room` it was ended because our own disk has too little room.
     """
 
     name: str
@@ -91,7 +100,7 @@ class Child:
     no_room: bool = False
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _secret: "Secret | None" = field(default=None, repr=False)
-    _started: float = 0.0
+    started: float = 0.0
 
     def start(self) -> None:
         """Start it, in a session of its own: it can ask nobody at a terminal, and ends with all its children."""
@@ -111,7 +120,7 @@ class Child:
         if self.password is not None and self.askpass is not None:
             self._secret = Secret(self.password, self.asked, self.output.with_name(f"{self.output.name}.secret"))
             environment |= self._secret.environment(self.askpass)
-        self.asked_at, self._started = time.time(), time.monotonic()
+        self.asked_at, self.started = time.time(), time.monotonic()
         with (
             _in_memory(self.stdin) as stdin,
             self._file(".out").open("wb") as out,
@@ -190,7 +199,7 @@ class Child:
         return self.output.with_name(self.output.name + ending)
 
     def _note_end(self) -> None:
-        self.answered_at, self.taken = time.time(), time.monotonic() - self._started
+        self.answered_at, self.taken = time.time(), time.monotonic() - self.started
         if self._secret is not None:
             self.secret_trouble = self._secret.forget()
             self._secret = None
@@ -218,7 +227,7 @@ def run_all(children: Iterable[Child | None], at_once: int) -> Iterator[Child]:
         while True:
             ended = [child for child in running if child.has_ended()]
             running = [child for child in running if child not in ended]
-            while len(running) < at_once:
+            while len(running) < at_once and not _starts_too_many(running):
                 child = next(waiting, _NO_MORE)
                 more = child is not _NO_MORE
                 if not isinstance(child, Child):
@@ -236,6 +245,20 @@ def run_all(children: Iterable[Child | None], at_once: int) -> Iterator[Child]:
     finally:
         for child in running:
             child.kill()
+
+
+def _starts_too_many(running: Sequence[Child]) -> bool:
+    """Whether one more has to wait, because this machine has more to do than it can."""
+    since = time.monotonic() - _NEW_SECONDS
+    return sum(child.started > since for child in running) >= _NEW and _runnable() > _BUSY * (os.cpu_count() or 1)
+
+
+def _runnable() -> int:
+    """How many programs run or wait for a processor now, by the kernel's count; 0 where it does not say."""
+    try:
+        return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0])
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _end_largest(running: Sequence[Child]) -> None:
