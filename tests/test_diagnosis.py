@@ -13,8 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from remotestatus_playbook.host_keys import owners_of_offered_key
-from remotestatus_playbook.opening import Refusals
 from remotestatus_playbook.protocol import PROXY_LOST, HostAnswer, Outcome, ProxyAnswer, RemoteAnswer
+from remotestatus_playbook.proxy_connections import Refusals
 from remotestatus_playbook.ssh_output import local_fault, without_warnings
 
 from remotestatus.evaluate.check_results import read_proxy, read_remote
@@ -24,7 +24,7 @@ from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.settings import RemoteSettings
 from remotestatus.model.statuses import Status
-from remotestatus.model.text import one_line
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe.read_answers import AnswerFiles
 from tests.lab.keys import make_key
 from tests.record_transcripts import Transcript, read_transcripts

@@ -40,7 +40,6 @@ from remotestatus_playbook import inventory
 from remotestatus_playbook.asked_passwords import AskedPasswords, asked_passwords
 from remotestatus_playbook.become import BecomePlugins
 from remotestatus_playbook.interruption import clean_up_after
-from remotestatus_playbook.opening import Opener, close_all, keep_seconds_for
 from remotestatus_playbook.order import artifacts_on_worker, given_workdir, root, take_order
 from remotestatus_playbook.plan import ProbePlan, plan_look, plan_probe, problem_of
 from remotestatus_playbook.plugin_probe import BY_PLUGIN, answer_of_failure
@@ -54,6 +53,7 @@ from remotestatus_playbook.protocol import (
     WorkerDescription,
     to_json,
 )
+from remotestatus_playbook.proxy_connections import Opener, close_all, keep_seconds_for
 from remotestatus_playbook.sent_passwords import hide_passwords, write_passwords
 from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir

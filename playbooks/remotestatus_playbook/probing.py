@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
-from remotestatus_playbook import opening
+from remotestatus_playbook import proxy_connections
 from remotestatus_playbook.banner import is_lost, read_banner
 from remotestatus_playbook.become import Become
 from remotestatus_playbook.children import TOO_MUCH, Child, Password, run_all
@@ -59,7 +59,7 @@ class Prober:
     _plans: dict[str, ProbePlan] = field(default_factory=dict)
     _nonces: dict[str, str] = field(default_factory=dict)
     _open: dict[Path, bool] = field(default_factory=dict)
-    _refusals: dict[Path, opening.Refusals] = field(default_factory=dict)
+    _refusals: dict[Path, proxy_connections.Refusals] = field(default_factory=dict)
     _one_asks: Lock = field(default_factory=Lock)
 
     def probe_all(self, plans: Iterable[ProbePlan | None], at_once: int) -> None:
@@ -122,7 +122,7 @@ class Prober:
                 self.by_plugin.append(plan.name)
                 continue
             if plan.kept and plan.host and plan.suspect:
-                opening.end(plan.kept, plan.host.program)
+                proxy_connections.end(plan.kept, plan.host.program)
             self._plans[plan.name], self._nonces[plan.name] = plan, nonce
             yield self._child(plan, nonce)
         self._leave_unasked(unasked)
@@ -184,8 +184,8 @@ class Prober:
         socket = self.workdir.control / plan.hop.socket
         with self._one_asks:
             if socket not in self._open:
-                self._open[socket] = opening.is_open(socket, plan.hop.program)
-                self._refusals[socket] = opening.Refusals(opening.log_of(socket))
+                self._open[socket] = proxy_connections.is_open(socket, plan.hop.program)
+                self._refusals[socket] = proxy_connections.Refusals(proxy_connections.log_of(socket))
         refusal = self._refusals[socket].of(address, port)
         stderr = f"{refusal}\n{answer.stderr}"[:KEPT] if refusal else answer.stderr
         banner = ""

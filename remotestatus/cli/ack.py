@@ -10,7 +10,8 @@ from remotestatus.model.errors import ConfigurationError, RoundError
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.statuses import Status
-from remotestatus.model.text import did_you_mean, one_line
+from remotestatus.model.text import did_you_mean
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import AnsibleSource
 
 

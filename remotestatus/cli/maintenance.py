@@ -12,7 +12,8 @@ from remotestatus.evaluate import EVERYTHING, planned_windows
 from remotestatus.history import History, outbox
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Fleet
-from remotestatus.model.text import count, did_you_mean, one_line
+from remotestatus.model.text import count, did_you_mean
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.windows import CommandWindow
 from remotestatus.probe import AnsibleSource
 

@@ -27,7 +27,7 @@ from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.model.settings import ProcessSpec
-from remotestatus.model.text import one_line
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import AnsibleSource, Answers, PlaybookRunner
 from remotestatus.report import say_size
 

@@ -10,7 +10,8 @@ from remotestatus.cli.time_options import read_end, say_local
 from remotestatus.history import History, add_note, current_notes, remove_notes
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Fleet
-from remotestatus.model.text import did_you_mean, one_line
+from remotestatus.model.text import did_you_mean
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.windows import Note
 from remotestatus.probe import AnsibleSource
 

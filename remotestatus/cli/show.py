@@ -19,8 +19,9 @@ from remotestatus.model.durations import say_duration
 from remotestatus.model.notification import Acknowledgement, KeptDecision, SentMessage
 from remotestatus.model.states import State
 from remotestatus.model.statuses import Status
-from remotestatus.model.text import join_names, one_line
+from remotestatus.model.text import join_names
 from remotestatus.model.times import write_time
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.report import Incident, ProcessView, ProxyView, RemoteView, Report, SeenProcess
 from remotestatus.report.formats import write_status
 

@@ -23,7 +23,7 @@ from remotestatus.cli.terminal import make_console, print_lines
 from remotestatus.evaluate import diagnose
 from remotestatus.model.errors import ConfigurationError, RoundError
 from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
-from remotestatus.model.text import one_line
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import AnsibleSource
 from remotestatus.setup import without_debugging
 

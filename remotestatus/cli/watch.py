@@ -24,8 +24,8 @@ from remotestatus.cli.table import fleet_table, problems_lines, say_counts, summ
 from remotestatus.cli.terminal import Part, make_console, paragraph, text_of
 from remotestatus.model.durations import parse_duration, say_duration
 from remotestatus.model.errors import RemotestatusError, RoundGivenUp, say_os_error
-from remotestatus.model.text import one_line
 from remotestatus.model.times import write_time
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import AnsibleSource, PlaybookRunner, Progress
 from remotestatus.report import Report
 from remotestatus.round import FinishedRound, RoundOptions, run_round

@@ -28,7 +28,7 @@ from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.memory import Memory
 from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.model.statuses import Severity
-from remotestatus.model.text import one_line
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 
 

@@ -18,7 +18,7 @@ from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.statuses import Severity, Status
-from remotestatus.model.text import one_line
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.worker_faults import NOT_STARTED, FaultKind
 
 

@@ -18,8 +18,8 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.memory import Memory
 from remotestatus.model.processes import ProcessResult
-from remotestatus.model.text import one_line
 from remotestatus.model.times import say_date
+from remotestatus.model.untrusted_text import one_line
 
 LINE = 200
 """Characters that are kept of a log line."""

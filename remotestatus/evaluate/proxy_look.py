@@ -19,8 +19,8 @@ from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.states import State
 from remotestatus.model.statuses import Status
-from remotestatus.model.text import one_line
 from remotestatus.model.tunnels import Listener, TunnelPort
+from remotestatus.model.untrusted_text import one_line
 
 PORTS_KEPT = 2000
 

@@ -17,7 +17,8 @@ from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Remote
 from remotestatus.model.memory import Memory, Start
 from remotestatus.model.statuses import Severity
-from remotestatus.model.text import count, one_line
+from remotestatus.model.text import count
+from remotestatus.model.untrusted_text import one_line
 
 STARTS_KEPT = 10
 

@@ -33,8 +33,8 @@ from remotestatus.model.notification import (
 )
 from remotestatus.model.resend import LONGEST_PAUSE, pause_after
 from remotestatus.model.states import Subject
-from remotestatus.model.text import one_line
 from remotestatus.model.times import read_time, write_time
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.windows import CommandWindow
 
 DECISIONS_KEPT = 50

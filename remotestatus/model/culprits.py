@@ -8,7 +8,7 @@ something has failed already.
 from collections.abc import Callable, Sequence
 
 from remotestatus.model.states import Subject
-from remotestatus.model.text import one_line
+from remotestatus.model.untrusted_text import one_line
 
 
 def find_culprits(subjects: Sequence[Subject], works: Callable[[Sequence[Subject]], bool]) -> tuple[Subject, ...]:

@@ -12,7 +12,8 @@ from html import escape
 
 from remotestatus.model.notification import Message, NotificationType, Receiver
 from remotestatus.model.settings import FleetSettings
-from remotestatus.model.text import name_inventory, one_line
+from remotestatus.model.text import name_inventory
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.templates import Templates
 
 SUBJECT = 140

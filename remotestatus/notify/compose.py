@@ -29,7 +29,8 @@ from remotestatus.model.notification import (
 )
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Severity, Status
-from remotestatus.model.text import defuse, join_names, lower_first, one_line
+from remotestatus.model.text import join_names, lower_first
+from remotestatus.model.untrusted_text import defuse, one_line
 from remotestatus.notify.assemble import (
     SUBJECT,
     assemble,

@@ -11,7 +11,7 @@ from remotestatus.model.notification import Message, NotificationType, Receiver
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.settings import RegularReport
 from remotestatus.model.states import Kind, Subject
-from remotestatus.model.text import defuse, one_line
+from remotestatus.model.untrusted_text import defuse, one_line
 from remotestatus.notify.assemble import SUBJECT, write_subject
 from remotestatus.notify.page_links import may_be_told, settings_for
 from remotestatus.templates import Templates

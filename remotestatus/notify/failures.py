@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from http import HTTPStatus
 
-from remotestatus.model.text import one_line
+from remotestatus.model.untrusted_text import one_line
 
 
 class Failure(StrEnum):

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from remotestatus.model.errors import ConfigurationProblem, with_vault_cure
-from remotestatus.model.text import one_line
+from remotestatus.model.untrusted_text import one_line
 
 NO_FILES = (errno.EMFILE, errno.ENFILE)
 _NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)

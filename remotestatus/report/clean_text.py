@@ -1,5 +1,5 @@
 """
-Cleans text that came from elsewhere, once, before it is shown: the one place that does.
+Cleans text that came from elsewhere, once, before it is shown: for the page and what goes with it.
 
 What the remotes, the inventory and ssh said comes in; single lines that HTML, XML and UTF-8 can carry go out. Escaping
 is the templates' part.
@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from remotestatus.model.check_result import Finding, Trouble
 from remotestatus.model.notification import Acknowledgement
-from remotestatus.model.text import one_line
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 
 _UNPRINTABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")

@@ -29,7 +29,7 @@ from remotestatus.model.errors import RoundError, RoundGivenUp
 from remotestatus.model.fleet import Inventory, Remote, Worker
 from remotestatus.model.settings import CHECKER
 from remotestatus.model.statuses import Status
-from remotestatus.model.text import one_line
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.attempts.orders import (
     PAUSE_SECONDS,

@@ -19,7 +19,7 @@ from pathlib import Path
 import ansible_runner
 from remotestatus_playbook.protocol import SENT_ORDER, Order, to_json
 
-from remotestatus.model.text import one_line
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.workers.worker_archive import WorkerAnswers, archive_bytes, read_archive
 from remotestatus.probe.workers.worker_stream import (

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from remotestatus.model.errors import RemotestatusError, RoundError
-from remotestatus.model.text import one_line
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.setup.doctor import connections, files, history, machine, notifications, workers
 from remotestatus.setup.doctor.examined import Examined, check_inventory

@@ -14,7 +14,8 @@ from pathlib import Path
 from remotestatus_playbook.protocol import PROXIES, SOCKET_NAME, SOCKET_PATH, Order
 
 from remotestatus.evaluate import read_proxy
-from remotestatus.model.text import count, join_names, one_line
+from remotestatus.model.text import count, join_names
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import read_configuration
 from remotestatus.setup.doctor.examined import Examined
 from remotestatus.setup.doctor.machine import run

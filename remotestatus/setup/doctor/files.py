@@ -13,7 +13,8 @@ import psutil
 
 from remotestatus.history import History, what_is_damaged
 from remotestatus.model.errors import RoundError
-from remotestatus.model.text import one_line, say_bytes
+from remotestatus.model.text import say_bytes
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.report import examine_site
 from remotestatus.setup.doctor.examined import Examined
 from remotestatus.setup.doctor.result import Result, fine, warning, wrong

@@ -19,7 +19,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from remotestatus import __version__
-from remotestatus.model.text import count, one_line
+from remotestatus.model.text import count
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import AnsibleSource, remove_dead_directories
 from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wrong
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from remotestatus.history import outbox
 from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import ConfigurationError
-from remotestatus.model.text import one_line
+from remotestatus.model.untrusted_text import one_line
 from remotestatus.notify import load_destinations, problems_of_tags
 from remotestatus.setup.doctor.examined import Examined
 from remotestatus.setup.doctor.result import Result, fine, warning, wrong
