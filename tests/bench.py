@@ -21,13 +21,13 @@ from pathlib import Path
 
 import click
 import psutil
-from remotestatus_playbook.probe_script import compose
+from remotestatus_playbook.probe_script import Questions, compose
 
 from tests.lab import Lab, Proxy
 
 SCRIPTS = Path(sys.executable).parent
 PARALLEL = 50
-_SCRIPT = b64encode(compose("0123456789abcdef", root_pid=None, checks=())).decode()
+_SCRIPT = b64encode(compose("0123456789abcdef", Questions())).decode()
 COMMAND = f"echo {_SCRIPT} | base64 -d | /bin/sh"
 """Our probe as a command line, for those who cannot send a script on standard input."""
 

@@ -142,15 +142,7 @@ def test_a_flood_costs_a_bounded_time(flood: str) -> None:
     raw = FLOODS[flood]()
     with within_budget():
         output = parse(raw, NONCE)
-        answer = RemoteAnswer(
-            Outcome.ANSWERED,
-            facts=output.facts,
-            processes=output.processes.processes,
-            processes_complete=output.processes.complete,
-            checks=output.checks,
-            log_files=output.log_files,
-            last_lines=output.last_lines,
-        )
+        answer = replace(output.answer, facts=output.facts)
         written = to_json(answer)
         result = read_remote(REMOTE, TypeAdapter(RemoteAnswer).validate_json(written), START)
     assert len(written) < 32 * MEGABYTE
@@ -305,17 +297,8 @@ def _show(report_input: ReportInput, raw: bytes) -> None:
     """All stages with what one remote has printed."""
     output = parse(raw, NONCE)
     offset = None if output.clock is None else output.clock - START.timestamp()
-    answer = RemoteAnswer(
-        Outcome.ANSWERED,
-        connect_ms=5,
-        facts=replace(output.facts, clock_offset_seconds=offset),
-        processes=output.processes.processes,
-        checks=output.checks,
-        files=output.files,
-        units=output.units,
-        log_files=output.log_files,
-        last_lines=output.last_lines,
-    )
+    facts = replace(output.facts, clock_offset_seconds=offset)
+    answer = replace(output.answer, connect_ms=5, facts=facts)
     answer = TypeAdapter(RemoteAnswer).validate_json(to_json(answer))
     remote = report_input.fleet.remotes[0]
     result = read_remote(remote, answer, START)

@@ -60,12 +60,12 @@ n0nce5678:frame]
 
 def test_ports_are_read_with_their_holders() -> None:
     """Each listening socket has its address, user, holder, and the other end that its holder waits for."""
-    assert parse(PRINTED.encode(), NONCE).listeners == (
+    assert parse(PRINTED.encode(), NONCE).answer.listeners == (
         Listener(8001, "127.0.0.1", "tunnel", (77,), ("203.0.113.5",)),
         Listener(8002, "0.0.0.0", "0"),
         Listener(8001, "::1", "tunnel"),
     )
-    assert parse(PRINTED.replace("listeners", "others").encode(), NONCE).listeners is None
+    assert parse(PRINTED.replace("listeners", "others").encode(), NONCE).answer.listeners is None
 
 
 def test_the_probe_says_who_listens_only_when_it_is_asked() -> None:
@@ -73,9 +73,9 @@ def test_the_probe_says_who_listens_only_when_it_is_asked() -> None:
     found = {}
     with socket.create_server(("127.0.0.1", 0)) as server:
         for asked in (True, False):
-            script = compose(NONCE, root_pid=None, questions=Questions(listeners=asked))
+            script = compose(NONCE, Questions(listeners=asked))
             printed = subprocess.run(["/bin/sh", "-s"], input=script, capture_output=True, check=True, timeout=30)
-            found[asked] = parse(printed.stdout, NONCE).listeners
+            found[asked] = parse(printed.stdout, NONCE).answer.listeners
         port = server.getsockname()[1]
     assert found[False] is None
     # Another test may hold the same port of ::1.

@@ -27,6 +27,7 @@ from remotestatus_playbook.become import SHELL
 from remotestatus_playbook.children import Password, Secret, log_file
 from remotestatus_playbook.host_variables import plain, say_error
 from remotestatus_playbook.inventory import passwords
+from remotestatus_playbook.order import root
 from remotestatus_playbook.plan import CHECKS, read_checks
 from remotestatus_playbook.plugin_probe import (
     Brought,
@@ -38,7 +39,7 @@ from remotestatus_playbook.plugin_probe import (
     limited,
     read_brought,
 )
-from remotestatus_playbook.probe_script import add_checks
+from remotestatus_playbook.probe_script import compose
 from remotestatus_playbook.protocol import Outcome, RemoteAnswer
 from remotestatus_playbook.ssh_log import KEPT, own_words
 from remotestatus_playbook.workdir import Workdir
@@ -95,8 +96,7 @@ class ActionModule(ActionBase):
         workdir = Workdir(Path(self._task.args["workdir"]))
         probe = PluginProbe.from_json(workdir.find_plugin_probe(name))
         checks = tuple(read_checks(plain(variables["hostvars"][name].get(CHECKS)))) if probe.checks else ()
-        script = add_checks(probe.script.encode("utf-8", "surrogateescape"), checks)
-        probe = replace(probe, script=script.decode("utf-8", "surrogateescape"))
+        probe = replace(probe, questions=replace(probe.questions, checks=checks))
         log = log_file(workdir.output(name))
         password = passwords(variables["hostvars"], [name], asked_passwords().connection).get(name)
         secret = _answer_ssh(probe, password, workdir, name) if probe.ssh and password else None
@@ -164,8 +164,8 @@ class ActionModule(ActionBase):
     def _run_script(self, probe: PluginProbe) -> Brought:
         become = self._connection.become
         pipelines = bool(self._connection.has_pipelining) and (become is None or bool(become.pipelining))
-        command = SHELL if pipelines else f"/bin/sh -c {shlex.quote(probe.script)}"
-        script = probe.script.encode("utf-8", "surrogateescape")
+        script = compose(probe.nonce, probe.questions, root())
+        command = SHELL if pipelines else f"/bin/sh -c {shlex.quote(script.decode('utf-8', 'surrogateescape'))}"
         asked_at, started = time.time(), time.monotonic()
         result = self._low_level_execute_command(
             command, in_data=script if pipelines else None, executable=False, encoding_errors="surrogateescape"

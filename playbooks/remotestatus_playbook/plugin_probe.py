@@ -10,16 +10,15 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remotestatus_playbook.host_variables import say_error
 from remotestatus_playbook.plan import ProbePlan
-from remotestatus_playbook.probe_answer import answer_of
 from remotestatus_playbook.probe_output import parse
-from remotestatus_playbook.probe_script import compose
+from remotestatus_playbook.probe_script import Questions
 from remotestatus_playbook.protocol import Outcome, RemoteAnswer
 
 OUTPUT_BYTES = 256 * 1024 * 1024
@@ -41,35 +40,34 @@ class PluginProbe:
     """
     The probe of one remote by Ansible's own connection.
 
-    `script` is what the shell is sent, but for the checks: their commands may hold passwords, and this is a file.
-    `checks` tells whether there are any. `ssh` are the words with which ssh is started, and `address` where it connects
-    to; both are empty for any other plugin, and so is `asked`, which is what ssh calls the host when it asks for its
-    password. It is the round's `attempt`-th attempt.
+    `questions` are without checks: their commands may hold passwords, and this is a file. `checks` tells whether there
+    are any. `ssh` are the words with which ssh is started, and `address` where it connects to; both are empty for any
+    other plugin, and so is `asked`, which is what ssh calls the host when it asks for its password. It is the round's
+    `attempt`-th attempt.
     """
 
     seconds: int
     attempt: int
     nonce: str
-    script: str
+    questions: Questions
     checks: bool = True
-    ssh: tuple[str, ...] = ()
+    ssh: Sequence[str] = ()
     address: str = ""
     asked: str = ""
 
     @classmethod
-    def of(cls, plan: ProbePlan, *, root: int, attempt: int, nonce: str) -> "PluginProbe":
-        """What a plan says; `root` is the process whose children are our own."""
+    def of(cls, plan: ProbePlan, *, attempt: int, nonce: str) -> "PluginProbe":
+        """What a plan says."""
         questions = replace(plan.questions, checks=())
-        script = compose(nonce, root_pid=root, questions=questions).decode("utf-8", "surrogateescape")
         # The last words are `--`, the address, and the shell.
         ssh, address = (plan.command[:-3], plan.command[-2]) if plan.host else ((), "")
-        return cls(plan.seconds, attempt, nonce, script, bool(plan.questions.checks), tuple(ssh), address, plan.asked)
+        return cls(plan.seconds, attempt, nonce, questions, bool(plan.questions.checks), ssh, address, plan.asked)
 
     @classmethod
     def from_json(cls, text: str) -> "PluginProbe":
         """Read what `to_json` wrote."""
         values = json.loads(text)
-        return cls(**{**values, "ssh": tuple(values["ssh"])})
+        return cls(**{**values, "questions": Questions(**values["questions"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ def read_brought(probe: PluginProbe, brought: Brought, *, become: bool) -> Remot
     if b"[" + marker + b":frame\r\n" in out:
         out = out.replace(b"\r\n", b"\n")  # a terminal's
     output = parse(out, probe.nonce)
-    answer = answer_of(output, brought.taken, brought.asked_at, brought.answered_at)
+    answer = output.answer_of(brought.taken, brought.asked_at, brought.answered_at)
     if answer is not None:
         return answer
     words = _FAREWELL.sub("", brought.err).strip() or output.noise

@@ -16,14 +16,15 @@ from remotestatus_playbook.disk_table import read_disks
 from remotestatus_playbook.listening import read_listeners
 from remotestatus_playbook.machine_facts import Facts, read_facts
 from remotestatus_playbook.probe_frame import Frame, text_of
-from remotestatus_playbook.process_list import ProcessList, read_processes
+from remotestatus_playbook.process_list import read_processes
 from remotestatus_playbook.protocol import (
     LOG_FILE,
     CheckOutput,
     FileOutput,
     LastLines,
-    Listener,
     LogFile,
+    Outcome,
+    RemoteAnswer,
     UnitOutput,
 )
 
@@ -45,37 +46,49 @@ class ProbeOutput:
     """
     What the probe's output says, for any bytes at all.
 
-    `frame`: our begin marker came; `complete`: so did the end marker. `noise` is the beginning of what came before, and
-    `noise_bytes` its length. `seconds` is how long the probe took, and `clock` what the remote's clock said, in seconds
-    since the epoch.
+    `frame`: our begin marker came; `complete`: so did the end marker. `noise` is the beginning of what came before.
+    `seconds` is how long the probe took, and `clock` what the remote's clock said, in seconds since the epoch. `answer`
+    has all that was read but the facts.
     """
 
     frame: bool = False
     complete: bool = False
     noise: str = ""
-    noise_bytes: int = 0
     seconds: float | None = None
     clock: float | None = None
     facts: Facts = field(default_factory=Facts)
-    processes: ProcessList = field(default_factory=ProcessList)
-    checks: tuple[CheckOutput, ...] = ()
-    files: tuple[FileOutput, ...] = ()
-    units: tuple[UnitOutput, ...] | None = None
-    listeners: tuple[Listener, ...] | None = None
-    log_files: tuple[LogFile, ...] | None = None
-    last_lines: tuple[LastLines, ...] = ()
+    answer: RemoteAnswer = field(default_factory=lambda: RemoteAnswer(Outcome.ANSWERED))
+
+    def answer_of(self, taken: float, asked_at: float, answered_at: float) -> RemoteAnswer | None:
+        """The answer, when the whole output came; it took so many seconds between these times (POSIX)."""
+        if not self.complete:
+            return None
+        spent = self.seconds if self.seconds is not None and 0 <= self.seconds <= taken else 0
+        facts = replace(self.facts, clock_offset_seconds=_clock_offset(self.clock, asked_at, answered_at))
+        return replace(self.answer, connect_ms=round((taken - spent) * 1000), facts=facts)
+
+
+def _clock_offset(clock: float | None, asked_at: float, answered_at: float) -> float | None:
+    """
+    How far a remote's clock is ahead, in seconds, from the checker's before and after the probe.
+
+    The remote read its own clock somewhere between the two, so only what lies outside is certainly wrong.
+    """
+    if clock is None:
+        return None
+    # `date` gives whole seconds: a clock read as n may stand anywhere in [n, n + 1).
+    if clock + 1 < asked_at:
+        return clock + 1 - asked_at
+    return max(0.0, clock - answered_at)
 
 
 def parse(raw: bytes | mmap, nonce: str) -> ProbeOutput:
     """Read the output of a probe with this nonce."""
     marker = nonce.encode("utf-8", "replace")
     begin = raw.find(b"[" + marker + b":frame\n") if marker else -1
-    before = len(raw) if begin < 0 else begin
-    # The newline before the marker is the probe's own.
-    noise_bytes = before - 1 if begin > 0 and raw[begin - 1 : begin] == b"\n" else before
-    output = ProbeOutput(noise=_printable(raw[: min(before, 4096)]), noise_bytes=noise_bytes)
+    noise = _printable(raw[: 4096 if begin < 0 else min(begin, 4096)])
     if begin < 0:
-        return output
+        return ProbeOutput(noise=noise)
     frame = Frame(raw, marker, begin)
     clock = number(frame.text("clock").strip())
     clock = None if clock is None else min(clock, LATEST_CLOCK)
@@ -86,20 +99,26 @@ def parse(raw: bytes | mmap, nonce: str) -> ProbeOutput:
     notes = (*processes.notes, *facts.notes)
     if units is None and frame.finished("units") is not None:
         notes = (*notes, NOTE_UNITS)
-    return replace(
-        output,
+    return ProbeOutput(
         frame=True,
         complete=raw.find(marker + b":frame]", begin) >= 0,
+        noise=noise,
         seconds=None if began is None or ended is None else ended - began,
         clock=clock,
         facts=replace(facts, notes=notes),
-        processes=processes,
-        checks=tuple(_read_checks(frame)),
-        files=tuple(_read_files(frame, clock)),
-        units=units,
-        listeners=read_listeners(frame),
-        log_files=_read_log_files(frame),
-        last_lines=tuple(_read_last_lines(frame)),
+        answer=RemoteAnswer(
+            Outcome.ANSWERED,
+            logged_in=True,
+            frame=True,
+            processes=processes.processes,
+            processes_complete=processes.complete,
+            checks=tuple(_read_checks(frame)),
+            files=tuple(_read_files(frame, clock)),
+            units=units,
+            listeners=read_listeners(frame),
+            log_files=_read_log_files(frame),
+            last_lines=tuple(_read_last_lines(frame)),
+        ),
     )
 
 

@@ -23,7 +23,6 @@ from remotestatus_playbook.device_probe import ask_devices, end_connection
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.plan import ProbePlan
 from remotestatus_playbook.plugin_probe import PluginProbe
-from remotestatus_playbook.probe_answer import answer_of
 from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import compose
 from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
@@ -117,7 +116,7 @@ class Prober:
                 continue
             nonce = secrets.token_hex(16)
             if plan.by_plugin:
-                probe = PluginProbe.of(plan, root=self.root, attempt=self.attempt, nonce=nonce)
+                probe = PluginProbe.of(plan, attempt=self.attempt, nonce=nonce)
                 self.workdir.leave_plugin_probe(plan.name, probe)
                 self.by_plugin.append(plan.name)
                 continue
@@ -156,7 +155,7 @@ class Prober:
         return Child(
             name=plan.name,
             words=plan.command,
-            stdin=compose(nonce, root_pid=self.root if local else None, questions=plan.questions),
+            stdin=compose(nonce, plan.questions, self.root if local else None),
             output=self.workdir.output(plan.name),
             seconds=plan.seconds,
             # What a check on this very machine writes into files of its own is its own affair.
@@ -202,7 +201,7 @@ def read_answer(child: Child, nonce: str, plan: ProbePlan) -> RemoteAnswer:
         return RemoteAnswer(Outcome.ERROR, stderr=child.trouble)
     stderr, printed = own_words(child.log, child.err), printed_words(child.log, child.err)
     output = _parse_file(child.out, nonce)
-    answer = answer_of(output, child.taken, child.asked_at, child.answered_at)
+    answer = output.answer_of(child.taken, child.asked_at, child.answered_at)
     if answer is not None:
         return answer
     logged_in = "\nAuthenticated to " in f"\n{stderr}" or output.frame or plan.looking

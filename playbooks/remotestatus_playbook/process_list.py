@@ -40,14 +40,13 @@ _PF_KTHREAD = 0x00200000
 @dataclass(frozen=True, slots=True)
 class ProcessList:
     """
-    What is known of a remote's processes. `source` is where they were read: `proc`, `ps`, or None.
+    What is known of a remote's processes.
 
     Unless `complete`, processes may be missing from the list: hidden by the remote, or the output was cut short.
     """
 
     processes: tuple[Process, ...] | None = None
     complete: bool = False
-    source: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -68,13 +67,13 @@ def read_processes(frame: Frame, clock: float | None) -> ProcessList:
         notes = [*([NOTE_HIDDEN] if hidden else []), *_notes(section, all_read)]
         if seen:
             complete = section.finished and all_read and not hidden
-            return ProcessList(_mark_own(frame, seen), complete, "proc", tuple(notes))
+            return ProcessList(_mark_own(frame, seen), complete, tuple(notes))
     else:
         for section in islice(frame.sections("ps"), MAX_SECTIONS):
             seen, all_read = _processes_from_ps(frame, section, clock)
             if seen:
                 complete, notes = section.finished and all_read, _notes(section, all_read)
-                return ProcessList(_mark_own(frame, seen), complete, "ps", tuple(notes))
+                return ProcessList(_mark_own(frame, seen), complete, tuple(notes))
     # Even the probe's own shell is a process: an empty list can only mean that nothing could be read.
     return ProcessList(notes=(*notes, NOTE_NO_PROCESSES))
 
