@@ -60,7 +60,7 @@ SPEAKERS = {
 }
 """The folders that speak to the outer world through these libraries."""
 
-SHARED = words("protocol machine_facts private_directory shared_evaluation ssh_output")
+SHARED = words("control_socket protocol machine_facts private_directory shared_evaluation ssh_output")
 """What the package may use of the playbook's: what both know or do."""
 
 BELOW_SHARED = words("bounded_numbers probe_frame")

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from remotestatus_playbook.device_probe import Device, DeviceError, connect_through
+from remotestatus_playbook.control_socket import ConnectError, connect_through
 
 SECONDS = 4.0
 _LONGEST = 255  # RFC 4253, 4.2
@@ -20,10 +20,7 @@ _LONGEST = 255  # RFC 4253, 4.2
 def read_banner(control: Path | None, address: str, port: int, seconds: float = SECONDS) -> str:
     """The first line of the server at this address, as the proxy sees it; empty when there is none within its time."""
     end = time.monotonic() + seconds
-    with (
-        suppress(DeviceError, OSError, ValueError),
-        connect_through(control, Device("", address, port), seconds) as way,
-    ):
+    with suppress(ConnectError, OSError, ValueError), connect_through(control, address, port, seconds) as way:
         return _first_line(way, end)
     return ""
 

@@ -19,7 +19,8 @@ from remotestatus_playbook import proxy_connections
 from remotestatus_playbook.banner import is_lost, read_banner
 from remotestatus_playbook.become import Become
 from remotestatus_playbook.children import TOO_MUCH, Child, Password, run_all
-from remotestatus_playbook.device_probe import ask_devices, end_connection
+from remotestatus_playbook.control_socket import end_connection, is_open
+from remotestatus_playbook.device_probe import ask_devices
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.plan import ProbePlan
 from remotestatus_playbook.plugin_probe import PluginProbe
@@ -120,8 +121,8 @@ class Prober:
                 self.workdir.leave_plugin_probe(plan.name, probe)
                 self.by_plugin.append(plan.name)
                 continue
-            if plan.kept and plan.host and plan.suspect:
-                proxy_connections.end(plan.kept, plan.host.program)
+            if plan.kept and plan.suspect:
+                end_connection(plan.kept)
             self._plans[plan.name], self._nonces[plan.name] = plan, nonce
             yield self._child(plan, nonce)
         self._leave_unasked(unasked)
@@ -183,7 +184,7 @@ class Prober:
         socket = self.workdir.control / plan.hop.socket
         with self._one_asks:
             if socket not in self._open:
-                self._open[socket] = proxy_connections.is_open(socket, plan.hop.program)
+                self._open[socket] = is_open(socket)
                 self._refusals[socket] = proxy_connections.Refusals(proxy_connections.log_of(socket))
         refusal = self._refusals[socket].of(address, port)
         stderr = f"{refusal}\n{answer.stderr}"[:KEPT] if refusal else answer.stderr

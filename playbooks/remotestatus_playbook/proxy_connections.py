@@ -19,6 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from remotestatus_playbook.children import STARTING, TOO_MUCH, Password, Secret, limit_files, say_not_started
+from remotestatus_playbook.control_socket import end_connection, is_open
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.protocol import OPENING, Outcome, ProxyAnswer
 from remotestatus_playbook.round_config import opening_arguments
@@ -126,11 +127,11 @@ class Opener:
     def _open(self, hop: Hop) -> ProxyAnswer:
         socket = self.workdir.control / hop.socket
         log = log_of(socket)
-        if is_open(socket, hop.program):
+        if is_open(socket):
             if not self.fresh:
                 _shorten(log)
                 return ProxyAnswer(Outcome.ANSWERED, kept=True, took_ms=_when_opened(socket))
-            end(socket, hop.program)
+            end_connection(socket)
         log.unlink(missing_ok=True)
         stderr = self.workdir.path / f"proxy-{hop.socket}.err"
         if self._has_password(hop) and not os.access(askpass := self.workdir.tool("askpass"), os.X_OK):
@@ -211,11 +212,6 @@ def _refused(text: str) -> bool:
     return any(sign in lowered for sign in ("permission denied", "host key", "too many authentication"))
 
 
-def is_open(socket: Path, program: str = "ssh") -> bool:
-    """Whether the shared connection behind this socket still stands, as far as its own end knows."""
-    return socket.exists() and _run([program, "-F", "none", "-S", str(socket), "-O", "check", "x"], 10) == 0
-
-
 def _took(socket: Path) -> Path:
     """Where it stands how long it took to open this connection, for those who use it later."""
     return socket.with_suffix(".took")
@@ -279,32 +275,3 @@ def _shorten(log: Path) -> None:
     """Empty the log of a kept connection; ssh appends to it, so it goes on at the start."""
     with suppress(FileNotFoundError):
         os.truncate(log, 0)
-
-
-def close_all(folder: Path) -> None:
-    """End every shared connection whose socket lies there; one that is gone already is fine."""
-    for path in folder.iterdir():
-        if path.is_socket():
-            end(path)
-
-
-def end(socket: Path, program: str = "ssh") -> None:
-    """End the shared connection behind this socket, if there is one."""
-    if socket.exists():
-        _run([program, "-F", "none", "-S", str(socket), "-O", "exit", "x"], 10)
-
-
-def _run(command: list[str], seconds: int) -> int:
-    try:
-        with STARTING:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-    except OSError:
-        return -1
-    try:
-        return process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return -1

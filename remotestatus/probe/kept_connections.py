@@ -9,11 +9,11 @@ import hashlib
 import os
 import shutil
 import stat
-import subprocess
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from remotestatus_playbook.control_socket import end_connections
 from remotestatus_playbook.private_directory import short_parents
 
 from remotestatus.model.errors import RoundError
@@ -44,15 +44,6 @@ def end_kept_connections(database: Path) -> None:
             if _is_private(folder):
                 end_connections(folder)
                 shutil.rmtree(folder)
-
-
-def end_connections(folder: Path) -> None:
-    """End all connections whose sockets lie in this folder."""
-    for path in folder.iterdir():
-        if path.is_socket():
-            command = ["ssh", "-F", "none", "-S", str(path), "-O", "exit", "any"]
-            with suppress(OSError, subprocess.TimeoutExpired):
-                subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
 
 
 def kept_folders(database: Path) -> list[Path]:

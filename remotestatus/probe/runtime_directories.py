@@ -10,10 +10,10 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from remotestatus_playbook.control_socket import end_connections
 from remotestatus_playbook.private_directory import dead_directories, make_private_directory
 
 from remotestatus.model.errors import RoundError
-from remotestatus.probe.kept_connections import end_connections
 
 
 def make_round_directory() -> Path:

@@ -1,0 +1,125 @@
+"""
+Speaks with a shared connection of ssh through its control socket (ssh_config(5), ControlPath).
+
+Takes the socket; says whether the connection stands, ends it, or gives a stream through it. What `ssh -O` and `ssh -W`
+do with a process for each is done here with the protocol of the socket itself (PROTOCOL.mux of OpenSSH), so it costs no
+process, and the time to a connection is the other end's and not ssh's.
+"""
+
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+_SECONDS = 10
+"""The connection's own end may take so long to answer."""
+
+_HELLO, _VERSION = 0x00000001, 4
+_ALIVE_CHECK, _TERMINATE, _NEW_STDIO_FORWARD = 0x10000004, 0x10000005, 0x10000008
+_OK, _ALIVE, _SESSION_OPENED = 0x80000001, 0x80000005, 0x80000006
+
+
+class ConnectError(Exception):
+    """Why something could not be connected to, in a few words. `known`: it is the other end's doing."""
+
+    def __init__(self, words: str, *, known: bool = True) -> None:
+        super().__init__(words)
+        self.known = known
+
+
+def is_open(control: Path) -> bool:
+    """Whether the shared connection behind this socket still stands, as far as its own end knows."""
+    with suppress(ConnectError, OSError, struct.error), _greeted(control, _SECONDS) as client:
+        client.send(_ALIVE_CHECK, 1)
+        return client.receive()[0] == _ALIVE
+    return False
+
+
+def end_connection(control: Path) -> None:
+    """End the shared connection behind this socket, if there is one, and wait until it is gone."""
+    with suppress(ConnectError, OSError), _greeted(control, _SECONDS) as client:
+        client.send(_TERMINATE, 1)
+        while client.answers.read(4096):
+            pass
+
+
+def end_connections(folder: Path) -> None:
+    """End every shared connection whose socket lies in this folder."""
+    for path in folder.iterdir():
+        if path.is_socket():
+            end_connection(path)
+
+
+@contextmanager
+def connect_through(control: Path | None, host: str, port: int, seconds: float) -> Iterator[socket.socket]:
+    """A stream to a host and port, through a shared connection or directly; raises ConnectError."""
+    if control is None:
+        with _connect(host, port, seconds) as stream:
+            yield stream
+        return
+    ours, theirs = socket.socketpair()
+    with ours, _greeted(control, seconds) as client:
+        with theirs:
+            name = host.encode("ascii" if host.isascii() else "idna")
+            client.send(_NEW_STDIO_FORWARD, 1, 0, len(name), more=name + struct.pack(">I", port))
+            for _ in range(2):  # what the channel reads from, and what it writes to
+                socket.send_fds(client.stream, [b"\0"], [theirs.fileno()])
+        try:
+            kind, _ = client.receive()
+        except TimeoutError as error:
+            raise ConnectError(_no_answer(seconds)) from error
+        except (OSError, struct.error) as error:
+            raise ConnectError("the connection to the remote has ended", known=False) from error
+        if kind not in (_OK, _SESSION_OPENED):
+            raise ConnectError("refused, or no way there")
+        yield ours
+
+
+def _connect(host: str, port: int, seconds: float) -> socket.socket:
+    try:
+        return socket.create_connection((host, port), timeout=seconds)
+    except TimeoutError as error:
+        raise ConnectError(_no_answer(seconds)) from error
+    except OSError as error:
+        raise ConnectError((error.strerror or type(error).__name__).lower()) from error
+
+
+def _no_answer(seconds: float) -> str:
+    return f"no answer within {seconds:.0f} s"
+
+
+class _Client(NamedTuple):
+    """A client of a shared connection. What it opens ends with it."""
+
+    stream: socket.socket
+    answers: BinaryIO
+
+    def send(self, *numbers: int, more: bytes = b"") -> None:
+        """Send one message."""
+        body = struct.pack(f">{len(numbers)}I", *numbers) + more
+        self.stream.sendall(struct.pack(">I", len(body)) + body)
+
+    def receive(self) -> tuple[int, int]:
+        """Receive one message: its kind, and the number after it. Raises OSError or struct.error where it has ended."""
+        (length,) = struct.unpack(">I", self.answers.read(4))
+        kind, number = struct.unpack(">II", self.answers.read(min(length, 65536))[:8])
+        return kind, number
+
+
+@contextmanager
+def _greeted(control: Path, seconds: float) -> Iterator[_Client]:
+    """A client that was greeted; raises ConnectError when there is no connection, or one of another protocol."""
+    with socket.socket(socket.AF_UNIX) as stream, stream.makefile("rb") as answers:
+        stream.settimeout(seconds)
+        client = _Client(stream, answers)
+        try:
+            stream.connect(str(control))
+            client.send(_HELLO, _VERSION)
+            greeting = client.receive()
+        except (OSError, struct.error) as error:
+            raise ConnectError("the connection to the remote is gone", known=False) from error
+        if greeting != (_HELLO, _VERSION):
+            raise ConnectError("this ssh speaks another protocol", known=False)
+        yield client
