@@ -18,7 +18,7 @@ from remotestatus_playbook.children import Child, run_all
 from remotestatus_playbook.private_directory import MARKER, dead_directories, make_private_directory, write_pipe
 
 from remotestatus.probe import remove_dead_directories
-from remotestatus.probe.inventory_pipe import InventoryPipe
+from remotestatus.probe.secret_channels import SecretPipe
 from tests.lab import Command, Lab
 from tests.rounds import await_that
 
@@ -94,7 +94,7 @@ def test_a_directory_that_cannot_be_marked_does_not_stay(place: Path) -> None:
 def test_a_large_inventory_comes_whole_through_the_pipe(tmp_path: Path) -> None:
     """A pipe holds 64 KiB; what is larger comes in parts, and is there when its last part is."""
     path = tmp_path / "inventory.json"
-    pipe = InventoryPipe(path)
+    pipe = SecretPipe(path)
     value = {"text": "x" * 3_000_000}
     code = "import sys, pathlib; from remotestatus_playbook.private_directory import write_pipe; "
     code += "write_pipe(pathlib.Path(sys.argv[1]), {'text': 'x' * 3_000_000})"

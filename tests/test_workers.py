@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from remotestatus_playbook import plan
+from remotestatus_playbook.handed_passwords import hide_passwords, take_passwords
 from remotestatus_playbook.machine_facts import Facts
 from remotestatus_playbook.protocol import (
     MAX_PROCESSES,
@@ -35,7 +36,6 @@ from remotestatus_playbook.protocol import (
     WorkerDescription,
     to_json,
 )
-from remotestatus_playbook.sent_passwords import hide_passwords, take_passwords
 
 from remotestatus.evaluate import combine, diagnose_worker, is_worth_another_place, without_proxys_fault
 from remotestatus.inventory.host_pattern import match_hosts

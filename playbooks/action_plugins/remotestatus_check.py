@@ -37,9 +37,9 @@ from ansible.release import __version__ as ansible_version
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from remotestatus_playbook import inventory
-from remotestatus_playbook.asked_passwords import AskedPasswords, asked_passwords
 from remotestatus_playbook.become import BecomePlugins
 from remotestatus_playbook.control_socket import end_connections
+from remotestatus_playbook.handed_passwords import AskedPasswords, asked_passwords, hide_passwords, write_passwords
 from remotestatus_playbook.interruption import clean_up_after
 from remotestatus_playbook.order import artifacts_on_worker, given_workdir, root, take_order
 from remotestatus_playbook.plan import ProbePlan, plan_look, plan_probe, problem_of
@@ -55,7 +55,6 @@ from remotestatus_playbook.protocol import (
     to_json,
 )
 from remotestatus_playbook.proxy_connections import Opener, keep_seconds_for
-from remotestatus_playbook.sent_passwords import hide_passwords, write_passwords
 from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
 

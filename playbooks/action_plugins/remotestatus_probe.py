@@ -22,9 +22,9 @@ from ansible.plugins.action import ActionBase
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from remotestatus_playbook.asked_passwords import asked_passwords
 from remotestatus_playbook.become import SHELL
 from remotestatus_playbook.children import Password, Secret, log_file
+from remotestatus_playbook.handed_passwords import asked_passwords
 from remotestatus_playbook.host_variables import plain, say_error
 from remotestatus_playbook.inventory import passwords
 from remotestatus_playbook.order import root

@@ -16,6 +16,7 @@ from typing import Any
 from remotestatus_playbook.become import Become, BecomePlugins, become_of
 from remotestatus_playbook.children import Password
 from remotestatus_playbook.client_config import ClientConfig
+from remotestatus_playbook.handed_passwords import take_passwords
 from remotestatus_playbook.host_variables import HostVariables, needs_lookup, say_error, say_unreadable
 from remotestatus_playbook.jump_steps import program_of
 from remotestatus_playbook.protocol import (
@@ -29,7 +30,6 @@ from remotestatus_playbook.protocol import (
     folder_of_inventory,
 )
 from remotestatus_playbook.round_config import opening_arguments
-from remotestatus_playbook.sent_passwords import take_passwords
 from remotestatus_playbook.shared_evaluation import evaluate_all
 from remotestatus_playbook.ssh_access import (
     end_of_blocks,

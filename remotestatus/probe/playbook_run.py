@@ -42,10 +42,9 @@ from remotestatus.probe.ansible_errors import NO_FILES, find_ansible_errors, fin
 from remotestatus.probe.ansible_process import AnsibleRun
 from remotestatus.probe.ansible_source import AnsibleSource
 from remotestatus.probe.child_processes import ChildProcesses
-from remotestatus.probe.inventory_pipe import InventoryPipe
 from remotestatus.probe.kept_connections import make_kept_folder
 from remotestatus.probe.runtime_directories import make_round_directory
-from remotestatus.probe.typed_passwords import PasswordMemory
+from remotestatus.probe.secret_channels import PasswordMemory, SecretPipe
 from remotestatus.probe.variable_files import locate
 from remotestatus.shipped import playbooks as playbooks_folder
 
@@ -92,7 +91,7 @@ class PlaybookRunner:
         self._run: AnsibleRun | None = None
         self.described: InventoryDescription | None = None
         """What Ansible says of the inventory, once it was asked."""
-        self._pipe: InventoryPipe | None = None
+        self._pipe: SecretPipe | None = None
         self._passwords = PasswordMemory(source.typed)
         self.workdir = make_round_directory()
         self.child_processes = ChildProcesses(self.workdir)
@@ -263,7 +262,7 @@ class PlaybookRunner:
             private.mkdir(mode=0o700)
             if self.described is None:
                 self._close_pipe()
-                self._pipe = InventoryPipe(self.workdir / INVENTORY)
+                self._pipe = SecretPipe(self.workdir / INVENTORY)
         self._run = AnsibleRun(
             private_data_dir=str(private),
             # Paths in ANSIBLE_* start where one stands; after `sudo -u` that may be closed to us.

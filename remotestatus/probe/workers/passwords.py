@@ -6,9 +6,6 @@ kept in memory.
 """
 
 import json
-import os
-import select
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 
@@ -17,11 +14,10 @@ from remotestatus_playbook.protocol import SENT_PASSWORDS, Order
 
 from remotestatus.model.errors import RoundError
 from remotestatus.probe.playbook_run import PlaybookRunner
+from remotestatus.probe.secret_channels import SecretPipe
 
 _VARIABLE_BYTES = 100_000
 """Linux takes 128 KiB for one environment variable."""
-
-_POLL_MILLISECONDS = 50
 
 
 def read_passwords(
@@ -32,45 +28,26 @@ def read_passwords(
 
     Raises RoundError when they cannot be read.
     """
-    pipe = runner.workdir / "passwords"
     try:
-        os.mkfifo(pipe, 0o600)
+        pipe = SecretPipe(runner.workdir / "passwords")
     except OSError as error:
         raise RoundError(f"the passwords for workers cannot be read: {error.strerror}") from error
-    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    chunks: list[bytes] = []
-    done = threading.Event()
-    reader = threading.Thread(target=_read, args=(reading, chunks, done), name="passwords", daemon=True)
-    reader.start()
+
+    def must_end() -> bool:
+        pipe.read()  # while the playbook writes
+        return given_up() or time.monotonic() > end
+
     try:
-        answers = runner.probe(
-            Order(names=tuple(sorted(names)), passwords_to=str(pipe)),
-            cancel=lambda: given_up() or time.monotonic() > end,
-        )
+        answers = runner.probe(Order(names=tuple(sorted(names)), passwords_to=str(pipe.path)), cancel=must_end)
+        text = pipe.read()
     finally:
-        done.set()
-        reader.join()
-        os.close(reading)
-        pipe.unlink()
+        pipe.close()
     try:
-        return TypeAdapter(dict[str, str]).validate_json(b"".join(chunks))
+        return TypeAdapter(dict[str, str]).validate_json(text or "")
     except ValidationError:
         # Its text would quote what was read.
         late = "a lookup has not answered in time" if time.monotonic() > end else answers.trouble
         raise RoundError(f"the passwords for workers cannot be read: {late or 'Ansible gave none'}") from None
-
-
-def _read(pipe: int, chunks: list[bytes], done: threading.Event) -> None:
-    poll = select.poll()
-    poll.register(pipe, select.POLLIN)
-    while True:
-        ended = done.is_set()
-        if any(event & select.POLLIN for _, event in poll.poll(_POLL_MILLISECONDS)):
-            chunks.append(os.read(pipe, 65536))
-        elif ended:
-            return
-        else:
-            done.wait(_POLL_MILLISECONDS / 1000)
 
 
 def password_variables(passwords: Mapping[str, str]) -> dict[str, str]:
