@@ -63,7 +63,7 @@ SPEAKERS = {
 SHARED = words("control_socket protocol machine_facts private_directory shared_evaluation ssh_output")
 """What the package may use of the playbook's: what both know or do."""
 
-BELOW_SHARED = words("bounded_numbers probe_frame")
+BELOW_SHARED = words("probe_frame")
 """What those need of the playbook's besides themselves; like them it needs the standard library alone."""
 
 LONGEST_FUNCTION = 40

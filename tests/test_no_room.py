@@ -14,7 +14,7 @@ import pytest
 from remotestatus.history import History, only_round
 from remotestatus.model.errors import RoundRunning
 from remotestatus.probe import AnsibleSource, PlaybookRunner
-from remotestatus.probe.kept_connections import kept_folders
+from remotestatus.probe.runtime_directories import kept_folders
 from tests.lab import Command, Lab, require_root
 
 

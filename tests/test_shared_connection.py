@@ -12,7 +12,7 @@ import psutil
 
 from remotestatus.model.causes import Cause
 from remotestatus.model.statuses import Status
-from remotestatus.probe.kept_connections import kept_folders
+from remotestatus.probe.runtime_directories import kept_folders
 from tests.lab import Command, Lab, Proxy, Remote
 from tests.rounds import await_that, run_round
 

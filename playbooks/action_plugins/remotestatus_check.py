@@ -44,9 +44,12 @@ from remotestatus_playbook.interruption import clean_up_after
 from remotestatus_playbook.order import artifacts_on_worker, given_workdir, root, take_order
 from remotestatus_playbook.plan import ProbePlan, plan_look, plan_probe, problem_of
 from remotestatus_playbook.plugin_probe import BY_PLUGIN, answer_of_failure
+from remotestatus_playbook.private_directory import write_pipe
 from remotestatus_playbook.probing import Prober
 from remotestatus_playbook.protocol import (
+    INVENTORY,
     PROXIES,
+    REMOTE_ANSWERS,
     Order,
     Outcome,
     ProxyAnswer,
@@ -96,7 +99,7 @@ class ActionModule(ActionBase):
             if artifacts is None:
                 return {"changed": False, **found}
             for name in found["by_plugin"]:
-                workdir.leave_remote(name, RemoteAnswer(Outcome.ERROR, stderr=_NOT_FROM_WORKERS))
+                workdir.leave(REMOTE_ANSWERS, name, RemoteAnswer(Outcome.ERROR, stderr=_NOT_FROM_WORKERS))
             workdir.hand_over(artifacts, _describe_worker())
         except BaseException:
             _close(workdir)
@@ -114,7 +117,9 @@ class ActionModule(ActionBase):
         known_hosts = inventory.known_hosts_of(entries, base)
         workdir.write_ssh(topology, known_hosts)
         if given_workdir():
-            workdir.leave_inventory(inventory.describe(entries, topology, base, play_hosts, workdir.config_for))
+            # Through a pipe: there are secrets in it, and a file might outlive us.
+            described = inventory.describe(entries, topology, base, play_hosts, workdir.config_for)
+            write_pipe(workdir.path / INVENTORY, described)
         order = take_order()
         if order.control:
             workdir = Workdir(workdir.path, Path(order.control))
@@ -297,6 +302,6 @@ def _finish(workdir: Workdir, task_vars: Mapping[str, Any]) -> None:
         if workdir.find_remote(name) is None:
             result = task_vars["hostvars"].raw_get(name).get("remotestatus_probed") or {}
             answer = answer_of_failure(str(result.get("msg") or "its task did not run"))
-            workdir.leave_remote(name, answer)
+            workdir.leave(REMOTE_ANSWERS, name, answer)
             workdir.count(answer.outcome)
     workdir.note_done()

@@ -30,6 +30,7 @@ from remotestatus_playbook.inventory import passwords
 from remotestatus_playbook.order import root
 from remotestatus_playbook.plan import CHECKS, read_checks
 from remotestatus_playbook.plugin_probe import (
+    PLUGIN_PROBES,
     Brought,
     PluginProbe,
     TimeUp,
@@ -39,8 +40,9 @@ from remotestatus_playbook.plugin_probe import (
     limited,
     read_brought,
 )
+from remotestatus_playbook.private_directory import answer_file
 from remotestatus_playbook.probe_script import compose
-from remotestatus_playbook.protocol import Outcome, RemoteAnswer
+from remotestatus_playbook.protocol import REMOTE_ANSWERS, Outcome, RemoteAnswer
 from remotestatus_playbook.ssh_log import KEPT, own_words
 from remotestatus_playbook.workdir import Workdir
 
@@ -94,7 +96,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         name = str(variables["inventory_hostname"])
         workdir = Workdir(Path(self._task.args["workdir"]))
-        probe = PluginProbe.from_json(workdir.find_plugin_probe(name))
+        probe = PluginProbe.from_json(answer_file(workdir.path, PLUGIN_PROBES, name).read_text())
         checks = tuple(read_checks(plain(variables["hostvars"][name].get(CHECKS)))) if probe.checks else ()
         probe = replace(probe, questions=replace(probe.questions, checks=checks))
         log = log_file(workdir.output(name))
@@ -104,7 +106,7 @@ class ActionModule(ActionBase):
         if trouble := secret.forget() if secret else "":
             answer = RemoteAnswer(Outcome.MISCONFIGURED, stderr=trouble, attempts=probe.attempt)
         log.unlink(missing_ok=True)
-        workdir.leave_remote(name, answer)
+        workdir.leave(REMOTE_ANSWERS, name, answer)
         workdir.count(answer.outcome)
         return {"changed": False, "msg": str(answer.outcome)}
 

@@ -9,9 +9,8 @@ import re
 from dataclasses import replace
 from itertools import islice
 
-from remotestatus_playbook.bounded_numbers import whole
 from remotestatus_playbook.machine_facts import OF_A_CONTAINER, Disk, Facts
-from remotestatus_playbook.probe_frame import Frame, text_of
+from remotestatus_playbook.probe_frame import Frame, text_of, whole
 
 MAX_DISKS = 500
 MAX_DISK_BYTES = 256 * 1024

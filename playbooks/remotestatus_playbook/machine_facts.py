@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from remotestatus_playbook.bounded_numbers import LARGEST, Number, Whole, number, whole
-from remotestatus_playbook.probe_frame import Frame, text_of
+from remotestatus_playbook.probe_frame import LARGEST, Frame, Number, Whole, number, text_of, whole
 
 MAX_MOUNTS = 200
 MAX_SENSORS = 500

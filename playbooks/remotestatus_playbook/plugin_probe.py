@@ -27,6 +27,9 @@ OUTPUT_BYTES = 256 * 1024 * 1024
 BY_PLUGIN = "remotestatus_by_plugin"
 """The group of the remotes that are probed so, which the play over all hosts fills."""
 
+PLUGIN_PROBES = "plugin-probes"
+"""The folder of the PluginProbes in the private directory."""
+
 _TICK_SECONDS = 0.1
 _FAREWELL = re.compile(r"^(Shared c|C)onnection to \S+ closed\.\s*$", re.MULTILINE)
 """What ssh says when a terminal is closed. There a program's errors are among its output."""

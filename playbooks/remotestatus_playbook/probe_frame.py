@@ -2,11 +2,13 @@
 Finds the sections of the probe's output, and reads numbers and texts in them.
 
 Takes whatever bytes came back, perhaps as a memory map of a file. Nothing here raises: what cannot be read is None.
+`Whole` and `Number` are the types of numbers that a remote told, none larger than what can be calculated with.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from mmap import mmap
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 MAX_TEXT_BYTES = 4 * 1024 * 1024
 """What is read of a section."""
@@ -74,3 +76,30 @@ class Frame:
 def text_of(token: bytes, most: int = 1024) -> str:
     """The text of some bytes: a user's name, a mount point, an argument."""
     return token.decode("utf-8", "backslashreplace")[:most]
+
+
+LARGEST = 8 * 10**13
+"""No number of a remote's is larger: so many seconds a `timedelta` holds, and so many KiB no file system has."""
+
+
+class _Bounded:
+    """Tells pydantic to take no larger number; there is no way in the standard library to say so."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: Callable[[object], dict[str, object]]
+    ) -> dict[str, object]:
+        return {**handler(source), "ge": -LARGEST, "le": LARGEST}
+
+
+Whole = Annotated[int, _Bounded()]
+Number = Annotated[float, _Bounded()]
+
+
+def whole(token: bytes) -> int | None:
+    """The number that is written there, unless it is none or too large to be true."""
+    return int(token) if token.isdigit() and len(token) <= 18 and int(token) <= LARGEST else None
+
+
+def number(token: bytes) -> float | None:
+    """The number that is written there, which may have decimals; one that is too large is the largest."""
+    return min(float(token), float(LARGEST)) if re.fullmatch(rb"\d{1,15}(\.\d{1,9})?", token) else None

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from mmap import mmap
 
-from remotestatus_playbook.bounded_numbers import LARGEST, number, whole
 from remotestatus_playbook.disk_table import read_disks
 from remotestatus_playbook.listening import read_listeners
 from remotestatus_playbook.machine_facts import Facts, read_facts
-from remotestatus_playbook.probe_frame import Frame, text_of
+from remotestatus_playbook.probe_frame import LARGEST, Frame, number, text_of, whole
 from remotestatus_playbook.process_list import read_processes
 from remotestatus_playbook.protocol import (
     LOG_FILE,

@@ -23,10 +23,10 @@ from remotestatus_playbook.control_socket import end_connection, is_open
 from remotestatus_playbook.device_probe import ask_devices
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.plan import ProbePlan
-from remotestatus_playbook.plugin_probe import PluginProbe
+from remotestatus_playbook.plugin_probe import PLUGIN_PROBES, PluginProbe
 from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import compose
-from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
+from remotestatus_playbook.protocol import REMOTE_ANSWERS, Outcome, ProxyAnswer, RemoteAnswer
 from remotestatus_playbook.ssh_log import KEPT, own_words, printed_words
 from remotestatus_playbook.ssh_output import local_fault
 from remotestatus_playbook.workdir import Workdir
@@ -118,7 +118,7 @@ class Prober:
             nonce = secrets.token_hex(16)
             if plan.by_plugin:
                 probe = PluginProbe.of(plan, attempt=self.attempt, nonce=nonce)
-                self.workdir.leave_plugin_probe(plan.name, probe)
+                self.workdir.leave(PLUGIN_PROBES, plan.name, probe)
                 self.by_plugin.append(plan.name)
                 continue
             if plan.kept and plan.suspect:
@@ -167,7 +167,7 @@ class Prober:
         )
 
     def _leave(self, name: str, answer: RemoteAnswer) -> None:
-        self.workdir.leave_remote(name, replace(answer, attempts=self.attempt))
+        self.workdir.leave(REMOTE_ANSWERS, name, replace(answer, attempts=self.attempt))
 
     def _examine(self, plan: ProbePlan, answer: RemoteAnswer) -> None:
         """Leave the answer with what ssh's own words leave open: see `_complete`."""

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, takewhile
 from typing import NamedTuple
 
-from remotestatus_playbook.bounded_numbers import whole
-from remotestatus_playbook.probe_frame import Frame, Section, text_of
+from remotestatus_playbook.probe_frame import Frame, Section, text_of, whole
 from remotestatus_playbook.protocol import MAX_ALL_ARGUMENTS, MAX_ARGV_BYTES, MAX_PROCESSES, Process
 
 MAX_ALL_ARGV_BYTES = 4 * 1024 * 1024

@@ -18,8 +18,8 @@ from functools import cache
 from pathlib import PurePath
 from typing import ClassVar
 
-from remotestatus_playbook.bounded_numbers import Number, Whole
 from remotestatus_playbook.machine_facts import Facts
+from remotestatus_playbook.probe_frame import Number, Whole
 
 # -- names ------------------------------------------------------------------------------------------------------------
 

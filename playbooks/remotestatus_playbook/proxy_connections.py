@@ -21,7 +21,7 @@ from queue import SimpleQueue
 from remotestatus_playbook.children import STARTING, TOO_MUCH, Password, Secret, limit_files, say_not_started
 from remotestatus_playbook.control_socket import end_connection, is_open
 from remotestatus_playbook.host_keys import owners_of_offered_key
-from remotestatus_playbook.protocol import OPENING, Outcome, ProxyAnswer
+from remotestatus_playbook.protocol import OPENING, PROXY_ANSWERS, Outcome, ProxyAnswer
 from remotestatus_playbook.round_config import opening_arguments
 from remotestatus_playbook.ssh_log import own_words, printed_words
 from remotestatus_playbook.ssh_output import NO_ASKPASS, local_fault
@@ -94,7 +94,7 @@ class Opener:
                 yield None
             alias = settled.get()
             answer = answers[alias].result()
-            self.workdir.leave_proxy(alias, answer)
+            self.workdir.leave(PROXY_ANSWERS, alias, answer)
             yield alias, answer
 
     def _settle(self, hop: Hop, before: "Future[ProxyAnswer] | None", settled: SimpleQueue[str]) -> ProxyAnswer:

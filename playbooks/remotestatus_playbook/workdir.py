@@ -19,7 +19,6 @@ from remotestatus_playbook.private_directory import (
     file_name,
     make_private_directory,
     read_alike,
-    write_pipe,
     write_whole,
 )
 from remotestatus_playbook.protocol import (
@@ -27,16 +26,13 @@ from remotestatus_playbook.protocol import (
     COUNTED,
     DONE,
     HANDED_OVER,
-    INVENTORY,
     NOT_REACHED,
     PROXY_ANSWERS,
     REACHED,
     REMOTE_ANSWERS,
     SSH_CONFIG,
     WORKER_DESCRIPTION,
-    InventoryDescription,
     Outcome,
-    ProxyAnswer,
     RemoteAnswer,
     WorkerDescription,
 )
@@ -46,7 +42,6 @@ from remotestatus_playbook.topology import Topology
 FILES = Path(__file__).resolve().parent.parent / "files"
 
 _NEARLY_FULL = 64 * 1024
-_PLUGIN_PROBES = "plugin-probes"
 
 
 def _mark(config: str) -> str:
@@ -108,21 +103,11 @@ class Workdir:
             copy.write_bytes(Path(config).expanduser().read_bytes())
         return str(copy)
 
-    def leave_inventory(self, described: InventoryDescription) -> None:
-        """
-        Tell what there is to know of the inventory to whoever started us.
-
-        Through a pipe: there are secrets in it, and a file might outlive us.
-        """
-        write_pipe(self.path / INVENTORY, described)
-
-    def leave_proxy(self, alias: str, answer: ProxyAnswer) -> None:
-        """Leave a proxy's answer."""
-        self._leave(PROXY_ANSWERS, alias, answer)
-
-    def leave_remote(self, name: str, answer: RemoteAnswer) -> None:
-        """Leave a remote's answer."""
-        self._leave(REMOTE_ANSWERS, name, answer)
+    def leave(self, folder: str, name: str, value: object) -> None:
+        """Leave a value in one of the folders: the answer of a proxy or remote, or what its probe has to know."""
+        target = answer_file(self.path, folder, name)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        write_whole(target, value)
 
     def leave_alike(self, names: Sequence[str], answer: RemoteAnswer) -> None:
         """Leave an answer that many remotes have in common, in one file: behind a proxy that is down may be all."""
@@ -158,14 +143,6 @@ class Workdir:
             return found
         return next((answer for names, answer in read_alike(self.path / REMOTE_ANSWERS) if name in names), None)
 
-    def leave_plugin_probe(self, name: str, probe: object) -> None:
-        """Leave what Ansible's own connection to a remote has to know."""
-        self._leave(_PLUGIN_PROBES, name, probe)
-
-    def find_plugin_probe(self, name: str) -> str:
-        """What was left for this remote, as JSON."""
-        return answer_file(self.path, _PLUGIN_PROBES, name).read_text()
-
     def output(self, name: str) -> Path:
         """Where the raw output of one host's probe goes while it runs (`.out` and `.err`)."""
         folder = self.path / "output"
@@ -192,8 +169,3 @@ class Workdir:
     def remove(self) -> None:
         """Remove it with everything in it."""
         shutil.rmtree(self.path, ignore_errors=True)
-
-    def _leave(self, folder: str, name: str, answer: object) -> None:
-        target = answer_file(self.path, folder, name)
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        write_whole(target, answer)

@@ -17,7 +17,7 @@ from remotestatus.probe.ansible_configuration import find_configuration, read_co
 _INVENTORY_PLUGINS = "host_list,script,remotestatus_yaml,auto,ini,toml"
 """Ansible's own, but YAML before `auto`, which reads all of such a file only to find that it is no plugin's."""
 
-_ALWAYS = {
+ALWAYS = {
     # Nobody is there whom Ansible could ask: the command line has done it.
     "ANSIBLE_ASK_PASS": "False",
     "ANSIBLE_BECOME_ASK_PASS": "False",
@@ -54,7 +54,7 @@ def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[
         TMPDIR: os.environ.get("TMPDIR", ""),
         "ANSIBLE_LOCAL_TEMP": str(workdir / "tmp"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(workdir / "cp"),
-        **_ALWAYS,
+        **ALWAYS,
     }
     if not read_configuration(base).inventory_plugins:
         environment["ANSIBLE_INVENTORY_ENABLED"] = _INVENTORY_PLUGINS

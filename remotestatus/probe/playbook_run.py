@@ -42,8 +42,7 @@ from remotestatus.probe.ansible_errors import NO_FILES, find_ansible_errors, fin
 from remotestatus.probe.ansible_process import AnsibleRun
 from remotestatus.probe.ansible_source import AnsibleSource
 from remotestatus.probe.child_processes import ChildProcesses
-from remotestatus.probe.kept_connections import make_kept_folder
-from remotestatus.probe.runtime_directories import make_round_directory
+from remotestatus.probe.runtime_directories import make_kept_folder, make_round_directory
 from remotestatus.probe.secret_channels import PasswordMemory, SecretPipe
 from remotestatus.probe.variable_files import locate
 from remotestatus.shipped import playbooks as playbooks_folder

@@ -1,19 +1,27 @@
 """
-The private directory of a round, and what rounds that were killed have left.
+The private directories of rounds: that of this one, what rounds that were killed have left, and the one for SSH
+connections that are kept from round to round (`remotestatus_keep_connections`).
 
-Nothing comes in; a folder that only we can enter goes out, with a path short enough for sockets.
+The history that kept connections belong to comes in; folders that only we can enter go out, with paths short enough for
+sockets.
 """
 
+import hashlib
 import os
 import secrets
 import shutil
+import stat
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 from remotestatus_playbook.control_socket import end_connections
-from remotestatus_playbook.private_directory import dead_directories, make_private_directory
+from remotestatus_playbook.private_directory import dead_directories, make_private_directory, short_parents
 
 from remotestatus.model.errors import RoundError
+
+KEPT_INTERVALS = 2.5
+"""A connection that is not used ends by itself after so many check intervals: one round may be late or fail."""
 
 
 def make_round_directory() -> Path:
@@ -39,3 +47,38 @@ def remove_dead_directories() -> list[Path]:
             moved = folder.rename(folder.with_name(f"rs-{secrets.token_hex(4)}"))
             shutil.rmtree(moved, ignore_errors=True)
     return dead
+
+
+def seconds_kept(every: timedelta) -> int:
+    """How long a connection is kept after its last use, when a round is due in each such interval."""
+    return round(every.total_seconds() * KEPT_INTERVALS)
+
+
+def make_kept_folder(database: Path) -> Path:
+    """Make the folder for connections that outlive a round. Raises RoundError when there is no place for it."""
+    for folder in kept_folders(database):
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if _is_private(folder):
+                return folder
+    raise RoundError("no private directory for kept connections could be made; unset remotestatus_keep_connections")
+
+
+def end_kept_connections(database: Path) -> None:
+    """End what earlier rounds kept, now that connections are no longer to be kept."""
+    for folder in kept_folders(database):
+        with suppress(OSError):
+            if _is_private(folder):
+                end_connections(folder)
+                shutil.rmtree(folder)
+
+
+def kept_folders(database: Path) -> list[Path]:
+    """Where the sockets of connections that outlive a round may lie: the first that can be made is taken."""
+    name = "remotestatus-" + hashlib.sha256(str(database).encode()).hexdigest()[:8]
+    return [Path(parent) / name for parent in short_parents(len(name)) if os.access(parent, os.W_OK)]
+
+
+def _is_private(folder: Path) -> bool:
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077

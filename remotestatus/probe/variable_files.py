@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from remotestatus.model.errors import ConfigurationProblem
 from remotestatus.model.text import join_names
@@ -34,11 +36,8 @@ def locate(problems: Sequence[ConfigurationProblem], sources: Sequence[Path]) ->
 def _locate(problem: ConfigurationProblem, sources: Sequence[Path]) -> ConfigurationProblem:
     lowered = problem.what.lower()
     if "yaml" in lowered:
-        # A round without mistakes does without.
-        from remotestatus.probe.yaml_mistakes import place_of_mistake
-
         texts = ((path, _text_of(path)) for path in _variable_files(sources))
-        found = next(((path, place) for path, text in texts if (place := place_of_mistake(text))), None)
+        found = next(((path, place) for path, text in texts if (place := _place_of_mistake(text))), None)
         if found:
             return ConfigurationProblem(f"{found[0]}:{found[1]}", problem.what)
     if "vault" in lowered or "decryption failed" in lowered:
@@ -48,6 +47,36 @@ def _locate(problem: ConfigurationProblem, sources: Sequence[Path]) -> Configura
     if named := re.search(r"'(/[^']+\.(?:ya?ml|json))'", problem.what):
         return ConfigurationProblem(named[1], problem.what)
     return problem
+
+
+def _place_of_mistake(text: str) -> str:
+    """Line and column, counted from one, or the line alone; empty when there is no mistake, or the text is vaulted."""
+    if text.startswith("$ANSIBLE_VAULT;"):
+        return ""
+    import yaml  # a round without mistakes does without
+
+    try:
+        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        return f"{mark.line + 1}:{mark.column + 1}" if mark else "1"
+    except (yaml.YAMLError, RecursionError):
+        return "1"
+    with suppress(RecursionError):
+        return next(_odd_keys(node), "")
+    return ""
+
+
+def _odd_keys(node: Any) -> Iterator[str]:
+    """Where a key is there twice, or is a template without quotes, which YAML reads as a mapping."""
+    seen = set()
+    for item in node.value if node is not None and not isinstance(node.value, str) else ():
+        key, value = item if isinstance(item, tuple) else (None, item)
+        if key is not None and (not isinstance(key.value, str) or key.value in seen):
+            yield f"{key.start_mark.line + 1}:{key.start_mark.column + 1}"
+        elif key is not None:
+            seen.add(key.value)
+        yield from _odd_keys(value)
 
 
 def find_lame_scripts(sources: Iterable[Path]) -> list[ConfigurationProblem]:

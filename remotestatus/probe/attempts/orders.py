@@ -29,8 +29,8 @@ from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
 from remotestatus.model.memory import Memory
 from remotestatus.model.states import State, Subject
 from remotestatus.probe.attempts.retry import choose_forks
-from remotestatus.probe.kept_connections import end_kept_connections, seconds_kept
 from remotestatus.probe.playbook_run import Answers, PlaybookRunner
+from remotestatus.probe.runtime_directories import end_kept_connections, seconds_kept
 
 PAUSE_SECONDS = 2.0
 """Between the first attempt and the next: what was only a hiccup is over by then."""

@@ -21,6 +21,7 @@ from remotestatus_playbook.protocol import SENT_ORDER, Order, to_json
 
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.worker_faults import FaultKind
+from remotestatus.probe.ansible_environment import ALWAYS
 from remotestatus.probe.workers.worker_archive import WorkerAnswers, archive_bytes, read_archive
 from remotestatus.probe.workers.worker_stream import (
     FEWEST_LINES,
@@ -42,16 +43,6 @@ _EXIT_SECONDS = 0.5
 
 _LAST_WORDS_SECONDS = 2.0
 """How long a command that failed may go on saying why."""
-
-_SETTINGS = {
-    "ANSIBLE_STRATEGY": "linear",
-    "ANSIBLE_TASK_TIMEOUT": "0",
-    "ANSIBLE_RETRY_FILES_ENABLED": "False",
-    "ANSIBLE_DEPRECATION_WARNINGS": "False",
-    "ANSIBLE_HOST_KEY_CHECKING": "True",
-    "ANSIBLE_NOCOLOR": "1",
-    "ANSIBLE_VERBOSITY": "0",
-}
 
 Start = Callable[[Callable[[], "subprocess.Popen[bytes]"]], "subprocess.Popen[bytes]"]
 """Starts a process so that nobody else ends it."""
@@ -154,7 +145,7 @@ def _transmit(parcel: Parcel, process: "subprocess.Popen[bytes]") -> None:
             private_data_dir=str(parcel.folder),
             playbook="check.yml",
             cmdline="--skip-tags=alone",
-            envvars={**_SETTINGS, **parcel.environment},
+            envvars={**ALWAYS, **parcel.environment},
             suppress_env_files=True,
             fact_cache_type="",
             cancel_callback=lambda: False,
