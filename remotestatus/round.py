@@ -25,7 +25,6 @@ from remotestatus.evaluate import (
 )
 from remotestatus.history import (
     History,
-    answered,
     back_up,
     only_round,
     open_or_repair,
@@ -33,15 +32,16 @@ from remotestatus.history import (
     period,
     queues,
     read_past,
+    taken_replies,
 )
 from remotestatus.inventory import read_inventory
-from remotestatus.model.answers import TakenAnswers
 from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.culprits import say_error
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Inventory, LimitedPage
 from remotestatus.model.notification import Message, NotificationMemory, OrphanedQueue, Plan, Waiting
 from remotestatus.model.period_report import PeriodReport
+from remotestatus.model.replies import TakenReplies
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings
@@ -103,7 +103,7 @@ class FinishedRound:
     troubles: tuple[str, ...] = ()
     heartbeat_failures: tuple[str, ...] = ()
     orphans: tuple[OrphanedQueue, ...] = ()
-    answers: TakenAnswers = field(default_factory=TakenAnswers)
+    replies: TakenReplies = field(default_factory=TakenReplies)
 
 
 def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
@@ -133,10 +133,10 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         now = options.clock()
         found = _evaluate(tools, earlier, results, now)
         # What people answered is done only once there is a message that can say so.
-        answers = _take_answers(history, tools.fleet, found.states, now)
-        memory = _recall(history, destinations, answers, now)
+        replies = _take_replies(history, tools.fleet, found.states, now)
+        memory = _recall(history, destinations, replies, now)
         outgoing = _plan_messages(tools, found.states, memory, now)
-        troubles = (*filter(None, [repaired]), *results.troubles, *answers.failures, *outgoing.troubles)
+        troubles = (*filter(None, [repaired]), *results.troubles, *replies.failures, *outgoing.troubles)
         round_ = Round(0, started_at, now, len(results.remotes), troubles)
         round_ = _record(tools, earlier, found, memory, outgoing, round_)
         report, page_troubles = _make_pages(tools, earlier, found, round_)
@@ -145,7 +145,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         troubles = (*round_.troubles, *page_troubles, *send_troubles, *backup_troubles)
         heartbeat.finish(troubles)
         failures, orphans = tuple(heartbeat.failures), outgoing.plan.orphans
-        return FinishedRound(inventory, round_, report, delivery, troubles, failures, orphans, answers)
+        return FinishedRound(inventory, round_, report, delivery, troubles, failures, orphans, replies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,16 +256,16 @@ class _Outgoing:
         if self.regular is not None:
             period.note_report(history, now)
             period.keep_for_pages(history, self.regular)
-        answered.keep_codes(history, self.plan.codes)
+        taken_replies.keep_codes(history, self.plan.codes)
 
 
 def _recall(
-    history: History, destinations: Sequence[Destination], answers: TakenAnswers, now: datetime
+    history: History, destinations: Sequence[Destination], replies: TakenReplies, now: datetime
 ) -> NotificationMemory:
     """What each receiver knows, also one whose address has changed in what is secret."""
     receivers = [one.receiver for one in destinations]
     queues.carry_over(history, receivers)
-    return replace(outbox.read_memory(history, now, receivers), answers=answers)
+    return replace(outbox.read_memory(history, now, receivers), replies=replies)
 
 
 def _plan_messages(
@@ -275,7 +275,7 @@ def _plan_messages(
     history, fleet, templates = tools.history, tools.fleet, tools.templates
     receivers = [one.receiver for one in tools.destinations]
     plan, plan_troubles = plan_for_each(fleet, states, receivers, memory, now)
-    plan = answered.invite(history, plan, fleet.settings.answers, now)
+    plan = taken_replies.invite(history, plan, fleet.settings.answers, now)
     messages, message_troubles = compose_each(plan, fleet, templates, tools.option)
     reports, regular, report_troubles = _regular_report(tools, states, memory, now)
     troubles = (*report_troubles, *plan_troubles, *message_troubles)
@@ -327,16 +327,16 @@ def _read_regular(history: History, fleet: Fleet, page: LimitedPage | None) -> P
     return period.read_for_page(history, page.spec.site, {name for _, name in fleet.subjects(page.names)})
 
 
-def _take_answers(history: History, fleet: Fleet, states: Mapping[Subject, State], now: datetime) -> TakenAnswers:
+def _take_replies(history: History, fleet: Fleet, states: Mapping[Subject, State], now: datetime) -> TakenReplies:
     """Do what people answered since the last round; whatever is wrong with that, remotes are checked all the same."""
     sources = fleet.settings.answers
     if not sources:
-        return TakenAnswers()
+        return TakenReplies()
     try:
-        found = read_sources([(source, answered.read_until(history, source.key)) for source in sources])
-        return answered.take(history, found, {source.key: source.place for source in sources}, states, now)
+        found = read_sources([(source, taken_replies.read_until(history, source.key)) for source in sources])
+        return taken_replies.take(history, found, {source.key: source.place for source in sources}, states, now)
     except Exception as error:
-        return TakenAnswers(failures=(f"answers could not be taken: {say_error(error)}; please report this",))
+        return TakenReplies(failures=(f"answers could not be taken: {say_error(error)}; please report this",))
 
 
 @contextmanager

@@ -14,7 +14,6 @@ import pytest
 from remotestatus.evaluate import write_code
 from remotestatus.history import (
     History,
-    answered,
     back_up,
     only_round,
     open_or_repair,
@@ -23,12 +22,13 @@ from remotestatus.history import (
     queues,
     read_past,
     repair,
+    taken_replies,
     what_is_damaged,
 )
 from remotestatus.history.backup import backups
-from remotestatus.model.answers import CODE_LIFE, AnswerCode, ReadSource
 from remotestatus.model.errors import RoundError, RoundRunning
 from remotestatus.model.notification import Acknowledgement
+from remotestatus.model.replies import CODE_LIFE, ReadSource, ReplyCode
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind
 from tests.lab import Command, Lab, SmtpSink
@@ -94,8 +94,8 @@ def read_all(history: History) -> None:
     period.last_report_at(history)
     period.read_for_page(history, "", {"r1"})
     period.read_period(history, START - timedelta(days=9), START)
-    answered.refused_so_far(history)
-    answered.take(history, [ReadSource("x", (write_code(answered.signing_key(history), 1),))], {}, {}, START)
+    taken_replies.refused_so_far(history)
+    taken_replies.take(history, [ReadSource("x", (write_code(taken_replies.signing_key(history), 1),))], {}, {}, START)
 
 
 def test_a_damaged_value_costs_its_row(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_what_was_deleted_since_the_copy_stays_deleted(tmp_path: Path, whole: by
     path.write_bytes(whole)
     with History.open(path) as history:
         outbox.acknowledge(history, remote, Acknowledgement(START, note="known"))
-        answered.keep_codes(history, [AnswerCode(7, "ops", (remote,), START + CODE_LIFE)])
+        taken_replies.keep_codes(history, [ReplyCode(7, "ops", (remote,), START + CODE_LIFE)])
         back_up(history, START, 7)
         outbox.clear_acknowledgement(history, remote)
         states = history.states()

@@ -16,9 +16,9 @@ from apprise.plugins.custom_json import NotifyJSON
 
 from remotestatus.history import outbox
 from remotestatus.history.database import History
-from remotestatus.model.answers import AnswerInvitation
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Fleet
+from remotestatus.model.replies import ReplyInvitation
 from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind
 from remotestatus.notify.apprise_client import hand_over
@@ -136,7 +136,7 @@ def test_no_service_gets_a_message_in_pieces(room: int, title: int, amalgamate: 
     story = Story(make_fleet({name: {} for name in names}, url="https://status.example.com/"), receivers=(receiver,))
     story.round({name: "dgg"[number % 3] for number, name in enumerate(names, 1)})
     (notification,) = story.notifications()
-    answer = AnswerInvitation("ABCD-EFGH-IJKL-MNOP", ("ntfy.example.com/boxes",), START, names[0])
+    answer = ReplyInvitation("ABCD-EFGH-IJKL-MNOP", ("ntfy.example.com/boxes",), START, names[0])
     message = compose_message(replace(notification, answer=answer), story.fleet, TEMPLATES)
     destination = Destination("id x", "x", (), "x", room, service, plain=True, titled=receiver.titled)
     service.sent = []

@@ -11,11 +11,11 @@ from remotestatus.cli.options import now, with_inventory
 from remotestatus.cli.progress import say_refused
 from remotestatus.cli.terminal import make_console
 from remotestatus.cli.time_options import say_local
-from remotestatus.history import History, answered, outbox
-from remotestatus.model.answers import Refusal
+from remotestatus.history import History, outbox, taken_replies
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.notification import FailingDestination
+from remotestatus.model.replies import Refusal
 from remotestatus.notify import Destination, Sending, load_destinations, problems_of_tags, send_test
 from remotestatus.probe import AnsibleSource
 from remotestatus.templates import Templates
@@ -67,7 +67,7 @@ def _show(destinations: Sequence[Destination], inventory: Inventory) -> None:
     if inventory.database.exists():
         with History.open(inventory.database) as history:
             failing = {one.key: one for one in outbox.failing_destinations(history)}
-            refused = answered.refused_so_far(history)
+            refused = taken_replies.refused_so_far(history)
     _list(destinations, failing)
     for answers in inventory.fleet.settings.answers:
         click.echo(f"Answers are read from {answers.place}.")

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from remotestatus.model.answers import Refusal
+from remotestatus.model.replies import Refusal
 from remotestatus.model.text import count
 from remotestatus.probe import PlaybookRunner
 from remotestatus.probe import Progress as ProbeProgress
@@ -39,7 +39,7 @@ def say_troubles(finished: FinishedRound) -> list[str]:
             f"remotestatus_apprise; the last one: {queue.newest}"
             for queue in finished.orphans
         ),
-        *say_refused(Counter(finished.answers.refused)),
+        *say_refused(Counter(finished.replies.refused)),
         *finished.heartbeat_failures,
     ]
 

@@ -2,7 +2,6 @@
 Answers -> check results -> states. Pure: no files, network, clock, Ansible or SQLite.
 """
 
-from remotestatus.evaluate.answer_codes import check_answer, is_meant, write_code
 from remotestatus.evaluate.check_results import Past, read_proxy, read_remote, read_unlooked
 from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker
 from remotestatus.evaluate.endings import add_endings, find_ended
@@ -22,8 +21,10 @@ from remotestatus.evaluate.planned_windows import planned_windows
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.proxy_advice import advise_proxy, dead_tunnels
 from remotestatus.evaluate.proxy_look import read_look
+from remotestatus.evaluate.read_replies import check_reply, is_meant
 from remotestatus.evaluate.regular_report import is_report_due, make_period_report
 from remotestatus.evaluate.remembering import is_due
+from remotestatus.evaluate.reply_codes import write_code
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.trends import LONGEST_LOOK, disks_until_full, kept_values
 from remotestatus.evaluate.tunnel_advice import advise
@@ -40,7 +41,7 @@ __all__ = [
     "advise_proxy",
     "asks_for_log_files",
     "begin_today",
-    "check_answer",
+    "check_reply",
     "combine",
     "current_states",
     "dead_tunnels",

@@ -2,7 +2,7 @@
 One SQLite file: states, transitions, rounds, days, and the outbox.
 """
 
-from remotestatus.history import answered, outbox, period, queues
+from remotestatus.history import outbox, period, queues, taken_replies
 from remotestatus.history.backup import back_up
 from remotestatus.history.database import History
 from remotestatus.history.lock import only_round
@@ -13,7 +13,6 @@ from remotestatus.history.salvage import open_or_repair, repair, what_is_damaged
 __all__ = [
     "History",
     "add_note",
-    "answered",
     "back_up",
     "current_notes",
     "only_round",
@@ -24,5 +23,6 @@ __all__ = [
     "read_past",
     "remove_notes",
     "repair",
+    "taken_replies",
     "what_is_damaged",
 ]

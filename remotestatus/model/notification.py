@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from remotestatus.model.answers import AnswerCode, AnswerInvitation, AnswerOutcome, TakenAnswers
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Key, Trouble
 from remotestatus.model.reasons import Reason
+from remotestatus.model.replies import ReplyCode, ReplyInvitation, ReplyOutcome, TakenReplies
 from remotestatus.model.states import State, Subject
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.windows import CommandWindow
@@ -151,7 +151,7 @@ class NotificationMemory:
     windows: tuple[CommandWindow, ...] = ()
     failing: tuple[FailingDestination, ...] = ()
     orphans: tuple[OrphanedQueue, ...] = ()
-    answers: TakenAnswers = field(default_factory=TakenAnswers)
+    replies: TakenReplies = field(default_factory=TakenReplies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +213,9 @@ class Notification:
     lines: tuple[Line, ...]
     failing: tuple[FailingDestination, ...] = ()
     orphans: tuple[OrphanedQueue, ...] = ()
-    done: tuple[AnswerOutcome, ...] = ()
+    done: tuple[ReplyOutcome, ...] = ()
     standing: Mapping[Status, int] = field(default_factory=dict)
-    answer: AnswerInvitation | None = None
+    answer: ReplyInvitation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,7 @@ class Plan:
     """Subjects whose acknowledgement ends because they recovered."""
     orphans: tuple[OrphanedQueue, ...] = ()
     """Queues that are given up, because their destination is no longer configured."""
-    codes: tuple[AnswerCode, ...] = ()
+    codes: tuple[ReplyCode, ...] = ()
     """With which the notifications can be answered."""
 
 

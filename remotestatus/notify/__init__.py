@@ -2,7 +2,6 @@
 Decides who is notified of what, composes messages and sends them.
 """
 
-from remotestatus.notify.answer_sources import read_sources
 from remotestatus.notify.assemble import complete_commands
 from remotestatus.notify.compose import compose_notice
 from remotestatus.notify.compose_each import compose_each
@@ -13,6 +12,7 @@ from remotestatus.notify.failures import Failure
 from remotestatus.notify.heartbeat import Heartbeat
 from remotestatus.notify.page_links import settings_for
 from remotestatus.notify.plan_each import plan_for_each
+from remotestatus.notify.reply_sources import read_sources
 from remotestatus.notify.sendings import Attempt, Delivery, Destination
 
 __all__ = [

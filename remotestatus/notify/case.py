@@ -256,7 +256,7 @@ class Case:
                 return EventType.WORSE if any(change.is_bad for change in changes) else EventType.BETTER
             if known.held or known.held_findings:
                 return EventType.CAME_AND_WENT
-            reminded = self.remind_every is not None or receiver.key in self.memory.answers.asked
+            reminded = self.remind_every is not None or receiver.key in self.memory.replies.asked
             return EventType.REMINDER if truth is not Status.UP and reminded else None
         if truth is Status.UP:
             return EventType.RECOVERED

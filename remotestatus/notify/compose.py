@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from html import escape
 
-from remotestatus.model.answers import AnswerOutcome
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import MORE, NAMED, Key, Trouble, summarize
 from remotestatus.model.fleet import Fleet, Remote
@@ -27,6 +26,7 @@ from remotestatus.model.notification import (
     OrphanedQueue,
     Receiver,
 )
+from remotestatus.model.replies import ReplyOutcome
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.text import join_names, lower_first
@@ -105,7 +105,7 @@ class MessageSection:
     """One part of a message. A compact one is a list of sentences; `left` counts what is not shown."""
 
     kind: str
-    entries: Sequence[MessageEntry | FailingDestination | OrphanedQueue | AnswerOutcome | Mapping[Status, int]]
+    entries: Sequence[MessageEntry | FailingDestination | OrphanedQueue | ReplyOutcome | Mapping[Status, int]]
     compact: bool = False
     left: int = 0
 

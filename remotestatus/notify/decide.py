@@ -76,8 +76,8 @@ def plan_notifications(
         lines = tuple(outcome.line for outcome in outcomes if outcome.line)
         quiet = quiet_hours_now(fleet.settings.quiet_hours, receiver, now)
         others = () if quiet else tuple(one for one in failing if one.key != receiver.key)
-        done = tuple(outcome for key, outcome in memory.answers.done if key == receiver.key)
-        standing = _count_statuses(states) if receiver.key in memory.answers.asked else {}
+        done = tuple(outcome for key, outcome in memory.replies.done if key == receiver.key)
+        standing = _count_statuses(states) if receiver.key in memory.replies.asked else {}
         if lines or others or memory.orphans or done or standing:
             notifications.append(Notification(receiver, now, lines, others, memory.orphans, done, standing))
     recovered = [case.subject for case in cases if case.acknowledgement and case.is_over]
@@ -119,7 +119,7 @@ class _Outcome:
 
 def _decide_all(cases: Sequence[Case], receiver: Receiver) -> list[_Outcome]:
     """What becomes of each case; once one reminder is due, all open problems go into the same message."""
-    if cases and receiver.key in cases[0].memory.answers.asked:
+    if cases and receiver.key in cases[0].memory.replies.asked:
         return [_decide(case, receiver, remind=True) for case in cases]
     outcomes = [_decide(case, receiver) for case in cases]
     if any(outcome.line and outcome.line.event_type is EventType.REMINDER for outcome in outcomes):
@@ -138,7 +138,7 @@ def _decide(case: Case, receiver: Receiver, *, remind: bool = False) -> _Outcome
     escalated = not routed and any(case.now - case.begun >= step.after for step in case.escalations_to(receiver))
     if not routed and not escalated:
         return _Outcome(known, _not_for(case, receiver))
-    asked = receiver.key in case.memory.answers.asked
+    asked = receiver.key in case.memory.replies.asked
     if case.acknowledged and (escalated or (event_type is EventType.REMINDER and not asked)):
         reason = Reason.NOT_ESCALATED if escalated else Reason.NOT_REMINDED
         return _Outcome(known, case.decide(reason, receiver.name))

@@ -12,7 +12,7 @@ CODE_LIFE = timedelta(days=3)
 """So long a message can be answered."""
 
 
-class AnswerCommand(StrEnum):
+class ReplyCommand(StrEnum):
     """What an answer may ask for."""
 
     ACK = "ack"
@@ -21,17 +21,17 @@ class AnswerCommand(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class MessageAnswer:
+class Reply:
     """One answer as it was read: for `mute` the name and how long, for `ack` how long if that is said."""
 
-    command: AnswerCommand
+    command: ReplyCommand
     code: str
     name: str = ""
     lasting: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerCode:
+class ReplyCode:
     """What a code is good for: the subjects of one message, for one receiver, until it expires or was used."""
 
     id: int
@@ -42,7 +42,7 @@ class AnswerCode:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerInvitation:
+class ReplyInvitation:
     """How a message can be answered: with which code, where to, until when, and a name to mute."""
 
     code: str
@@ -52,10 +52,10 @@ class AnswerInvitation:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerOutcome:
+class ReplyOutcome:
     """What one answer did: to which remotes and proxies, and until when; None is until it is over."""
 
-    command: AnswerCommand
+    command: ReplyCommand
     names: tuple[str, ...] = ()
     until: datetime | None = None
 
@@ -81,10 +81,10 @@ class ReadSource:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenAnswers:
+class TakenReplies:
     """What became of the answers of one round. `done` has the key of the receiver whose message was answered."""
 
-    done: tuple[tuple[str, AnswerOutcome], ...] = ()
+    done: tuple[tuple[str, ReplyOutcome], ...] = ()
     asked: frozenset[str] = frozenset()
     """Receivers that asked for the status."""
     refused: tuple[Refusal, ...] = ()

@@ -14,15 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remotestatus.evaluate.answer_codes import is_meant, read_code, read_message_answer, write_code
-from remotestatus.history import answered, outbox
+from remotestatus.evaluate.read_replies import is_meant, read_reply
+from remotestatus.evaluate.reply_codes import read_code, write_code
+from remotestatus.history import outbox, taken_replies
 from remotestatus.history.database import History
-from remotestatus.model.answers import CODE_LIFE, AnswerCommand, AnswerOutcome, MessageAnswer, ReadSource, Refusal
 from remotestatus.model.errors import RoundGivenUp
+from remotestatus.model.replies import CODE_LIFE, ReadSource, Refusal, Reply, ReplyCommand, ReplyOutcome
 from remotestatus.model.settings import AnswerSource
 from remotestatus.model.states import Kind
-from remotestatus.notify import answer_sources
-from remotestatus.notify.answer_sources import read_sources
+from remotestatus.notify import reply_sources
+from remotestatus.notify.reply_sources import read_sources
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.round import RoundOptions, run_round
 from tests.lab import Command, Lab, SmtpSink
@@ -52,29 +53,29 @@ def test_only_who_holds_the_key_can_make_a_code(number: int, guess: str) -> None
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        (f"ack {CODE}", MessageAnswer(AnswerCommand.ACK, CODE)),
-        (f"ACK 4h {CODE.lower()}", MessageAnswer(AnswerCommand.ACK, CODE, lasting=timedelta(hours=4))),
-        (f"mute r1 2h {CODE}", MessageAnswer(AnswerCommand.MUTE, CODE, "r1", timedelta(hours=2))),
-        (f"status {CODE}", MessageAnswer(AnswerCommand.STATUS, CODE)),
-        (f"ack\n\n> To answer, send `ack {CODE}`", MessageAnswer(AnswerCommand.ACK, CODE)),
-        (f"\nack 1d\nOn Monday the checker wrote: {CODE}", MessageAnswer(AnswerCommand.ACK, CODE, lasting=24 * HOUR)),
+        (f"ack {CODE}", Reply(ReplyCommand.ACK, CODE)),
+        (f"ACK 4h {CODE.lower()}", Reply(ReplyCommand.ACK, CODE, lasting=timedelta(hours=4))),
+        (f"mute r1 2h {CODE}", Reply(ReplyCommand.MUTE, CODE, "r1", timedelta(hours=2))),
+        (f"status {CODE}", Reply(ReplyCommand.STATUS, CODE)),
+        (f"ack\n\n> To answer, send `ack {CODE}`", Reply(ReplyCommand.ACK, CODE)),
+        (f"\nack 1d\nOn Monday the checker wrote: {CODE}", Reply(ReplyCommand.ACK, CODE, lasting=24 * HOUR)),
         (
             f"mute prod-site-edge-cam2 2h {CODE}",
-            MessageAnswer(AnswerCommand.MUTE, CODE, "prod-site-edge-cam2", 2 * HOUR),
+            Reply(ReplyCommand.MUTE, CODE, "prod-site-edge-cam2", 2 * HOUR),
         ),
-        (f"ack\n> r1-{CODE}", MessageAnswer(AnswerCommand.ACK, CODE)),
-        (f"ack\n> A check failed: AAAA-BBBB-CCCC-DDDD.\n> `ack {CODE}`", MessageAnswer(AnswerCommand.ACK, CODE)),
-        (f"ack\n> edge-{CODE}", MessageAnswer(AnswerCommand.ACK, CODE)),
+        (f"ack\n> r1-{CODE}", Reply(ReplyCommand.ACK, CODE)),
+        (f"ack\n> A check failed: AAAA-BBBB-CCCC-DDDD.\n> `ack {CODE}`", Reply(ReplyCommand.ACK, CODE)),
+        (f"ack\n> edge-{CODE}", Reply(ReplyCommand.ACK, CODE)),
         ("ack", None),
         (f"ack for ever {CODE}", None),
         (f"mute r1 200d {CODE}", None),
         (f"mute {CODE}", None),
     ],
 )
-def test_an_answer_is_a_command_and_a_code(text: str, answer: MessageAnswer | None) -> None:
+def test_an_answer_is_a_command_and_a_code(text: str, answer: Reply | None) -> None:
     """The first line has the command; the code stands in it or in what is quoted below."""
     assert is_meant(text)
-    assert read_message_answer(text, KEY) == answer
+    assert read_reply(text, KEY) == answer
 
 
 @given(st.text(max_size=300))
@@ -82,7 +83,7 @@ def test_an_answer_is_a_command_and_a_code(text: str, answer: MessageAnswer | No
 def test_any_text_is_read_without_harm(text: str) -> None:
     """Whatever comes, it is an answer or none."""
     is_meant(text)
-    read_message_answer(text, KEY)
+    read_reply(text, KEY)
 
 
 def test_our_own_messages_are_no_answers() -> None:
@@ -100,8 +101,8 @@ class Desk:
         self.history, self.story = history, Story(make_fleet(3))
         self.story.round({"r1": "d", "r2": "d"})
         assert self.story.last is not None
-        plan = answered.invite(history, self.story.last, SOURCES, START)
-        answered.keep_codes(history, plan.codes)
+        plan = taken_replies.invite(history, self.story.last, SOURCES, START)
+        taken_replies.keep_codes(history, plan.codes)
         (notification,) = plan.notifications
         assert notification.answer
         self.code = notification.answer.code
@@ -109,7 +110,7 @@ class Desk:
     def say(self, *texts: str, after: timedelta = EVERY) -> list[Refusal]:
         """Answer with these texts; returns why they changed nothing."""
         found = [ReadSource(SOURCES[0].key, texts, "m1")]
-        self.taken = answered.take(self.history, found, {}, self.story.states, START + after)
+        self.taken = taken_replies.take(self.history, found, {}, self.story.states, START + after)
         return list(self.taken.refused)
 
     @property
@@ -130,10 +131,10 @@ def test_an_answer_acknowledges_what_its_message_is_about(desk: Desk) -> None:
     assert found.keys() == {R1, R2}
     assert found[R1].until == START + EVERY + timedelta(hours=4)
     ends = START + EVERY + timedelta(hours=4)
-    assert desk.taken.done == ((OPS.key, AnswerOutcome(AnswerCommand.ACK, ("r1", "r2"), ends)),)
-    desk.story.memory = replace(desk.story.memory, answers=desk.taken)
+    assert desk.taken.done == ((OPS.key, ReplyOutcome(ReplyCommand.ACK, ("r1", "r2"), ends)),)
+    desk.story.memory = replace(desk.story.memory, replies=desk.taken)
     assert "- Acknowledged until 16:10 UTC: r1, r2." in desk.story.round({"r1": "d", "r2": "d"})["ops"].text
-    assert answered.read_until(desk.history, SOURCES[0].key) == "m1"
+    assert taken_replies.read_until(desk.history, SOURCES[0].key) == "m1"
 
 
 def test_an_answer_mutes_one_remote_of_its_message(desk: Desk) -> None:
@@ -162,7 +163,7 @@ def test_what_is_forged_foreign_or_too_late_changes_nothing(
     assert desk.say(text.replace("CODE", desk.code), after=after) == [refusal]
     assert not desk.changed
     desk.say(text.replace("CODE", desk.code), after=after)
-    assert answered.refused_so_far(desk.history) == {refusal: 2}
+    assert taken_replies.refused_so_far(desk.history) == {refusal: 2}
 
 
 def test_an_answer_that_is_replayed_changes_nothing(desk: Desk) -> None:
@@ -187,7 +188,7 @@ def test_a_topic_and_a_mailbox_are_read_once() -> None:
         assert [first[source.key].failure for source in sources] == ["", ""]
         assert first[sources[0].key].texts == (f"ack {CODE}",)
         (text,) = first[sources[1].key].texts
-        assert read_message_answer(text, KEY) == MessageAnswer(AnswerCommand.ACK, CODE, lasting=timedelta(hours=4))
+        assert read_reply(text, KEY) == Reply(ReplyCommand.ACK, CODE, lasting=timedelta(hours=4))
         again = read_sources([(source, first[source.key].position) for source in sources])
         assert [one.texts for one in again] == [(), ()]
         assert topic.authorizations == ["Bearer tk_secret"] * 2
@@ -255,7 +256,7 @@ def test_a_hostile_mail_stops_nothing() -> None:
 
 def test_mails_that_take_too_long_are_left_for_the_next_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the time is over, what was read is returned, one mail at least; the next round goes on behind it."""
-    monkeypatch.setattr(answer_sources, "READING", 0.0)
+    monkeypatch.setattr(reply_sources, "READING", 0.0)
     with Mailbox() as mailbox:
         source = AnswerSource(imap=mailbox.url)
         mailbox.mails += [b"Subject: %d\r\n\r\n" % number for number in range(1, 3)]
@@ -269,7 +270,7 @@ def test_mails_that_take_too_long_are_left_for_the_next_round(monkeypatch: pytes
 
 def test_a_mailbox_with_new_numbers_is_read_as_for_the_first_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """After its UIDVALIDITY has changed, the newest mails are read, and the position is one of the new numbers."""
-    monkeypatch.setattr(answer_sources, "MOST", 2)
+    monkeypatch.setattr(reply_sources, "MOST", 2)
     with Mailbox() as mailbox:
         mailbox.validity = 8
         source = AnswerSource(imap=mailbox.url)

@@ -14,21 +14,21 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from remotestatus.evaluate import check_answer, is_meant, write_code
+from remotestatus.evaluate import check_reply, is_meant, write_code
 from remotestatus.history import outbox
 from remotestatus.history.database import History, readable
-from remotestatus.model.answers import (
+from remotestatus.model.notification import Acknowledgement, Notification, Plan
+from remotestatus.model.replies import (
     CODE_LIFE,
-    AnswerCode,
-    AnswerCommand,
-    AnswerInvitation,
-    AnswerOutcome,
-    MessageAnswer,
     ReadSource,
     Refusal,
-    TakenAnswers,
+    Reply,
+    ReplyCode,
+    ReplyCommand,
+    ReplyInvitation,
+    ReplyOutcome,
+    TakenReplies,
 )
-from remotestatus.model.notification import Acknowledgement, Notification, Plan
 from remotestatus.model.settings import AnswerSource
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.times import read_time, write_time
@@ -42,53 +42,53 @@ def take(
     places: Mapping[str, str],
     states: Mapping[Subject, State],
     now: datetime,
-) -> TakenAnswers:
+) -> TakenReplies:
     """
     Do what the answers say; what is forged, replayed, too late or not for its code changes nothing and is counted.
 
     `places` has the words for each source, `states` is what the last round found.
     """
     key = signing_key(history)
-    done: list[tuple[str, AnswerOutcome]] = []
+    done: list[tuple[str, ReplyOutcome]] = []
     asked: set[str] = set()
     refused: list[Refusal] = []
     with history.transaction():
         for source in found:
             for text in filter(is_meant, source.texts):
-                checked = check_answer(text, key, lambda number: _code_of(history, number), now)
+                checked = check_reply(text, key, lambda number: _code_of(history, number), now)
                 if isinstance(checked, Refusal):
                     refused.append(checked)
                     continue
                 answer, code = checked
                 _use_code(history, code.id)
                 done.append((code.destination, _do(history, answer, code, states, now)))
-                if answer.command is AnswerCommand.STATUS:
+                if answer.command is ReplyCommand.STATUS:
                     asked.add(code.destination)
             if source.position:
                 _note_position(history, source.key, source.position)
         _count_refused(history, refused, now)
     failures = [f"{places[one.key]} could not be read for answers: {one.failure}" for one in found if one.failure]
-    return TakenAnswers(tuple(done), frozenset(asked), tuple(refused), tuple(failures))
+    return TakenReplies(tuple(done), frozenset(asked), tuple(refused), tuple(failures))
 
 
 def _do(
-    history: History, answer: MessageAnswer, code: AnswerCode, states: Mapping[Subject, State], now: datetime
-) -> AnswerOutcome:
+    history: History, answer: Reply, code: ReplyCode, states: Mapping[Subject, State], now: datetime
+) -> ReplyOutcome:
     """Do what one answer says."""
     until = now + answer.lasting if answer.lasting else None
     match answer.command:
-        case AnswerCommand.STATUS:
-            return AnswerOutcome(answer.command)
-        case AnswerCommand.MUTE:
+        case ReplyCommand.STATUS:
+            return ReplyOutcome(answer.command)
+        case ReplyCommand.MUTE:
             assert until is not None
             outbox.open_window(history, answer.name, now, until, "muted by an answer to a message")
-            return AnswerOutcome(answer.command, (answer.name,), until)
-        case AnswerCommand.ACK:
+            return ReplyOutcome(answer.command, (answer.name,), until)
+        case ReplyCommand.ACK:
             wrong = [subject for subject in code.subjects if subject in states and not states[subject].is_well]
             for subject in wrong:
                 note = "acknowledged by an answer to a message"
                 outbox.acknowledge(history, subject, Acknowledgement(now, until, note))
-            return AnswerOutcome(answer.command, tuple(name for _, name in wrong), until)
+            return ReplyOutcome(answer.command, tuple(name for _, name in wrong), until)
         case _:
             assert_never(answer.command)
 
@@ -100,13 +100,13 @@ def invite(history: History, plan: Plan, sources: Sequence[AnswerSource], now: d
     key = signing_key(history)
     places = tuple(source.place for source in sources)
     notifications: list[Notification] = []
-    codes: list[AnswerCode] = []
+    codes: list[ReplyCode] = []
     for notification in plan.notifications:
         problems = [line.subject for line in notification.lines if not line.is_recovery]
         if problems:
             number = _new_number(history, {code.id for code in codes})
-            code = AnswerCode(number, notification.receiver.key, tuple(problems), now + CODE_LIFE)
-            invitation = AnswerInvitation(write_code(key, number), places, code.expires, problems[0][1])
+            code = ReplyCode(number, notification.receiver.key, tuple(problems), now + CODE_LIFE)
+            invitation = ReplyInvitation(write_code(key, number), places, code.expires, problems[0][1])
             notification = replace(notification, answer=invitation)
             codes.append(code)
         notifications.append(notification)
@@ -130,7 +130,7 @@ def _new_number(history: History, given: Collection[int]) -> int:
             return number
 
 
-def keep_codes(history: History, codes: Sequence[AnswerCode]) -> None:
+def keep_codes(history: History, codes: Sequence[ReplyCode]) -> None:
     """Note what new codes are good for, and forget those that expired."""
     if not codes:
         return
@@ -143,15 +143,15 @@ def keep_codes(history: History, codes: Sequence[AnswerCode]) -> None:
         db.execute("DELETE FROM answer_codes WHERE expires < ?", (write_time(now),))
 
 
-def _code_of(history: History, number: int) -> AnswerCode | None:
+def _code_of(history: History, number: int) -> ReplyCode | None:
     """What a code is good for; None when it is not known any more."""
     rows = history.connection.execute("SELECT * FROM answer_codes WHERE id = ?", (number,))
     return next(readable(rows, _answer_code), None)
 
 
-def _answer_code(row: sqlite3.Row) -> AnswerCode:
+def _answer_code(row: sqlite3.Row) -> ReplyCode:
     subjects: tuple[Subject, ...] = tuple((Kind(kind), name) for kind, name in json.loads(row["subjects"]))
-    return AnswerCode(row["id"], row["destination"], subjects, read_time(row["expires"]), bool(row["used"]))
+    return ReplyCode(row["id"], row["destination"], subjects, read_time(row["expires"]), bool(row["used"]))
 
 
 def _use_code(history: History, number: int) -> None:

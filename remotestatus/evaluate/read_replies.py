@@ -1,23 +1,16 @@
 """
-Makes and checks the codes that messages are answered with, and reads what an answer says.
-
-A code is the number of a message with a signature, in 16 letters and digits that can be typed: whoever does not hold
-the checker's key cannot make one. What it is good for, and until when, is kept with the history.
+Reads what a reply to a message says, and whether its code allows that.
 """
 
-import base64
-import hashlib
-import hmac
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import islice
 
-from remotestatus.model.answers import AnswerCode, AnswerCommand, MessageAnswer, Refusal
+from remotestatus.evaluate.reply_codes import read_code
 from remotestatus.model.durations import parse_duration
+from remotestatus.model.replies import Refusal, Reply, ReplyCode, ReplyCommand
 
-_NUMBER = 3
-_SIGNATURE = 7
 _CODE = re.compile(r"\b(?=([A-Z2-7]{4}(?:-[A-Z2-7]{4}){3})\b)", re.IGNORECASE)
 """All that looks like a code, also where one begins within another: names and outputs of checks may look so too."""
 
@@ -26,32 +19,11 @@ _LONGEST_TEXT = 20_000
 _LONGEST_SPAN = timedelta(days=30)
 
 
-def write_code(key: bytes, number: int) -> str:
-    """The code of a message's number: `ABCD-EFGH-IJKL-MNOP`."""
-    raw = number.to_bytes(_NUMBER, "big")
-    text = base64.b32encode(raw + _sign(key, raw)).decode()
-    return "-".join(text[at : at + 4] for at in range(0, len(text), 4))
-
-
-def read_code(key: bytes, code: str) -> int | None:
-    """The number that a code was made of with this key; None for any other text."""
-    try:
-        raw = base64.b32decode(code.replace("-", "").upper())
-    except ValueError:
-        return None
-    number, signature = raw[:_NUMBER], raw[_NUMBER:]
-    return int.from_bytes(number, "big") if hmac.compare_digest(signature, _sign(key, number)) else None
-
-
-def _sign(key: bytes, number: bytes) -> bytes:
-    return hmac.new(key, b"answer " + number, hashlib.sha256).digest()[:_SIGNATURE]
-
-
-def check_answer(
-    text: str, key: bytes, find: Callable[[int], AnswerCode | None], now: datetime
-) -> tuple[MessageAnswer, AnswerCode] | Refusal:
+def check_reply(
+    text: str, key: bytes, find: Callable[[int], ReplyCode | None], now: datetime
+) -> tuple[Reply, ReplyCode] | Refusal:
     """Read an answer and what its code is good for, or say why it changes nothing. `find` looks a number up."""
-    answer = read_message_answer(text, key)
+    answer = read_reply(text, key)
     if answer is None:
         return Refusal.UNREADABLE
     number = read_code(key, answer.code)
@@ -62,7 +34,7 @@ def check_answer(
         return Refusal.EXPIRED
     if code.used:
         return Refusal.REPLAYED
-    if answer.command is AnswerCommand.MUTE and answer.name not in {name for _, name in code.subjects}:
+    if answer.command is ReplyCommand.MUTE and answer.name not in {name for _, name in code.subjects}:
         return Refusal.FOREIGN
     return answer, code
 
@@ -70,10 +42,10 @@ def check_answer(
 def is_meant(text: str) -> bool:
     """Whether a text begins with a command: others, our own messages too, are no answers."""
     words = _first_line(text).split()
-    return bool(words) and words[0].lower().rstrip(":,.") in set(AnswerCommand)
+    return bool(words) and words[0].lower().rstrip(":,.") in set(ReplyCommand)
 
 
-def read_message_answer(text: str, key: bytes) -> MessageAnswer | None:
+def read_reply(text: str, key: bytes) -> Reply | None:
     """
     Read an answer: its first line has the command, and the code stands there or below, quoted perhaps.
 
@@ -89,13 +61,13 @@ def read_message_answer(text: str, key: bytes) -> MessageAnswer | None:
     try:
         match command, rest:
             case "ack", []:
-                return MessageAnswer(AnswerCommand.ACK, code)
+                return Reply(ReplyCommand.ACK, code)
             case "ack", [lasting]:
-                return MessageAnswer(AnswerCommand.ACK, code, lasting=_read_span(lasting))
+                return Reply(ReplyCommand.ACK, code, lasting=_read_span(lasting))
             case "mute", [name, lasting]:
-                return MessageAnswer(AnswerCommand.MUTE, code, name, _read_span(lasting))
+                return Reply(ReplyCommand.MUTE, code, name, _read_span(lasting))
             case "status", []:
-                return MessageAnswer(AnswerCommand.STATUS, code)
+                return Reply(ReplyCommand.STATUS, code)
     except ValueError:
         return None
     return None
