@@ -36,8 +36,7 @@ from remotestatus.history import (
 )
 from remotestatus.inventory import read_inventory
 from remotestatus.model.check_result import CheckResult, FleetResults
-from remotestatus.model.culprits import say_error
-from remotestatus.model.errors import RoundError
+from remotestatus.model.errors import RoundError, say_error
 from remotestatus.model.fleet import Fleet, Inventory, LimitedPage
 from remotestatus.model.notification import Message, NotificationMemory, OrphanedQueue, Plan, Waiting
 from remotestatus.model.period_report import PeriodReport

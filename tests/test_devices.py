@@ -16,7 +16,7 @@ import pytest
 from remotestatus_playbook.device_probe import valid_until
 from remotestatus_playbook.protocol import DeviceOutput
 
-from remotestatus.evaluate.watching import examine_devices
+from remotestatus.evaluate.files_units_devices import examine_devices
 from remotestatus.model.settings import DeviceSpec
 from tests.lab import Command, Lab
 from tests.rounds import run_round

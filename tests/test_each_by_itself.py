@@ -15,7 +15,7 @@ from remotestatus_playbook.protocol import Outcome, RemoteAnswer
 from remotestatus.history import History
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
-from remotestatus.model.culprits import find_culprits
+from remotestatus.model.failing_subjects import find_failing
 from remotestatus.model.notification import NotificationMemory
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, Subject
@@ -34,12 +34,12 @@ def test_culprits_are_found_among_many(bad: set[int], total: int) -> None:
     """All that fail, and no others, in their order."""
     subjects: list[Subject] = [(Kind.REMOTE, str(number)) for number in range(total)]
     wrong = {(Kind.REMOTE, str(number)) for number in bad}
-    assert find_culprits(subjects, lambda some: not wrong & set(some)) == tuple(one for one in subjects if one in wrong)
+    assert find_failing(subjects, lambda some: not wrong & set(some)) == tuple(one for one in subjects if one in wrong)
 
 
 def test_what_fails_without_any_is_nobodys_fault() -> None:
     """A broken template is no remote's doing."""
-    assert find_culprits([(Kind.REMOTE, "a"), (Kind.REMOTE, "b")], lambda _: False) == ()
+    assert find_failing([(Kind.REMOTE, "a"), (Kind.REMOTE, "b")], lambda _: False) == ()
 
 
 def test_an_answer_that_cannot_be_evaluated_is_a_checker_error_of_its_remote() -> None:

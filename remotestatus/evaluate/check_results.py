@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
 
 from remotestatus.evaluate.diagnosis import diagnose, explain
-from remotestatus.evaluate.endings import keep_endings, with_ending
+from remotestatus.evaluate.ended_processes import keep_endings, with_ending
+from remotestatus.evaluate.files_units_devices import examine_devices, examine_files, examine_units
 from remotestatus.evaluate.limits import examine_checks, examine_limits, examine_trends
 from remotestatus.evaluate.log_files import remember_log_files
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.remembering import find_boot_loop, find_storage_faults, recall, remember
 from remotestatus.evaluate.trends import disks_until_full
 from remotestatus.evaluate.tunnel_advice import find_tunnels
-from remotestatus.evaluate.watching import examine_devices, examine_files, examine_units
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import MORE, PROCESSES, CheckResult, Finding, Trouble, most_severe_first
 from remotestatus.model.day_ranges import Ranges

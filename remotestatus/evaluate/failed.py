@@ -10,7 +10,7 @@ from datetime import datetime
 from remotestatus.evaluate.diagnosis import explain
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
-from remotestatus.model.culprits import say_error
+from remotestatus.model.errors import say_error
 from remotestatus.model.fleet import Proxy, Remote
 
 

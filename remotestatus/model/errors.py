@@ -8,6 +8,8 @@ here ever holds a secret: whoever raises one leaves values of passwords and URLs
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from remotestatus.model.untrusted_text import one_line
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationProblem:
@@ -33,6 +35,11 @@ def with_vault_cure(sentence: str) -> str:
 def say_os_error(error: OSError) -> str:
     """What the system said, and of which file, for where nobody foresaw that it might."""
     return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+
+
+def say_error(error: Exception) -> str:
+    """An error that nobody foresaw, for people."""
+    return one_line(f"{type(error).__name__}: {error}")
 
 
 class RemotestatusError(Exception):

@@ -6,7 +6,7 @@ Takes a Plan and templates; returns Messages. One that cannot be composed keeps 
 
 from collections.abc import Sequence
 
-from remotestatus.model.culprits import say_error
+from remotestatus.model.errors import say_error
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.notification import Message, Plan
 from remotestatus.notify.compose import compose_message, compose_names

@@ -12,8 +12,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
-from remotestatus.model.culprits import say_error
-from remotestatus.model.errors import RoundError, RoundGivenUp
+from remotestatus.model.errors import RoundError, RoundGivenUp, say_error
 from remotestatus.notify.failures import explain_failure
 from remotestatus.notify.sendings import Attempt, run_together
 

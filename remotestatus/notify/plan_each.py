@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from remotestatus.model.culprits import find_culprits, say_error
+from remotestatus.model.errors import say_error
+from remotestatus.model.failing_subjects import find_failing
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.notification import NotificationMemory, Plan, Receiver
 from remotestatus.model.states import State, Subject
@@ -45,7 +46,7 @@ def plan_for_each(
     try:
         return plan_notifications(fleet, states, receivers, memory, now), ()
     except Exception as error:
-        culprits = find_culprits(tuple(states), works)
+        culprits = find_failing(tuple(states), works)
         sentence = f"{say_error(error)}; please report this"
         if not culprits:
             return Plan((), (), {}), (f"nobody could be notified in this round: {sentence}",)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from remotestatus.evaluate import failed_trouble
 from remotestatus.model.check_result import CheckResult
-from remotestatus.model.culprits import find_culprits, say_error
-from remotestatus.model.errors import RoundError
+from remotestatus.model.errors import RoundError, say_error
+from remotestatus.model.failing_subjects import find_failing
 from remotestatus.model.fleet import Inventory, LimitedPage, Proxy, Remote
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.report_input import ReportInput
@@ -151,7 +151,7 @@ def make_site(
                 return False
             return True
 
-        culprits = find_culprits(subjects, works)
+        culprits = find_failing(subjects, works)
         if not culprits:
             raise
         shown = _without_data(report_input, culprits, error)

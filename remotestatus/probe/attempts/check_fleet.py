@@ -2,7 +2,7 @@
 Checks the whole fleet once: every remote, and what failed again.
 
 Takes the playbook's runner and the inventory; returns a CheckResult for every remote and proxy. `retry` decides what is
-tried again, and how many at the same time.
+tried again, `at_once` how many at the same time.
 """
 
 import time
@@ -16,6 +16,7 @@ from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.errors import RoundError, RoundGivenUp
 from remotestatus.model.fleet import Fleet, Inventory, Remote
 from remotestatus.model.statuses import Status
+from remotestatus.probe.attempts.at_once import choose_retry_forks
 from remotestatus.probe.attempts.orders import (
     PAUSE_SECONDS,
     SUSPICION_SECONDS,
@@ -31,7 +32,7 @@ from remotestatus.probe.attempts.orders import (
     remote_result,
     with_looks,
 )
-from remotestatus.probe.attempts.retry import choose_retries, choose_retry_forks, suspect_ourselves
+from remotestatus.probe.attempts.retry import choose_retries, suspect_ourselves
 from remotestatus.probe.playbook_run import Answers, PlaybookRunner, Progress
 
 SHORTEST_ROUND = timedelta(minutes=2)

@@ -31,6 +31,7 @@ from remotestatus.model.settings import CHECKER
 from remotestatus.model.statuses import Status
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.worker_faults import FaultKind
+from remotestatus.probe.attempts.at_once import choose_forks
 from remotestatus.probe.attempts.orders import (
     PAUSE_SECONDS,
     SUSPICION_SECONDS,
@@ -47,7 +48,7 @@ from remotestatus.probe.attempts.orders import (
     remote_result,
     with_looks,
 )
-from remotestatus.probe.attempts.retry import choose_forks, suspect_ourselves
+from remotestatus.probe.attempts.retry import suspect_ourselves
 from remotestatus.probe.playbook_run import PlaybookRunner, Progress
 from remotestatus.probe.workers import (
     Batch,

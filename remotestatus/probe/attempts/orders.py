@@ -28,7 +28,7 @@ from remotestatus.model.errors import RoundError, RoundGivenUp
 from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
 from remotestatus.model.memory import Memory
 from remotestatus.model.states import State, Subject
-from remotestatus.probe.attempts.retry import choose_forks
+from remotestatus.probe.attempts.at_once import choose_forks
 from remotestatus.probe.playbook_run import Answers, PlaybookRunner
 from remotestatus.probe.runtime_directories import end_kept_connections, seconds_kept
 

@@ -8,10 +8,9 @@ something has failed already.
 from collections.abc import Callable, Sequence
 
 from remotestatus.model.states import Subject
-from remotestatus.model.untrusted_text import one_line
 
 
-def find_culprits(subjects: Sequence[Subject], works: Callable[[Sequence[Subject]], bool]) -> tuple[Subject, ...]:
+def find_failing(subjects: Sequence[Subject], works: Callable[[Sequence[Subject]], bool]) -> tuple[Subject, ...]:
     """
     The subjects for which a stage fails; `works` tries the stage for some of them, and tells whether it succeeds.
 
@@ -27,8 +26,3 @@ def _search(subjects: Sequence[Subject], works: Callable[[Sequence[Subject]], bo
         return list(subjects)
     half = len(subjects) // 2
     return [*_search(subjects[:half], works), *_search(subjects[half:], works)]
-
-
-def say_error(error: Exception) -> str:
-    """An error that nobody foresaw, for people."""
-    return one_line(f"{type(error).__name__}: {error}")

@@ -12,8 +12,8 @@ from datetime import datetime
 
 from remotestatus_playbook.protocol import RemoteAnswer, UnitOutput
 
+from remotestatus.evaluate.files_units_devices import describe_unit
 from remotestatus.evaluate.log_files import file_of_missing
-from remotestatus.evaluate.watching import describe_unit
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.memory import Memory
@@ -21,10 +21,10 @@ from remotestatus.model.processes import ProcessResult
 from remotestatus.model.times import say_date
 from remotestatus.model.untrusted_text import one_line
 
-LINE = 200
+LOG_LINE_CHARACTERS = 200
 """Characters that are kept of a log line."""
 
-LINES = 3
+LOG_LINES = 3
 """Log lines that are kept."""
 
 SIGKILL = 9
@@ -72,7 +72,11 @@ def add_endings(result: CheckResult, ended: Mapping[str, Ended], answer: RemoteA
         process: (by_unit[one.unit].log if one.unit in by_unit else ()) or by_file.get(one.log_file, ())
         for process, one in ended.items()
     }
-    lines = {process: tuple(one_line(line, LINE) for line in log[-LINES:]) for process, log in logs.items() if log}
+    lines = {
+        process: tuple(one_line(line, LOG_LINE_CHARACTERS) for line in log[-LOG_LINES:])
+        for process, log in logs.items()
+        if log
+    }
     known = result.memory
     memory = replace(known, endings={**known.endings, **endings}, last_lines={**known.last_lines, **lines})
     troubles = tuple(with_ending(trouble, memory) for trouble in result.troubles)

@@ -28,7 +28,7 @@ from remotestatus_playbook.topology import Host, trace
 from remotestatus_playbook.workdir import Workdir
 
 from remotestatus.evaluate.check_results import Past, read_remote
-from remotestatus.evaluate.endings import Ended, add_endings, find_ended
+from remotestatus.evaluate.ended_processes import Ended, add_endings, find_ended
 from remotestatus.evaluate.log_files import asks_for_log_files
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Remote

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from remotestatus_playbook.protocol import FileOutput, UnitOutput
 
-from remotestatus.evaluate.watching import examine_files, examine_units
+from remotestatus.evaluate.files_units_devices import examine_files, examine_units
 from remotestatus.model.facts import Facts
 from remotestatus.model.settings import FileSpec, UnitSpec
 from remotestatus.model.watched import UnitResult
