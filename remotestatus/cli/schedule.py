@@ -31,6 +31,7 @@ from remotestatus.setup import (
     remove_cron_line,
     service_text,
     timer_text,
+    unit_folder,
 )
 
 _BOOTED = Path("/run/systemd/system")
@@ -96,7 +97,7 @@ def command(
     elif write_to is not None:
         _write_units(schedule, write_to)
     else:
-        for path, text in _units(schedule, _unit_folder(whole=whole)).items():
+        for path, text in _units(schedule, unit_folder(whole=whole)).items():
             click.echo(f"# {path}\n{text}")
     if not install or cron:
         _show_next_round(schedule, installed=install)
@@ -154,12 +155,6 @@ def _owner(folder: Path, wanted: str | None) -> str:
 
 
 # -- systemd
-
-
-def _unit_folder(*, whole: bool) -> Path:
-    if whole:
-        return Path("/etc/systemd/system")
-    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "systemd" / "user"
 
 
 def _units(schedule: Schedule, folder: Path) -> dict[Path, str]:
@@ -220,7 +215,7 @@ def _systemctl(*arguments: str, whole: bool) -> str:
 
 def _install_units(schedule: Schedule, *, whole: bool) -> None:
     _must_have_systemd()
-    _write_units(schedule, _unit_folder(whole=whole))
+    _write_units(schedule, unit_folder(whole=whole))
     _systemctl("daemon-reload", whole=whole)
     _systemctl("enable", f"{schedule.name}.timer", whole=whole)
     _systemctl("restart", f"{schedule.name}.timer", whole=whole)
@@ -239,7 +234,7 @@ def _install_units(schedule: Schedule, *, whole: bool) -> None:
 
 
 def _uninstall_units(name: str, *, whole: bool) -> None:
-    folder = _unit_folder(whole=whole)
+    folder = unit_folder(whole=whole)
     paths = [path for path in (folder / f"{name}.timer", folder / f"{name}.service") if path.exists()]
     if not paths:
         other = "--user" if whole else "--system"

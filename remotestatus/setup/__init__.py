@@ -27,6 +27,7 @@ from remotestatus.setup.timer_units import (
     remove_cron_line,
     service_text,
     timer_text,
+    unit_folder,
 )
 from remotestatus.setup.trust_keys import Offer, Standing, trust
 
@@ -54,6 +55,7 @@ __all__ = [
     "service_text",
     "timer_text",
     "trust",
+    "unit_folder",
     "vault_setting",
     "without_debugging",
     "write_file",

@@ -5,16 +5,28 @@ A Schedule comes in, texts go out; nothing is installed here. The units are temp
 Paths may hold anything but control characters: each place they stand in has a filter that quotes for it.
 """
 
+import os
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from remotestatus.model.durations import write_duration
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.templates import Templates
 
 _MINUTE, _HOUR, _DAY, _WEEK = 60, 3600, 86400, 604800
+# What a frequency is a multiple of, what it divides, and how systemd and cron say that. From an hour on in UTC, so that
+# no change of the clock makes an interval longer or shorter.
+_CLOCKS = (
+    (_WEEK, _WEEK, "Mon *-*-* 00:00:00 UTC", "0 0 * * 1"),
+    (_DAY, _DAY, "*-*-* 00:00:00 UTC", "0 0 * * *"),
+    (_HOUR, _DAY, "*-*-* 00/{}:00:00 UTC", "0 */{} * * *"),
+    (_MINUTE, _HOUR, "*-*-* *:00/{}:00", "*/{} * * * *"),
+    (1, _MINUTE, "*-*-* *:*:00/{}", None),
+)
 _TEMPORARY = ("/tmp/", "/var/tmp/")  # noqa: S108
 
 
@@ -65,6 +77,13 @@ class Schedule:
 # -- systemd
 
 
+def unit_folder(*, whole: bool) -> Path:
+    """Where the units of the whole system are, or those of one's own service manager."""
+    if whole:
+        return Path("/etc/systemd/system")
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "systemd" / "user"
+
+
 def service_text(schedule: Schedule) -> str:
     """The service: one round, hardened as far as ssh and Ansible still work in it; see systemd.exec(5)."""
     paths = (*schedule.command, schedule.folder, *schedule.writable, *schedule.environment.values())
@@ -93,17 +112,15 @@ def _render(name: str, schedule: Schedule, values: Mapping[str, object]) -> str:
 
 def on_calendar(every: timedelta) -> str | None:
     """A systemd.time(7) calendar expression that comes round so often, or None if there is none."""
-    seconds = _seconds(every)
-    if seconds < _MINUTE and _MINUTE % seconds == 0:
-        return f"*-*-* *:*:00/{seconds}"
-    if seconds < _HOUR and seconds % _MINUTE == 0 and _HOUR % seconds == 0:
-        return f"*-*-* *:00/{seconds // _MINUTE}:00"
-    if seconds == _HOUR:
-        return "*-*-* *:00:00"
-    # In UTC, so that no change of the clock makes one of these intervals longer or shorter.
-    if seconds < _DAY and seconds % _HOUR == 0 and _DAY % seconds == 0:
-        return f"*-*-* 00/{seconds // _HOUR}:00:00 UTC"
-    return {_DAY: "*-*-* 00:00:00 UTC", _WEEK: "Mon *-*-* 00:00:00 UTC"}.get(seconds)
+    return _by_clock(_seconds(every))[0]
+
+
+def _by_clock(seconds: int) -> tuple[str | None, str | None]:
+    """The calendar expression and the five fields of crontab(5) that come round so often; None for what has none."""
+    for unit, whole, calendar, cron in _CLOCKS:
+        if seconds % unit == 0 and whole % seconds == 0:
+            return calendar.format(seconds // unit), cron and cron.format(seconds // unit)
+    return None, None
 
 
 def next_round(every: timedelta, now: datetime) -> datetime | None:
@@ -138,12 +155,6 @@ def _seconds(span: timedelta) -> int:
 
 # -- cron
 
-_CRON_MINUTES = (
-    *(minutes for minutes in range(1, 61) if 60 % minutes == 0),
-    *(hours * 60 for hours in range(2, 25) if 24 % hours == 0),
-    7 * 24 * 60,
-)
-
 
 def cron_times(every: timedelta) -> str:
     """
@@ -151,25 +162,19 @@ def cron_times(every: timedelta) -> str:
 
     Raises ConfigurationError, which names the nearest ones, for what cron can't express.
     """
-    minutes, rest = divmod(_seconds(every), _MINUTE)
-    if rest or minutes not in _CRON_MINUTES:
-        wanted = _seconds(every) / _MINUTE
-        below = max((m for m in _CRON_MINUTES if m < wanted), default=None)
-        above = min((m for m in _CRON_MINUTES if m > wanted), default=None)
-        near = " and ".join(write_duration(timedelta(minutes=m)) for m in (below, above) if m)
-        raise ConfigurationError(
-            f"cron can't run something every {write_duration(every)}; the nearest that it can are {near}: set "
-            "remotestatus_every to one of them, or use systemd or `remotestatus watch`"
-        )
-    if minutes == 1:
-        return "* * * * *"
-    if minutes < 60:
-        return f"*/{minutes} * * * *"
-    if minutes == 60:
-        return "0 * * * *"
-    if minutes < 24 * 60:
-        return f"0 */{minutes // 60} * * *"
-    return "0 0 * * *" if minutes == 24 * 60 else "0 0 * * 1"
+    seconds = _seconds(every)
+    if fields := _by_clock(seconds)[1]:
+        return fields
+    possible = [one for one in range(_MINUTE, _WEEK + 1, _MINUTE) if _by_clock(one)[1]]
+    nearest = (
+        max((s for s in possible if s < seconds), default=0),
+        min((s for s in possible if s > seconds), default=0),
+    )
+    near = " and ".join(write_duration(timedelta(seconds=one)) for one in nearest if one)
+    raise ConfigurationError(
+        f"cron can't run something every {write_duration(every)}; the nearest that it can are {near}: set "
+        "remotestatus_every to one of them, or use systemd or `remotestatus watch`"
+    )
 
 
 def cron_line(schedule: Schedule) -> str:
@@ -191,16 +196,7 @@ def add_cron_line(crontab: str, schedule: Schedule) -> str:
 
 def remove_cron_line(crontab: str, name: str) -> str:
     """A crontab without our line of that name; all else stays as it is."""
-    kept: list[str] = []
-    ours = False
-    for line in crontab.splitlines(keepends=True):
-        if line.strip() == _cron_mark(name):
-            ours = True
-        elif ours:
-            ours = False
-        else:
-            kept.append(line)
-    return "".join(kept)
+    return re.sub(rf"^{re.escape(_cron_mark(name))}[ \t]*(\n.*)?\n?", "", crontab, flags=re.MULTILINE)
 
 
 def _cron_mark(name: str) -> str:

@@ -4,7 +4,6 @@ Examines whether rounds are run, and on time.
 The inventory and the time come in, Results go out.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -18,7 +17,7 @@ from remotestatus.model.text import count, join_names
 from remotestatus.setup.doctor.examined import Examined
 from remotestatus.setup.doctor.machine import SET_CLOCK, run
 from remotestatus.setup.doctor.result import Result, fine, warning, wrong
-from remotestatus.setup.timer_units import CRON_MARK, MARK
+from remotestatus.setup.timer_units import CRON_MARK, MARK, unit_folder
 
 _AHEAD = timedelta(minutes=2)
 _INSTALL_TIMER = "remotestatus schedule --install, or let `remotestatus watch` run"
@@ -63,8 +62,8 @@ def check_timer(examined: Examined) -> Iterator[Result]:
     base = str(examined.inventory.base)
     every = write_duration(examined.inventory.fleet.settings.every)
     found = False
-    for folder, scope in _unit_folders():
-        for path in sorted(folder.glob("*.timer")) if folder.is_dir() else ():
+    for folder, scope in ((unit_folder(whole=False), "--user"), (unit_folder(whole=True), "")):
+        for path in sorted(folder.glob("*.timer")):
             try:
                 first, _, rest = path.read_text("utf-8", "replace").partition("\n")
             except OSError:
@@ -105,11 +104,6 @@ def _examine_timer(path: Path, scope: str, text: str, every: str) -> Result:
         journal = f"journalctl {f'{scope} ' if scope else ''}--unit {service}"
         return wrong(f"the timer {path.name} is active, but its last round failed ({outcome.strip()})", journal)
     return fine(f"the timer {path} is active, every {every}")
-
-
-def _unit_folders() -> tuple[tuple[Path, str], ...]:
-    own = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "systemd" / "user"
-    return (own, "--user"), (Path("/etc/systemd/system"), "")
 
 
 def check_tunnels(examined: Examined) -> Iterator[Result]:
