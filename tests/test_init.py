@@ -18,7 +18,6 @@ from remotestatus.setup.inventory_writer import (
     REMOTES_FILE,
     VARIABLES_FILE,
     VAULT_FILE,
-    PasswordStore,
     write_inventory,
     write_value,
 )
@@ -153,7 +152,7 @@ def test_hostile_answers_make_a_valid_inventory(tmp_path: Path) -> None:
         title=nasty,
         gaps=(nasty,),
     )  # fmt: skip
-    for name, text in write_inventory(answers, PasswordStore.VAULT).items():
+    for name, text in write_inventory(answers, vaulted=True).items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

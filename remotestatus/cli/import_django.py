@@ -14,7 +14,7 @@ import click
 from remotestatus.cli.init import save_inventory, show_next
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.model.text import count
-from remotestatus.setup import KNOWN_HOSTS_FILE, NewFleet, PasswordStore, write_file
+from remotestatus.setup import KNOWN_HOSTS_FILE, NewFleet, write_file
 from remotestatus.setup.django import Gap, OldFleet, read_project, rename_host_keys
 
 
@@ -65,8 +65,7 @@ def command(
     if text and known_hosts.exists() and not force:
         problem = ConfigurationProblem(str(known_hosts), "exists; --force overwrites it")
         raise ConfigurationError("nothing was written", [problem])
-    store = PasswordStore.NONE if vault_password_file is None else PasswordStore.VAULT
-    save_inventory(directory, answers, store, vault_password_file, force=force)
+    save_inventory(directory, answers, vault_password_file, force=force)
     _remove_clear_text(directory)
     if text:
         write_file(known_hosts, text)

@@ -25,7 +25,6 @@ from remotestatus.setup import (
     NewFleet,
     NewProxy,
     NewRemote,
-    PasswordStore,
     name_host,
     read_ssh_configuration,
     read_target,
@@ -107,8 +106,7 @@ def command(**options: Any) -> None:
     vault = flags.vault_password_file
     if flags.password_login:
         answers = replace(answers, remotes=tuple(_with_password(r, vault is not None) for r in answers.remotes))
-    store = PasswordStore.VAULT if vault is not None else PasswordStore.NONE
-    save_inventory(flags.directory, answers, store, vault, force=flags.force)
+    save_inventory(flags.directory, answers, vault, force=flags.force)
     gaps = [remote.name for remote in answers.remotes if remote.wants_password and remote.password is None]
     if gaps:
         click.echo(f"The passwords of {', '.join(gaps)} are marked GAP: no password was written. The file says how.")
@@ -280,11 +278,9 @@ def _with_password(remote: NewRemote, encrypted: bool) -> NewRemote:
 # -- what was written, and what comes next
 
 
-def save_inventory(
-    directory: Path, answers: NewFleet, store: PasswordStore, vault: Path | None, *, force: bool
-) -> tuple[Path, ...]:
-    """Write the inventory below a folder, say which files there are now, and return them; see `save_files`."""
-    written = save_files(directory, answers, store, vault, force=force)
+def save_inventory(directory: Path, answers: NewFleet, vault: Path | None, *, force: bool) -> None:
+    """Write the inventory below a folder, and say which files there are now; see `save_files`."""
+    written = save_files(directory, answers, vault, force=force)
     for path in written:
         click.echo(f"wrote {path}")
     configuration = directory / CONFIGURATION_FILE
@@ -292,7 +288,6 @@ def save_inventory(
         line = vault_setting(vault)
         if line not in configuration.read_text(encoding="utf-8", errors="replace").splitlines():
             click.echo(f"{configuration} exists and stays as it is; let it say under [defaults]: {line}")
-    return written
 
 
 def show_next(directory: Path, answers: NewFleet, vault: Path | None) -> None:

@@ -9,11 +9,7 @@ from remotestatus.setup.inventory_files import (
     vault_setting,
     write_file,
 )
-from remotestatus.setup.inventory_writer import (
-    KNOWN_HOSTS_FILE,
-    PasswordStore,
-    write_inventory,
-)
+from remotestatus.setup.inventory_writer import KNOWN_HOSTS_FILE, write_inventory
 from remotestatus.setup.key_scan import without_debugging
 from remotestatus.setup.known_hosts import find_untrusted
 from remotestatus.setup.new_fleet import NewFleet, NewProxy, NewRemote, name_host, read_target
@@ -39,7 +35,6 @@ __all__ = [
     "NewProxy",
     "NewRemote",
     "Offer",
-    "PasswordStore",
     "Schedule",
     "Standing",
     "add_cron_line",

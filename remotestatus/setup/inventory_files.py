@@ -11,26 +11,23 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
-from remotestatus.setup.inventory_writer import VAULT_FILE, PasswordStore, write_inventory
+from remotestatus.setup.inventory_writer import VAULT_FILE, write_inventory
 from remotestatus.setup.new_fleet import NewFleet
 
 CONFIGURATION_FILE = "ansible.cfg"
 
 
-def save_files(
-    directory: Path, answers: NewFleet, store: PasswordStore, vault: Path | None, *, force: bool
-) -> tuple[Path, ...]:
+def save_files(directory: Path, answers: NewFleet, vault: Path | None, *, force: bool) -> tuple[Path, ...]:
     """
     Write the inventory below a folder, encrypt its vault, and return the files that were written.
 
     With a vault's password file, Ansible is told of it in ansible.cfg, unless there is one. Raises ConfigurationError,
     before anything is written, for files that exist, and for a vault that can't be made.
     """
-    files = write_inventory(answers, store)
+    files = write_inventory(answers, vaulted=vault is not None)
     refuse_existing(directory, files, force=force)
     if vault is not None:
-        if VAULT_FILE in files:
-            files[VAULT_FILE] = _encrypt(files[VAULT_FILE], vault)
+        files[VAULT_FILE] = _encrypt(files[VAULT_FILE], vault)
         if not (directory / CONFIGURATION_FILE).exists():
             head = "# Ansible's own settings for this folder; this one says where the Vault password is."
             files[CONFIGURATION_FILE] = f"{head}\n[defaults]\n{vault_setting(vault)}\n"

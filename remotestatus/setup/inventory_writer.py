@@ -10,7 +10,6 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 import yaml
 
@@ -24,15 +23,22 @@ VAULT_FILE = "inventory/group_vars/all/vault.yml"
 KNOWN_HOSTS_FILE = "known_hosts"
 
 _WIDTH = 110
+_VARIABLES = {
+    "address": "ansible_host",
+    "port": "ansible_port",
+    "user": "ansible_user",
+    "key_file": "ansible_ssh_private_key_file",
+    "password": "ansible_password",
+    "nickname": "remotestatus_nickname",
+    "description": "remotestatus_description",
+    "location": "remotestatus_location",
+    "forwarded_port": "remotestatus_forwarded_port",
+    "processes": "remotestatus_processes",
+}
+"""What each field of a new proxy or remote is called in the inventory, in the order of the file."""
+
 _SHARED = ("ansible_host", "ansible_user", "ansible_ssh_private_key_file")
 """What a group's remotes often have alike, and is then written once."""
-
-
-class PasswordStore(StrEnum):
-    """Where passwords are kept."""
-
-    VAULT = "vault"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +63,23 @@ class _Group:
     hosts: tuple[_Host, ...]
 
 
-def write_inventory(answers: NewFleet, store: PasswordStore = PasswordStore.NONE) -> dict[str, str]:
+def write_inventory(answers: NewFleet, *, vaulted: bool = False) -> dict[str, str]:
     """
     The files' texts by their path below the folder that is to hold `inventory/`.
 
-    With PasswordStore.VAULT the text of VAULT_FILE still has to be encrypted before it is written.
+    With `vaulted` passwords are in VAULT_FILE, whose text still has to be encrypted before it is written.
     """
     templates = Templates(filters={"yaml": write_value, "comment": write_comment})
     variables = _name_variables(answers)
     secrets = {variables[remote.name]: remote.password for remote in answers.remotes if remote.password is not None}
     secrets |= dict(answers.secrets)
-    proxies = [_Host(proxy.name, _proxy_values(proxy), proxy.gaps) for proxy in answers.proxies]
-    hosts = {"proxies": proxies, "groups": _groups(answers, variables, store)}
+    proxies = [_Host(one.name, _values(one) | _jump(one.via), one.gaps) for one in answers.proxies]
+    hosts = {"proxies": proxies, "groups": _groups(answers, variables, vaulted=vaulted)}
     files = {
         REMOTES_FILE: _render(templates, "remotes.yml.j2", hosts),
-        VARIABLES_FILE: _render(templates, "vars.yml.j2", _variables(answers, store)),
+        VARIABLES_FILE: _render(templates, "vars.yml.j2", _variables(answers, vaulted=vaulted)),
     }
-    if store is PasswordStore.VAULT:
+    if vaulted:
         files[VAULT_FILE] = _render(templates, "vault.yml.j2", {"path": VAULT_FILE, "secrets": secrets})
     return files
 
@@ -82,7 +88,7 @@ def _render(templates: Templates, name: str, values: Mapping[str, object]) -> st
     return templates.render(f"setup/{name}", values).rstrip("\n") + "\n"
 
 
-def _variables(answers: NewFleet, store: PasswordStore) -> dict[str, object]:
+def _variables(answers: NewFleet, *, vaulted: bool) -> dict[str, object]:
     """What `vars.yml.j2` is rendered with."""
     return {
         "title": answers.title,
@@ -90,7 +96,7 @@ def _variables(answers: NewFleet, store: PasswordStore) -> dict[str, object]:
         "known_hosts": KNOWN_HOSTS_FILE,
         "gaps": answers.gaps,
         "apprise": [_destination(url) for url in answers.apprise],
-        "has_vault": store is PasswordStore.VAULT,
+        "has_vault": vaulted,
         "vault_file": VAULT_FILE,
     }
 
@@ -110,7 +116,7 @@ def _free_name(base: str, taken: Iterable[str]) -> str:
     return next(name for name in (base, *map(f"{base}_{{}}".format, range(2, len(taken) + 3))) if name not in taken)
 
 
-def _groups(answers: NewFleet, variables: Mapping[str, str], store: PasswordStore) -> list[_Group]:
+def _groups(answers: NewFleet, variables: Mapping[str, str], *, vaulted: bool) -> list[_Group]:
     """One group for all remotes that are reached through the same proxies."""
     by_path: dict[tuple[str, ...], list[NewRemote]] = {}
     for remote in answers.remotes:
@@ -122,7 +128,7 @@ def _groups(answers: NewFleet, variables: Mapping[str, str], store: PasswordStor
         # Letters, digits and underscores are what Ansible takes without a warning.
         name = _free_name(re.sub(r"[^A-Za-z0-9_]", "_", wanted)[:80], taken)
         taken.add(name)
-        hosts = [_host(remote, variables[remote.name], store) for remote in remotes]
+        hosts = [_host(remote, variables[remote.name], vaulted=vaulted) for remote in remotes]
         shared = _shared_values(hosts)
         own = [_Host(host.name, {k: v for k, v in host.values.items() if k not in shared}, host.gaps) for host in hosts]
         groups.append(_Group(name, via, shared | _jump(via), tuple(own)))
@@ -138,46 +144,27 @@ def _shared_values(hosts: list[_Host]) -> dict[str, object]:
     }
 
 
-def _host(remote: NewRemote, variable: str, store: PasswordStore) -> _Host:
-    kept = remote.password is not None and store is not PasswordStore.NONE
-    gaps = remote.gaps
-    if not kept and (remote.wants_password or remote.password is not None):
-        gap = (
-            f"its password. Put `{variable}: ...` into {VAULT_FILE} (ansible-vault create {VAULT_FILE}) and add here: "
-            f'ansible_password: "{{{{ {variable} }}}}"'
-        )
-        gaps = (*gaps, gap)
-    values: dict[str, object] = {
-        "ansible_host": remote.address,
-        "ansible_port": remote.port,
-        "ansible_user": remote.user,
-        "ansible_ssh_private_key_file": remote.key_file,
-        "ansible_password": VaultedValue(variable) if kept else None,
-        "remotestatus_nickname": remote.nickname or None,
-        "remotestatus_description": remote.description or None,
-        "remotestatus_location": remote.location or None,
-        "remotestatus_forwarded_port": remote.forwarded_port,
-        "remotestatus_processes": remote.processes or None,
-    }
-    return _Host(remote.name, _without_none(values), gaps)
+def _host(remote: NewRemote, variable: str, *, vaulted: bool) -> _Host:
+    values = _values(remote)
+    if vaulted and remote.password is not None:
+        return _Host(remote.name, values | {"ansible_password": VaultedValue(variable)}, remote.gaps)
+    values.pop("ansible_password", None)
+    if not remote.wants_password and remote.password is None:
+        return _Host(remote.name, values, remote.gaps)
+    gap = (
+        f"its password. Put `{variable}: ...` into {VAULT_FILE} (ansible-vault create {VAULT_FILE}) and add here: "
+        f'ansible_password: "{{{{ {variable} }}}}"'
+    )
+    return _Host(remote.name, values, (*remote.gaps, gap))
 
 
-def _proxy_values(proxy: NewProxy) -> dict[str, object]:
-    values: dict[str, object] = {
-        "ansible_host": proxy.address,
-        "ansible_port": proxy.port,
-        "ansible_user": proxy.user,
-        "ansible_ssh_private_key_file": proxy.key_file,
-    }
-    return _without_none(values) | _jump(proxy.via)
+def _values(host: NewProxy | NewRemote) -> dict[str, object]:
+    values = {variable: getattr(host, name, None) for name, variable in _VARIABLES.items()}
+    return {variable: value for variable, value in values.items() if value not in (None, "", ())}
 
 
 def _jump(via: tuple[str, ...]) -> dict[str, object]:
     return {"ansible_ssh_common_args": f"-o ProxyJump={','.join(via)}"} if via else {}
-
-
-def _without_none(values: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _destination(url: str) -> str | VaultedValue:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remotestatus.model.errors import RoundError
-from remotestatus.setup.known_hosts import HostKey, kind_of, read_line
+from remotestatus.setup.known_hosts import HostKey, read_line
 
 SECONDS = 30
 """The most that one question takes: ssh's own limit does not cover a server that is silent after its banner."""
@@ -46,11 +46,6 @@ class KeyScan:
     fingerprint: str = ""
     text: str = ""
     timed_out: bool = False
-
-    @property
-    def kind(self) -> str:
-        """The key's type as people call it."""
-        return kind_of(self.type) if self.type else ""
 
 
 def ask(config: Path, arguments: Sequence[str], trusted: Sequence[str], environment: Mapping[str, str]) -> KeyScan:

@@ -196,7 +196,7 @@ def _compare(
         name=target.name,
         is_proxy=isinstance(subject, Proxy),
         standing=standing,
-        kind=answer.kind,
+        kind=known_hosts.kind_of(answer.type),
         fingerprint=answer.fingerprint,
         key=answer.key,
         known=known,
