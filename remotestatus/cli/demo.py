@@ -3,7 +3,6 @@
 import shlex
 import shutil
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from remotestatus.cli.options import now
+from remotestatus.cli.options import now, own_program
 from remotestatus.cli.progress import run_with_progress
 from remotestatus.cli.table import print_summary
 from remotestatus.cli.terminal import make_console, paragraph, print_lines, text_of
@@ -124,7 +123,8 @@ def _lines(message: ReceivedMessage) -> Iterator[RenderableType]:
 
 def _say_what_next(fleet: DemoFleet, console: Console) -> None:
     """Commands that work in any folder: the program as it was started, and absolute paths."""
-    program = _program()
+    found = shutil.which("remotestatus")
+    program = "remotestatus" if found and found == own_program()[0] else shlex.join(own_program())
     place, inventory = shlex.quote(str(fleet.directory)), shlex.quote(str(fleet.inventory))
     console.print("The fleet keeps running. Now try:", style="bold")
     for line, meaning in (
@@ -136,12 +136,3 @@ def _say_what_next(fleet: DemoFleet, console: Console) -> None:
         (f"{program} demo stop {place}", "stop the fleet"),
     ):
         console.print(Text(f"  {line}"), Text(f"    # {meaning}", style="dim"), sep="\n", soft_wrap=True)
-
-
-def _program() -> str:
-    """How to start this very program in any folder: by its name if the shell finds it, or by its whole path."""
-    script = Path(sysconfig.get_path("scripts")) / "remotestatus"
-    if not script.is_file():
-        return shlex.join([sys.executable, "-m", "remotestatus"])
-    found = shutil.which("remotestatus")
-    return "remotestatus" if found and script.samefile(found) else shlex.quote(str(script))

@@ -7,6 +7,7 @@ What several commands share: the options that say where the inventory is, and wh
 
 import functools
 import sys
+import sysconfig
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -27,6 +28,12 @@ _PROMPT = "@prompt"
 def now() -> datetime:
     """The time, UTC."""
     return datetime.now(UTC)
+
+
+def own_program() -> tuple[str, ...]:
+    """The words that start this very program in any folder."""
+    script = Path(sysconfig.get_path("scripts")) / "remotestatus"
+    return (str(script),) if script.is_file() else (sys.executable, "-m", "remotestatus")
 
 
 def with_inventory(command: Callable[..., Any]) -> Callable[..., Any]:

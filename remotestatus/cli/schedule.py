@@ -10,14 +10,12 @@ import os
 import pwd
 import re
 import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
 import click
 
 from remotestatus.cli.opened_inventory import open_inventory
-from remotestatus.cli.options import now, with_inventory
+from remotestatus.cli.options import now, own_program, with_inventory
 from remotestatus.model.durations import write_duration
 from remotestatus.model.errors import ConfigurationError, RemotestatusError
 from remotestatus.model.fleet import Inventory
@@ -113,8 +111,6 @@ def _check_options(name: str, run_as: str | None, *, both: bool, whole: bool) ->
 
 
 def _plan(name: str, source: AnsibleSource, inventory: Inventory, user: str | None) -> Schedule:
-    script = Path(sysconfig.get_path("scripts")) / "remotestatus"
-    program = (str(script),) if script.is_file() else (sys.executable, "-m", "remotestatus")
     arguments = ["run", "--quiet"]
     for one in source.sources:
         arguments += ["-i", one]
@@ -127,7 +123,7 @@ def _plan(name: str, source: AnsibleSource, inventory: Inventory, user: str | No
         arguments += ["--limit", source.absolute_limit]
     return Schedule(
         name=name,
-        command=(*program, *arguments),
+        command=(*own_program(), *arguments),
         every=inventory.fleet.settings.every,
         folder=str(inventory.base),
         writable=_writable(inventory),

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from remotestatus.cli.table import NAMED, say_uptime, trouble_lines
 from remotestatus.cli.terminal import paragraph, status_sign, status_text, text_of
-from remotestatus.model.check_result import Finding
 from remotestatus.model.durations import say_duration
 from remotestatus.model.notification import Acknowledgement, KeptDecision, SentMessage
 from remotestatus.model.states import State
@@ -77,11 +76,11 @@ def _found(seen: RemoteView) -> Iterator[RenderableType]:
     """What was found on a remote, or on a proxy that is looked at as a remote is."""
     latest = seen.latest
     yield from _section("Processes", _processes(latest.processes))
-    yield from _section("Limits", _findings(latest.findings, "limit"))
-    yield from _section("Checks", _findings(latest.findings, "check"))
-    yield from _section("Files", _watched((one.name, one.ok, one.sentence) for one in latest.files))
-    yield from _section("Units", _watched((one.unit, one.ok, one.sentence) for one in latest.units))
-    yield from _section("Devices", _watched((one.name, one.ok, one.sentence) for one in latest.devices))
+    for title, kind in (("Limits", "limit"), ("Checks", "check")):
+        yield from _section(title, _signed((one.ok, one.sentence) for one in latest.findings if one.kind == kind))
+    yield from _section("Files", _signed((one.ok, f"{one.name}: {one.sentence}") for one in latest.files))
+    yield from _section("Units", _signed((one.ok, f"{one.unit}: {one.sentence}") for one in latest.units))
+    yield from _section("Devices", _signed((one.ok, f"{one.name}: {one.sentence}") for one in latest.devices))
     yield from _section("Advice", (paragraph(f"{sentence}.", indent=2, hang=4) for sentence in seen.advice))
     yield from _section("What it says of itself", _facts(seen))
 
@@ -191,17 +190,10 @@ def _say_seen(process: SeenProcess) -> str:
     return f"pid {process.pid} {process.user}{started}: {process.command}"
 
 
-def _findings(findings: Sequence[Finding], kind: str) -> Iterator[RenderableType]:
-    for finding in findings:
-        if finding.kind == kind:
-            word = "up" if finding.ok else "degraded"
-            yield paragraph(status_sign(word), f" {finding.sentence}", indent=2, hang=4)
-
-
-def _watched(found: Iterable[tuple[str, bool | None, str]]) -> Iterator[RenderableType]:
-    for name, ok, sentence in found:
+def _signed(found: Iterable[tuple[bool | None, str]]) -> Iterator[RenderableType]:
+    for ok, sentence in found:
         word = "unknown" if ok is None else "up" if ok else "degraded"
-        yield paragraph(status_sign(word), f" {name}: {sentence}", indent=2, hang=4)
+        yield paragraph(status_sign(word), f" {sentence}", indent=2, hang=4)
 
 
 def _facts(remote: RemoteView) -> Iterator[RenderableType]:

@@ -27,8 +27,8 @@ def find(inventory: Inventory, name: str) -> Remote | Proxy:
     (found,) = choose([name], known_names(inventory))
     if problem := inventory.problems.get(found):
         raise ConfigurationError(f"the inventory does not say how to reach {found}: {problem}")
-    remotes = {remote.name: remote for remote in inventory.fleet.remotes}
-    return remotes.get(found) or next(proxy for proxy in inventory.fleet.proxies if proxy.name == found)
+    fleet = inventory.fleet
+    return fleet.remotes_by_name.get(found) or next(proxy for proxy in fleet.proxies if proxy.name == found)
 
 
 def find_remote(inventory: Inventory, name: str) -> Remote:

@@ -8,8 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import click
@@ -142,7 +140,8 @@ def _keep(arguments: list[str], mapping: Mapping, inventory: Inventory) -> int:
         )
     except OSError as error:
         raise RoundError(f"ssh could not be started: {error.strerror}; install openssh-client") from error
-    with process, _ended_with_us(process):
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # counts as Ctrl-C
+    with process:
         assert process.stderr is not None
         try:
             for line in process.stderr:
@@ -157,29 +156,10 @@ def _keep(arguments: list[str], mapping: Mapping, inventory: Inventory) -> int:
         except KeyboardInterrupt:
             click.echo(f"\nPort {mapping.port} is no longer mapped.")
             return 0
+        finally:
+            process.terminate()
     _say_ended(mapping, inventory.fleet, without_debugging("".join(errors)), ready=ready)
     return 3
-
-
-@contextmanager
-def _ended_with_us(process: "subprocess.Popen[str]") -> Iterator[None]:
-    """End `ssh` when this process ends; SIGTERM counts as Ctrl-C."""
-
-    def stop(number: int, frame: object) -> None:
-        del number, frame
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(timeout=3)
-            except subprocess.TimeoutExpired:
-                process.kill()
 
 
 def _say_mapped(mapping: Mapping, inventory: Inventory) -> None:

@@ -77,7 +77,9 @@ def command(source: AnsibleSource, every: str | None, templates: Path | None, pl
             click.echo(_line(output.report))
 
 
-def _watch(source: AnsibleSource, given: timedelta | None, templates: Path | None, out: "Output", stop: Stop) -> None:
+def _watch(
+    source: AnsibleSource, given: timedelta | None, templates: Path | None, out: "LineOutput | ScreenOutput", stop: Stop
+) -> None:
     """Run rounds until a signal asks to stop."""
     every = given or FIRST_RETRY
     begun = _clock()
@@ -144,27 +146,17 @@ def _line(report: Report) -> str:
 # -- outputs -----------------------------------------------------------------------------------------------------------
 
 
-class Output:
-    """Where rounds are shown."""
+class LineOutput:
+    """A line for each round, and errors on standard error; nothing while a round goes on, or between two."""
 
     def begin(self) -> None:
-        """A round begins."""
+        pass
 
     def progress(self, progress: Progress) -> None:
-        """A remote was checked."""
-
-    def show(self, finished: FinishedRound) -> None:
-        """A round was done and recorded."""
-
-    def fail(self, reason: str) -> None:
-        """A round was not done."""
+        pass
 
     def wait(self, seconds: float) -> None:
-        """The next round begins in so many seconds."""
-
-
-class LineOutput(Output):
-    """A line for each round, and errors on standard error."""
+        pass
 
     def show(self, finished: FinishedRound) -> None:
         if finished.report:
@@ -176,7 +168,7 @@ class LineOutput(Output):
         click.echo(f"{write_time(now())} remotestatus: {reason}", err=True)
 
 
-class ScreenOutput(Output):
+class ScreenOutput:
     """
     The fleet on a whole terminal: its summary, what happens now, the table and the problems, as much as there is room.
 

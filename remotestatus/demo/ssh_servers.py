@@ -34,13 +34,6 @@ class Login(asyncssh.SSHServer):
     def __init__(self, accounts: tuple[Account, ...], connections: set[asyncssh.SSHServerConnection]) -> None:
         self._accounts = {account.user: account for account in accounts}
         self._connections = connections
-        self._connection: asyncssh.SSHServerConnection | None = None
-
-    @property
-    def connection(self) -> asyncssh.SSHServerConnection:
-        """The connection itself."""
-        assert self._connection is not None
-        return self._connection
 
     @property
     def user(self) -> str:
@@ -48,29 +41,23 @@ class Login(asyncssh.SSHServer):
         return str(self.connection.get_extra_info("username"))
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        """Registers the connection, so that stopping the server ends it."""
-        self._connection = conn
-        self._connections.add(conn)
+        self.connection = conn
+        self._connections.add(conn)  # so that stopping the server ends it
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets the connection."""
         self._connections.discard(self.connection)
 
     def public_key_auth_supported(self) -> bool:
-        """Whether any account here has a key."""
         return any(account.keys for account in self._accounts.values())
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Whether that key belongs to that account."""
         account = self._accounts.get(username)
         return account is not None and key in account.keys
 
     def password_auth_supported(self) -> bool:
-        """Whether any account here has a password."""
         return any(account.password is not None for account in self._accounts.values())
 
     def validate_password(self, username: str, password: str) -> bool:
-        """Whether that password belongs to that account."""
         account = self._accounts.get(username)
         return account is not None and account.password is not None and account.password == password
 
@@ -164,7 +151,6 @@ class ProxyServer:
         return Fault.PROXY not in self.faults
 
     async def apply_faults(self) -> None:
-        """Starts or stops the server."""
         if self.is_up:
             await self.server.start()
         else:
@@ -191,7 +177,6 @@ class RemoteServer:
 
     @property
     def name(self) -> str:
-        """Its inventory name."""
         return self.member.name
 
     async def apply_faults(self) -> None:
@@ -209,7 +194,6 @@ class RemoteServer:
                 self._start_program(program)
 
     async def stop(self) -> None:
-        """Stops all of it."""
         for program in self.member.programs:
             self._stop_program(program)
         await self._cut_tunnel()

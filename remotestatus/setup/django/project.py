@@ -43,7 +43,6 @@ class Project:
     files: dict[Path, dict[str, Value]] = field(default_factory=dict)
 
     def note(self, where: str, what: str, cure: str) -> None:
-        """Add a Gap."""
         self.gaps.append(Gap(where, what, cure))
 
     def shorten(self, path: Path) -> str:
