@@ -22,6 +22,7 @@ from threading import Lock
 from typing import BinaryIO
 
 from remotestatus_playbook.host_variables import say_error
+from remotestatus_playbook.output_limits import TOGETHER_BYTES
 from remotestatus_playbook.protocol import TMPDIR
 from remotestatus_playbook.ssh_output import NO_ASKPASS, NO_TIMEOUT, NOT_STARTED
 
@@ -30,9 +31,6 @@ _TIME_UP = (124, 128 + signal.SIGKILL, -signal.SIGKILL)
 
 TOO_MUCH = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
 """Its exit codes, in coreutils and in busybox, when the program was ended because one of its files was full."""
-
-TOGETHER_BYTES = 256 * 1024 * 1024
-"""Bytes that all running programs may have printed together; at most half of what is free on the disk."""
 
 _LOOK_SECONDS = 0.2
 """The pause between two looks at how much they have printed."""

@@ -16,13 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remotestatus_playbook.host_variables import say_error
+from remotestatus_playbook.output_limits import PLUGIN_MEMORY_BYTES
 from remotestatus_playbook.plan import ProbePlan
 from remotestatus_playbook.probe_output import parse
 from remotestatus_playbook.probe_script import Questions
 from remotestatus_playbook.protocol import Outcome, RemoteAnswer
-
-OUTPUT_BYTES = 256 * 1024 * 1024
-"""How much memory a connection plugin may take on top for what the other end prints."""
 
 BY_PLUGIN = "remotestatus_by_plugin"
 """The group of the remotes that are probed so, which the play over all hosts fills."""
@@ -127,7 +125,7 @@ class TooMuch(BaseException):
 def limited(seconds: float) -> Iterator[None]:
     """Whatever runs inside is interrupted when its time is over, or when it takes too much memory, by one of these."""
     end = time.monotonic() + seconds
-    most = _resident() + OUTPUT_BYTES
+    most = _resident() + PLUGIN_MEMORY_BYTES
 
     def tick(_number: int, _frame: object) -> None:
         if time.monotonic() > end:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from mmap import mmap
 from typing import Annotated, NamedTuple
 
-MAX_TEXT_BYTES = 4 * 1024 * 1024
+SECTION_BYTES = 4 * 1024 * 1024
 """What is read of a section."""
 
 MAX_LINES = 100_000
@@ -55,7 +55,7 @@ class Frame:
         """Return the first finished section of that name."""
         return next((section for section in self.sections(name) if section.finished), None)
 
-    def content(self, section: Section, limit: int = MAX_TEXT_BYTES) -> bytes:
+    def content(self, section: Section, limit: int = SECTION_BYTES) -> bytes:
         return self.raw[section.start : min(section.end, section.start + limit)]
 
     def text(self, name: str) -> bytes:

@@ -22,6 +22,7 @@ from remotestatus_playbook.children import TOO_MUCH, Child, Password, run_all
 from remotestatus_playbook.control_socket import end_connection, is_open
 from remotestatus_playbook.device_probe import ask_devices
 from remotestatus_playbook.host_keys import owners_of_offered_key
+from remotestatus_playbook.output_limits import PROBE_BYTES
 from remotestatus_playbook.plan import ProbePlan
 from remotestatus_playbook.plugin_probe import PLUGIN_PROBES, PluginProbe
 from remotestatus_playbook.probe_output import ProbeOutput, parse
@@ -31,8 +32,6 @@ from remotestatus_playbook.ssh_log import KEPT, own_words, printed_words
 from remotestatus_playbook.ssh_output import local_fault
 from remotestatus_playbook.workdir import Workdir
 
-OUTPUT_BYTES = 16 * 1024 * 1024
-"""What a probe may print: real ones print a hundredth of that, and garbage in front of one is allowed for."""
 _AT_ONCE = 16
 """Remotes whose devices are asked at the same time, and remotes that failed and are examined."""
 _SSH_FAILED = 255
@@ -160,7 +159,7 @@ class Prober:
             output=self.workdir.output(plan.name),
             seconds=plan.seconds,
             # What a check on this very machine writes into files of its own is its own affair.
-            printing=None if local else OUTPUT_BYTES,
+            printing=None if local else PROBE_BYTES,
             password=password,
             asked=plan.asked,
             askpass=self.workdir.tool("askpass") if password else None,

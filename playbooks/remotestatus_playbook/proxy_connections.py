@@ -21,6 +21,7 @@ from queue import SimpleQueue
 from remotestatus_playbook.children import STARTING, TOO_MUCH, Password, Secret, limit_files, say_not_started
 from remotestatus_playbook.control_socket import end_connection, is_open
 from remotestatus_playbook.host_keys import owners_of_offered_key
+from remotestatus_playbook.output_limits import PROXY_BYTES
 from remotestatus_playbook.protocol import OPENING, PROXY_ANSWERS, Outcome, ProxyAnswer
 from remotestatus_playbook.round_config import opening_arguments
 from remotestatus_playbook.ssh_log import own_words, printed_words
@@ -39,10 +40,6 @@ def keep_seconds_for(remotes: int, at_once: int) -> int:
     All proxies are opened at the beginning, and of many remotes the last ones have to wait for their turn.
     """
     return min(_LONGEST_KEEP_SECONDS, _KEEP_SECONDS * max(1, ceil(remotes / at_once)))
-
-
-PRINTED_BYTES = 16 * 1024 * 1024
-"""What a proxy may have ssh print or log; a connection that logs more ends. A remote's log-in takes 1 KB of it."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +163,7 @@ class Opener:
         Returns the exit code, and why the password that was asked for could not be learnt.
         """
         command = [
-            *limit_files(PRINTED_BYTES, "timeout", "-k", "2", str(self.seconds), hop.program),
+            *limit_files(PROXY_BYTES, "timeout", "-k", "2", str(self.seconds), hop.program),
             *("-F", str(self.workdir.config_for(hop.config)), "-f", "-N"),
             *("-o", "ControlMaster=yes", "-o", f"ControlPersist={self.keep_seconds}"),
             # What becomes of each remote's channel stands only in this connection's own log; see `Refusals`.

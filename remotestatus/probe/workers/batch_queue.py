@@ -11,11 +11,9 @@ from dataclasses import replace
 from threading import Condition
 
 from remotestatus.probe.workers.parts import Batch
+from remotestatus.probe.workers.time_limits import SPARED_SECONDS
 
 _WAKE_SECONDS = 0.1
-
-_SPARED_SECONDS = 20.0
-"""So long are the last batches left to those who begin sooner; a worker that is frozen is found out in less."""
 
 
 class BatchQueue:
@@ -42,7 +40,7 @@ class BatchQueue:
         A place that begins `seldom`, because to begin costs it much, gets all at once that nobody else may look at,
         then an equal share of what waits; the last ones it leaves to the others for some seconds.
         """
-        ends = time.monotonic() + _SPARED_SECONDS
+        ends = time.monotonic() + SPARED_SECONDS
         with self._changed:
             while not given_up():
                 mine = [batch for batch in self._waiting if place in batch.places]

@@ -20,15 +20,10 @@ from remotestatus.model.fleet import Inventory, Proxy, Worker
 from remotestatus.probe.playbook_run import PlaybookRunner
 from remotestatus.probe.workers.passwords import password_variables, read_passwords
 from remotestatus.probe.workers.sent_inventory import names_on_the_way, sent_inventory, sent_known_hosts
+from remotestatus.probe.workers.time_limits import PROXY_SECONDS, START_SECONDS
 from remotestatus.probe.workers.worker_archive import WorkerAnswers
 from remotestatus.probe.workers.worker_command import worker_words
 from remotestatus.probe.workers.worker_run import Parcel, run_worker
-
-_START_SECONDS = 60
-"""For the connection, the transfer both ways, and Ansible's start."""
-
-_PROXY_SECONDS = 70
-"""For opening the connection to a proxy, twice."""
 
 _SHARE_FOR_PASSWORDS = 0.3
 """The share of a round's time that reading the passwords for workers may take."""
@@ -116,9 +111,9 @@ class WorkerCaller:
         remotes = [self._inventory.fleet.remotes_by_name[name] for name in names]
         slowest = max((remote.settings.timeout.total_seconds() for remote in remotes), default=0)
         waves = -(-len(names) // (order.at_once or 1))
-        proxies = _PROXY_SECONDS * max((len(remote.path) for remote in remotes), default=0)
+        proxies = PROXY_SECONDS * max((len(remote.path) for remote in remotes), default=0)
         # The way to a slow proxy may take a remote as long again.
-        return round(_START_SECONDS + proxies + waves * 2 * slowest)
+        return round(START_SECONDS + proxies + waves * 2 * slowest)
 
 
 def clock_error(clock: float, asked_at: datetime, answered_at: datetime) -> float:

@@ -12,9 +12,7 @@ from pathlib import PurePath
 
 from remotestatus.model.fleet import Worker
 from remotestatus.model.worker_faults import NOT_STARTED
-
-KEEPALIVE_SECONDS = 5
-"""How often a worker says that it is there while it has nothing to say."""
+from remotestatus.probe.workers.time_limits import KEEPALIVE_SECONDS
 
 SSH_OPTIONS = (
     *("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3", "ControlMaster=no"),

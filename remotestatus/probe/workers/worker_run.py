@@ -22,6 +22,7 @@ from remotestatus_playbook.protocol import SENT_ORDER, Order, to_json
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.ansible_environment import ALWAYS
+from remotestatus.probe.workers.time_limits import END_SECONDS, INTERRUPT_SECONDS, LAST_WORDS_SECONDS
 from remotestatus.probe.workers.worker_archive import WorkerAnswers, archive_bytes, read_archive
 from remotestatus.probe.workers.worker_stream import (
     FEWEST_LINES,
@@ -32,17 +33,8 @@ from remotestatus.probe.workers.worker_stream import (
 )
 from remotestatus.shipped import playbooks as playbooks_folder
 
-_END_SECONDS = 10.0
-"""How long a command may take to end once its stream has, while it tidies up on the worker."""
-
-_INTERRUPT_SECONDS = 8.0
-"""How long a command that was interrupted may go on ending what it began elsewhere: ansible-runner takes up to 5."""
-
 _SSH_FAILED = 255
 _EXIT_SECONDS = 0.5
-
-_LAST_WORDS_SECONDS = 2.0
-"""How long a command that failed may go on saying why."""
 
 Start = Callable[[Callable[[], "subprocess.Popen[bytes]"]], "subprocess.Popen[bytes]"]
 """Starts a process so that nobody else ends it."""
@@ -102,13 +94,13 @@ def run_worker(parcel: Parcel, deadline: float, given_up: Callable[[], bool], st
             seen = failure if fault.fault is FaultKind.FAILED else ""
             raise WorkerFault(fault.fault, one_line(seen, 300) or fault.seen) from fault
     except WorkerFault as fault:
-        stream.drain(_LAST_WORDS_SECONDS)
+        stream.drain(LAST_WORDS_SECONDS)
         fault.stderr = stream.stderr.decode("utf-8", "replace")
         if fault.fault is FaultKind.ENDED and not parcel.ends and not fault.stderr and _code(process) == _SSH_FAILED:
             fault.fault = FaultKind.LOST
         raise
     finally:
-        _end(process, sender, patience=_END_SECONDS if stream.archive else 0.5)
+        _end(process, sender, patience=END_SECONDS if stream.archive else 0.5)
         shutil.rmtree(parcel.folder, ignore_errors=True)
 
 
@@ -212,7 +204,7 @@ def _end(process: "subprocess.Popen[bytes]", sender: threading.Thread, patience:
     with suppress(ProcessLookupError, PermissionError):
         # As by Ctrl-C: receptorctl takes its work back then, and docker ends its container.
         os.killpg(process.pid, signal.SIGINT)
-        end = time.monotonic() + _INTERRUPT_SECONDS
+        end = time.monotonic() + INTERRUPT_SECONDS
         while time.monotonic() < end:
             process.poll()
             os.killpg(process.pid, 0)

@@ -16,12 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from remotestatus.model.worker_faults import FaultKind
-
-SILENCE_SECONDS = 15.0
-"""A worker that says nothing for so long is dead: it sends a line every 5 seconds while it lives."""
-
-FIRST_LINE_SECONDS = 30.0
-"""The same before its first line, while it is connected to and ansible-runner starts."""
+from remotestatus.probe.workers.time_limits import FIRST_LINE_SECONDS, SILENCE_SECONDS
 
 LINE_BYTES = 2 * 1024 * 1024
 """ansible-runner cuts an event's result at 700,000 characters."""
