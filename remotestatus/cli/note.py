@@ -5,12 +5,10 @@ from collections.abc import Iterable
 import click
 
 from remotestatus.cli.opened_inventory import open_inventory
-from remotestatus.cli.options import now, with_inventory
+from remotestatus.cli.options import choose, now, with_inventory
+from remotestatus.cli.ssh_session import known_names
 from remotestatus.cli.time_options import read_end, say_local
 from remotestatus.history import History, add_note, current_notes, remove_notes
-from remotestatus.model.errors import ConfigurationError
-from remotestatus.model.fleet import Fleet
-from remotestatus.model.text import did_you_mean
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.windows import Note
 from remotestatus.probe import AnsibleSource
@@ -49,7 +47,7 @@ def command(
         raise click.UsageError("write whose notes to take away: `note capture-1 --clear`, or `note --all --clear`")
     inventory = open_inventory(source)
     if name:
-        _check_name(inventory.fleet, name)
+        (name,) = choose([name], known_names(inventory))
     about = name or "all"
     with History.open(inventory.database) as history:
         if listing:
@@ -79,13 +77,6 @@ def _read_words(words: tuple[str, ...], *, everybody: bool, without_text: bool) 
     if texts and not text:
         raise click.UsageError("the text is empty")
     return words[0] if names else "", text
-
-
-def _check_name(fleet: Fleet, name: str) -> None:
-    known = [*(remote.name for remote in fleet.remotes), *(proxy.name for proxy in fleet.proxies)]
-    if name not in known:
-        guess = did_you_mean(name, known)
-        raise ConfigurationError(f'"{name}" is no remote or proxy of the inventory{guess}')
 
 
 def note_lines(notes: Iterable[Note], name: str | None) -> list[str]:

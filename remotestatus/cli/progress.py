@@ -1,26 +1,16 @@
 """
-Runs a round with a progress bar, and says what went wrong with the round itself.
+Runs a round and shows how far it is, and says what went wrong with the round itself.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from remotestatus.model.replies import Refusal
 from remotestatus.model.text import count
-from remotestatus.probe import PlaybookRunner
-from remotestatus.probe import Progress as ProbeProgress
+from remotestatus.probe import PlaybookRunner, Progress
 from remotestatus.round import FinishedRound, RoundOptions, run_round
 
 
@@ -52,39 +42,18 @@ def say_refused(refused: Mapping[Refusal, int]) -> list[str]:
     return [f"{count(sum(refused.values()), 'answer')} to messages changed nothing: {kinds}"]
 
 
+def say_progress(progress: Progress) -> str:
+    """How far a round is: `checking: 3 of 5, 1 failing`."""
+    doing = "retrying" if progress.attempt > 1 else "checking"
+    failing = f", {progress.failing} failing" if progress.failing else ""
+    return f"{doing}: {progress.done} of {progress.total}{failing}"
+
+
 def run_with_progress(runner: PlaybookRunner, options: RoundOptions, console: Console) -> FinishedRound:
-    """Run a round, with a progress bar if the console is a terminal."""
+    """Run a round, and show how far it is if the console is a terminal."""
     if not console.is_terminal or console.is_dumb_terminal:
         return run_round(runner, options)
-    columns = (
-        SpinnerColumn("line" if not console.encoding.startswith("utf") else "dots", finished_text=" "),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=max(10, min(40, console.width - 60))),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[failing]}"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    with Progress(*columns, console=console, transient=True, refresh_per_second=5) as bar:
-        task = bar.add_task("Reading the inventory", total=None, failing="")
-        return run_round(runner, replace(options, progress=_follow(bar, task)))
-
-
-def _follow(bar: Progress, task: TaskID) -> Callable[[ProbeProgress], None]:
-    attempt = 0
-
-    def show(progress: ProbeProgress) -> None:
-        nonlocal attempt
-        description = "Checking" if progress.attempt == 1 else "Retrying"
-        if progress.attempt != attempt:
-            attempt = progress.attempt
-            bar.reset(task, total=progress.total, description=description)
-        # The proxies come first; until the first remote has answered there is nothing to count.
-        bar.update(
-            task,
-            description=description if progress.done else f"{description}: proxies first",
-            total=progress.total,
-            completed=progress.done,
-            failing=f"{progress.failing} failing" if progress.failing else "",
-        )
-
-    return show
+    spinner = "dots" if console.encoding.startswith("utf") else "line"
+    with console.status("Reading the inventory", spinner=spinner, refresh_per_second=5) as shown:
+        follow = replace(options, progress=lambda progress: shown.update(say_progress(progress).capitalize()))
+        return run_round(runner, follow)

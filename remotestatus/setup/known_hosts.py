@@ -81,10 +81,11 @@ def is_known(text: str, name: str) -> bool:
     return any(marker != "REVOKED" for _, marker, _ in _look_up(text, name))
 
 
-def find_untrusted(file: Path, names: Iterable[str]) -> list[str]:
-    """The names for which the file has no trusted key. Raises RoundError when it can't be read."""
-    text = read_file(file)
-    return [name for name in names if not is_known(text, name)]
+def find_untrusted(file: Path, names: Iterable[str], more: str = "") -> list[str]:
+    """The names for which neither the file nor the text of others has a trusted key. Raises RoundError."""
+    text = f"{read_file(file)}\n{more}"
+    plain = {name for _, found in list_keys(text) for name in found}
+    return [name for name in names if name.lower() not in plain and not is_known(text, name)]
 
 
 def add(text: str, name: str, key: HostKey) -> str:

@@ -13,8 +13,7 @@ from remotestatus.model.errors import RemotestatusError, RoundError
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.setup.doctor import connections, files, history, machine, notifications, workers
-from remotestatus.setup.doctor.examined import Examined, check_inventory
-from remotestatus.setup.doctor.result import Mark, Result, skipped, warning, wrong
+from remotestatus.setup.doctor.examined import Examined, Mark, Result, check_inventory, skipped, warning, wrong
 
 __all__ = ["INVENTORY", "Mark", "Result", "examine"]
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from remotestatus_playbook.protocol import PROXIES, SOCKET_NAME, SOCKET_PATH, Order
 
 from remotestatus.evaluate import read_proxy
+from remotestatus.model.errors import RoundError
 from remotestatus.model.text import count, join_names
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import read_configuration
-from remotestatus.setup.doctor.examined import Examined
+from remotestatus.setup.doctor.examined import Examined, Result, fine, say_trouble, skipped, warning, wrong
 from remotestatus.setup.doctor.machine import run
-from remotestatus.setup.doctor.result import Result, fine, say_trouble, skipped, warning, wrong
-from remotestatus.setup.known_hosts import is_known, list_keys
+from remotestatus.setup.known_hosts import find_untrusted
 
 _LARGEST_FILE = 1_000_000
 _NAMED = 8
@@ -147,20 +147,13 @@ def check_host_keys(examined: Examined) -> Iterator[Result]:
     path = examined.inventory.known_hosts
     if not examined.by_ssh:
         return
+    if path.exists() and not os.access(path, os.W_OK):
+        yield warning(f"{path} cannot be written, so `remotestatus trust` cannot add to it", f"chmod u+w {path}")
     try:
-        text = path.read_text("utf-8", "replace")
-    except FileNotFoundError:
-        text = ""
-    except OSError as error:
-        yield wrong(f"the file of trusted host keys {path} cannot be read: {error.strerror}", f"chmod 644 {path}")
+        unknown = find_untrusted(path, examined.by_ssh, "\n".join(map(_text_of, _GLOBAL_KNOWN_HOSTS)))
+    except RoundError as error:
+        yield wrong(f"the file of trusted host keys {error}", f"chmod 644 {path}")
         return
-    else:
-        if not os.access(path, os.W_OK):
-            yield warning(f"{path} cannot be written, so `remotestatus trust` cannot add to it", f"chmod u+w {path}")
-    for other in _GLOBAL_KNOWN_HOSTS:
-        text += "\n" + _text_of(other)
-    plain = {name for _, names in list_keys(text) for name in names}
-    unknown = [name for name in examined.by_ssh if name.lower() not in plain and not is_known(text, name)]
     if unknown:
         few = len(unknown) <= _NAMED and path.exists()
         missing = "" if path.exists() else f" (there is no file {path} yet)"

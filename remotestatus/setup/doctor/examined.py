@@ -1,26 +1,57 @@
 """
-Reads the inventory as far as it can be read, for all the checks that need it.
+What the doctor's checks are given, and what they return.
 
-Takes where it is; what Ansible says of each host (key files, whether there is a password) is kept beside the validated
-inventory. A wrong value is a Result, and the examination goes on with its default.
+The inventory is read as far as it can be. What Ansible says of each host (key files, whether there is a password) is
+kept beside it. A wrong value is a Result, and the examination goes on with its default.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 from remotestatus_playbook.protocol import HostDescription
 
 from remotestatus.history import History
 from remotestatus.inventory import read_leniently
+from remotestatus.model.check_result import Trouble
 from remotestatus.model.errors import ConfigurationError, RoundError
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.text import count
 from remotestatus.probe import AnsibleSource, PlaybookRunner
-from remotestatus.setup.doctor.result import Result, fine, wrong
 
 T = TypeVar("T")
+
+
+class Mark(StrEnum):
+    """How it is. Only what is `wrong` needs mending; a warning may be meant so."""
+
+    FINE = "fine"
+    WARNING = "warning"
+    WRONG = "wrong"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One thing that was examined: what was found, and what to do about it."""
+
+    mark: Mark
+    finding: str
+    remedy: str = ""
+
+
+fine = partial(Result, Mark.FINE)
+warning = partial(Result, Mark.WARNING)
+wrong = partial(Result, Mark.WRONG)
+skipped = partial(Result, Mark.SKIPPED)
+
+
+def say_trouble(trouble: Trouble) -> str:
+    """What happened, with what was seen of it."""
+    return f"{trouble.message} ({trouble.detail})" if trouble.detail else trouble.message
 
 
 @dataclass

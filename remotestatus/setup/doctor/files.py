@@ -16,8 +16,7 @@ from remotestatus.model.errors import RoundError
 from remotestatus.model.text import say_bytes
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.report import examine_site
-from remotestatus.setup.doctor.examined import Examined
-from remotestatus.setup.doctor.result import Result, fine, warning, wrong
+from remotestatus.setup.doctor.examined import Examined, Result, fine, warning, wrong
 
 _LEAST_BYTES = 50_000_000
 _FEW_BYTES = 500_000_000

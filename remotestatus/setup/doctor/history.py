@@ -14,9 +14,8 @@ from remotestatus.history import History
 from remotestatus.model.durations import say_duration, write_duration
 from remotestatus.model.rounds import Round
 from remotestatus.model.text import count, join_names
-from remotestatus.setup.doctor.examined import Examined
+from remotestatus.setup.doctor.examined import Examined, Result, fine, warning, wrong
 from remotestatus.setup.doctor.machine import SET_CLOCK, run
-from remotestatus.setup.doctor.result import Result, fine, warning, wrong
 from remotestatus.setup.timer_units import CRON_MARK, MARK, unit_folder
 
 _AHEAD = timedelta(minutes=2)

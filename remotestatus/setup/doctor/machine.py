@@ -22,7 +22,7 @@ from remotestatus import __version__
 from remotestatus.model.text import count
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import AnsibleSource, remove_dead_directories
-from remotestatus.setup.doctor.result import Result, fine, skipped, warning, wrong
+from remotestatus.setup.doctor.examined import Result, fine, skipped, warning, wrong
 
 OLDEST_SSH = (8, 4)
 """The first OpenSSH that can be told to take a password from a program (SSH_ASKPASS_REQUIRE)."""

@@ -11,8 +11,7 @@ from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.notify import load_destinations, problems_of_tags
-from remotestatus.setup.doctor.examined import Examined
-from remotestatus.setup.doctor.result import Result, fine, warning, wrong
+from remotestatus.setup.doctor.examined import Examined, Result, fine, warning, wrong
 
 
 def check_destinations(examined: Examined) -> Iterator[Result]:
