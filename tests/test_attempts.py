@@ -12,12 +12,13 @@ import pytest
 from remotestatus.inventory import read_inventory
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
-from remotestatus.model.fleet import Inventory
-from remotestatus.model.settings import CHECKER
+from remotestatus.model.fleet import Inventory, Remote
+from remotestatus.model.settings import CHECKER, RemoteSettings
 from remotestatus.model.statuses import Status
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.probe.attempts import Earlier, check_fleet
 from remotestatus.probe.attempts.orders import latest
+from remotestatus.probe.attempts.second_opinion import choose_second_opinions
 from remotestatus.probe.workers import WorkerCaller, clock_error, places_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -100,3 +101,18 @@ def test_an_attempt_that_did_not_come_so_far_takes_nothing_back(
 def test_a_slow_transfer_is_no_wrong_clock(clock: float, error: float) -> None:
     """A worker that was asked half a minute ago read its clock at any time since then."""
     assert clock_error(clock, NOW - timedelta(seconds=30), NOW) == error
+
+
+def test_behind_a_suspect_proxy_is_looked_at_first_and_only_where_that_may_help() -> None:
+    """From each place that may; not what was reached, what refused us, or what no attempt is left for."""
+
+    def result(name: str, cause: Cause | None, proxy: str = "") -> CheckResult:
+        return CheckResult(name, NOW, (Trouble(cause, "", proxy=proxy),) if cause else ())
+
+    causes = {"a": Cause.TUNNEL_DOWN, "b": Cause.PROXY_UNREACHABLE, "c": Cause.AUTHENTICATION_FAILED, "d": None}
+    remotes = [Remote(name, (), RemoteSettings(), path=("p",)) for name in causes]
+    places = {name: frozenset({"w1"} if name == "d" else {CHECKER, "w1"}) for name in causes}
+    found = {name: {CHECKER: result(name, cause, "p" * (name == "b"))} for name, cause in causes.items()}
+    batches = {batch.places: batch.names for batch in choose_second_opinions(remotes, places, found, {}, 2)}
+    assert batches == {frozenset({"w1"}): ("b", "a"), frozenset({CHECKER}): ("a",)}  # a proxy is tried twice by itself
+    assert choose_second_opinions(remotes, places, found, {}, 9) == []

@@ -19,7 +19,6 @@ from remotestatus_playbook.protocol import Order, RemoteAnswer
 from remotestatus.evaluate import (
     combine,
     diagnose_worker,
-    is_worth_another_place,
     read_unlooked,
     without_proxys_fault,
 )
@@ -49,6 +48,7 @@ from remotestatus.probe.attempts.orders import (
     with_looks,
 )
 from remotestatus.probe.attempts.retry import suspect_ourselves
+from remotestatus.probe.attempts.second_opinion import choose_second_opinions
 from remotestatus.probe.playbook_run import PlaybookRunner, Progress
 from remotestatus.probe.workers import (
     Batch,
@@ -155,23 +155,10 @@ class _FleetCheck:
             self._note_lost(queue.lost)
 
     def choose_again(self, places: Mapping[str, frozenset[str]], attempt: int) -> Sequence[Batch]:
-        """What to look at in the next pass, a batch for each place; behind suspect proxies first."""
+        """What to look at in the next pass."""
         alive = {CHECKER, *(worker.name for worker in self.fleet.workers if self._is_alive(worker))}
-        wanted: dict[str, list[str]] = {}
-        for name, results in self.found.items():
-            first = next(iter(results), None)
-            if first is None or any(result.status in _REACHED for result in results.values()):
-                continue
-            here = {proxy: seen[first] for proxy, seen in self.proxies.items() if first in seen}
-            if not is_worth_another_place(results[first], here, self.remotes[name].path):
-                continue
-            for place in places[name] & alive:
-                if self._is_due(name, results.get(place), attempt):
-                    wanted.setdefault(place, []).append(name)
-        return [
-            Batch(tuple(sorted(names, key=lambda name: self.remotes[name].path == ())), frozenset({place}))
-            for place, names in wanted.items()
-        ]
+        there = {name: those & alive for name, those in places.items()}
+        return choose_second_opinions(self.remotes.values(), there, self.found, self.proxies, attempt)
 
     def finish(self, order: Order) -> FleetResults:
         """What all passes brought, the last of them with this order."""
@@ -204,14 +191,6 @@ class _FleetCheck:
     def _is_alive(self, worker: Worker) -> bool:
         result = self.workers.get(worker.name)
         return result is None or result.status is Status.UP
-
-    def _is_due(self, name: str, result: CheckResult | None, attempt: int) -> bool:
-        """Whether a place with this result of its own looks at a remote in the pass of this number."""
-        if result is None:
-            return attempt == 2
-        trouble = result.trouble
-        retried = trouble is not None and trouble.cause.declaration.retried
-        return retried and self.remotes[name].settings.attempts >= attempt
 
     # -- here ----------------------------------------------------------------------------------------------------------
 

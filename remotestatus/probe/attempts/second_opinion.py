@@ -1,0 +1,57 @@
+"""
+Decides who looks again at what was not reached: other places, and the same one where a cause deserves that.
+
+Takes what each place found; returns a batch for each place.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+
+from remotestatus.evaluate import is_worth_another_place
+from remotestatus.model.check_result import CheckResult
+from remotestatus.model.fleet import Remote
+from remotestatus.model.statuses import Status
+from remotestatus.probe.workers import Batch
+
+_REACHED = (Status.UP, Status.DEGRADED)
+
+
+def choose_second_opinions(
+    remotes: Iterable[Remote],
+    places: Mapping[str, frozenset[str]],
+    found: Mapping[str, Mapping[str, CheckResult]],
+    proxies: Mapping[str, Mapping[str, CheckResult]],
+    attempt: int,
+) -> Sequence[Batch]:
+    """
+    What each place looks at in the pass of this number; what is behind a suspect proxy comes first.
+
+    `places` has those that may look at each remote, `found` and `proxies` the results by name and place, the first
+    that looked first.
+    """
+    wanted: dict[str, list[tuple[bool, str]]] = {}
+    for remote in remotes:
+        results = found[remote.name]
+        first = next(iter(results), None)
+        if first is None or any(result.status in _REACHED for result in results.values()):
+            continue
+        there = {proxy: seen[first] for proxy, seen in proxies.items() if first in seen}
+        if not is_worth_another_place(results[first], there, remote.path):
+            continue
+        trouble = results[first].trouble
+        suspect = trouble is not None and bool(trouble.proxy)
+        for place in places[remote.name]:
+            if _is_due(remote, results.get(place), attempt):
+                wanted.setdefault(place, []).append((not suspect, remote.name))
+    return [
+        Batch(tuple(name for _, name in sorted(them, key=itemgetter(0))), frozenset({place}))
+        for place, them in wanted.items()
+    ]
+
+
+def _is_due(remote: Remote, result: CheckResult | None, attempt: int) -> bool:
+    """Whether a place with this result of its own looks at a remote in the pass of this number."""
+    if result is None:
+        return attempt == 2
+    trouble = result.trouble
+    return trouble is not None and trouble.cause.declaration.retried and remote.settings.attempts >= attempt
