@@ -9,16 +9,15 @@ Pure: the same inputs always give the same values.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Annotated, Protocol
-
-from pydantic import Field, GetPydanticSchema
+from typing import Protocol
 
 from remotestatus.model.facts import Disk, Facts
 from remotestatus.model.times import write_time
 from remotestatus.report import fact_texts as texts
 from remotestatus.report.clean_text import clean
+from remotestatus.report.status_keys import Part, Key, Time
 
 
 class Box(Protocol):
@@ -41,24 +40,6 @@ class PageLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """
-    A key of `status.json`: its type there, what it means, and its value; None when it is not known.
-
-    Without a `value` it has that of the field of Facts of its name.
-    """
-
-    name: str
-    kind: object
-    about: str
-    value: Callable[[Box], object] | None = None
-
-    def read(self, box: Box) -> object:
-        """The value of a box."""
-        return getattr(box.said, self.name) if self.value is None else self.value(box)
-
-
-@dataclass(frozen=True, slots=True)
 class Metric:
     """
     A family of metrics. `value` gives a number, or several by what they are of, which then stands in `label`.
@@ -76,10 +57,14 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One fact: all that is said of it. `public` are the fields of Facts that strangers may see."""
+    """
+    One fact: all that is said of it. `public` are the fields of Facts that strangers may see.
+
+    A key without a value of its own has that of the field of Facts of its name.
+    """
 
     lines: tuple[PageLine, ...] = ()
-    keys: tuple[Key, ...] = ()
+    keys: tuple[Key[Box], ...] = ()
     metrics: tuple[Metric, ...] = ()
     public: tuple[str, ...] = ()
 
@@ -129,30 +114,15 @@ def _load_at(at: int) -> Callable[[Box], float | None]:
     return lambda box: box.said.load[at] if box.said.load else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiskEntry:
-    """One local file system."""
-
-    mount: Annotated[str, Field(description="where it is mounted")]
-    percent: Annotated[float, Field(description="the used share")]
-    bytes: Annotated[int, Field(description="its size")]
-    used_bytes: Annotated[int, Field(description="how much of it is used")]
-    inodes_percent: Annotated[float | None, Field(description="the used share of its inodes")]
-
-
-def _disks(box: Box) -> tuple[DiskEntry, ...] | None:
-    if box.said.disks is None:
-        return None
-    return tuple(
-        DiskEntry(
-            mount=clean(disk.mount),
-            percent=disk.percent,
-            bytes=1024 * disk.size_kb,
-            used_bytes=1024 * disk.used_kb,
-            inodes_percent=disk.inodes_percent,
-        )
-        for disk in box.said.disks
-    )
+_DISK = Part[Disk](
+    "DiskEntry",
+    "One local file system.",
+    Key("mount", str, "where it is mounted", lambda disk: clean(disk.mount)),
+    Key("percent", float, "the used share"),
+    Key("bytes", int, "its size", lambda disk: 1024 * disk.size_kb),
+    Key("used_bytes", int, "how much of it is used", lambda disk: 1024 * disk.used_kb),
+    Key("inodes_percent", float | None, "the used share of its inodes"),
+)
 
 
 def _read_only(box: Box) -> tuple[str, ...] | None:
@@ -177,7 +147,7 @@ FACTS: tuple[Fact, ...] = (
         keys=(
             Key(
                 "booted_at",
-                Annotated[str, Field(json_schema_extra={"format": "date-time"})],
+                Time,
                 "when it was started",
                 _booted_at,
             ),
@@ -307,7 +277,7 @@ FACTS: tuple[Fact, ...] = (
     ),
     Fact(
         lines=(PageLine("Disk", texts.disk_shares), PageLine("Inodes", texts.inode_shares)),
-        keys=(Key("disks", tuple[DiskEntry, ...], "its local file systems", _disks),),
+        keys=(_DISK.each("disks", "its local file systems", "said.disks"),),
         metrics=(
             Metric(
                 "remotestatus_filesystem_size_bytes",
@@ -442,20 +412,13 @@ _PUBLIC = tuple(field for fact in FACTS for field in fact.public)
 FACT_METRICS = tuple(metric for fact in FACTS for metric in fact.metrics)
 """The families of metrics of all facts."""
 
-_FactsEntry = make_dataclass(
+FACTS_PART = Part[Box](
     "FactsEntry",
-    [(key.name, Annotated[key.kind, Field(description=key.about)], None) for key in _KEYS],
-    kw_only=True,
-    namespace={"__doc__": "What a remote says of itself; each key is absent when it says nothing of it."},
+    "What a remote says of itself; each key is absent when it says nothing of it.",
+    *(replace(key, value=key.value or f"said.{key.name}") for key in _KEYS),
+    sparse=True,
 )
-FactsEntry = Annotated[Mapping[str, object], GetPydanticSchema(lambda _, handler: handler.generate_schema(_FactsEntry))]
-"""The `facts` of `status.json`: the type of `facts_entry`, and its JSON Schema."""
-
-
-def facts_entry(box: Box) -> Mapping[str, object]:
-    """The facts that are known of a box, as they stand in `status.json`."""
-    found = ((key.name, key.read(box)) for key in _KEYS)
-    return {name: value for name, value in found if value is not None}
+"""The `facts` of `status.json`."""
 
 
 def write_facts(facts: Facts) -> Iterator[tuple[str, str]]:

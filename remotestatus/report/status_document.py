@@ -1,366 +1,345 @@
 """
-What stands in `status.json`: every key, with its type and meaning.
+What stands in `status.json`: every key, with its type, its meaning and where its value is.
 
-The writer fills these types in, the JSON Schema (`remotestatus schema --status`) and the table in the documents are
-made from them. Keys are only ever added while `schema` stays the same. Times are RFC 3339 in UTC; what is not known is
+The writer, the JSON Schema (`remotestatus schema --status`) and the table in the documents are made from these
+declarations. Keys are only ever added while `schema` stays the same. Times are RFC 3339 in UTC; what is not known is
 null, except in `facts`, where it is absent.
-
-Pure: types, and what follows from them.
 """
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from remotestatus.report.fact_table import FactsEntry
-
-
-def _about(words: str) -> object:
-    """What a key means."""
-    return Field(description=words)
-
-
-Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CauseEntry:
-    """Why something is not up."""
-
-    code: Annotated[str, _about("a code of the list of causes")]
-    message: Annotated[str, _about("what happened, a sentence for people")]
-    hint: Annotated[str, _about("what to try")]
-    detail: Annotated[str, _about("one line of what ssh or the remote said")]
+from remotestatus.model.check_result import Finding, HasTroubles, Trouble
+from remotestatus.model.rounds import Round
+from remotestatus.model.statuses import Severity
+from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
+from remotestatus.model.windows import Note, PlannedWindow
+from remotestatus.report.build import WORDS, Report
+from remotestatus.report.fact_table import FACTS_PART
+from remotestatus.report.incidents import Incident
+from remotestatus.report.process_view import ProcessView, SeenProcess
+from remotestatus.report.proxy_view import ProxyView
+from remotestatus.report.remote_view import RemoteView
+from remotestatus.report.status_keys import Part, Key, Time
+from remotestatus.report.worker_view import OutOfSight, WorkerView
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TroubleEntry:
-    """One finding: one thing that is wrong."""
-
-    code: Annotated[str, _about("a code of the list of causes")]
-    severity: Annotated[str, _about("`warning` or `critical`")]
-    message: Annotated[str, _about("what happened, a sentence for people")]
-    hint: Annotated[str, _about("what to try")]
-    detail: Annotated[str, _about("one line of what ssh or the remote said")]
-    what: Annotated[str, _about("the process, limit, check, file, unit or mount that it is about; may be empty")]
-    log: Annotated[tuple[str, ...], _about("the last lines that a missing process, or its service, logged")]
+def _severity(one: Finding | FileResult | UnitResult | DeviceResult) -> Severity | None:
+    return None if one.ok else one.severity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoundEntry:
-    """The round that was made last."""
-
-    id: Annotated[int, _about("its number")]
-    started_at: Annotated[Time, _about("when it began")]
-    finished_at: Annotated[Time, _about("when all remotes had been checked")]
-    seconds: Annotated[float, _about("how long that took")]
-    troubles: Annotated[tuple[str, ...], _about("what of the round itself failed, in sentences")]
+def _certificate_until(device: DeviceResult) -> datetime | None:
+    until = device.certificate_until
+    return datetime.fromtimestamp(until, UTC) if until is not None and 0 < until < 253402300800 else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerEntry:
-    """One worker: another machine that looks for the checker."""
-
-    name: Annotated[str, _about("its name in the inventory")]
-    status: Annotated[str, _about("`up`, `down` or `unknown`")]
-    cause: Annotated[CauseEntry | None, _about("why it is not up")]
-    since: Annotated[Time, _about("when that status began")]
+def _findings(kind: str, remote: RemoteView) -> Iterator[Finding]:
+    return (finding for finding in remote.latest.findings if finding.kind == kind)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutOfSightEntry:
-    """Remotes that are up, and cannot be reached from one place."""
-
-    from_: Annotated[str, Field(alias="from"), _about("the place: a worker, or the checker")]
-    proxy: Annotated[str | None, _about("set when it is every remote behind that proxy")]
-    remotes: Annotated[tuple[str, ...], _about("the remotes")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenEntry:
-    """One process that matches."""
-
-    pid: Annotated[int, _about("its process id")]
-    user: Annotated[str, _about("whose it is")]
-    command: Annotated[str, _about("its command line")]
-    started_at: Annotated[Time | None, _about("when it was started")]
-    rss_bytes: Annotated[int | None, _about("its resident memory")]
+_CAUSE = Part[Trouble](
+    "CauseEntry",
+    "Why something is not up.",
+    Key("code", str, "a code of the list of causes", "cause"),
+    Key("message", str, "what happened, a sentence for people"),
+    Key("hint", str, "what to try"),
+    Key("detail", str, "one line of what ssh or the remote said"),
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessEntry:
-    """One process that has to run."""
-
-    name: Annotated[str, _about("its name")]
-    running: Annotated[bool | None, _about("whether enough of them run")]
-    count: Annotated[int | None, _about("how many match")]
-    min: Annotated[int, _about("how many have to run at least")]
-    max: Annotated[int | None, _about("how many may run at most")]
-    restarted: Annotated[bool, _about("whether all of them are others than in the round before")]
-    matched: Annotated[tuple[SeenEntry, ...], _about("those that match, at most 20")]
+def _cause(one: HasTroubles) -> object:
+    return _CAUSE.write(one.trouble) if one.trouble else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitEntry:
-    """One limit, and the value that it is compared with. Shares are in percent, durations in seconds."""
+_TROUBLE = Part[Trouble](
+    "TroubleEntry",
+    "One finding: one thing that is wrong.",
+    Key("code", str, "a code of the list of causes", "cause"),
+    Key("severity", str, "`warning` or `critical`"),
+    Key("message", str, "what happened, a sentence for people"),
+    Key("hint", str, "what to try"),
+    Key("detail", str, "one line of what ssh or the remote said"),
+    Key("what", str, "the process, limit, check, file, unit or mount that it is about; may be empty"),
+    Key("log", tuple[str, ...], "the last lines that a missing process, or its service, logged"),
+)
 
-    name: Annotated[str, _about("which limit, for example `disk /`")]
-    value: Annotated[float | None, _about("the value; null when it could not be read")]
-    warning: Annotated[float | None, _about("over it, this is a warning")]
-    critical: Annotated[float | None, _about("over it, this is critical")]
-    severity: Annotated[str | None, _about("`warning` or `critical`; null when it is kept")]
-    message: Annotated[str, _about("value and limit in words")]
+_ROUND = Part[Round](
+    "RoundEntry",
+    "The round that was made last.",
+    Key("id", int, "its number"),
+    Key("started_at", Time, "when it began"),
+    Key("finished_at", Time, "when all remotes had been checked"),
+    Key("seconds", float, "how long that took", lambda one: round(one.seconds, 3)),
+    Key("troubles", tuple[str, ...], "what of the round itself failed, in sentences"),
+)
+
+_WORKER = Part[WorkerView](
+    "WorkerEntry",
+    "One worker: another machine that looks for the checker.",
+    Key("name", str, "its name in the inventory"),
+    Key("status", str, "`up`, `down` or `unknown`"),
+    Key("cause", _CAUSE.kind | None, "why it is not up", _cause, _CAUSE),
+    Key("since", Time, "when that status began"),
+)
+
+_OUT_OF_SIGHT = Part[OutOfSight](
+    "OutOfSightEntry",
+    "Remotes that are up, and cannot be reached from one place.",
+    Key("from", str, "the place: a worker, or the checker", "place"),
+    Key("proxy", str | None, "set when it is every remote behind that proxy"),
+    Key("remotes", tuple[str, ...], "the remotes"),
+)
+
+_SEEN = Part[SeenProcess](
+    "SeenEntry",
+    "One process that matches.",
+    Key("pid", int, "its process id"),
+    Key("user", str, "whose it is"),
+    Key("command", str, "its command line"),
+    Key("started_at", Time | None, "when it was started"),
+    Key("rss_bytes", int | None, "its resident memory", lambda one: None if one.rss_kb is None else 1024 * one.rss_kb),
+)
+
+_PROCESS = Part[ProcessView](
+    "ProcessEntry",
+    "One process that has to run.",
+    Key("name", str, "its name"),
+    Key("running", bool | None, "whether enough of them run"),
+    Key("count", int | None, "how many match"),
+    Key("min", int, "how many have to run at least"),
+    Key("max", int | None, "how many may run at most"),
+    Key("restarted", bool, "whether all of them are others than in the round before"),
+    _SEEN.each("matched", "those that match, at most 20"),
+)
+
+_LIMIT = Part[Finding](
+    "LimitEntry",
+    "One limit, and the value that it is compared with. Shares are in percent, durations in seconds.",
+    Key("name", str, "which limit, for example `disk /`"),
+    Key("value", float | None, "the value; null when it could not be read", "number"),
+    Key("warning", float | None, "over it, this is a warning"),
+    Key("critical", float | None, "over it, this is critical"),
+    Key("severity", str | None, "`warning` or `critical`; null when it is kept", _severity),
+    Key("message", str, "value and limit in words", "sentence"),
+)
+
+_CHECK = Part[Finding](
+    "CheckEntry",
+    "One check of your own.",
+    Key("name", str, "its name"),
+    Key("exit", int | None, "its exit code; null when it did not end in time"),
+    Key("text", str, "the first line that it printed", "value"),
+    Key("perfdata", str, "the performance data in that line"),
+    Key("severity", str | None, "`warning` or `critical`; null when it passed", _severity),
+)
+
+_FILE = Part[FileResult](
+    "FileEntry",
+    "One file that has to be there.",
+    Key("name", str, "its name"),
+    Key("path", str, "the pattern that was looked for"),
+    Key("ok", bool | None, "whether it is as it should be"),
+    Key("severity", str | None, "`warning` or `critical`; null when it is as it should be", _severity),
+    Key("message", str, "what was seen", "sentence"),
+    Key("count", int | None, "how many files the pattern finds"),
+    Key("age_seconds", float | None, "how old the newest one is"),
+    Key("size_bytes", int | None, "how large that one is", "size"),
+)
+
+_UNIT = Part[UnitResult](
+    "UnitEntry",
+    "One systemd unit that has to be active, or that has failed where none may.",
+    Key("unit", str, "its name"),
+    Key("ok", bool | None, "whether it is as it should be"),
+    Key("severity", str | None, "`warning` or `critical`; null when it is as it should be", _severity),
+    Key("message", str, "what was seen", "sentence"),
+    Key("active", str, "systemd's ActiveState"),
+    Key("sub", str, "systemd's SubState"),
+    Key("result", str, "systemd's Result"),
+    Key("restarts", int | None, "how often systemd has started it again"),
+    Key("since_seconds", float | None, "how long ago its state changed"),
+)
+
+_DEVICE = Part[DeviceResult](
+    "DeviceEntry",
+    "One device behind a remote.",
+    Key("name", str, "its name"),
+    Key("host", str, "its name or address, as the remote sees it"),
+    Key("port", int, "its TCP port"),
+    Key("ok", bool | None, "whether it answered as it should; null when it was not asked"),
+    Key("severity", str | None, "`warning` or `critical`; null when it answered as it should", _severity),
+    Key("message", str, "what was seen", "sentence"),
+    Key("connect_ms", int | None, "milliseconds to a connection through the remote"),
+    Key("certificate_until", Time | None, "when its TLS certificate ends", _certificate_until),
+)
+
+_SEEN_ON_REMOTE: tuple[Key[RemoteView], ...] = (
+    _PROCESS.each("processes", "the processes that have to run", "latest.processes"),
+    Key(
+        "facts",
+        FACTS_PART.kind,
+        "what it says of itself; empty when it was not reached",
+        FACTS_PART.write,
+        FACTS_PART,
+    ),
+    _LIMIT.each("limits", "its limits whose values are known", partial(_findings, "limit")),
+    _CHECK.each("checks", "its checks", partial(_findings, "check")),
+    _FILE.each("files", "its files", "latest.files"),
+    _UNIT.each("units", "its systemd units", "latest.units"),
+    _DEVICE.each("devices", "the devices behind it", "latest.devices"),
+    Key("advice", tuple[str, ...], "what will make its tunnel fail the next time, in sentences"),
+    Key("notes", tuple[str, ...], "what could not be read on it", "latest.notes"),
+)
+
+_ON_PROXY = {
+    "processes": "the processes that have to run there",
+    "facts": "what it says of itself; empty unless it is looked at as a remote is",
+    "advice": "what is wrong with the ports of its tunnels, in sentences",
+}
+"""What some of these keys mean on a proxy."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckEntry:
-    """One check of your own."""
+def _of_looked(key: Key[RemoteView]) -> Key[ProxyView]:
+    """The same key of a proxy, which has nothing there unless it is looked at as a remote is."""
 
-    name: Annotated[str, _about("its name")]
-    exit: Annotated[int | None, _about("its exit code; null when it did not end in time")]
-    text: Annotated[str, _about("the first line that it printed")]
-    perfdata: Annotated[str, _about("the performance data in that line")]
-    severity: Annotated[str | None, _about("`warning` or `critical`; null when it passed")]
+    read = key.reader()
 
+    def read_looked(proxy: ProxyView) -> object:
+        return read(proxy.looked) if proxy.looked else {} if key.name == "facts" else ()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileEntry:
-    """One file that has to be there."""
-
-    name: Annotated[str, _about("its name")]
-    path: Annotated[str, _about("the pattern that was looked for")]
-    ok: Annotated[bool | None, _about("whether it is as it should be")]
-    severity: Annotated[str | None, _about("`warning` or `critical`; null when it is as it should be")]
-    message: Annotated[str, _about("what was seen")]
-    count: Annotated[int | None, _about("how many files the pattern finds")]
-    age_seconds: Annotated[float | None, _about("how old the newest one is")]
-    size_bytes: Annotated[int | None, _about("how large that one is")]
+    return Key(key.name, key.kind, _ON_PROXY.get(key.name, key.about), read_looked, key.inside)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitEntry:
-    """One systemd unit that has to be active, or that has failed where none may."""
+_PROXY = Part[ProxyView](
+    "ProxyEntry",
+    "One proxy.",
+    Key("name", str, "its name in the inventory"),
+    Key("status", str, "`up`, `degraded`, `down` or `unknown`"),
+    Key("cause", _CAUSE.kind | None, "why it is not up", _cause, _CAUSE),
+    Key("since", Time, "when that status began"),
+    Key("behind", int, "how many remotes are reached through it"),
+    Key("severity", str | None, "how bad it is: `warning` or `critical`; null when it is up"),
+    _TROUBLE.each("troubles", "everything that is wrong, the most severe first"),
+    *map(_of_looked, _SEEN_ON_REMOTE),
+)
 
-    unit: Annotated[str, _about("its name")]
-    ok: Annotated[bool | None, _about("whether it is as it should be")]
-    severity: Annotated[str | None, _about("`warning` or `critical`; null when it is as it should be")]
-    message: Annotated[str, _about("what was seen")]
-    active: Annotated[str, _about("systemd's ActiveState")]
-    sub: Annotated[str, _about("systemd's SubState")]
-    result: Annotated[str, _about("systemd's Result")]
-    restarts: Annotated[int | None, _about("how often systemd has started it again")]
-    since_seconds: Annotated[float | None, _about("how long ago its state changed")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceEntry:
-    """One device behind a remote."""
-
-    name: Annotated[str, _about("its name")]
-    host: Annotated[str, _about("its name or address, as the remote sees it")]
-    port: Annotated[int, _about("its TCP port")]
-    ok: Annotated[bool | None, _about("whether it answered as it should; null when it was not asked")]
-    severity: Annotated[str | None, _about("`warning` or `critical`; null when it answered as it should")]
-    message: Annotated[str, _about("what was seen")]
-    connect_ms: Annotated[int | None, _about("milliseconds to a connection through the remote")]
-    certificate_until: Annotated[Time | None, _about("when its TLS certificate ends")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProxyEntry:
-    """One proxy."""
-
-    name: Annotated[str, _about("its name in the inventory")]
-    status: Annotated[str, _about("`up`, `degraded`, `down` or `unknown`")]
-    cause: Annotated[CauseEntry | None, _about("why it is not up")]
-    since: Annotated[Time, _about("when that status began")]
-    behind: Annotated[int, _about("how many remotes are reached through it")]
-    severity: Annotated[str | None, _about("how bad it is: `warning` or `critical`; null when it is up")]
-    troubles: Annotated[tuple[TroubleEntry, ...], _about("everything that is wrong, the most severe first")]
-    processes: Annotated[tuple[ProcessEntry, ...], _about("the processes that have to run there")]
-    facts: Annotated[FactsEntry, _about("what it says of itself; empty unless it is looked at as a remote is")]
-    limits: Annotated[tuple[LimitEntry, ...], _about("its limits whose values are known")]
-    checks: Annotated[tuple[CheckEntry, ...], _about("its checks")]
-    files: Annotated[tuple[FileEntry, ...], _about("its files")]
-    units: Annotated[tuple[UnitEntry, ...], _about("its systemd units")]
-    devices: Annotated[tuple[DeviceEntry, ...], _about("the devices behind it")]
-    advice: Annotated[tuple[str, ...], _about("what is wrong with the ports of its tunnels, in sentences")]
-    notes: Annotated[tuple[str, ...], _about("what could not be read on it")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteEntry:
-    """One remote."""
-
-    name: Annotated[str, _about("its name in the inventory")]
-    nickname: Annotated[str, _about("what people call it")]
-    description: Annotated[str, _about("what it is for")]
-    location: Annotated[str, _about("where it stands")]
-    groups: Annotated[tuple[str, ...], _about("its groups in the inventory")]
-    proxy: Annotated[str | None, _about("the proxy that its tunnel ends at")]
-    remote_port: Annotated[int | None, _about("the port of its tunnel, or of its SSH server")]
-    virtual_port: Annotated[int | None, _about("the port that `remotestatus tunnel` maps")]
-    status: Annotated[str, _about("`up`, `degraded`, `down` or `unknown`")]
-    since: Annotated[Time, _about("when that status began")]
-    maintenance: Annotated[bool, _about("whether it is in maintenance")]
-    cause: Annotated[CauseEntry | None, _about("the most telling thing that is wrong")]
-    connect_ms: Annotated[int | None, _about("milliseconds to a finished log-in; null when there was none")]
-    severity: Annotated[str | None, _about("how bad it is: `warning` or `critical`; null when it is up")]
-    troubles: Annotated[tuple[TroubleEntry, ...], _about("everything that is wrong, the most severe first")]
-    worker: Annotated[str | None, _about("the worker that looked; null for the checker itself")]
-    not_from: Annotated[tuple[str, ...], _about("the places from which it cannot be reached although it is up")]
-    processes: Annotated[tuple[ProcessEntry, ...], _about("the processes that have to run")]
-    facts: Annotated[FactsEntry, _about("what it says of itself; empty when it was not reached")]
-    limits: Annotated[tuple[LimitEntry, ...], _about("its limits whose values are known")]
-    checks: Annotated[tuple[CheckEntry, ...], _about("its checks")]
-    files: Annotated[tuple[FileEntry, ...], _about("its files")]
-    units: Annotated[tuple[UnitEntry, ...], _about("its systemd units")]
-    devices: Annotated[tuple[DeviceEntry, ...], _about("the devices behind it")]
-    advice: Annotated[tuple[str, ...], _about("what will make its tunnel fail the next time, in sentences")]
-    notes: Annotated[tuple[str, ...], _about("what could not be read on it")]
-    seen_at: Annotated[Time, _about("when it was checked last")]
-    first_seen: Annotated[Time, _about("when it was checked first")]
-    attempts: Annotated[int, _about("how many attempts the last check took")]
-    unconfirmed: Annotated[str, _about("how far its status is from being told to people; empty when it is confirmed")]
-    acknowledged: Annotated[bool, _about("whether its problem is acknowledged")]
-    uptime: Annotated[
+_REMOTE = Part[RemoteView](
+    "RemoteEntry",
+    "One remote.",
+    Key("name", str, "its name in the inventory"),
+    Key("nickname", str, "what people call it"),
+    Key("description", str, "what it is for"),
+    Key("location", str, "where it stands"),
+    Key("groups", tuple[str, ...], "its groups in the inventory"),
+    Key("proxy", str | None, "the proxy that its tunnel ends at"),
+    Key("remote_port", int | None, "the port of its tunnel, or of its SSH server"),
+    Key("virtual_port", int | None, "the port that `remotestatus tunnel` maps"),
+    Key("status", str, "`up`, `degraded`, `down` or `unknown`"),
+    Key("since", Time, "when that status began"),
+    Key("maintenance", bool, "whether it is in maintenance", lambda one: one.maintenance is not None),
+    Key("cause", _CAUSE.kind | None, "the most telling thing that is wrong", _cause, _CAUSE),
+    Key("connect_ms", int | None, "milliseconds to a finished log-in; null when there was none", "latest.connect_ms"),
+    Key("severity", str | None, "how bad it is: `warning` or `critical`; null when it is up"),
+    _TROUBLE.each("troubles", "everything that is wrong, the most severe first"),
+    Key("worker", str | None, "the worker that looked; null for the checker itself"),
+    Key("not_from", tuple[str, ...], "the places from which it cannot be reached although it is up"),
+    *_SEEN_ON_REMOTE,
+    Key("seen_at", Time, "when it was checked last"),
+    Key("first_seen", Time, "when it was checked first"),
+    Key("attempts", int, "how many attempts the last check took", "latest.attempts"),
+    Key("unconfirmed", str, "how far its status is from being told to people; empty when it is confirmed"),
+    Key("acknowledged", bool, "whether its problem is acknowledged", lambda one: one.acknowledged is not None),
+    Key(
+        "uptime",
         dict[str, float | None],
-        _about("by span (`1d`, `7d`, `30d`, `90d`): percent of the observed time that it was reachable"),
-    ]
-    observed: Annotated[dict[str, float], _about("by span: percent of the time that it was observed")]
+        "by span (`1d`, `7d`, `30d`, `90d`): percent of the observed time that it was reachable",
+        lambda one: {span: uptime.percent for span, uptime in one.uptime.items()},
+    ),
+    Key(
+        "observed",
+        dict[str, float],
+        "by span: percent of the time that it was observed",
+        lambda one: {span: uptime.observed for span, uptime in one.uptime.items()},
+    ),
+)
 
+_INCIDENT = Part[Incident](
+    "IncidentEntry",
+    "A stretch of time in which something was not up.",
+    Key("subject", str, "the remote or proxy", "name"),
+    Key("status", str, "its worst status"),
+    Key("cause", str | None, "the code of its cause"),
+    Key("started_at", Time, "when it began"),
+    Key("ended_at", Time | None, "when it ended; null while it lasts"),
+)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentEntry:
-    """A stretch of time in which something was not up."""
+_PLANNED = Part[PlannedWindow](
+    "PlannedEntry",
+    "A maintenance window that is open or to come.",
+    Key("title", str, "what it is for: a group, `all`, or names"),
+    Key("starts_at", Time, "when it begins", "starts"),
+    Key("ends_at", Time, "when it ends", "until"),
+    Key("note", str, "why"),
+)
 
-    subject: Annotated[str, _about("the remote or proxy")]
-    status: Annotated[str, _about("its worst status")]
-    cause: Annotated[str | None, _about("the code of its cause")]
-    started_at: Annotated[Time, _about("when it began")]
-    ended_at: Annotated[Time | None, _about("when it ended; null while it lasts")]
+_NOTE = Part[Note](
+    "NoteEntry",
+    "A text for the readers of the page.",
+    Key("about", str | None, "the remote or proxy that it is about; null: all", lambda one: one.name or None),
+    Key("text", str, "what it says"),
+    Key("at", Time, "when it was written"),
+    Key("until", Time | None, "how long it holds; null: until it is taken away"),
+)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedEntry:
-    """A maintenance window that is open or to come."""
-
-    title: Annotated[str, _about("what it is for: a group, `all`, or names")]
-    starts_at: Annotated[Time, _about("when it begins")]
-    ends_at: Annotated[Time, _about("when it ends")]
-    note: Annotated[str, _about("why")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoteEntry:
-    """A text for the readers of the page."""
-
-    about: Annotated[str | None, _about("the remote or proxy that it is about; null: all")]
-    text: Annotated[str, _about("what it says")]
-    at: Annotated[Time, _about("when it was written")]
-    until: Annotated[Time | None, _about("how long it holds; null: until it is taken away")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusDocument:
-    """The whole of `status.json`."""
-
-    schema: Annotated[int, _about("1, as long as keys are only added")]
-    title: Annotated[str, _about("the page's title")]
-    generated_at: Annotated[Time, _about("when it was written")]
-    next_expected_at: Annotated[Time, _about("when the next one is due")]
-    round: Annotated[RoundEntry, _about("the last round")]
-    summary: Annotated[
-        dict[str, int], _about("how many remotes have each status; those in maintenance are counted only there")
-    ]
-    proxies: Annotated[tuple[ProxyEntry, ...], _about("all proxies")]
-    workers: Annotated[tuple[WorkerEntry, ...], _about("all workers")]
-    out_of_sight: Annotated[tuple[OutOfSightEntry, ...], _about("what cannot be reached from one place, but is up")]
-    remotes: Annotated[tuple[RemoteEntry, ...], _about("all remotes")]
-    incidents: Annotated[tuple[IncidentEntry, ...], _about("those of the last 90 days, the newest first")]
-    planned: Annotated[tuple[PlannedEntry, ...], _about("maintenance windows that are open or begin within 30 days")]
-    notes: Annotated[tuple[NoteEntry, ...], _about("the notes that hold, the newest first")]
-
-
-def write_document(document: StatusDocument) -> str:
-    """The document as JSON text: a line for each key, and for each item of a list."""
-    return "".join(_pieces(document))
-
-
-def _pieces(document: StatusDocument) -> Iterator[str]:
-    # Ten times as fast as with `indent`, and a fifth smaller: a large fleet's is written in every round.
-    begin = "{\n"
-    for key, value in _fields_of(document).items():
-        yield f"{begin}{_dump(key)}: "
-        begin = ",\n"
-        if isinstance(value, tuple) and value:
-            for number, item in enumerate(value):
-                yield ",\n" if number else "[\n"
-                yield _dump(item)
-            yield "\n]"
-        else:
-            yield _dump(value)
-    yield "\n}\n"
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, default=_fields_of, ensure_ascii=False, separators=(",", ":"))
-
-
-def _fields_of(value: object) -> dict[str, object]:
-    if not is_dataclass(value) or isinstance(value, type):
-        raise TypeError(f"{type(value).__name__} cannot be written as JSON")
-    # A name that Python keeps for itself (`from`) has an underscore behind it.
-    return {field.name.rstrip("_"): getattr(value, field.name) for field in fields(value)}
+DOCUMENT = Part[Report](
+    "StatusDocument",
+    "The whole of `status.json`.",
+    Key("schema", int, "1, as long as keys are only added", lambda _: 1),
+    Key("title", str, "the page's title"),
+    Key("generated_at", Time, "when it was written"),
+    Key("next_expected_at", Time, "when the next one is due"),
+    Key("round", _ROUND.kind, "the last round", lambda report: _ROUND.write(report.round), _ROUND),
+    Key(
+        "summary",
+        dict[str, int],
+        "how many remotes have each status; those in maintenance are counted only there",
+        lambda report: {word: report.summary[word] for word in ("up", *(word for word in WORDS if word != "up"))},
+    ),
+    _PROXY.each("proxies", "all proxies"),
+    _WORKER.each("workers", "all workers"),
+    _OUT_OF_SIGHT.each("out_of_sight", "what cannot be reached from one place, but is up"),
+    _REMOTE.each("remotes", "all remotes"),
+    _INCIDENT.each("incidents", "those of the last 90 days, the newest first"),
+    _PLANNED.each("planned", "maintenance windows that are open or begin within 30 days"),
+    _NOTE.each("notes", "the notes that hold, the newest first"),
+)
 
 
 def status_schema() -> dict[str, object]:
     """A JSON Schema (draft 2020-12) of `status.json`. Further keys may be added, so they are allowed."""
-    schema = TypeAdapter(StatusDocument).json_schema()
+    schema = TypeAdapter(DOCUMENT.kind).json_schema()
     title = "status.json of remotestatus"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
 
 
 def status_table() -> str:
     """A Markdown table of all keys, as paths of `jq`: `.remotes[].facts.load`."""
-    schema = TypeAdapter(StatusDocument).json_schema()
-    rows = ["| key | type | meaning |", "|---|---|---|"]
-    rows += [f"| `{path}` | {kind} | {meaning} |" for path, kind, meaning in _rows("", schema, schema["$defs"])]
-    return "\n".join(rows) + "\n"
+    return "".join(["| key | type | meaning |\n", "|---|---|---|\n", *_rows("", DOCUMENT)])
 
 
-_Schema = dict[str, object]
+def _rows(path: str, entry: Part[Any]) -> Iterator[str]:
+    for key in entry.keys:
+        schema = TypeAdapter(key.kind).json_schema()
+        ways = [_say_type(way) for way in schema.get("anyOf", [schema])]
+        yield f"| `{path}.{key.name}` | {' or '.join(ways)} | {key.about} |\n"
+        if key.inside:
+            yield from _rows(f"{path}.{key.name}{'[]' if ways == ['list'] else ''}", key.inside)
 
 
-def _rows(path: str, schema: _Schema, known: _Schema) -> Iterator[tuple[str, str, str]]:
-    for key, value in _mapping(schema.get("properties")).items():
-        body = _mapping(value)
-        kinds, inside, items = _kinds(body, known)
-        # What is not known is absent there.
-        kinds = [kind for kind in kinds if kind != "null" or not path.endswith(".facts")]
-        yield f"{path}.{key}", " or ".join(kinds), str(body.get("description", ""))
-        if inside:
-            yield from _rows(f"{path}.{key}{'[]' if items else ''}", inside, known)
-
-
-def _kinds(body: _Schema, known: _Schema) -> tuple[list[str], _Schema, bool]:
-    """How the ways to write a value are called; what stands inside of it, and whether there are several of that."""
-    kinds: list[str] = []
-    inside: _Schema = {}
-    several = False
-    ways = body.get("anyOf", [body])
-    for way in (_mapping(one) for one in (ways if isinstance(ways, list) else ())):
-        items = _mapping(way.get("items"))
-        reference = str(items.get("$ref", way.get("$ref", ""))).rpartition("/")[2]
-        if reference:
-            inside, several = _mapping(known[reference]), bool(items)
-        name = "object" if "$ref" in way else str(way.get("type", ""))
-        kinds.append("time" if way.get("format") == "date-time" else "list" if name == "array" else name)
-    return kinds, inside, several
-
-
-def _mapping(value: object) -> _Schema:
-    return value if isinstance(value, dict) else {}
+def _say_type(schema: Mapping[str, str]) -> str:
+    name = "time" if schema.get("format") == "date-time" else schema.get("type", "object")
+    return "list" if name == "array" else name

@@ -1,0 +1,73 @@
+"""
+How a part of `status.json` is declared: each key once, with its type there, its meaning, and where its value is.
+
+Keys come in; what writes the part out of one of our own objects, and the type that its JSON Schema is made from, go
+out.
+
+Pure: the same inputs always give the same values.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, make_dataclass
+from datetime import datetime
+from operator import attrgetter
+from types import GenericAlias
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import Field
+
+from remotestatus.model.times import write_time
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Key(Generic[Item]):
+    """
+    A key: its type, what it means, and its value: a function, or the path of a field, without one that of its name.
+
+    `inside` is the part that stands there, once or several times.
+    """
+
+    name: str
+    kind: Any
+    about: str
+    value: Callable[[Item], object] | str = ""
+    inside: "Part[Any] | None" = None
+
+    def reader(self) -> Callable[[Item], Any]:
+        """The function that reads the value."""
+        return attrgetter(self.value or self.name) if isinstance(self.value, str) else self.value
+
+
+class Part(Generic[Item]):
+    """A part of the document. What is not known is null; in one that is `sparse` its key is absent."""
+
+    def __init__(self, name: str, about: str, *keys: Key[Item], sparse: bool = False) -> None:
+        self.keys, self.sparse = keys, sparse
+        default = (None,) if sparse else ()
+        # Python keeps some names, as `from`, for itself.
+        fields: list[Any] = [
+            (f"{key.name}_", Annotated[key.kind, Field(alias=key.name, description=key.about)], *default)
+            for key in keys
+        ]
+        self.kind = make_dataclass(name, fields, kw_only=True, eq=False, repr=False, namespace={"__doc__": about})
+        """The type that pydantic makes the JSON Schema from."""
+        self._readers = [(key.name, key.reader()) for key in keys]
+
+    def write(self, item: Item) -> Mapping[str, object]:
+        """What the document says of an item; times as text."""
+        found = ((name, read(item)) for name, read in self._readers)
+        known = ((name, value) for name, value in found if value is not None or not self.sparse)
+        return {name: write_time(value) if isinstance(value, datetime) else value for name, value in known}
+
+    def each(self, name: str, about: str, value: Callable[[Any], Iterable[Item] | None] | str = "") -> Key[Any]:
+        """A key with a list of this part, of several items."""
+        read: Callable[[Any], Any] = Key(name, None, about, value).reader()
+
+        def write(whole: object) -> tuple[Mapping[str, object], ...] | None:
+            return None if (items := read(whole)) is None else tuple(map(self.write, items))
+
+        return Key(name, GenericAlias(tuple, (self.kind, ...)), about, write, self)
