@@ -221,7 +221,7 @@ def test_variables_in_the_text_exist() -> None:
 def test_each_file_of_a_machine_format_is_named() -> None:
     """The page on machine formats names every file that one writes; a badge's JSON goes with its picture."""
     found = [import_module(f"{formats.__name__}.{one.name}").FORMAT for one in iter_modules(formats.__path__)]
-    paths = {path for one in found for path in (*one.files, *one.templates, *one.remote_files)}
+    paths = {path for one in found for path in one}
     named = {re.sub(r"^(badge.*)\.json$", r"\1.svg", path.replace("{slug}", "REMOTE")) for path in paths}
     assert [path for path in sorted(named) if f"`site/{path}`" not in PAGES["docs/formats.md"]] == []
 

@@ -17,7 +17,7 @@ from remotestatus.model.facts import Disk, Facts
 from remotestatus.model.times import write_time
 from remotestatus.report import fact_texts as texts
 from remotestatus.report.clean_text import clean
-from remotestatus.report.status_keys import Part, Key, Time
+from remotestatus.report.status_keys import Key, Part, Time
 
 
 class Box(Protocol):

@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from remotestatus.report import formats
 from remotestatus.report.build import Report
-from remotestatus.report.machine_format import MachineFormat
 from remotestatus.report.pages import PageMaker, page_templates, render_template
 from remotestatus.report.site import SiteFile, write_site
 from remotestatus.templates import Templates
@@ -44,26 +43,26 @@ def site_files(
 
 
 def machine_files(report: Report, templates: Templates) -> Iterator[SiteFile]:
-    """The files of all machine formats."""
+    """
+    The files of all machine formats: a module of `formats/` declares its own as FORMAT, by their path in the site.
+
+    A file is made of the report; one with `{slug}` in its path there is of each remote. Its function returns the text,
+    or the values for the template of the path's name: `feed.xml` is made by `feed.xml.j2`.
+    """
     for found in iter_modules(formats.__path__):
-        written: MachineFormat = import_module(f"{formats.__name__}.{found.name}").FORMAT
-        for path, write in written.files.items():
-            yield SiteFile(path, partial(_encoded, write, report))
-        for path, values in written.templates.items():
-            yield SiteFile(path, partial(_rendered, templates, f"{path}.j2", values, report))
-        for path, write_remote in written.remote_files.items():
+        for path, write in import_module(f"{formats.__name__}.{found.name}").FORMAT.items():
+            if "{slug}" not in path:
+                yield SiteFile(path, partial(_make, templates, f"{path}.j2", write, report))
+                continue
             for remote in report.remotes:
-                yield SiteFile(path.format(slug=remote.slug), partial(_encoded, write_remote, remote))
+                yield SiteFile(path.format(slug=remote.slug), partial(_make, templates, "", write, remote))
 
 
 Subject = TypeVar("Subject")
 
 
-def _encoded(write: Callable[[Subject], str], subject: Subject) -> bytes:
-    return write(subject).encode("utf-8", "replace")
-
-
-def _rendered(
-    templates: Templates, name: str, values: Callable[[Report], Mapping[str, object]], report: Report
+def _make(
+    templates: Templates, name: str, write: Callable[[Subject], str | Mapping[str, object]], subject: Subject
 ) -> bytes:
-    return render_template(templates, name, values(report))
+    written = write(subject)
+    return written.encode("utf-8", "replace") if isinstance(written, str) else render_template(templates, name, written)

@@ -24,7 +24,7 @@ from remotestatus.report.incidents import Incident
 from remotestatus.report.process_view import ProcessView, SeenProcess
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
-from remotestatus.report.status_keys import Part, Key, Time
+from remotestatus.report.status_keys import Key, Part, Time
 from remotestatus.report.worker_view import OutOfSight, WorkerView
 
 

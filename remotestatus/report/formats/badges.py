@@ -9,7 +9,6 @@ from html import escape
 
 from remotestatus.model.statuses import APPEARANCES
 from remotestatus.report.build import Report
-from remotestatus.report.machine_format import MachineFormat
 from remotestatus.report.remote_view import RemoteView
 
 Badge = tuple[str, str, str]
@@ -67,13 +66,9 @@ def _width(text: str) -> int:
     return round(letters) + 12
 
 
-FORMAT = MachineFormat(
-    {
-        "badge.svg": lambda report: write_svg(fleet_badge(report)),
-        "badge.json": lambda report: write_endpoint(fleet_badge(report)),
-    },
-    {
-        "badges/{slug}.svg": lambda remote: write_svg(remote_badge(remote)),
-        "badges/{slug}.json": lambda remote: write_endpoint(remote_badge(remote)),
-    },
-)
+FORMAT = {
+    "badge.svg": lambda report: write_svg(fleet_badge(report)),
+    "badge.json": lambda report: write_endpoint(fleet_badge(report)),
+    "badges/{slug}.svg": lambda remote: write_svg(remote_badge(remote)),
+    "badges/{slug}.json": lambda remote: write_endpoint(remote_badge(remote)),
+}

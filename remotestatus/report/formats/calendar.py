@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from remotestatus.model.times import write_time
 from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.build import Report
-from remotestatus.report.machine_format import MachineFormat
 
 _SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "remotestatus:maintenance")
 _LONGEST_LINE = 75
@@ -69,4 +68,4 @@ def _fold(line: str) -> Iterator[str]:
     yield part
 
 
-FORMAT = MachineFormat({"maintenance.ics": write_calendar})
+FORMAT = {"maintenance.ics": write_calendar}

@@ -17,7 +17,6 @@ from remotestatus.model.states import Kind
 from remotestatus.model.times import say_moment, write_time
 from remotestatus.report.build import Report
 from remotestatus.report.incidents import Incident
-from remotestatus.report.machine_format import MachineFormat
 
 ENTRIES = 100
 """Entries in the feed."""
@@ -96,4 +95,4 @@ def _id(incident: Incident, what: str) -> str:
     return f"urn:uuid:{uuid.uuid5(_SPACE, key)}"
 
 
-FORMAT = MachineFormat(templates={"feed.xml": feed_values})
+FORMAT = {"feed.xml": feed_values}

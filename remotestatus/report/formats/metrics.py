@@ -3,18 +3,29 @@ Writes `metrics.prom` in the OpenMetrics text format 1.0.
 
 A Report comes in, text goes out, complete with `# EOF`. A status is one series for each status there is, 1 for the one
 that holds and 0 for the others, so that an alert never depends on a series that is not there; a process that does not
-run is a 0 and never a gap, and one that could not be checked has no value at all.
+run is a 0 and never a gap, and one that could not be checked has no value at all. A proxy that is looked at as a remote
+is has the same series with another label.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.report.build import WORDS, Report
-from remotestatus.report.fact_metrics import FACT_FAMILIES, Family, Sample, looked_at
-from remotestatus.report.machine_format import MachineFormat
+from remotestatus.report.clean_text import clean
+from remotestatus.report.fact_table import FACT_METRICS, Metric, read_metric
 from remotestatus.report.proxy_view import ProxyView
-from remotestatus.report.remote_view import RemoteView
+from remotestatus.report.remote_view import Measurements, RemoteView
 from remotestatus.report.worker_view import WorkerView
+
+Sample = tuple[dict[str, str], float]
+"""The labels of a series, and its value."""
+
+Family = tuple[str, str, Callable[[Report], Iterable[Sample]]]
+"""A family: its name, which ends in its unit if it has one, what it means, and its series."""
+
+Things = tuple[str, Callable[[Measurements], Iterable[tuple[str, Any]]]]
+"""Several things of a remote: the label that names each, and all of them with their names."""
 
 
 def write_metrics(report: Report) -> str:
@@ -35,6 +46,73 @@ def _family(family: Family, report: Report) -> str:
     series = {_labels(labels): value for labels, value in samples(report)}
     lines += [f"{name}{labels} {_number(value)}" for labels, value in series.items()]
     return "\n".join(lines) + "\n"
+
+
+def _looked_at(report: Report) -> Iterator[tuple[dict[str, str], RemoteView]]:
+    """All that was looked at, with the label that its series have: `remote`, or `proxy` for a proxy."""
+    for remote in report.remotes:
+        yield {"remote": remote.name}, remote
+    for proxy in report.proxies:
+        if proxy.looked:
+            yield {"proxy": proxy.name}, proxy.looked
+
+
+def _of_round(name: str, about: str, read: Callable[[Report], float]) -> Family:
+    """A family with one series."""
+    return name, about, lambda report: [({}, read(report))]
+
+
+def _of_remotes(name: str, about: str, read: Callable[[RemoteView], float | None]) -> Family:
+    """A family with a series for each remote of which the value is known."""
+    return (
+        name,
+        about,
+        lambda report: (
+            ({"remote": remote.name}, value) for remote in report.remotes if (value := read(remote)) is not None
+        ),
+    )
+
+
+def _of_facts(metric: Metric) -> Family:
+    """The family of a fact, with the series of all that was looked at."""
+
+    def samples(report: Report) -> Iterator[Sample]:
+        for labels, box in _looked_at(report):
+            yield from ((labels | more, value) for more, value in read_metric(metric, box))
+
+    return metric.name, metric.about, samples
+
+
+def _of_each(name: str, about: str, things: Things, read: Callable[[Any], float | None]) -> Family:
+    """A family with a series for each of several things of all that was looked at, where its value is known."""
+    label, list_things = things
+
+    def samples(report: Report) -> Iterator[Sample]:
+        for labels, remote in _looked_at(report):
+            for key, thing in list_things(remote.latest):
+                if (value := read(thing)) is not None:
+                    yield {**labels, label: clean(key)}, value
+
+    return name, about, samples
+
+
+def _findings(kind: str) -> Things:
+    return kind, lambda measured: ((one.name, one) for one in measured.findings if one.kind == kind)
+
+
+_LIMITS, _CHECKS = _findings("limit"), _findings("check")
+_PROCESSES: Things = ("process", lambda measured: ((one.name, one) for one in measured.processes))
+_FILES: Things = ("file", lambda measured: ((one.name, one) for one in measured.files))
+_UNITS: Things = ("unit", lambda measured: ((one.unit, one) for one in measured.units))
+_DEVICES: Things = ("device", lambda measured: ((one.name, one) for one in measured.devices))
+
+
+def _bounds(report: Report) -> Iterator[Sample]:
+    for labels, remote in _looked_at(report):
+        for name, finding in _LIMITS[1](remote.latest):
+            for severity in Severity:
+                if (bound := getattr(finding, severity)) is not None:
+                    yield {**labels, "limit": name, "severity": severity}, bound
 
 
 def _infos(report: Report) -> Iterator[Sample]:
@@ -72,21 +150,21 @@ def _troubles(kind: str, entries: Callable[[Report], Iterable[RemoteView | Proxy
 
 
 FAMILIES: tuple[Family, ...] = (
-    (
+    _of_round(
         "remotestatus_last_round_timestamp_seconds",
         "When the last round was finished.",
-        lambda report: [({}, report.round.finished_at.timestamp())],
+        lambda report: report.round.finished_at.timestamp(),
     ),
-    ("remotestatus_round_seconds", "How long it took.", lambda report: [({}, round(report.round.seconds, 3))]),
-    (
+    _of_round("remotestatus_round_seconds", "How long it took.", lambda report: round(report.round.seconds, 3)),
+    _of_round(
         "remotestatus_round_interval_seconds",
         "How often a round is due.",
-        lambda report: [({}, report.every.total_seconds())],
+        lambda report: report.every.total_seconds(),
     ),
-    (
+    _of_round(
         "remotestatus_round_troubles",
         "What went wrong with the round itself.",
-        lambda report: [({}, len(report.round.troubles))],
+        lambda report: len(report.round.troubles),
     ),
     (
         "remotestatus_remotes",
@@ -97,45 +175,34 @@ FAMILIES: tuple[Family, ...] = (
     _troubles("proxy", lambda report: report.proxies),
     _statuses("worker", lambda report: report.workers),
     _statuses("remote", lambda report: report.remotes),
-    (
+    _of_remotes(
         "remotestatus_remote_since_timestamp_seconds",
         "Since when a remote has its status.",
-        lambda report: (({"remote": remote.name}, int(remote.since.timestamp())) for remote in report.remotes),
+        lambda remote: int(remote.since.timestamp()),
     ),
-    (
+    _of_remotes(
         "remotestatus_remote_maintenance",
         "Whether a remote is in maintenance.",
-        lambda report: (({"remote": remote.name}, remote.maintenance is not None) for remote in report.remotes),
+        lambda remote: remote.maintenance is not None,
     ),
     _troubles("remote", lambda report: report.remotes),
     ("remotestatus_remote_info", "What a remote is called, where it stands, and what it is reached through.", _infos),
-    (
+    _of_remotes(
         "remotestatus_remote_connect_seconds",
         "From the start of the connection to a finished log-in.",
-        lambda report: (
-            ({"remote": remote.name}, remote.latest.connect_ms / 1000)
-            for remote in report.remotes
-            if remote.latest.connect_ms is not None
-        ),
+        lambda remote: remote.latest.connect_ms and remote.latest.connect_ms / 1000,
     ),
-    (
+    _of_each(
         "remotestatus_processes",
         "How many processes match; 0 when it is absent, no series when that is unknown.",
-        lambda report: (
-            ({**labels, "process": process.name}, process.count)
-            for labels, remote in looked_at(report)
-            for process in remote.latest.processes
-            if process.count is not None
-        ),
+        _PROCESSES,
+        lambda process: process.count,
     ),
-    (
+    _of_each(
         "remotestatus_process_wanted",
         "How many processes have to run at least.",
-        lambda report: (
-            ({**labels, "process": process.name}, process.min)
-            for labels, remote in looked_at(report)
-            for process in remote.latest.processes
-        ),
+        _PROCESSES,
+        lambda process: process.min,
     ),
     (
         "remotestatus_remote_uptime_ratio",
@@ -147,9 +214,51 @@ FAMILIES: tuple[Family, ...] = (
             if uptime.percent is not None
         ),
     ),
-    *FACT_FAMILIES,
+    *map(_of_facts, FACT_METRICS),
+    _of_each(
+        "remotestatus_limit_value",
+        "The value that a limit is about: percent, seconds, degrees Celsius or load per processor.",
+        _LIMITS,
+        lambda limit: limit.number,
+    ),
+    ("remotestatus_limit_bound", "From where on a limit is exceeded, in the same unit.", _bounds),
+    _of_each("remotestatus_limit_ok", "Whether a limit is kept.", _LIMITS, lambda limit: limit.ok),
+    _of_each(
+        "remotestatus_check_status",
+        "The exit code of a check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; no series when it did not end.",
+        _CHECKS,
+        lambda check: check.exit,
+    ),
+    _of_each("remotestatus_file_ok", "Whether a file is there, new and large enough.", _FILES, lambda file: file.ok),
+    _of_each("remotestatus_file_age_seconds", "How old the newest file is.", _FILES, lambda file: file.age_seconds),
+    _of_each("remotestatus_file_size_bytes", "How large the newest file is.", _FILES, lambda file: file.size),
+    _of_each("remotestatus_unit_ok", "Whether a systemd unit is as it should be.", _UNITS, lambda unit: unit.ok),
+    _of_each(
+        "remotestatus_device_up",
+        "Whether a device behind a remote answers as it should.",
+        _DEVICES,
+        lambda device: device.ok,
+    ),
+    _of_each(
+        "remotestatus_device_connect_seconds",
+        "How long a connection to the device took, through the remote.",
+        _DEVICES,
+        lambda device: device.connect_ms and device.connect_ms / 1000,
+    ),
+    _of_each(
+        "remotestatus_device_certificate_not_after_timestamp_seconds",
+        "When the device's TLS certificate ends, in seconds since the epoch.",
+        _DEVICES,
+        lambda device: device.certificate_until,
+    ),
+    _of_each(
+        "remotestatus_unit_restarts",
+        "How often systemd has started a unit again.",
+        _UNITS,
+        lambda unit: unit.restarts,
+    ),
 )
-"""Each family: its name, which ends in its unit if it has one, what it means, and its series."""
+"""All families, in the order of the file."""
 
 
 def _labels(labels: dict[str, str]) -> str:
@@ -167,4 +276,4 @@ def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(float(value))
 
 
-FORMAT = MachineFormat({"metrics.prom": write_metrics})
+FORMAT = {"metrics.prom": write_metrics}

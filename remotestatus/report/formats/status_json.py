@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator, Mapping
 
 from remotestatus.report.build import Report
-from remotestatus.report.machine_format import MachineFormat
 from remotestatus.report.status_document import DOCUMENT
 
 
@@ -37,4 +36,4 @@ def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-FORMAT = MachineFormat({"status.json": write_status})
+FORMAT = {"status.json": write_status}
