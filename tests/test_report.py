@@ -27,7 +27,7 @@ from remotestatus.model.settings import WorkerSpec
 from remotestatus.model.states import Kind, Policy, State, Transition
 from remotestatus.model.statuses import Status
 from remotestatus.report.build import Report, build_report
-from remotestatus.report.charts import day_cells, day_paths, draw_chart, shares
+from remotestatus.report.charts import draw_chart, letter_paths, shares, troubled_days
 from remotestatus.report.formats.status_json import write_status
 from remotestatus.report.incidents import Incident, build_incidents
 from remotestatus.report.publish import publish
@@ -327,20 +327,19 @@ def test_damaged_row_costs_itself_alone(tmp_path: Path) -> None:
 
 def test_bar_joins_equal_days() -> None:
     """Days of one kind in a row are one shape, and trouble is taller than quiet days."""
-    assert day_paths(["up", "up", "down", "up"]) == (
+    assert letter_paths("uudu") == (
         ("up", "M0 16v-4h2v4zM3 16v-4h1v4z"),
         ("down", "M2 16v-16h1v16z"),
     )
 
 
-def test_day_cells_tell_what_was_not_observed() -> None:
-    """Every one of the days is there, and a day without any check is `none` and not `up`."""
+def test_a_day_that_was_not_observed_is_not_up() -> None:
+    """The bar has each of its days, and one without any check is `none`; those with trouble say how long it was."""
     rows = [("2026-03-01", 3600.0, 0.0, 0.0, 0.0, 0.0), ("2026-02-28", 5.0, 0.0, 9.0, 0.0, 0.0)]
-    cells = day_cells(DaySums(NOW).sum_up(rows))
-    assert len(cells) == 90
-    assert [cell.word for cell in cells[-3:]] == ["none", "down", "up"]
-    assert cells[0].day == date(2025, 12, 2)
-    assert cells[-2].down == timedelta(seconds=9)
+    past = DaySums(NOW).sum_up(rows)
+    assert past.letters == "." * 88 + "du"
+    ((place, cell),) = troubled_days(past)
+    assert (place, cell.day, cell.word, cell.down) == (88, date(2026, 2, 28), "down", timedelta(seconds=9))
 
 
 def test_shares_fill_the_line() -> None:

@@ -21,7 +21,7 @@ from remotestatus.model.statuses import APPEARANCES, Status
 from remotestatus.model.text import name_inventory
 from remotestatus.model.windows import Note, PlannedWindow
 from remotestatus.report.charts import shares
-from remotestatus.report.clean_text import clean, clean_note
+from remotestatus.report.clean_text import clean, clean_all
 from remotestatus.report.first_sentence import say_first_sentence
 from remotestatus.report.incidents import Incident, build_incidents, in_order
 from remotestatus.report.proxy_view import ProxyView, view_proxy
@@ -141,7 +141,7 @@ def _build(report_input: ReportInput, now: datetime) -> Report:
         public=settings.public,
         generated_at=now,
         every=settings.every,
-        round=replace(round_, troubles=tuple(clean(trouble, 600) for trouble in round_.troubles)),
+        round=clean_all(round_, troubles=600),
         summary=_count(remotes),
         verdict=verdict,
         aside=", ".join(filter(None, (aside, *say_out_of_sight(out_of_sight)))),
@@ -157,31 +157,25 @@ def _build(report_input: ReportInput, now: datetime) -> Report:
         slugs={clean(name): slug for name, slug in slugs.items()},
         titles={clean(remote.name): clean(remote.title) for remote in fleet.remotes},
         first_seen=min(report_input.first_seen.values(), default=now),
-        failing=tuple(replace(one, name=clean(one.name), error=clean(one.error)) for one in report_input.failing),
+        failing=tuple(map(clean_all, report_input.failing)),
         workers=workers,
         out_of_sight=out_of_sight,
-        planned=tuple(replace(one, title=clean(one.title), note=clean(one.note)) for one in report_input.planned),
-        notes=tuple(replace(one, text=clean(one.text, 1000)) for one in report_input.notes),
+        planned=tuple(map(clean_all, report_input.planned)),
+        notes=tuple(clean_all(one, text=1000) for one in report_input.notes),
         regular=_clean_regular(report_input.regular) if report_input.regular else None,
     )
 
 
 def _clean_regular(report: PeriodReport) -> PeriodReport:
     """The same regular report in clean text."""
+    lasting = [clean_all(one, message=800) for one in report.lasting]
     return replace(
-        report,
-        least=tuple(replace(one, name=clean(one.name)) for one in report.least),
-        flapped=tuple(clean(name) for name in report.flapped),
+        clean_all(report),
+        least=tuple(map(clean_all, report.least)),
         lasting=tuple(
-            replace(
-                one,
-                name=clean(one.name),
-                message=clean(one.message, 800),
-                acknowledged=clean_note(one.acknowledged) if one.acknowledged else None,
-            )
-            for one in report.lasting
+            replace(one, acknowledged=one.acknowledged and clean_all(one.acknowledged, note=1000)) for one in lasting
         ),
-        planned=tuple(replace(one, title=clean(one.title), note=clean(one.note)) for one in report.planned),
+        planned=tuple(map(clean_all, report.planned)),
     )
 
 

@@ -71,33 +71,21 @@ WIDTH, HEIGHT = 720, 120
 SLOTS = 40
 
 
-def day_paths(days: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Paths of a bar of days, oldest first, each day one unit wide: pairs of a word and the path of its days."""
+@lru_cache(maxsize=1024)
+def letter_paths(letters: str) -> tuple[tuple[str, str], ...]:
+    """
+    Paths of a bar of days, oldest first, each day one unit wide: pairs of a word and the path of its days.
+
+    Cached: most remotes of a fleet have the same days.
+    """
     paths: dict[str, list[str]] = {}
     left = 0
-    for word, run in groupby(days):
-        width = sum(1 for _ in run)
+    for letter, run in groupby(letters):
+        word, width = DAY_LETTERS[letter], sum(1 for _ in run)
         height = HEIGHTS[word]
         paths.setdefault(word, []).append(f"M{left} 16v-{height}h{width}v{height}z")
         left += width
     return tuple((word, "".join(parts)) for word, parts in paths.items())
-
-
-@lru_cache(maxsize=1024)
-def letter_paths(letters: str) -> tuple[tuple[str, str], ...]:
-    """The same of letters. Cached: most remotes of a fleet have the same days."""
-    return day_paths([DAY_LETTERS[letter] for letter in letters])
-
-
-def day_cells(past: PastDays) -> tuple[DayCell, ...]:
-    """The last days up to today, oldest first; days without any observation too."""
-    shares = {share.day: share for share in past.troubled}
-    first = past.today - timedelta(days=len(past.letters) - 1)
-    return tuple(
-        _day_cell(day, DAY_LETTERS[letter], shares.get(day))
-        for place, letter in enumerate(past.letters)
-        if (day := first + timedelta(days=place))
-    )
 
 
 def troubled_days(past: PastDays) -> tuple[tuple[int, DayCell], ...]:

@@ -8,12 +8,19 @@ Pure: the same inputs always give the same values.
 """
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import lru_cache
+from typing import Any, ClassVar, Protocol, TypeVar
 
-from remotestatus.model.check_result import Finding, Trouble
-from remotestatus.model.notification import Acknowledgement
+from remotestatus.model.check_result import Trouble
 from remotestatus.model.untrusted_text import one_line
-from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
+
+
+class _Record(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Item = TypeVar("Item", bound=_Record)
 
 _UNPRINTABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
@@ -23,46 +30,22 @@ def clean(text: str, limit: int = 300) -> str:
     return _UNPRINTABLE.sub("\ufffd", one_line(text, limit))
 
 
+def clean_all(item: Item, **limits: int) -> Item:
+    """The same item of a dataclass with all texts of its own clean; `limits` are those of single fields."""
+    changed: dict[str, Any] = {}
+    for name in _text_fields(type(item)):
+        value, limit = getattr(item, name), limits.get(name, 300)
+        cleaned = clean(value, limit) if isinstance(value, str) else tuple(clean(text, limit) for text in value)
+        if cleaned != value:
+            changed[name] = cleaned
+    return replace(item, **changed) if changed else item
+
+
+@lru_cache(maxsize=64)
+def _text_fields(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.type in (str, tuple[str, ...]))
+
+
 def clean_trouble(trouble: Trouble) -> Trouble:
     """The same trouble in clean text."""
-    return replace(
-        trouble,
-        message=clean(trouble.message, 800),
-        hint=clean(trouble.hint, 800),
-        detail=clean(trouble.detail),
-        proxy=clean(trouble.proxy),
-        what=clean(trouble.what),
-        phrase=clean(trouble.phrase, 800),
-        log=tuple(map(clean, trouble.log)),
-    )
-
-
-def clean_finding(finding: Finding) -> Finding:
-    """The same finding in clean text."""
-    return replace(
-        finding,
-        name=clean(finding.name),
-        value=clean(finding.value, 500),
-        wanted=clean(finding.wanted),
-        perfdata=clean(finding.perfdata, 1000),
-    )
-
-
-def clean_file(file: FileResult) -> FileResult:
-    """The same file in clean text."""
-    return replace(file, name=clean(file.name), path=clean(file.path, 1000), sentence=clean(file.sentence))
-
-
-def clean_unit(unit: UnitResult) -> UnitResult:
-    """The same unit in clean text."""
-    return replace(unit, unit=clean(unit.unit), sentence=clean(unit.sentence))
-
-
-def clean_device(device: DeviceResult) -> DeviceResult:
-    """The same device in clean text."""
-    return replace(device, name=clean(device.name), host=clean(device.host), sentence=clean(device.sentence))
-
-
-def clean_note(acknowledgement: Acknowledgement) -> Acknowledgement:
-    """The same acknowledgement in clean text."""
-    return replace(acknowledgement, note=clean(acknowledgement.note, 1000))
+    return clean_all(trouble, message=800, hint=800, phrase=800)

@@ -15,7 +15,7 @@ from remotestatus.model.check_result import Trouble
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import Kind, State, Subject, Transition
 from remotestatus.model.statuses import APPEARANCES, Status
-from remotestatus.report.clean_text import clean, clean_note, clean_trouble
+from remotestatus.report.clean_text import clean, clean_all, clean_trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _incident(state: State, phases: list[Phase], ended_at: datetime | None, *, b
 def _with_note(incident: Incident, note: Acknowledgement | None) -> Incident:
     if note is None or note.at < incident.started_at or (incident.ended_at is not None and note.at > incident.ended_at):
         return incident
-    return replace(incident, notes=(clean_note(note),))
+    return replace(incident, notes=(clean_all(note, note=1000),))
 
 
 def _clean(trouble: Trouble | None) -> Trouble | None:

@@ -32,7 +32,7 @@ from remotestatus.model.text import say_percent
 from remotestatus.model.times import write_time
 from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.build import WORDS, Group, Report, split_groups
-from remotestatus.report.charts import DayCell, day_paths, letter_paths, troubled_days
+from remotestatus.report.charts import DayCell, letter_paths, troubled_days
 from remotestatus.report.fleet_rows import write_row, write_rows
 from remotestatus.report.incidents import Incident
 from remotestatus.report.numbers import say_observed, say_size
@@ -462,7 +462,6 @@ _FILTERS: dict[str, Callable[..., object]] = {
     "total_counts": lambda groups: {word: sum(one.counts[word] for one in groups) for word in WORDS},
     "size": say_size,
     "ticks": _ticks,
-    "day_paths": lambda days: day_paths([day.word for day in days]),
     "status_label": _status_label,
     "day_words": _day_words,
     "by_month": _by_month,

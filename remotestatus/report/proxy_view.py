@@ -61,7 +61,7 @@ def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Inci
         path=tuple(clean(other) for other in proxy.path),
         status=state.status,
         since=state.since,
-        troubles=tuple(clean_trouble(trouble) for trouble in state.troubles),
+        troubles=tuple(map(clean_trouble, state.troubles)),
         unconfirmed=say_unconfirmed(state, 1, 1),
         behind=len(report_input.fleet.behind(proxy.name)),
         first_seen=report_input.first_seen.get(subject, state.since),

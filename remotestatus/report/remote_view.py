@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TypedDict
+from functools import partial
 
 from remotestatus.evaluate import Uptime, advise, begin_today, disks_until_full, no_days, uptimes
 from remotestatus.model.check_result import CheckResult, Finding, HasTroubles, Trouble
@@ -22,8 +22,8 @@ from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.statuses import Status
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
-from remotestatus.report.charts import Chart, DayCell, RangeChart, day_cells, draw_chart, draw_ranges
-from remotestatus.report.clean_text import clean, clean_device, clean_file, clean_finding, clean_trouble, clean_unit
+from remotestatus.report.charts import Chart, RangeChart, draw_chart, draw_ranges
+from remotestatus.report.clean_text import clean, clean_all, clean_trouble
 from remotestatus.report.fact_table import write_facts
 from remotestatus.report.incidents import Incident, open_note
 from remotestatus.report.process_view import ProcessView, view_processes
@@ -102,16 +102,6 @@ class RemoteView(HasTroubles):
     new_oom_kills: int | None = None
 
     @property
-    def days(self) -> tuple[DayCell, ...]:
-        """The days of the bar, oldest first."""
-        return day_cells(self.past)
-
-    @property
-    def chart(self) -> Chart | None:
-        """The chart of its log-in times."""
-        return self.measurements().chart
-
-    @property
     def title(self) -> str:
         """What people call it: the nickname, else the inventory name."""
         return self.nickname or self.name
@@ -170,13 +160,13 @@ def view_remote(
     past = days_of(subject, report_input, now)
     latest = _measured(result, view_processes(result, report_input.before.get(remote.name)))
     measured_at = report_input.measured_at.get(remote.name, result.at)
-    return RemoteView(
+    return _described(remote, slug, group)(
         status=state.status,
         since=state.since,
         seen_at=state.seen_at,
         first_seen=report_input.first_seen.get(subject, state.since),
         maintenance=clean(report_input.maintenance[remote.name]) if remote.name in report_input.maintenance else None,
-        troubles=tuple(clean_trouble(trouble) for trouble in state.troubles),
+        troubles=tuple(map(clean_trouble, state.troubles)),
         unconfirmed=say_unconfirmed(state, settings.fail_after, settings.recover_after),
         worker=result.worker,
         not_from=result.not_from,
@@ -191,7 +181,6 @@ def view_remote(
         advice=_advice(remote, report_input) if kind is Kind.REMOTE else (),
         said=result.facts,
         new_oom_kills=result.memory.new_oom_kills,
-        **_described(remote, slug, group),
     )
 
 
@@ -201,28 +190,11 @@ def days_of(subject: Subject, report_input: ReportInput, now: datetime) -> PastD
     return begin_today(report_input.days.get(subject) or no_days(now), word)
 
 
-class _Described(TypedDict):
-    """What the inventory says of a remote, in clean text, and what its page is called."""
-
-    name: str
-    slug: str
-    nickname: str
-    description: str
-    location: str
-    groups: tuple[str, ...]
-    group: str
-    path: tuple[str, ...]
-    connection: str
-    program: str
-    address: str
-    user: str
-    remote_port: int | None
-    virtual_port: int | None
-
-
-def _described(remote: Remote, slug: str, group: str) -> _Described:
+def _described(remote: Remote, slug: str, group: str) -> "partial[RemoteView]":
+    """A view that lacks all but what the inventory says of a remote, and what its page is called."""
     settings = remote.settings
-    return _Described(
+    return partial(
+        RemoteView,
         name=clean(remote.name),
         slug=slug,
         nickname=clean(settings.nickname),
@@ -246,12 +218,12 @@ def _measured(result: CheckResult, processes: tuple[ProcessView, ...]) -> Measur
         connect_ms=result.connect_ms,
         attempts=result.attempts,
         processes=processes,
-        findings=tuple(clean_finding(finding) for finding in result.findings),
+        findings=tuple(clean_all(finding, value=500, perfdata=1000) for finding in result.findings),
         facts=tuple(write_facts(result.facts)),
         notes=tuple(clean(note) for note in result.facts.notes),
-        files=tuple(clean_file(file) for file in result.files),
-        units=tuple(clean_unit(unit) for unit in result.units),
-        devices=tuple(clean_device(device) for device in result.devices),
+        files=tuple(clean_all(file, path=1000) for file in result.files),
+        units=tuple(map(clean_all, result.units)),
+        devices=tuple(map(clean_all, result.devices)),
     )
 
 

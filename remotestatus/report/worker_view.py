@@ -60,7 +60,7 @@ def view_worker(
         name=clean(worker.name),
         status=state.status,
         since=state.since,
-        troubles=tuple(clean_trouble(trouble) for trouble in state.troubles),
+        troubles=tuple(map(clean_trouble, state.troubles)),
         looked_at=sum(remote.worker == worker.name for remote in remotes),
         acknowledged=open_note(incidents),
     )
