@@ -11,13 +11,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
+from types import NoneType, TracebackType
+from typing import Any, ClassVar, Protocol, Self, TypeVar, get_args
 
 from pydantic import TypeAdapter
 
@@ -47,6 +47,13 @@ _STATE = TypeAdapter(State)
 _CHECK_RESULT = TypeAdapter(CheckResult)
 
 T = TypeVar("T")
+
+
+class _Record(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Record = TypeVar("Record", bound=_Record)
 
 
 class History:
@@ -179,11 +186,10 @@ class History:
         started, finished = round_.started_at.timestamp(), round_.finished_at.timestamp()
         troubles = list(round_.troubles)
         with self.transaction() as db:
-            cursor = db.execute(
-                "INSERT INTO rounds (started, finished, remotes, troubles) VALUES (?, ?, ?, ?)",
-                (started, finished, round_.remotes, json.dumps(round_.troubles)),
+            said = json.dumps(round_.troubles)
+            number = insert(
+                db, "INSERT INTO rounds", started=started, finished=finished, remotes=round_.remotes, troubles=said
             )
-            number = int(cursor.lastrowid or 0)
             for change in changes:
                 with _left_out(troubles, change.state.name):
                     _record_change(db, number, change)
@@ -262,18 +268,20 @@ class History:
 
     def ranges(self, name: str) -> dict[str, list[DayRange]]:
         """The lowest and highest value of each day of a remote, by what is measured, the oldest first."""
+        read_range = row_as(DayRange)
         rows = self.connection.execute(
             "SELECT r.measure, r.day, r.low, r.high FROM ranges r JOIN subjects s ON s.id = r.subject_id "
             "WHERE s.kind IN (?, ?) AND s.name = ? AND s.gone_since IS NULL ORDER BY r.measure, r.day",
             (Kind.REMOTE, Kind.PROXY, name),
         )
         found: dict[str, list[DayRange]] = {}
-        for measure, one in readable(rows, lambda row: (str(row["measure"]), _day_range(row))):
+        for measure, one in readable(rows, lambda row: (str(row["measure"]), read_range(row))):
             found.setdefault(measure, []).append(one)
         return found
 
     def disk_ranges(self, names: Collection[str], since: date) -> dict[str, dict[str, list[DayRange]]]:
         """The lowest and highest value of each day of the disks of these remotes, from a day on, the oldest first."""
+        read_range = row_as(DayRange)
         rows = self.connection.execute(
             "SELECT s.name, r.measure, r.day, r.low, r.high FROM subjects s JOIN ranges r ON r.subject_id = s.id "
             "WHERE s.kind IN (?, ?) AND s.gone_since IS NULL AND s.name IN (SELECT value FROM json_each(?)) "
@@ -281,7 +289,7 @@ class History:
             (Kind.REMOTE, Kind.PROXY, json.dumps(sorted(names)), since.isoformat()),
         )
         found: dict[str, dict[str, list[DayRange]]] = {name: {} for name in names}
-        for name, measure, one in readable(rows, lambda row: (row["name"], str(row["measure"]), _day_range(row))):
+        for name, measure, one in readable(rows, lambda row: (row["name"], str(row["measure"]), read_range(row))):
             found[name].setdefault(measure, []).append(one)
         return found
 
@@ -296,10 +304,6 @@ class History:
         )
 
 
-def _day_range(row: sqlite3.Row) -> DayRange:
-    return DayRange(date.fromisoformat(row["day"]), float(row["low"]), float(row["high"]))
-
-
 _text = partial(str, encoding="utf-8", errors="replace")
 
 
@@ -311,6 +315,30 @@ def readable(rows: Iterable[sqlite3.Row], read: Callable[[sqlite3.Row], T]) -> I
         except (ValueError, TypeError, AttributeError, OverflowError, OSError):
             continue
         yield found
+
+
+def row_as(kind: type[Record], *absent: str) -> Callable[[sqlite3.Row], Record]:
+    """What reads a row as a record of this kind: each field of it but the `absent` from the column of its name."""
+    known = [(field.name, _converter(field.type)) for field in fields(kind) if field.name not in absent]
+    return lambda row: kind(**{name: convert(row[name]) for name, convert in known})
+
+
+def _converter(kind: Any) -> Callable[[Any], Any]:
+    if kinds := [one for one in get_args(kind) if one is not NoneType]:
+        convert = _converter(kinds[0])
+        return lambda value: convert(value) if value else None
+    converters: dict[Any, Callable[[Any], Any]] = {kind: kind, datetime: read_time, date: date.fromisoformat}
+    return converters[kind]
+
+
+sqlite3.register_adapter(datetime, write_time)
+
+
+def insert(db: sqlite3.Connection, statement: str, **values: object) -> int:
+    """Run `INSERT INTO table` or the like with the values of a row by their columns; return the row's number."""
+    marks = ", ".join("?" for _ in values)
+    cursor = db.execute(f"{statement} ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+    return int(cursor.lastrowid or 0)
 
 
 def subject_of(row: sqlite3.Row) -> Subject:
@@ -340,7 +368,7 @@ def _left_out(troubles: list[str], name: str) -> Iterator[None]:
 def _record_gone(db: sqlite3.Connection, gone: Iterable[Subject], now: datetime) -> None:
     db.executemany(
         "UPDATE subjects SET gone_since = ? WHERE kind = ? AND name = ? AND gone_since IS NULL",
-        [(write_time(now), *subject) for subject in gone],
+        [(now, *subject) for subject in gone],
     )
 
 
@@ -349,21 +377,20 @@ def _record_change(db: sqlite3.Connection, number: int, change: StateChange) -> 
     (subject_id,) = db.execute(
         "INSERT INTO subjects (kind, name, first_seen, state) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (kind, name) DO UPDATE SET state = excluded.state, gone_since = NULL RETURNING id",
-        (state.kind, state.name, write_time(state.seen_at), _STATE.dump_json(state)),
+        (state.kind, state.name, state.seen_at, _STATE.dump_json(state)),
     ).fetchone()
     for stage, transition in (("seen", change.seen), ("confirmed", change.confirmed)):
         if transition is None:
             continue
-        trouble = transition.trouble
-        lasted_since = write_time(transition.lasted_since) if transition.lasted_since else None
-        db.execute(
-            "INSERT INTO transitions (round_id, subject_id, stage, at, before, after, lasted_since, cause, message, "
-            "hint, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(number, subject_id, stage, write_time(transition.at)),
-                *(transition.before, transition.after, lasted_since),
-                *((trouble.cause, trouble.message, trouble.hint, trouble.detail) if trouble else (None,) * 4),
-            ),
+        names = ("cause", "message", "hint", "detail") if transition.trouble else ()
+        insert(
+            db,
+            "INSERT INTO transitions",
+            **{name: getattr(transition, name) for name in ("at", "before", "after", "lasted_since")},
+            **{name: getattr(transition.trouble, name) for name in names},
+            round_id=number,
+            subject_id=subject_id,
+            stage=stage,
         )
 
 
@@ -372,7 +399,7 @@ def _record_check_result(db: sqlite3.Connection, kind: Kind, result: CheckResult
     change = "measured = NULL, measured_at = ?2" if renewed else "measured = coalesce(measured, reading)"
     row = db.execute(
         f"UPDATE subjects SET {change}, reading = ?1 WHERE kind = ?3 AND name = ?4 RETURNING id",  # noqa: S608 - ours
-        (_CHECK_RESULT.dump_json(result), write_time(result.at), kind, result.name),
+        (_CHECK_RESULT.dump_json(result), result.at, kind, result.name),
     ).fetchone()
     if row is None:
         return
@@ -380,10 +407,7 @@ def _record_check_result(db: sqlite3.Connection, kind: Kind, result: CheckResult
     db.executemany(_ADD_TO_RANGE, [(row["id"], name, day, value) for name, value in kept_values(result).items()])
     if result.connect_ms is None:
         return
-    db.execute(
-        "INSERT OR REPLACE INTO samples (subject_id, at, connect_ms) VALUES (?, ?, ?)",
-        (row["id"], write_time(result.at), result.connect_ms),
-    )
+    insert(db, "INSERT OR REPLACE INTO samples", subject_id=row["id"], at=result.at, connect_ms=result.connect_ms)
     db.execute(
         "DELETE FROM samples WHERE subject_id = ? AND at < (SELECT at FROM samples WHERE subject_id = ? "
         "ORDER BY at DESC LIMIT 1 OFFSET ?)",

@@ -9,22 +9,21 @@ history file, which never holds a URL.
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
 
 from remotestatus.history import queues
-from remotestatus.history.database import History, readable, subject_of
+from remotestatus.history.database import History, insert, readable, row_as, subject_of
 from remotestatus.model.notification import (
     Acknowledgement,
     Decision,
-    EventType,
     FailingDestination,
     KeptDecision,
     Message,
     NotificationMemory,
     NotificationState,
-    NotificationType,
     Plan,
     Receiver,
     SentMessage,
@@ -33,7 +32,7 @@ from remotestatus.model.notification import (
 )
 from remotestatus.model.resend import LONGEST_PAUSE, pause_after
 from remotestatus.model.states import Subject
-from remotestatus.model.times import read_time, write_time
+from remotestatus.model.times import read_time
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.windows import CommandWindow
 
@@ -77,10 +76,9 @@ def add(history: History, plan: Plan, messages: Iterable[Message]) -> None:
             if state is None:
                 db.execute("DELETE FROM told WHERE destination = ? AND kind = ? AND name = ?", (destination, *subject))
             else:
-                db.execute(
-                    "INSERT OR REPLACE INTO told (destination, kind, name, told) VALUES (?, ?, ?, ?)",
-                    (destination, *subject, _NOTIFICATION_STATE.dump_json(state)),
-                )
+                kind, name = subject
+                told = _NOTIFICATION_STATE.dump_json(state)
+                insert(db, "INSERT OR REPLACE INTO told", destination=destination, kind=kind, name=name, told=told)
         for decision in plan.decisions:
             _add_decision(db, decision)
         queues.give_up(db, plan.orphans)
@@ -88,48 +86,28 @@ def add(history: History, plan: Plan, messages: Iterable[Message]) -> None:
             db.execute("DELETE FROM acknowledgements WHERE kind = ? AND name = ?", subject)
         for notification in plan.notifications:
             for one in notification.failing:
-                db.execute(
-                    "UPDATE destinations SET others_told_at = ? WHERE key = ?", (write_time(notification.at), one.key)
-                )
+                db.execute("UPDATE destinations SET others_told_at = ? WHERE key = ?", (notification.at, one.key))
 
 
 def _add_message(db: sqlite3.Connection, message: Message) -> None:
-    cursor = db.execute(
-        "INSERT INTO messages (destination, destination_name, at, tone, headline, subject, text, html) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            message.destination,
-            message.destination_name,
-            write_time(message.at),
-            message.type,
-            message.headline,
-            message.subject,
-            message.text,
-            message.html,
-        ),
-    )
+    names = ("destination", "destination_name", "at", "headline", "subject", "text", "html")
+    number = insert(db, "INSERT INTO messages", tone=message.type, **{name: getattr(message, name) for name in names})
     for (kind, name), event_type in message.about:
-        db.execute(
-            "INSERT INTO mentions (message_id, kind, name, what) VALUES (?, ?, ?, ?)",
-            (cursor.lastrowid, kind, name, event_type),
-        )
+        insert(db, "INSERT INTO mentions", message_id=number, kind=kind, name=name, what=event_type)
 
 
 def _add_decision(db: sqlite3.Connection, decision: Decision) -> None:
-    at = write_time(decision.at)
     last = db.execute(
         "SELECT id, told, reason FROM decisions WHERE kind = ? AND name = ? AND destination_name = ? "
         "ORDER BY id DESC LIMIT 1",
         (*decision.subject, decision.destination),
     ).fetchone()
     if last and not decision.notified and not last["told"] and last["reason"] == decision.words:
-        db.execute("UPDATE decisions SET last_at = ? WHERE id = ?", (at, last["id"]))
+        db.execute("UPDATE decisions SET last_at = ? WHERE id = ?", (decision.at, last["id"]))
         return
-    db.execute(
-        "INSERT INTO decisions (kind, name, destination_name, told, reason, first_at, last_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (*decision.subject, decision.destination, decision.notified, decision.words, at, at),
-    )
+    kind, name = decision.subject
+    told, at = {"destination_name": decision.destination, "told": decision.notified}, decision.at
+    insert(db, "INSERT INTO decisions", kind=kind, name=name, **told, reason=decision.words, first_at=at, last_at=at)
     db.execute(
         "DELETE FROM decisions WHERE kind = ? AND name = ? AND id <= (SELECT id FROM decisions WHERE kind = ? AND "
         "name = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
@@ -149,8 +127,9 @@ def due(history: History, destinations: Mapping[str, str], now: datetime) -> lis
     with history.transaction() as db:
         _drop_orphans(db, destinations)
     rows = history.connection.execute(
-        "SELECT m.*, d.attempts AS failed, d.next_attempt FROM messages m "
-        "LEFT JOIN destinations d ON d.key = m.destination "
+        "SELECT m.id, m.destination, m.destination_name, m.at, m.tone AS type, m.subject, m.text, m.html, m.refused, "
+        "coalesce(nullif(m.headline, ''), m.subject) AS headline, d.attempts AS failed, d.next_attempt "
+        "FROM messages m LEFT JOIN destinations d ON d.key = m.destination "
         "WHERE m.sent_at IS NULL AND m.dropped IS NULL ORDER BY m.id"
     ).fetchall()
     found: dict[str, list[WaitingMessage]] = {}
@@ -166,8 +145,11 @@ def due(history: History, destinations: Mapping[str, str], now: datetime) -> lis
     return [Waiting(destination=key, messages=tuple(waiting), attempts=failed[key]) for key, waiting in found.items()]
 
 
+_read_message = row_as(Message, "about")
+
+
 def _waiting(row: sqlite3.Row) -> WaitingMessage:
-    return WaitingMessage(row["id"], _message(row), row["refused"])
+    return WaitingMessage(row["id"], _read_message(row), row["refused"])
 
 
 def _drop_orphans(db: sqlite3.Connection, destinations: Mapping[str, str]) -> None:
@@ -193,10 +175,9 @@ def _is_due(next_attempt: str | None, now: datetime) -> bool:
 def mark_sent(history: History, waiting: Waiting, now: datetime) -> None:
     """Note that the service took these messages."""
     with history.transaction() as db:
-        _update(db, waiting, "sent_at = ?", write_time(now))
+        _update(db, waiting, "sent_at = ?", now)
         db.execute("DELETE FROM destinations WHERE key = ?", (waiting.destination,))
-        limit = write_time(now - BODIES_KEPT)
-        db.execute("UPDATE messages SET text = '', html = '' WHERE sent_at < ? AND text != ''", (limit,))
+        db.execute("UPDATE messages SET text = '', html = '' WHERE sent_at < ? AND text != ''", (now - BODIES_KEPT,))
 
 
 def mark_failed(history: History, waiting: Waiting, error: str, now: datetime, *, permanent: bool) -> None:
@@ -214,8 +195,8 @@ def mark_failed(history: History, waiting: Waiting, error: str, now: datetime, *
                 waiting.destination,
                 waiting.messages[-1].message.destination_name,
                 attempts,
-                write_time(now),
-                write_time(now + wait),
+                now,
+                now + wait,
                 one_line(error),
                 permanent,
             ),
@@ -242,44 +223,42 @@ def _update(db: sqlite3.Connection, waiting: Waiting, change: str, *values: obje
 
 def failing_destinations(history: History) -> tuple[FailingDestination, ...]:
     """The destinations that did not take the last message, for the page and for notifying the others."""
-    rows = history.connection.execute("SELECT * FROM destinations WHERE failing_since IS NOT NULL ORDER BY name")
-    return tuple(readable(rows, _failing))
-
-
-def _failing(row: sqlite3.Row) -> FailingDestination:
-    return FailingDestination(
-        key=row["key"],
-        name=row["name"],
-        since=read_time(row["failing_since"]),
-        error=row["error"] or "",
-        permanent=bool(row["permanent"]),
-        others_notified_at=read_time(row["others_told_at"]) if row["others_told_at"] else None,
+    rows = history.connection.execute(
+        "SELECT key, name, failing_since AS since, coalesce(error, '') AS error, permanent, "
+        "others_told_at AS others_notified_at FROM destinations WHERE failing_since IS NOT NULL ORDER BY name"
     )
+    return tuple(readable(rows, row_as(FailingDestination)))
 
 
 # -- what people read --------------------------------------------------------------------------------------------------
 
 
+_SENT = (
+    "m.at, m.destination_name AS destination, m.subject, x.what AS event_type, m.sent_at, "
+    "coalesce(m.dropped, '') AS dropped FROM messages m JOIN mentions x ON x.message_id = m.id"
+)
+
+
 def messages_about(history: History, subject: Subject, limit: int = 20) -> list[SentMessage]:
     """The newest messages that mention a remote or proxy, newest first."""
     rows = history.connection.execute(
-        "SELECT m.*, x.what FROM messages m JOIN mentions x ON x.message_id = m.id WHERE x.kind = ? AND x.name = ? "
-        "ORDER BY m.id DESC LIMIT ?",
+        f"SELECT {_SENT} WHERE x.kind = ? AND x.name = ? ORDER BY m.id DESC LIMIT ?",
         (*subject, limit),
     )
-    return list(readable(rows, _sent))
+    return list(readable(rows, row_as(SentMessage)))
 
 
 def newest_messages(history: History, limit: int) -> dict[Subject, list[SentMessage]]:
     """The newest messages about every remote and proxy, newest first."""
     rows = history.connection.execute(
-        "SELECT * FROM (SELECT m.at, m.destination_name, m.subject, m.sent_at, m.dropped, x.kind, x.name, x.what, "
-        "row_number() OVER (PARTITION BY x.kind, x.name ORDER BY m.id DESC) AS place "
-        "FROM mentions x JOIN messages m ON m.id = x.message_id) WHERE place <= ? ORDER BY place",
+        "SELECT * FROM (SELECT x.kind, x.name, "  # noqa: S608 - ours
+        f"row_number() OVER (PARTITION BY x.kind, x.name ORDER BY m.id DESC) AS place, {_SENT}) "
+        "WHERE place <= ? ORDER BY place",
         (limit,),
     )
+    read_sent = row_as(SentMessage)
     found: dict[Subject, list[SentMessage]] = {}
-    for subject, message in readable(rows, lambda row: (subject_of(row), _sent(row))):
+    for subject, message in readable(rows, lambda row: (subject_of(row), read_sent(row))):
         found.setdefault(subject, []).append(message)
     return found
 
@@ -287,24 +266,16 @@ def newest_messages(history: History, limit: int) -> dict[Subject, list[SentMess
 def decisions_about(history: History, subject: Subject, limit: int = DECISIONS_KEPT) -> list[KeptDecision]:
     """The newest decisions about a remote or proxy, newest first: who was notified, or why not."""
     rows = history.connection.execute(
-        "SELECT * FROM decisions WHERE kind = ? AND name = ? ORDER BY last_at DESC, id DESC LIMIT ?", (*subject, limit)
+        "SELECT first_at, last_at, destination_name AS destination, told AS notified, reason FROM decisions "
+        "WHERE kind = ? AND name = ? ORDER BY last_at DESC, id DESC LIMIT ?",
+        (*subject, limit),
     )
-    return list(readable(rows, _decision))
-
-
-def _decision(row: sqlite3.Row) -> KeptDecision:
-    return KeptDecision(
-        first_at=read_time(row["first_at"]),
-        last_at=read_time(row["last_at"]),
-        destination=row["destination_name"],
-        notified=bool(row["told"]),
-        reason=row["reason"],
-    )
+    return list(readable(rows, row_as(KeptDecision)))
 
 
 def prune(history: History, now: datetime, retention: timedelta) -> None:
     """Forget messages and decisions older than the retention; what still waits stays."""
-    limit = write_time(now - retention)
+    limit = now - retention
     with history.transaction() as db:
         db.execute("DELETE FROM messages WHERE at < ? AND (sent_at IS NOT NULL OR dropped IS NOT NULL)", (limit,))
         db.execute("DELETE FROM decisions WHERE last_at < ?", (limit,))
@@ -316,12 +287,9 @@ def prune(history: History, now: datetime, retention: timedelta) -> None:
 
 def acknowledge(history: History, subject: Subject, acknowledgement: Acknowledgement) -> None:
     """Note that somebody takes care of a problem; a later word replaces an earlier one."""
-    until = write_time(acknowledgement.until) if acknowledgement.until else None
+    kind, name = subject
     with history.transaction() as db:
-        db.execute(
-            "INSERT OR REPLACE INTO acknowledgements (kind, name, at, until, note) VALUES (?, ?, ?, ?, ?)",
-            (*subject, write_time(acknowledgement.at), until, acknowledgement.note),
-        )
+        insert(db, "INSERT OR REPLACE INTO acknowledgements", kind=kind, name=name, **asdict(acknowledgement))
 
 
 def clear_acknowledgement(history: History, subject: Subject) -> bool:
@@ -334,70 +302,34 @@ def clear_acknowledgement(history: History, subject: Subject) -> bool:
 def acknowledgements(history: History) -> dict[Subject, Acknowledgement]:
     """All acknowledgements, also those whose time is over."""
     rows = history.connection.execute("SELECT * FROM acknowledgements")
-    return dict(readable(rows, lambda row: (subject_of(row), _acknowledgement(row))))
-
-
-def _acknowledgement(row: sqlite3.Row) -> Acknowledgement:
-    return Acknowledgement(read_time(row["at"]), read_time(row["until"]) if row["until"] else None, row["note"])
+    read_acknowledgement = row_as(Acknowledgement)
+    return dict(readable(rows, lambda row: (subject_of(row), read_acknowledgement(row))))
 
 
 def open_window(history: History, target: str, starts: datetime, until: datetime, note: str = "") -> int:
     """Add a maintenance window given by command and return its number."""
     with history.transaction() as db:
-        cursor = db.execute(
-            "INSERT INTO windows (target, starts, until, note) VALUES (?, ?, ?, ?)",
-            (target, write_time(starts), write_time(until), note),
-        )
-    return int(cursor.lastrowid or 0)
+        return insert(db, "INSERT INTO windows", target=target, starts=starts, until=until, note=note)
 
 
 def end_windows(history: History, target: str, now: datetime) -> int:
     """End every window of a target that is open or still to come; returns how many there were."""
-    moment = write_time(now)
     with history.transaction() as db:
         cursor = db.execute(
             "UPDATE windows SET until = ?, starts = min(starts, ?) WHERE target = ? AND until > ?",
-            (moment, moment, target, moment),
+            (now, now, target, now),
         )
     return cursor.rowcount
 
 
 def command_windows(history: History, now: datetime) -> tuple[CommandWindow, ...]:
     """The windows given by command that are open or still to come, the first to start first."""
-    rows = history.connection.execute("SELECT * FROM windows WHERE until > ? ORDER BY starts, id", (write_time(now),))
-    return tuple(readable(rows, _window))
-
-
-def _window(row: sqlite3.Row) -> CommandWindow:
-    return CommandWindow(row["id"], row["target"], read_time(row["starts"]), read_time(row["until"]), row["note"])
+    rows = history.connection.execute("SELECT * FROM windows WHERE until > ? ORDER BY starts, id", (now,))
+    return tuple(readable(rows, row_as(CommandWindow)))
 
 
 def _known(row: sqlite3.Row) -> tuple[tuple[str, Subject], NotificationState]:
     return (row["destination"], subject_of(row)), _NOTIFICATION_STATE.validate_json(row["told"])
-
-
-def _message(row: sqlite3.Row) -> Message:
-    return Message(
-        destination=row["destination"],
-        destination_name=row["destination_name"],
-        at=read_time(row["at"]),
-        type=NotificationType(row["tone"]),
-        headline=row["headline"] or row["subject"],
-        subject=row["subject"],
-        text=row["text"],
-        html=row["html"],
-    )
-
-
-def _sent(row: sqlite3.Row) -> SentMessage:
-    return SentMessage(
-        at=read_time(row["at"]),
-        destination=row["destination_name"],
-        subject=row["subject"],
-        event_type=EventType(row["what"]),
-        sent_at=read_time(row["sent_at"]) if row["sent_at"] else None,
-        dropped=row["dropped"] or "",
-    )
 
 
 def count_waiting(history: History) -> int:

@@ -7,13 +7,14 @@ the page.
 
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 
 from remotestatus.evaluate import DaySums, planned_windows, window_of_remote
 from remotestatus.history import outbox
-from remotestatus.history.database import History, readable, subject_of
+from remotestatus.history.database import History, readable, row_as, subject_of
 from remotestatus.history.notes import current_notes
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
@@ -22,8 +23,7 @@ from remotestatus.model.fleet import Fleet
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round, Sample
 from remotestatus.model.states import Kind, State, Subject, Transition
-from remotestatus.model.statuses import Status
-from remotestatus.model.times import read_time, write_time
+from remotestatus.model.times import read_time
 
 SHOWN = timedelta(days=91)
 """How far back the page shows: its longest bar has 90 days."""
@@ -88,25 +88,20 @@ def _transitions(history: History, since: datetime) -> list[Transition]:
     rows = history.connection.execute(
         "SELECT t.*, s.kind, s.name FROM transitions t JOIN subjects s ON s.id = t.subject_id "
         "WHERE t.stage = 'seen' AND t.at >= ? AND s.gone_since IS NULL ORDER BY t.id",
-        (write_time(since),),
+        (since,),
     )
     return list(readable(rows, read_transition))
 
 
+_read_transition = row_as(Transition, "trouble")
+
+
 def read_transition(row: sqlite3.Row) -> Transition:
-    kind, name = subject_of(row)
-    trouble = None
-    if row["cause"]:
-        trouble = Trouble(Cause(row["cause"]), row["message"] or "", row["hint"] or "", row["detail"] or "")
-    return Transition(
-        kind=kind,
-        name=name,
-        at=read_time(row["at"]),
-        before=Status(row["before"]) if row["before"] else None,
-        after=Status(row["after"]),
-        trouble=trouble,
-        lasted_since=read_time(row["lasted_since"]) if row["lasted_since"] else None,
-    )
+    transition = _read_transition(row)
+    if not row["cause"]:
+        return transition
+    trouble = Trouble(Cause(row["cause"]), row["message"] or "", row["hint"] or "", row["detail"] or "")
+    return replace(transition, trouble=trouble)
 
 
 def _ids(history: History) -> dict[Subject, int]:
@@ -137,7 +132,7 @@ def _samples(history: History, subject_id: int | None) -> list[Sample]:
     rows = history.connection.execute(
         "SELECT at, connect_ms FROM samples WHERE subject_id = ? ORDER BY at", (subject_id,)
     )
-    return list(readable(rows, lambda row: Sample(read_time(row["at"]), int(row["connect_ms"]))))
+    return list(readable(rows, row_as(Sample)))
 
 
 def _first_seen(history: History) -> dict[Subject, datetime]:

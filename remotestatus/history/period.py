@@ -3,13 +3,12 @@ Reads what the history knows of a span of time, and keeps when the regular repor
 """
 
 import json
-import sqlite3
 from collections.abc import Collection, Mapping
-from datetime import date, datetime
+from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from remotestatus.history.database import History, readable, subject_of
+from remotestatus.history.database import History, insert, readable, row_as, subject_of
 from remotestatus.history.past import read_transition
 from remotestatus.model.days import DayShare
 from remotestatus.model.period_report import Period, PeriodReport
@@ -26,7 +25,7 @@ def last_report_at(history: History) -> datetime | None:
 def note_report(history: History, now: datetime) -> None:
     """Note that the regular report was made."""
     with history.transaction() as db:
-        db.execute("INSERT OR REPLACE INTO regular_report (id, at) VALUES (1, ?)", (write_time(now),))
+        insert(db, "INSERT OR REPLACE INTO regular_report", id=1, at=now)
 
 
 def keep_for_pages(history: History, reports: Mapping[str, tuple[Collection[Subject], PeriodReport]]) -> None:
@@ -64,18 +63,19 @@ def read_period(history: History, since: datetime, until: datetime) -> Period:
         "WHERE d.day >= ? AND s.gone_since IS NULL",
         (write_time(since)[:10],),
     )
+    read_share = row_as(DayShare)
     days: dict[Subject, list[DayShare]] = {}
-    for subject, share in readable(rows, lambda row: (subject_of(row), _share(row))):
+    for subject, share in readable(rows, lambda row: (subject_of(row), read_share(row))):
         days.setdefault(subject, []).append(share)
     confirmed = db.execute(
         "SELECT t.*, s.kind, s.name FROM transitions t JOIN subjects s ON s.id = t.subject_id "
         "WHERE t.stage = 'confirmed' AND t.at > ? AND s.gone_since IS NULL ORDER BY t.id",
-        (write_time(since),),
+        (since,),
     )
     flapped = db.execute(
         "SELECT DISTINCT x.kind, x.name FROM mentions x JOIN messages m ON m.id = x.message_id "
         "WHERE x.what = 'flapping' AND m.at > ?",
-        (write_time(since),),
+        (since,),
     )
     return Period(
         since=since,
@@ -84,8 +84,3 @@ def read_period(history: History, since: datetime, until: datetime) -> Period:
         confirmed=list(readable(confirmed, read_transition)),
         flapped=frozenset(readable(flapped, subject_of)),
     )
-
-
-def _share(row: sqlite3.Row) -> DayShare:
-    seconds = (float(row[status]) for status in ("up", "degraded", "down", "unknown", "maintenance"))
-    return DayShare(date.fromisoformat(row["day"]), *seconds)

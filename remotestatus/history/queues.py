@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from remotestatus.history.database import History
+from remotestatus.history.database import History, row_as
 from remotestatus.model.notification import OrphanedQueue, Receiver
 
 UNCONFIGURED = "the destination is no longer configured"
@@ -58,15 +58,13 @@ def _move(db: sqlite3.Connection, old: str, new: str) -> None:
 def orphans(history: History, receivers: Sequence[Receiver]) -> tuple[OrphanedQueue, ...]:
     """The queues that wait for destinations that are no longer configured."""
     rows = history.connection.execute(
-        "SELECT destination, destination_name, count(*) AS number, headline, subject, max(id) FROM messages "
+        "SELECT destination AS key, destination_name AS name, count(*) AS messages, max(id), "
+        "coalesce(nullif(headline, ''), subject) AS newest FROM messages "
         "WHERE sent_at IS NULL AND dropped IS NULL AND destination NOT IN (SELECT value FROM json_each(?)) "
         "GROUP BY destination ORDER BY destination_name",
         (json.dumps([receiver.key for receiver in receivers]),),
     )
-    return tuple(
-        OrphanedQueue(row["destination"], row["destination_name"], row["number"], row["headline"] or row["subject"])
-        for row in rows
-    )
+    return tuple(map(row_as(OrphanedQueue), rows))
 
 
 def give_up(db: sqlite3.Connection, queues: Sequence[OrphanedQueue]) -> None:

@@ -10,13 +10,13 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import assert_never
 
 from remotestatus.evaluate import check_reply, is_meant, write_code
 from remotestatus.history import outbox
-from remotestatus.history.database import History, readable
+from remotestatus.history.database import History, insert, readable
 from remotestatus.model.notification import Acknowledgement, Notification, Plan
 from remotestatus.model.replies import (
     CODE_LIFE,
@@ -31,7 +31,7 @@ from remotestatus.model.replies import (
 )
 from remotestatus.model.settings import AnswerSource
 from remotestatus.model.states import Kind, State, Subject
-from remotestatus.model.times import read_time, write_time
+from remotestatus.model.times import read_time
 
 _KEY_BYTES = 32
 
@@ -136,11 +136,9 @@ def keep_codes(history: History, codes: Sequence[ReplyCode]) -> None:
         return
     now = codes[0].expires - CODE_LIFE
     with history.transaction() as db:
-        db.executemany(
-            "INSERT INTO answer_codes (id, destination, subjects, expires) VALUES (?, ?, ?, ?)",
-            [(code.id, code.destination, json.dumps(code.subjects), write_time(code.expires)) for code in codes],
-        )
-        db.execute("DELETE FROM answer_codes WHERE expires < ?", (write_time(now),))
+        for code in codes:
+            insert(db, "INSERT INTO answer_codes", **{**asdict(code), "subjects": json.dumps(code.subjects)})
+        db.execute("DELETE FROM answer_codes WHERE expires < ?", (now,))
 
 
 def _code_of(history: History, number: int) -> ReplyCode | None:
@@ -169,7 +167,7 @@ def read_until(history: History, source: str) -> str:
 def _note_position(history: History, source: str, position: str) -> None:
     """Note how far a source was read."""
     with history.transaction() as db:
-        db.execute("INSERT OR REPLACE INTO answer_sources (key, position) VALUES (?, ?)", (source, position))
+        insert(db, "INSERT OR REPLACE INTO answer_sources", key=source, position=position)
 
 
 def _count_refused(history: History, refused: Sequence[Refusal], now: datetime) -> None:
@@ -178,7 +176,7 @@ def _count_refused(history: History, refused: Sequence[Refusal], now: datetime) 
         db.executemany(
             "INSERT INTO answers_refused (why, number, last_at) VALUES (?, ?, ?) ON CONFLICT (why) DO UPDATE SET "
             "number = number + excluded.number, last_at = excluded.last_at",
-            [(why, number, write_time(now)) for why, number in Counter(refused).items()],
+            [(why, number, now) for why, number in Counter(refused).items()],
         )
 
 
