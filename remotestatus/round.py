@@ -235,7 +235,7 @@ def _few_collections() -> Iterator[None]:
 
 def _tell_repaired(tools: _Tools, repaired: str, now: datetime) -> None:
     """Tell at once that the history was repaired: the next round finds nothing to repair, if this one is stopped."""
-    notices = [compose_notice(one.receiver, tools.fleet, repaired, now) for one in tools.destinations]
+    notices = [compose_notice(one, tools.fleet, repaired, now) for one in tools.destinations]
     outbox.add(tools.history, Plan((), (), {}), [complete_commands(one, tools.option) for one in notices])
 
 
@@ -262,9 +262,8 @@ def _recall(
     history: History, destinations: Sequence[Destination], replies: TakenReplies, now: datetime
 ) -> NotificationMemory:
     """What each receiver knows, also one whose address has changed in what is secret."""
-    receivers = [one.receiver for one in destinations]
-    queues.carry_over(history, receivers)
-    return replace(outbox.read_memory(history, now, receivers), replies=replies)
+    queues.carry_over(history, destinations)
+    return replace(outbox.read_memory(history, now, destinations), replies=replies)
 
 
 def _plan_messages(
@@ -272,8 +271,7 @@ def _plan_messages(
 ) -> _Outgoing:
     """Decide whom to tell what, and compose it."""
     history, fleet, templates = tools.history, tools.fleet, tools.templates
-    receivers = [one.receiver for one in tools.destinations]
-    plan, plan_troubles = plan_for_each(fleet, states, receivers, memory, now)
+    plan, plan_troubles = plan_for_each(fleet, states, tools.destinations, memory, now)
     plan = taken_replies.invite(history, plan, fleet.settings.answers, now)
     messages, message_troubles = compose_each(plan, fleet, templates, tools.option)
     reports, regular, report_troubles = _regular_report(tools, states, memory, now)
@@ -307,9 +305,9 @@ def _regular_report(
             return make_period_report(span, subjects, states, memory.acknowledged, planned)
 
         messages = [
-            compose_report(report_on(told_of(fleet, one.receiver)), one.receiver, fleet, tools.templates)
+            compose_report(report_on(told_of(fleet, one)), one, fleet, tools.templates)
             for one in tools.destinations
-            if is_for(spec, one.receiver)
+            if is_for(spec, one)
         ]
         shown = {"": fleet.subjects(), **{page.spec.site: fleet.subjects(page.names) for page in fleet.pages}}
         return messages, {site: (subjects, report_on(subjects)) for site, subjects in shown.items()}, ()
@@ -382,7 +380,7 @@ def _back_up(history: History, settings: FleetSettings, now: datetime) -> tuple[
 def _send(tools: _Tools, now: datetime) -> tuple[Delivery, tuple[str, ...]]:
     """Send what is due; what goes wrong waits in the outbox for the next round."""
     fleet, templates = tools.fleet, tools.templates
-    own = {one.key: settings_for(one.receiver, fleet) for one in tools.destinations} if fleet.pages else {}
+    own = {one.key: settings_for(one, fleet) for one in tools.destinations} if fleet.pages else {}
     sending = Sending(fleet.settings, templates, now, own_settings=own, option=tools.option)
     failed: tuple[str, ...] = ()
     try:

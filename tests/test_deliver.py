@@ -77,7 +77,7 @@ def have_round(
     history: History, fleet: Fleet, destinations: tuple[Destination, ...], found: dict[str, str], number: int
 ) -> None:
     """Record one round with its messages."""
-    record_round(history, fleet, found, [one.receiver for one in destinations], START + number * EVERY)
+    record_round(history, fleet, found, destinations, START + number * EVERY)
 
 
 def test_a_mail_has_a_headline_and_reads_well_as_text_and_html(history: History, smtp_sink: SmtpSink) -> None:
@@ -138,7 +138,9 @@ def test_no_service_gets_a_message_in_pieces(room: int, title: int, amalgamate: 
     (notification,) = story.notifications()
     answer = ReplyInvitation("ABCD-EFGH-IJKL-MNOP", ("ntfy.example.com/boxes",), START, names[0])
     message = compose_message(replace(notification, answer=answer), story.fleet, TEMPLATES)
-    destination = Destination("id x", "x", (), "x", room, service, plain=True, titled=receiver.titled)
+    destination = Destination(
+        "id x", "x", (), room, plain=True, titled=receiver.titled, service_name="x", service=service
+    )
     service.sent = []
     for messages, now in (([message], START), ([message], START + EVERY), ([message] * 30, START + EVERY)):
         sent = assemble(messages, now, story.fleet.settings, TEMPLATES, receiver)

@@ -20,7 +20,7 @@ from remotestatus.model.notification import NotificationMemory
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.statuses import Status
-from remotestatus.notify.plan_each import plan_for_each
+from remotestatus.notify.decide import plan_for_each
 from remotestatus.probe.attempts.orders import remote_result
 from remotestatus.report import page_templates
 from remotestatus.report.sites import make_site

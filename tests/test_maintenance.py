@@ -8,8 +8,9 @@ import pytest
 
 from remotestatus.cli.maintenance import window_lines
 from remotestatus.cli.note import note_lines
-from remotestatus.evaluate.maintenance_windows import open_now, problem_of_window, window_of_proxy, window_of_remote
+from remotestatus.evaluate.maintenance_windows import open_now, problem_of_window, window_of, window_of_remote
 from remotestatus.model.settings import Window
+from remotestatus.model.states import Kind
 from remotestatus.model.windows import CommandWindow, Note, OpenWindow
 from tests.stories import START, make_fleet
 
@@ -176,9 +177,9 @@ def test_a_proxy_is_in_maintenance_by_its_own_window_or_all_of_its_remotes() -> 
     one = CommandWindow(1, "r1", START, START + timedelta(hours=1))
     two = CommandWindow(2, "r2", START, START + timedelta(hours=2))
     own = CommandWindow(3, "jump", START, START + timedelta(hours=3))
-    assert window_of_proxy("jump", fleet, [one], START) is None
-    assert window_of_proxy("jump", fleet, [one, two], START) == OpenWindow(one.until)
-    assert window_of_proxy("jump", fleet, [one, own], START) == OpenWindow(own.until)
+    assert window_of((Kind.PROXY, "jump"), fleet, [one], START) is None
+    assert window_of((Kind.PROXY, "jump"), fleet, [one, two], START) == OpenWindow(one.until)
+    assert window_of((Kind.PROXY, "jump"), fleet, [one, own], START) == OpenWindow(own.until)
 
 
 def test_the_list_has_what_is_open_and_what_is_to_come() -> None:

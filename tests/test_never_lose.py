@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from remotestatus.evaluate.maintenance_windows import window_of_proxy, window_of_remote
+from remotestatus.evaluate.maintenance_windows import window_of
 from remotestatus.history import outbox
 from remotestatus.history.database import History
 from remotestatus.model.fleet import Fleet
@@ -123,7 +123,7 @@ def record(
 ) -> dict[Subject, State]:
     """Record a round with its messages, and return the states after it."""
     destinations = load_destinations(FleetSettings.model_validate({"apprise": keys}).apprise, Path("/"))
-    return record_round(history, fleet, found, [one.receiver for one in destinations], now)
+    return record_round(history, fleet, found, destinations, now)
 
 
 def send(path: Path, urls: list[str], now: datetime) -> None:
@@ -166,10 +166,7 @@ def test_whatever_happens_each_transition_is_sent_in_order_and_nothing_that_was_
                 states = record(history, FLEET, found, urls, now)
                 history.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             for (kind, name), expectation in expectations.items():
-                if kind is Kind.PROXY:
-                    window = window_of_proxy(name, FLEET, windows, now)
-                else:
-                    window = window_of_remote(next(one for one in FLEET.remotes if one.name == name), windows, now)
+                window = window_of((kind, name), FLEET, windows, now)
                 expectation.see(states[kind, name], maintained=window is not None)
             for sink, away in zip(sinks, step.away, strict=True):
                 sink.status = 503 if away else 200

@@ -23,7 +23,7 @@ def receiver_of(entry: str | dict[str, object]) -> Receiver:
     settings = FleetSettings.model_validate({"apprise": [entry]})
     assert not isinstance(settings.apprise, str)
     (destination,) = load_destinations(settings.apprise, Path("/"))
-    return destination.receiver
+    return destination
 
 
 SAME = [

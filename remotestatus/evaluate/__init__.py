@@ -11,9 +11,7 @@ from remotestatus.evaluate.log_files import asks_for_log_files
 from remotestatus.evaluate.maintenance_windows import (
     EVERYTHING,
     problem_of_window,
-    window_of_proxy,
-    window_of_remote,
-    window_of_worker,
+    window_of,
 )
 from remotestatus.evaluate.measurements import find_renewed
 from remotestatus.evaluate.opinions import combine, is_worth_another_place, without_proxys_fault
@@ -71,9 +69,7 @@ __all__ = [
     "share_out_time",
     "time_in_each_status",
     "uptimes",
-    "window_of_proxy",
-    "window_of_remote",
-    "window_of_worker",
+    "window_of",
     "without_proxys_fault",
     "write_code",
 ]

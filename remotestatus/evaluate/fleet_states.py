@@ -12,7 +12,7 @@ from datetime import datetime
 
 from remotestatus.evaluate.failed import failed_trouble
 from remotestatus.evaluate.finding_states import unseen_findings
-from remotestatus.evaluate.maintenance_windows import window_of_proxy, window_of_remote, window_of_worker
+from remotestatus.evaluate.maintenance_windows import window_of
 from remotestatus.evaluate.proxy_look import unseen_of_proxy
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.uptime import share_out_time
@@ -21,7 +21,7 @@ from remotestatus.model.days import DayShare
 from remotestatus.model.fleet import Fleet, Proxy, Remote
 from remotestatus.model.notification import NotificationMemory
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
-from remotestatus.model.windows import CommandWindow, OpenWindow
+from remotestatus.model.windows import CommandWindow
 
 
 def evaluate_fleet(
@@ -53,7 +53,7 @@ def policy_of(subject: Subject, fleet: Fleet, windows: Sequence[CommandWindow], 
     """How many rounds confirm something of it, and whether it is in maintenance, as far as that can be told."""
     kind, name = subject
     try:
-        maintained = _window_of(subject, fleet, windows, now) is not None
+        maintained = window_of(subject, fleet, windows, now) is not None
     except (ValueError, TypeError, ArithmeticError, LookupError):
         maintained = False
     if kind is not Kind.REMOTE:
@@ -87,9 +87,7 @@ def current_states(
     fleet: Fleet, last: Mapping[Subject, State], changes: Sequence[StateChange]
 ) -> Mapping[Subject, State]:
     """The state of everything in the inventory after this round; a limited round leaves the others as they were."""
-    listed = {(Kind.PROXY, proxy.name) for proxy in fleet.proxies}
-    listed |= {(Kind.WORKER, worker.name) for worker in fleet.workers}
-    listed |= {(Kind.REMOTE, remote.name) for remote in fleet.remotes}
+    listed = {*fleet.subjects(), *((Kind.WORKER, worker.name) for worker in fleet.workers)}
     changed = {(change.state.kind, change.state.name): change.state for change in changes}
     return {subject: state for subject, state in {**last, **changed}.items() if subject in listed}
 
@@ -111,18 +109,8 @@ def time_in_each_status(
 
 def _share_out(fleet: Fleet, state: State, memory: NotificationMemory, now: datetime) -> Sequence[DayShare]:
     try:
-        window = _window_of((state.kind, state.name), fleet, memory.windows, now)
+        window = window_of((state.kind, state.name), fleet, memory.windows, now)
         every = fleet.settings.every
         return tuple(share_out_time(state.seen_at, now, state.status, maintenance=window is not None, every=every))
     except (ValueError, TypeError, ArithmeticError, LookupError):
         return ()  # what cannot be counted for one is not counted, and costs nobody else anything
-
-
-def _window_of(subject: Subject, fleet: Fleet, windows: Sequence[CommandWindow], now: datetime) -> OpenWindow | None:
-    """The maintenance window that a remote, proxy or worker is in now."""
-    kind, name = subject
-    if kind is Kind.REMOTE:
-        return window_of_remote(fleet.remotes_by_name[name], windows, now)
-    if kind is Kind.PROXY:
-        return window_of_proxy(name, fleet, windows, now)
-    return window_of_worker(name, windows, now)

@@ -17,6 +17,7 @@ from dateutil.rrule import rrule, rruleset, rrulestr
 
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.settings import Window
+from remotestatus.model.states import Kind, Subject
 from remotestatus.model.windows import CommandWindow, OpenWindow
 
 EVERYTHING = "all"
@@ -34,19 +35,21 @@ def window_of_remote(remote: Remote, commands: Iterable[CommandWindow], now: dat
     return _latest(found)
 
 
-def window_of_proxy(proxy: str, fleet: Fleet, commands: Iterable[CommandWindow], now: datetime) -> OpenWindow | None:
-    """The window that this proxy is in now: its own, or if all remotes behind it are in one, the first to end."""
+def window_of(subject: Subject, fleet: Fleet, commands: Iterable[CommandWindow], now: datetime) -> OpenWindow | None:
+    """
+    The window that a remote, proxy or worker is in now, or None.
+
+    A proxy's is its own, or if all remotes behind it are in one, the first to end.
+    """
+    kind, name = subject
     commands = tuple(commands)
-    own = _latest([_open_command(window, now) for window in commands if window.target in (proxy, EVERYTHING)])
-    behind = [window_of_remote(remote, commands, now) for remote in fleet.behind(proxy)]
+    if kind is Kind.REMOTE:
+        return window_of_remote(fleet.remotes_by_name[name], commands, now)
+    own = _latest([_open_command(window, now) for window in commands if window.target in (name, EVERYTHING)])
+    behind = [window_of_remote(remote, commands, now) for remote in fleet.behind(name)] if kind is Kind.PROXY else []
     if own or not behind or None in behind:
         return own
     return min((window for window in behind if window), key=lambda window: window.until)
-
-
-def window_of_worker(worker: str, commands: Iterable[CommandWindow], now: datetime) -> OpenWindow | None:
-    """The window by command that this worker is in now, or None."""
-    return _latest([_open_command(window, now) for window in commands if window.target in (worker, EVERYTHING)])
 
 
 def open_now(window: Window, now: datetime) -> OpenWindow | None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 
-from remotestatus.evaluate import DaySums, planned_windows, window_of_remote
+from remotestatus.evaluate import DaySums, planned_windows, window_of
 from remotestatus.history import outbox
 from remotestatus.history.database import History, readable, row_as, subject_of
 from remotestatus.history.notes import current_notes
@@ -75,7 +75,7 @@ def read_past(
 def _maintenance(history: History, fleet: Fleet, now: datetime) -> dict[str, str]:
     """The windows that are open now, in words, by the remote's name."""
     windows = outbox.command_windows(history, now)
-    found = ((remote.name, window_of_remote(remote, windows, now)) for remote in fleet.remotes)
+    found = ((remote.name, window_of((Kind.REMOTE, remote.name), fleet, windows, now)) for remote in fleet.remotes)
     return {
         name: f"until {window.until:%Y-%m-%d %H:%M} UTC{': ' if window.note else ''}{window.note}"
         for name, window in found

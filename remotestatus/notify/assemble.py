@@ -57,11 +57,8 @@ def assemble(
     values |= {"title": settings.title, "url": settings.url, "brief": has_little_room(receiver)}
     for parts in _parts(messages, receiver):
         hidden = len(messages) - len(parts)
-        text, html = (
-            templates.render_or_shipped(f"messages/message.{kind}.j2", {**values, "parts": parts, "hidden": hidden})
-            for kind in ("txt", "html")
-        )
-        message = replace(newest, type=worst.type, subject=subject, text=text, html=html)
+        message = replace(newest, type=worst.type, subject=subject)
+        message = write_bodies(message, "message", {**values, "parts": parts, "hidden": hidden}, templates)
         if whole or fits(message, receiver):
             return message
     return _cut(message, receiver)
@@ -133,7 +130,7 @@ def shorten(
     `why` is what the service answered.
     """
     values = {"subject": message.subject, "why": why, "url": settings.url, "at": message.at}
-    return _cut(_write(message, "refused", values, templates), receiver)
+    return _cut(write_bodies(message, "refused", values, templates), receiver)
 
 
 def write_test(receiver: Receiver, title: str, now: datetime, templates: Templates) -> Message:
@@ -141,9 +138,10 @@ def write_test(receiver: Receiver, title: str, now: datetime, templates: Templat
     values = {"name": receiver.name, "title": title}
     subject = one_line(templates.render_or_shipped("messages/test_subject.txt.j2", values), SUBJECT)
     message = Message(receiver.key, receiver.name, now, NotificationType.INFO, subject, subject, "", "")
-    return _write(message, "test", values, templates)
+    return write_bodies(message, "test", values, templates)
 
 
-def _write(message: Message, name: str, values: Mapping[str, object], templates: Templates) -> Message:
+def write_bodies(message: Message, name: str, values: Mapping[str, object], templates: Templates) -> Message:
+    """The same message with the text and the HTML of these templates."""
     text, html = (templates.render_or_shipped(f"messages/{name}.{kind}.j2", values) for kind in ("txt", "html"))
     return replace(message, text=text, html=html)

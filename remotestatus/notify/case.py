@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from remotestatus.evaluate import window_of_proxy, window_of_remote, window_of_worker
+from remotestatus.evaluate import window_of
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Key, Trouble
 from remotestatus.model.fleet import Fleet, Remote
@@ -110,11 +110,7 @@ class Case:
     @cached_property
     def window(self) -> OpenWindow | None:
         """The maintenance window that it is in."""
-        if self.state.kind is Kind.PROXY:
-            return window_of_proxy(self.state.name, self.fleet, self.memory.windows, self.now)
-        if self.state.kind is Kind.WORKER:
-            return window_of_worker(self.state.name, self.memory.windows, self.now)
-        return window_of_remote(self.remotes[0], self.memory.windows, self.now)
+        return window_of(self.subject, self.fleet, self.memory.windows, self.now)
 
     @property
     def acknowledgement(self) -> Acknowledgement | None:
@@ -125,11 +121,6 @@ class Case:
     def acknowledged(self) -> bool:
         """Whether somebody takes care of it now."""
         return self.acknowledgement is not None and self.acknowledgement.holds(self.now)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it is up, and up for good: then an acknowledgement ends."""
-        return self.state.is_well
 
     @cached_property
     def tags(self) -> frozenset[str] | None:

@@ -15,6 +15,7 @@ from html import escape
 
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import MORE, NAMED, Key, Trouble, summarize
+from remotestatus.model.errors import say_error
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.notification import (
     EventType,
@@ -24,6 +25,7 @@ from remotestatus.model.notification import (
     Notification,
     NotificationType,
     OrphanedQueue,
+    Plan,
     Receiver,
 )
 from remotestatus.model.replies import ReplyOutcome
@@ -37,6 +39,7 @@ from remotestatus.notify.assemble import (
     complete_commands,
     fits,
     has_little_room,
+    write_bodies,
     write_subject,
 )
 from remotestatus.notify.page_links import settings_for
@@ -115,6 +118,21 @@ class MessageSection:
         return replace(self, entries=self.entries[:most], left=sum(hidden), compact=self.compact or compact)
 
 
+def compose_each(
+    plan: Plan, fleet: Fleet, templates: Templates, option: str = ""
+) -> tuple[Sequence[Message], Sequence[str]]:
+    """A message for each notification; one that cannot be composed says the names, and is a trouble of the round."""
+    messages, troubles = [], []
+    for notification in plan.notifications:
+        try:
+            messages.append(compose_message(notification, fleet, templates, option))
+        except Exception as error:
+            # The round has to be recorded all the same, and somebody has to hear of it.
+            messages.append(compose_names(notification))
+            troubles.append(f"a message could not be composed: {say_error(error)}; please report this")
+    return messages, troubles
+
+
 def compose_message(notification: Notification, fleet: Fleet, templates: Templates, option: str = "") -> Message:
     """Write one notification, as long as its service has room for. `option` is what names the inventory in commands."""
     lines, receiver = notification.lines, notification.receiver
@@ -142,9 +160,7 @@ def compose_message(notification: Notification, fleet: Fleet, templates: Templat
         }
         if not most and not notification.answer:
             break
-        html = templates.render_or_shipped("messages/notification.html.j2", values)
-        text = templates.render_or_shipped("messages/notification.txt.j2", values)
-        written = complete_commands(replace(message, html=html, text=text), option)
+        written = complete_commands(write_bodies(message, "notification", values, templates), option)
         if fits(assemble([written], notification.at, settings, templates, receiver, whole=True), receiver):
             return written
     return message
@@ -166,32 +182,19 @@ def compose_names(notification: Notification) -> Message:
     names = ", ".join(one_line(line.state.name, 80) for line in notification.lines) or "a destination"
     headline = one_line(f"changed: {names}", SUBJECT)
     text = f"Something changed: {one_line(names, 2000)}. This message could not be composed; see `remotestatus status`."
-    return Message(
-        destination=notification.receiver.key,
-        destination_name=notification.receiver.name,
-        at=notification.at,
-        type=NotificationType.WARNING,
-        headline=headline,
-        subject=headline,
-        text=text,
-        html=f"<p>{escape(text)}</p>",
-        about=tuple((line.subject, line.event_type) for line in notification.lines),
-    )
+    message = _sentence(notification.receiver, notification.at, headline, headline, text)
+    return replace(message, about=tuple((line.subject, line.event_type) for line in notification.lines))
 
 
 def compose_notice(receiver: Receiver, fleet: Fleet, sentence: str, now: datetime) -> Message:
     """Write one sentence about the checker itself, such as that its history was damaged."""
     headline = one_line(sentence, SUBJECT)
-    return Message(
-        destination=receiver.key,
-        destination_name=receiver.name,
-        at=now,
-        type=NotificationType.WARNING,
-        headline=headline,
-        subject=one_line(f"{fleet.settings.title}: {headline}", SUBJECT),
-        text=sentence,
-        html=f"<p>{escape(sentence)}</p>",
-    )
+    return _sentence(receiver, now, headline, one_line(f"{fleet.settings.title}: {headline}", SUBJECT), sentence)
+
+
+def _sentence(receiver: Receiver, at: datetime, headline: str, subject: str, text: str) -> Message:
+    html = f"<p>{escape(text)}</p>"
+    return Message(receiver.key, receiver.name, at, NotificationType.WARNING, headline, subject, text, html)
 
 
 def _type(notification: Notification) -> NotificationType:

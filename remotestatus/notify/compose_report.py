@@ -12,7 +12,7 @@ from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.settings import RegularReport
 from remotestatus.model.states import Kind, Subject
 from remotestatus.model.untrusted_text import defuse, one_line
-from remotestatus.notify.assemble import SUBJECT, write_subject
+from remotestatus.notify.assemble import SUBJECT, write_bodies, write_subject
 from remotestatus.notify.page_links import may_be_told, settings_for
 from remotestatus.templates import Templates
 
@@ -36,13 +36,6 @@ def compose_report(report: PeriodReport, receiver: Receiver, fleet: Fleet, templ
     settings = settings_for(receiver, fleet)
     values = {"report": replace(report, lasting=lasting), "at": report.until, "url": settings.url}
     headline = one_line(templates.render_or_shipped("messages/report_subject.txt.j2", values), SUBJECT)
-    return Message(
-        destination=receiver.key,
-        destination_name=receiver.name,
-        at=report.until,
-        type=NotificationType.INFO,
-        headline=headline,
-        subject=write_subject([headline], settings, templates),
-        text=templates.render_or_shipped("messages/report.txt.j2", values),
-        html=templates.render_or_shipped("messages/report.html.j2", values),
-    )
+    subject = write_subject([headline], settings, templates)
+    message = Message(receiver.key, receiver.name, report.until, NotificationType.INFO, headline, subject, "", "")
+    return write_bodies(message, "report", values, templates)

@@ -5,7 +5,8 @@ Takes the states after a round, the fleet, the receivers and what each of them k
 receiver at most, what they know afterwards, and a Decision with its reason for everything that had to be decided. The
 rule: a notification closes the gap between what is confirmed and what a receiver knows. So what was held back (by
 maintenance, quiet hours, flapping, a proxy that is down) is sent as soon as nothing holds it any more and it is still
-true, and a message that could not be made in one round is made in the next. Pure: no clock, database or network.
+true, and a message that could not be made in one round is made in the next. A subject whose state keeps that from being
+done costs nobody else anything. Pure: no clock, database or network.
 """
 
 from collections import Counter
@@ -16,6 +17,8 @@ from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from remotestatus.model.durations import say_duration
+from remotestatus.model.errors import say_error
+from remotestatus.model.failing_subjects import find_failing
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.notification import (
     NOT_NOTIFIED,
@@ -47,6 +50,43 @@ HELD_KEPT = 12
 """Changes remembered per subject and receiver while quiet hours hold them; of more, the last one counts."""
 
 
+def plan_for_each(
+    fleet: Fleet,
+    states: Mapping[Subject, State],
+    receivers: Sequence[Receiver],
+    memory: NotificationMemory,
+    now: datetime,
+) -> tuple[Plan, tuple[str, ...]]:
+    """Decide what each receiver is notified of; also return what went wrong with it."""
+
+    def plan(subjects: Sequence[Subject]) -> Plan:
+        wanted = set(subjects)
+        known = {key: state for key, state in memory.known.items() if key[1] in wanted or key[1] not in states}
+        acknowledged = {
+            subject: one for subject, one in memory.acknowledged.items() if subject in wanted or subject not in states
+        }
+        some = {subject: state for subject, state in states.items() if subject in wanted}
+        return plan_notifications(fleet, some, receivers, replace(memory, known=known, acknowledged=acknowledged), now)
+
+    def works(subjects: Sequence[Subject]) -> bool:
+        try:
+            plan(subjects)
+        except Exception:
+            return False
+        return True
+
+    try:
+        return plan_notifications(fleet, states, receivers, memory, now), ()
+    except Exception as error:
+        culprits = find_failing(tuple(states), works)
+        sentence = f"{say_error(error)}; please report this"
+        if not culprits:
+            return Plan((), (), {}), (f"nobody could be notified in this round: {sentence}",)
+        names = ", ".join(name for _, name in culprits)
+        rest = [subject for subject in states if subject not in culprits]
+        return plan(rest), (f"nobody could be notified of {names} in this round: {sentence}",)
+
+
 def plan_notifications(
     fleet: Fleet,
     states: Mapping[Subject, State],
@@ -59,7 +99,8 @@ def plan_notifications(
     cases = [
         Case(fleet, state, memory, now)
         for subject, state in states.items()
-        if not _is_uneventful(state) or subject in remembered
+        # Of what is up, nothing could be told to anybody who knows nothing of it.
+        if not state.is_well or state.flapping or subject in remembered
     ]
     failing = [one for one in memory.failing if _concerns_others(one, now)]
     notifications: list[Notification] = []
@@ -80,7 +121,7 @@ def plan_notifications(
         standing = _count_statuses(states) if receiver.key in memory.replies.asked else {}
         if lines or others or memory.orphans or done or standing:
             notifications.append(Notification(receiver, now, lines, others, memory.orphans, done, standing))
-    recovered = [case.subject for case in cases if case.acknowledgement and case.is_over]
+    recovered = [case.subject for case in cases if case.acknowledgement and case.state.is_well]
     recovered += [subject for subject in memory.acknowledged if subject not in states]
     return Plan(tuple(notifications), tuple(decisions), known, tuple(recovered), memory.orphans)
 
@@ -89,11 +130,6 @@ def _count_statuses(states: Mapping[Subject, State]) -> Mapping[Status, int]:
     """How many remotes there are of each status, the worst first."""
     found = Counter(state.status for (kind, _), state in states.items() if kind is Kind.REMOTE)
     return {status: found[status] for status in sorted(Status, key=lambda one: -one.rank) if found[status]}
-
-
-def _is_uneventful(state: State) -> bool:
-    """Whether a subject is up, and nothing of it could be told to anybody who knows nothing of it."""
-    return state.is_well and not state.flapping
 
 
 def quiet_hours_now(hours: Sequence[QuietHours], receiver: Receiver, now: datetime) -> QuietHours | None:

@@ -131,10 +131,10 @@ class _Turn:
         settings, templates = self.sending.settings, self.sending.templates
         settings = self.sending.own_settings.get(self.destination.key, settings)
         if refused:
-            message = shorten(messages[0], refused, settings, templates, self.destination.receiver)
+            message = shorten(messages[0], refused, settings, templates, self.destination)
             message = complete_commands(message, self.sending.option)
         else:
-            message = assemble(messages, self.sending.now, settings, templates, self.destination.receiver)
+            message = assemble(messages, self.sending.now, settings, templates, self.destination)
         attempt = _hand_over(self.destination, message)
         self.taken = self.taken or attempt.taken
         return attempt
@@ -148,7 +148,7 @@ def send_test(
 
     def send(key: str) -> Iterator[Attempt]:
         title = sending.settings.title
-        yield _hand_over(chosen[key], write_test(chosen[key].receiver, title, sending.now, sending.templates))
+        yield _hand_over(chosen[key], write_test(chosen[key], title, sending.now, sending.templates))
 
     outcomes = dict(run_together(chosen, send, sending.deadline))
     return [(destination, outcomes[key]) for key, destination in chosen.items()]

@@ -64,13 +64,8 @@ def read_sources(sources: Sequence[tuple[AnswerSource, str]]) -> list[ReadSource
 
     outcomes = dict(run_together(by_key, read, 2 * TIMEOUT))
     return [
-        found if isinstance(found, ReadSource) else ReadSource(key, failure=_error_of(found))
-        for key, found in outcomes.items()
+        ReadSource(key, failure=found.error) if isinstance(found, Attempt) else found for key, found in outcomes.items()
     ]
-
-
-def _error_of(attempt: Attempt) -> str:
-    return attempt.error
 
 
 def _explain(error: Exception) -> str:

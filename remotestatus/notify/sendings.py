@@ -10,45 +10,18 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from remotestatus.model.notification import Receiver
-from remotestatus.model.statuses import Severity
 from remotestatus.notify.failures import Failure
 
 Outcome = TypeVar("Outcome")
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """One place that messages go to. `key` is what the outbox knows it by; its URL stays inside Apprise's `service`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination(Receiver):
+    """A receiver with its service: Apprise's own, which has its URL, and all pieces of that which may be secret."""
 
-    key: str
-    name: str
-    tags: tuple[str, ...]
     service_name: str
-    room: int
     service: object = field(repr=False, compare=False)
-    least: Severity = Severity.WARNING
-    identity: str = ""
-    former: tuple[str, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
-    plain: bool = False
-    """Whether it is sent plain text."""
-    titled: bool = True
-    """Whether its service has a title beside the text."""
-
-    @property
-    def receiver(self) -> Receiver:
-        """What deciding and composing need to know of it."""
-        return Receiver(
-            self.key,
-            self.name,
-            self.tags,
-            self.room,
-            self.least,
-            self.identity,
-            self.former,
-            plain=self.plain,
-            titled=self.titled,
-        )
 
 
 @dataclass(frozen=True, slots=True)
