@@ -26,6 +26,12 @@ _DECLARED: tuple[Callable[[Callable[..., Any]], Callable[..., Any]], ...] = (
     click.option("-K", "--ask-become-pass", is_flag=True, help="Ask for the password of the change of user."),
     click.option("-e", "--extra-vars", multiple=True, metavar="VARS", help="More variables: key=value, YAML, @file."),
 )
+_PASSED = {
+    "remote_user": "--user",
+    "become_user": "--become-user",
+    "become_method": "--become-method",
+    "private_key": "--private-key",
+}
 
 
 def with_log_in(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,23 +39,12 @@ def with_log_in(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @with_inventory
     @functools.wraps(command)
-    def wrapped(
-        source: AnsibleSource,
-        remote_user: str | None,
-        private_key: Path | None,
-        ask_pass: bool,
-        become: bool,
-        become_user: str | None,
-        become_method: str | None,
-        ask_become_pass: bool,
-        extra_vars: tuple[str, ...],
-        **others: Any,
-    ) -> Any:
-        options = {"--user": remote_user, "--become-user": become_user, "--become-method": become_method}
-        options["--private-key"] = str(private_key.expanduser().absolute()) if private_key else None
-        given = [f"{option}={value}" for option, value in options.items() if value]
-        given += ["--become"] if become else []
-        given += [f"--extra-vars={_absolute(text)}" for text in extra_vars]
+    def wrapped(source: AnsibleSource, ask_pass: bool, ask_become_pass: bool, **others: Any) -> Any:
+        if key := others.pop("private_key"):
+            others["private_key"] = key.expanduser().absolute()
+        given = [f"{option}={value}" for name, option in _PASSED.items() if (value := others.pop(name, None))]
+        given += ["--become"] if others.pop("become") else []
+        given += [f"--extra-vars={_absolute(text)}" for text in others.pop("extra_vars")]
         configured = read_configuration(source.base)
         connection = change = ""
         if ask_pass or configured.ask_connection_password:

@@ -71,9 +71,8 @@ def command(
 
 def check_target(fleet: Fleet, target: str) -> None:
     """Raise ConfigurationError, with the nearest right name, for a target that nothing of the fleet has."""
-    known = {EVERYTHING, *(proxy.name for proxy in fleet.proxies), *(worker.name for worker in fleet.workers)}
-    for remote in fleet.remotes:
-        known |= {remote.name, *remote.groups}
+    known = {EVERYTHING, *fleet.proxies_by_name, *fleet.remotes_by_name, *fleet.remotes_by_group}
+    known |= {worker.name for worker in fleet.workers}
     if target not in known:
         guess = did_you_mean(target, known)
         raise ConfigurationError(f'"{target}" is no remote, proxy, worker or group of the inventory{guess}')
@@ -81,11 +80,9 @@ def check_target(fleet: Fleet, target: str) -> None:
 
 def say_target(fleet: Fleet, target: str) -> str:
     """What a window of this target is for: a name, or a group and how many remotes are in it."""
-    names = {proxy.name for proxy in fleet.proxies} | {worker.name for worker in fleet.workers}
-    if target in names or target in fleet.remotes_by_name:
-        return target
-    members = [remote for remote in fleet.remotes if target == EVERYTHING or target in remote.groups]
-    return f"{target} ({count(len(members), 'remote')})"
+    groups = {**fleet.remotes_by_group, EVERYTHING: fleet.remotes_by_name}
+    names = {*fleet.proxies_by_name, *fleet.remotes_by_name, *(worker.name for worker in fleet.workers)}
+    return target if target in names else f"{target} ({count(len(groups[target]), 'remote')})"
 
 
 def window_lines(fleet: Fleet, commands: Iterable[CommandWindow], moment: datetime) -> list[str]:

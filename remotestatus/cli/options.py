@@ -6,6 +6,7 @@ What several commands share: the options that say where the inventory is, and wh
 """
 
 import functools
+import inspect
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable
@@ -55,16 +56,9 @@ def with_inventory_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @functools.wraps(command)
-    def wrapped(
-        paths: tuple[Path, ...],
-        limit: str | None,
-        vault_password_files: tuple[Path, ...],
-        vault_ids: tuple[str, ...],
-        ask_vault_pass: bool,
-        **others: Any,
-    ) -> Any:
-        read = functools.partial(_read_source, paths, limit, vault_password_files, vault_ids, ask_vault_pass)
-        return command(read_source=read, **others)
+    def wrapped(**others: Any) -> Any:
+        given = {name: others.pop(name) for name in inspect.signature(_read_source).parameters}
+        return command(read_source=functools.partial(_read_source, **given), **others)
 
     for option in reversed(_INVENTORY_OPTIONS):
         wrapped = option(wrapped)

@@ -67,17 +67,14 @@ def command(
     Exit code 0: all that was asked for is trusted now. 2: there was something to ask, and nobody to answer. 3: some
     could not be reached, or are not trusted.
     """
-    console = make_console()
+    console = make_console(stderr=as_json)
     with PlaybookRunner(source) as playbooks:
         inventory = read_inventory(playbooks.describe_inventory())
         known = known_names(inventory)
         agreed = frozenset(choose(replaced, known))
         wanted = choose([*names, *agreed], known) or _everything(inventory, limited=source.limit is not None)
-        asker = _Asker(console, yes=yes, agreed=agreed, quiet=as_json)
         with console.status("Collecting host keys") as spinner:
-            asker.spinner = spinner if console.is_terminal and not as_json else None
-            if asker.spinner is None:
-                spinner.stop()
+            asker = _Asker(console, spinner, yes=yes, agreed=agreed, quiet=as_json)
             offers = trust(playbooks, inventory, wanted, asker)
     if as_json:
         click.echo(json.dumps([_values(offer) for offer in offers], indent=1, ensure_ascii=False))
@@ -107,21 +104,19 @@ class _Asker:
     """Shows the offers of one stage and asks about them: this is the `consent` of `trust`."""
 
     console: Console
+    spinner: Status
     yes: bool
     agreed: Collection[str]
     quiet: bool
-    spinner: Status | None = None
     unanswered: list[str] = field(default_factory=list)
     declined: list[str] = field(default_factory=list)
 
     def __call__(self, offers: Sequence[Offer]) -> Collection[str]:
-        if self.spinner:
-            self.spinner.stop()
+        self.spinner.stop()
         if not self.quiet:
             print_lines(self.console, _stage_lines(offers))
         accepted = {*self._ask_new(offers), *self._ask_changed(offers)}
-        if self.spinner:
-            self.spinner.start()
+        self.spinner.start()
         return accepted
 
     @property

@@ -109,10 +109,10 @@ class DemoFleet:
     def answers(self) -> bool:
         """Whether it still runs; a fleet that was killed leaves its `fleet.json` behind."""
         try:
-            answer = self._ask({"do": "greet"})
-        except OSError:
+            self._order("greet")
+        except FleetError:
             return False
-        return bool(answer) and json.loads(answer)["error"] is None
+        return True
 
     def break_down(self, name: str, fault: Fault) -> None:
         """Breaks something of a remote, or the proxy; returns when it is broken. Raises FleetError."""
@@ -124,8 +124,8 @@ class DemoFleet:
 
     def stop(self) -> None:
         """Stops the fleet, if it runs, and returns when all of it has ended."""
-        with suppress(OSError):
-            self._ask({"do": "stop"})
+        with suppress(FleetError):
+            self._order("stop")
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.communicate(timeout=_TIMEOUT)
@@ -140,21 +140,18 @@ class DemoFleet:
     ) -> None:
         self.stop()
 
-    def _order(self, verb: str, name: str, fault: Fault | None) -> None:
+    def _order(self, verb: str, name: str = "", fault: Fault | None = None) -> None:
+        order = {"do": verb, "name": name, "fault": fault, "token": self._token}
         try:
-            answer = self._ask({"do": verb, "name": name, "fault": fault})
+            with socket.create_connection((LOOPBACK, self._control), timeout=_TIMEOUT) as control:
+                control.sendall(f"{json.dumps(order)}\n".encode())
+                with control.makefile(encoding="utf-8") as file:
+                    answer = file.readline()
         except OSError as error:
             raise FleetError(f"the demo fleet in {self.directory} does not answer: {error}") from error
         problem = json.loads(answer)["error"] if answer else "it ended before it answered"
         if problem is not None:
             raise FleetError(problem)
-
-    def _ask(self, order: dict[str, str | None]) -> str:
-        line = json.dumps({**order, "token": self._token}) + "\n"
-        with socket.create_connection((LOOPBACK, self._control), timeout=_TIMEOUT) as control:
-            control.sendall(line.encode())
-            with control.makefile(encoding="utf-8") as answer:
-                return answer.readline()
 
 
 def _check_startable(layout: Layout) -> None:

@@ -136,12 +136,8 @@ def _groups(answers: NewFleet, variables: Mapping[str, str], *, vaulted: bool) -
 
 
 def _shared_values(hosts: list[_Host]) -> dict[str, object]:
-    first = hosts[0].values
-    return {
-        name: first[name]
-        for name in _SHARED
-        if len(hosts) > 1 and name in first and all(host.values.get(name) == first[name] for host in hosts)
-    }
+    candidates = {name: value for name, value in hosts[0].values.items() if name in _SHARED and len(hosts) > 1}
+    return {name: value for name, value in candidates.items() if all(one.values.get(name) == value for one in hosts)}
 
 
 def _host(remote: NewRemote, variable: str, *, vaulted: bool) -> _Host:
