@@ -9,10 +9,9 @@ leads through a jump host when it is an `ssh` that only connects its standard in
 import re
 import shlex
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 
-from remotestatus_playbook.ssh_options import Options, PathError, split_words
+from remotestatus_playbook.ssh_options import Options, PathError, flags_of, split_words
 
 _JUMP = re.compile(r"^(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:@\s]+)(?::(?P<port>\d+))?/?$")
 
@@ -25,6 +24,9 @@ _SHELL = re.compile(r"[;&|<>`()*?#\n]|\$")
 """What only a shell understands. Such a command is left as it is."""
 
 _STARTERS = frozenset({"exec", "env", "sudo", "nohup"})
+
+
+_NAMES = {"-W": "-w", "-l": "user", "-p": "port"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +74,25 @@ def read_proxy_command(text: str, user: str | None = None, base: Path | None = N
     if not words or Path(words[0]).name != "ssh":
         return None
     options, others = split_words(words[1:], base)
-    rest = list(options.rest)
-    if len(others) != 1 or _take(rest, "-W") not in _FAR_END or any("\0" in word for word in (*rest, *others)):
+    rest: list[str] = []
+    taken = {"-w": "", "user": "", "port": ""}
+    for flag, value in flags_of(options.rest):
+        name, _, said = str(value).partition("=") if flag == "-o" else (_NAMES.get(flag, ""), "", str(value))
+        if name.lower() in taken:
+            # What comes first counts, and options come before the host.
+            taken[name.lower()] = taken[name.lower()] or said
+        else:
+            rest += [flag] if value is None else [flag, value]
+    user, port = taken["user"], taken["port"]
+    if len(others) != 1 or taken["-w"] not in _FAR_END or any("\0" in word for word in (*rest, user, port, *others)):
         return None
     try:
         named = _read_jump(others[0], options.config, words[0])
     except PathError:
         return None
-    # What comes first counts, and options come before the host.
-    for flag, option in (("-l", "User"), ("-p", "Port")):
-        while flag in rest:
-            place = rest.index(flag)
-            rest[place : place + 2] = ["-o", f"{option}={rest[place + 1]}"]
-    user = _take_option(rest, "user") or named.user
-    port = _take_option(rest, "port") or named.port
-    if not str(port or 1).isdigit():
+    if port and not port.isdigit():
         return None
-    step = replace(named, user=user, port=int(port) if port else None)
+    step = replace(named, user=user or named.user, port=int(port) if port else named.port)
     return replace(step, written=_written(step), options=replace(options, rest=tuple(rest)))
 
 
@@ -104,26 +108,6 @@ def _words_of(text: str, user: str | None) -> list[str]:
         return shlex.split(text)
     except ValueError:
         return []
-
-
-def _take(words: list[str], flag: str) -> str | None:
-    """Take a flag and its value out of the words; the first value counts."""
-    values = [value for name, value in pairwise(words) if name == flag]
-    while flag in words:
-        place = words.index(flag)
-        del words[place : place + 2]
-    return values[0] if values else None
-
-
-def _take_option(words: list[str], option: str) -> str | None:
-    """The same for an option of ssh_config(5)."""
-    values = []
-    for place in reversed([place for place, word in enumerate(words) if word == "-o"]):
-        key, _, value = words[place + 1].partition("=")
-        if key.lower() == option:
-            values.append(value)
-            del words[place : place + 2]
-    return values[-1] if values else None
 
 
 def _written(step: JumpStep) -> str:

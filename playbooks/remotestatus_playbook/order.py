@@ -27,12 +27,15 @@ def artifacts_on_worker() -> Path | None:
 
 
 def take_order() -> Order:
-    """The order, as soon as there is one. Raises ProcessLookupError when whoever is to give it has ended."""
+    """The order, as soon as there is one. Raises RuntimeError when whoever is to give it has ended."""
     if ORDER not in os.environ:
         return Order.from_json(_SENT_ORDER.read_text()) if _SENT_ORDER.exists() else Order()
     path = Path(os.environ[ORDER])
     while not path.exists():
-        os.kill(root(), 0)
+        try:
+            os.kill(root(), 0)
+        except ProcessLookupError:
+            raise RuntimeError("remotestatus has ended") from None
         time.sleep(_POLL_SECONDS)
     return Order.from_json(path.read_text())
 

@@ -5,7 +5,7 @@ Takes the host's evaluated variables, the order, and how long the way to its pro
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,11 @@ class ProbePlan:
 
     name: str
     connection: str
-    host: Host | None
-    hop: Hop | None
-    command: tuple[str, ...]
     seconds: int
-    questions: Questions
+    host: Host | None = None
+    hop: Hop | None = None
+    command: tuple[str, ...] = ()
+    questions: Questions = field(default_factory=Questions)
     kept: Path | None = None
     become: Become | None = None
     problem: str = ""
@@ -99,28 +99,12 @@ def plan_probe(
 
     A slow way to the proxy is none of the remote's doing, and is allowed for on top of its time.
     """
-    whole = _seconds_of(entry.variables.get(f"{PREFIX}timeout"), REMOTE_SECONDS)
     hop = topology.last_hop.get(entry.name)
     answer = proxies.get(hop.spec) if hop else None
-    far = min(whole, _SLOWER * (answer.took_ms or 0) // 1000) if answer else 0
-    plan = ProbePlan(
-        name=entry.name,
-        connection=entry.connection,
-        host=None,
-        hop=None,
-        command=(),
-        seconds=order.seconds_of(whole) + far,
-        questions=Questions(),
-        become=entry.become,
-        problem=problem_of(entry, topology),
-        unsupported=entry.unsupported,
-        by_plugin=entry.by_plugin,
-    )
+    far = min(_whole_seconds(entry), _SLOWER * (answer.took_ms or 0) // 1000) if answer else 0
+    plan = _begin(entry, topology, order, far)
     if plan.problem or plan.unsupported:
         return plan
-    plan = replace(plan, questions=_questions_for(entry, order))
-    if not order.asks_again(entry.name):
-        plan = replace(plan, devices=tuple(_devices_of(entry)))
     host = entry.host if entry.connection == "ssh" else None
     if host is not None:
         return _plan_ssh(replace(plan, host=host, hop=hop), host, topology, known_hosts, workdir, order, far)
@@ -129,31 +113,34 @@ def plan_probe(
 
 def plan_look(entry: Entry, hop: Hop, topology: Topology, workdir: Workdir, order: Order) -> ProbePlan:
     """Plan the probe of a proxy that has answered: one exec more through the connection that is open."""
-    plan = ProbePlan(
-        name=entry.name,
-        connection="ssh",
-        host=entry.host,
-        hop=None,
-        command=(),
-        seconds=order.seconds_of(_seconds_of(entry.variables.get(f"{PREFIX}timeout"), REMOTE_SECONDS)),
-        questions=Questions(),
-        become=entry.become,
-        problem=problem_of(entry, topology),
-        looking=True,
-    )
+    plan = replace(_begin(entry, topology, order), host=entry.host, looking=True)
     if plan.problem:
         return plan
     socket, log = workdir.control / hop.socket, log_file(workdir.output(entry.name))
-    shell = plan.become.command if plan.become and plan.become.command else SHELL
-    command = look_command(hop, config=workdir.config_for(hop.config), control=socket, log=log, shell=shell)
-    asked_again = order.asks_again(entry.name)
-    return replace(
-        plan,
-        command=tuple(command),
-        questions=replace(_questions_for(entry, order), listeners=not asked_again),
-        kept=socket,
-        devices=() if asked_again else tuple(_devices_of(entry)),
+    command = look_command(hop, config=workdir.config_for(hop.config), control=socket, log=log)
+    questions = replace(plan.questions, listeners=not order.asks_again(entry.name))
+    return replace(plan, command=tuple(command), questions=questions, kept=socket)
+
+
+def _begin(entry: Entry, topology: Topology, order: Order, far: int = 0) -> ProbePlan:
+    """The plan without a command. It asks nothing where it says why it cannot be probed."""
+    plan = ProbePlan(
+        name=entry.name,
+        connection=entry.connection,
+        seconds=order.seconds_of(_whole_seconds(entry)) + far,
+        become=entry.become,
+        problem=problem_of(entry, topology),
+        unsupported=entry.unsupported,
+        by_plugin=entry.by_plugin,
     )
+    if plan.problem or plan.unsupported:
+        return plan
+    devices = () if order.asks_again(entry.name) else tuple(_devices_of(entry))
+    return replace(plan, questions=_questions_for(entry, order), devices=devices)
+
+
+def _whole_seconds(entry: Entry) -> int:
+    return _seconds_of(entry.variables.get(f"{PREFIX}timeout"), REMOTE_SECONDS)
 
 
 def problem_of(entry: Entry, topology: Topology, *, only_passed: bool = False) -> str:

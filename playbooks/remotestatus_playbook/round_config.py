@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from remotestatus_playbook.become import SHELL
 from remotestatus_playbook.protocol import OPENING, PROXY_LOST
 from remotestatus_playbook.ssh_options import quote
 from remotestatus_playbook.topology import Hop, Host, Topology
@@ -164,16 +165,16 @@ def probe_command(
     ]
 
 
-def look_command(hop: Hop, *, config: Path, control: Path, log: Path, shell: str) -> list[str]:
+def look_command(hop: Hop, *, config: Path, control: Path, log: Path) -> list[str]:
     """
-    The command that runs a `shell` on a proxy, through the shared connection at `control` and in no other way.
+    The command that runs a shell on a proxy, through the shared connection at `control` and in no other way.
 
     What ssh itself says goes into `log`.
     """
     # Without the connection ssh would make one of its own, where the configuration has no guard against that.
     own = ("ControlMaster=no", f"ControlPath={control}", f"ProxyCommand=echo {shlex.quote(PROXY_LOST)} >&2; exit 1")
     options = [word for option in (*own, "LogLevel=VERBOSE", "RequestTTY=no") for word in ("-o", option)]
-    return [hop.program, "-F", str(config), *options, "-E", str(log), "--", hop.target, shell]
+    return [hop.program, "-F", str(config), *options, "-E", str(log), "--", hop.target, SHELL]
 
 
 def _as_word(line: str) -> str:

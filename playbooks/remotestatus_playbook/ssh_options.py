@@ -65,28 +65,22 @@ class Options:
     def as_lines(self) -> list[str]:
         """The rest as lines of an SSH configuration; flags that have no line are left out."""
         lines = []
-        words = iter(self.rest)
-        for word in words:
-            if word == "-o":
-                key, _, value = next(words, "").partition("=")
-                lines.append(f"{key.strip()} {value.strip()}")
-            elif word in _LINES_WITH_VALUE:
-                lines.append(f"{_LINES_WITH_VALUE[word]} {quote(next(words, ''))}")
-            elif word in _LINES:
-                lines.append(_LINES[word])
+        for flag, value in flags_of(self.rest):
+            if flag == "-o":
+                key, _, setting = (value or "").partition("=")
+                lines.append(f"{key.strip()} {setting.strip()}")
+            elif flag in _LINES_WITH_VALUE:
+                lines.append(f"{_LINES_WITH_VALUE[flag]} {quote(value)}")
+            elif flag in _LINES:
+                lines.append(_LINES[flag])
         return lines
 
     def heard(self) -> list[str]:
         """The rest without what would keep ssh from saying what happened, or make it say more than that."""
         words: list[str] = []
-        for word in (rest := iter(self.rest)):
-            if word == "-o" and (option := next(rest, "")):
-                if not option.lower().startswith("loglevel="):
-                    words += [word, option]
-            elif word[:1] == "-" and word[1:2] in _FLAGS_WITH_VALUE:
-                words += [word, next(rest, "")]
-            elif not re.fullmatch("-[qv]", word):
-                words.append(word)
+        for flag, value in flags_of(self.rest):
+            if flag not in ("-q", "-v") and not (flag == "-o" and str(value).lower().startswith("loglevel=")):
+                words += [flag] if value is None else [flag, value]
         return words
 
     def value_of(self, option: str) -> str | None:
@@ -117,7 +111,7 @@ def split_words(words: Sequence[str], base: Path | None = None) -> tuple[Options
     config: str | None = None
     rest: list[str] = []
     others: list[str] = []
-    for flag, value in _flags(words):
+    for flag, value in flags_of(words):
         if not flag:
             others.append(value or "")
         elif value is None:
@@ -157,7 +151,7 @@ def _with_known_hosts(rest: Sequence[str]) -> Sequence[str]:
     return words
 
 
-def _flags(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+def flags_of(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """Each flag with its value, or None where it takes none; a word that is no flag comes with an empty one."""
     remaining = iter(words)
     for word in remaining:
