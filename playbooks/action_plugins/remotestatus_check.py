@@ -23,7 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from ansible.release import __version__ as ansible_version
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from remotestatus_playbook import inventory
-from remotestatus_playbook.become import BecomePlugins
+from remotestatus_playbook.become import Plugins
 from remotestatus_playbook.control_socket import end_connections
 from remotestatus_playbook.handed_passwords import AskedPasswords, asked_passwords, hide_passwords, write_passwords
 from remotestatus_playbook.interruption import clean_up_after
@@ -156,21 +156,21 @@ class ActionModule(ActionBase):
             proxies_only=order.proxies_only or boolean(self._task.args.get("proxies_only", False)),
         )
 
-    def _plugins(self, asked: AskedPasswords) -> inventory.Plugins:
+    def _plugins(self, asked: AskedPasswords) -> Plugins:
         """What Ansible says of its plugins, in this run."""
         connection_loader.get("ssh", class_only=True)  # makes its options known
         shell = shell_loader.get("sh")
         shell.set_options()
         shell.executable = constants.DEFAULT_EXECUTABLE
         keywords = {name: value for name in ("become_user", "become_method") if (value := context.CLIARGS.get(name))}
-        if asked.become:
-            keywords["become_pass"] = asked.become
-        become = BecomePlugins(become_loader.get, shell, keywords, same_user=constants.BECOME_ALLOW_SAME_USER)
-        return inventory.Plugins(
+        return Plugins(
             inventory.chosen_for_all(constants.config, context.CLIARGS),
-            become,
-            _connection_class,
-            _connection_variables,
+            cache(partial(connection_loader.get, class_only=True)),
+            lambda plugin: constants.config.get_plugin_vars("connection", plugin._load_name),
+            become_loader.get,
+            shell,
+            {**keywords, **({"become_pass": asked.become} if asked.become else {})},
+            same_user=constants.BECOME_ALLOW_SAME_USER,
             any_password=bool(asked.connection),
         )
 
@@ -269,16 +269,6 @@ class _Attempt:
     def by_name(self, proxies: Mapping[str, ProxyAnswer]) -> dict[str, ProxyAnswer]:
         """The answers by the names of the proxies."""
         return {hop.name: proxies[hop.spec] for hop in self.topology.in_order() if hop.spec in proxies}
-
-
-@cache
-def _connection_class(name: str) -> Any:
-    return connection_loader.get(name, class_only=True)
-
-
-def _connection_variables(plugin: Any) -> Sequence[str]:
-    found: Sequence[str] = constants.config.get_plugin_vars("connection", plugin._load_name)
-    return found
 
 
 def _close(workdir: Workdir) -> None:

@@ -7,7 +7,7 @@ knowing: a plugin that wants a password or a terminal needs Ansible's own connec
 a few words before the shell, and cost nothing more.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,21 +39,28 @@ class Become:
 
 
 @dataclass(frozen=True, slots=True)
-class BecomePlugins:
+class Plugins:
     """
-    Ansible's become plugins, as far as they are needed here.
+    What Ansible itself has to say, which alone knows its plugins.
 
-    `load` gives a new plugin by its name, or None. `shell` is the shell plugin that commands are written for,
-    `keywords` what the command line says, and `same_user` whether one becomes oneself, too.
+    `chosen` is what an ansible.cfg, the environment or the command line say of all hosts, by option. `connection` gives
+    the class of a connection plugin by its name, or None, and `connection_variables` the variables that this class's
+    options come from. `become` gives a new become plugin by its name, or None; `shell` is the shell plugin that its
+    commands are written for, `keywords` what the command line says of it, and `same_user` whether one becomes oneself,
+    too. With `any_password` hosts without a password of their own have one from the command line.
     """
 
-    load: Callable[[str], Any]
+    chosen: Mapping[str, Any]
+    connection: Callable[[str], Any]
+    connection_variables: Callable[[Any], Sequence[str]]
+    become: Callable[[str], Any]
     shell: Any
     keywords: Mapping[str, Any]
     same_user: bool = False
+    any_password: bool = False
 
 
-def become_of(variables: HostVariables, plugins: BecomePlugins, user: str | None, *, local: bool) -> Become | None:
+def become_of(variables: HostVariables, plugins: Plugins, user: str | None, *, local: bool) -> Become | None:
     """How this host's user is changed; `user` is who logs in. What is wrong is a problem of the host."""
     wanted = variables.last_of(("ansible_become",), "become")
     if not (wanted if isinstance(wanted, bool) else str(wanted or "").strip().lower() in _TRUE):
@@ -67,9 +74,9 @@ def become_of(variables: HostVariables, plugins: BecomePlugins, user: str | None
 
 
 def _become_by(
-    method: str, variables: HostVariables, plugins: BecomePlugins, user: str | None, *, local: bool
+    method: str, variables: HostVariables, plugins: Plugins, user: str | None, *, local: bool
 ) -> Become | None:
-    plugin = plugins.load(method)
+    plugin = plugins.become(method)
     if plugin is None:
         sentence = f"Ansible has no become plugin {method!r}; correct it, or install the collection that has it"
         variables.problems.append(("ansible_become_method", sentence))

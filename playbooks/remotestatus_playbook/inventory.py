@@ -13,7 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from remotestatus_playbook.become import Become, BecomePlugins, become_of
+from remotestatus_playbook.become import Become, Plugins, become_of
 from remotestatus_playbook.children import Password
 from remotestatus_playbook.client_config import ClientConfig
 from remotestatus_playbook.handed_passwords import take_passwords
@@ -109,23 +109,6 @@ class Entry:
         return self.connection not in ("ssh", "local") or (self.become is not None and not self.become.command)
 
 
-@dataclass(frozen=True, slots=True)
-class Plugins:
-    """
-    What Ansible itself has to say, which alone knows its plugins.
-
-    `chosen` is what `chosen_for_all` found. `connection` gives the class of a connection plugin by its name, or None,
-    and `connection_variables` the variables that this class's options come from. With `any_password` hosts without a
-    password of their own have one from the command line.
-    """
-
-    chosen: Mapping[str, Any]
-    become: BecomePlugins
-    connection: Callable[[str], Any]
-    connection_variables: Callable[[Any], Sequence[str]]
-    any_password: bool = False
-
-
 def read_entries(hostvars: Any, base: Path, plugins: Plugins, limited_to: Collection[str]) -> dict[str, Entry]:
     """
     Evaluate every host's variables; what fails becomes a problem of its host.
@@ -185,7 +168,7 @@ def _entry(name: str, hostvars: Any, base: Path, plugins: Plugins, *, prove: boo
     password = plugins.any_password and not jump_host
     entry.host = _host_of(name, variables, base, password=password, prove=prove, ssh=entry.connection == "ssh")
     if not jump_host:
-        entry.become = become_of(variables, plugins.become, None if local else entry.host.user, local=local)
+        entry.become = become_of(variables, plugins, None if local else entry.host.user, local=local)
     entry.problems[:] = dict.fromkeys(entry.problems)  # a variable may be evaluated for several options
     return entry
 

@@ -8,7 +8,7 @@ each proxy, and the last one on the way to each host.
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from getpass import getuser
 from itertools import chain, count
 from pathlib import Path
@@ -42,6 +42,11 @@ class Host:
     def key_name(self) -> str:
         """The name that its host key is known by, and that ssh asks for its password with."""
         return self.options.value_of("HostKeyAlias") or self.name
+
+    @property
+    def config(self) -> str | None:
+        """The file that ssh reads for it in the place of the user's configuration."""
+        return self.options.config
 
     @property
     def question(self) -> Question:
@@ -207,34 +212,25 @@ class _Tracer:
             if found is None:
                 return Way()
             self.topology.found[host.name] = found
-            return self._told(found, host.user, options.config, host.program, (*seen, host.name))
-        return self._follow(options, host.user, options.config, host.program, (*seen, host.name))
+            return self._told(found, host, (*seen, host.name))
+        return self._follow(options, host, (*seen, host.name))
 
-    def _told(self, found: Found, user: str | None, config: str | None, program: str, seen: tuple[str, ...]) -> Way:
+    def _told(self, found: Found, end: Host | JumpStep, seen: tuple[str, ...]) -> Way:
         """The way that ssh's own configuration says."""
         options = Options(found.value_of("proxyjump"), None, (), found.value_of("proxycommand"))
         try:
-            return self._follow(options, user, config, program, seen, told=True)
+            return self._follow(options, end, seen, told=True)
         except PathError:
             return Way()
 
-    def _follow(
-        self,
-        options: Options,
-        user: str | None,
-        config: str | None,
-        program: str,
-        seen: tuple[str, ...],
-        *,
-        told: bool = False,
-    ) -> Way:
-        """The way that a ProxyJump or ProxyCommand says, for what `user` logs in to."""
+    def _follow(self, options: Options, end: Host | JumpStep, seen: tuple[str, ...], *, told: bool = False) -> Way:
+        """The way to this end that a ProxyJump or ProxyCommand says."""
         if options.jump is not None:
-            steps = read_proxy_jump(options.jump, config, program)
+            steps = read_proxy_jump(options.jump, end.config, end.program)
         elif options.command is None:
             return Way()
         else:
-            step = read_proxy_command(options.command, user, self.base)
+            step = read_proxy_command(options.command, end.user, self.base)
             if step is None:
                 return Way(command=options.command)
             steps = (step,)
@@ -250,17 +246,14 @@ class _Tracer:
         """The way to a jump host itself: as its own ssh says, as the inventory does, or as ssh's configuration does."""
         options = step.options
         if options.jump is not None or options.command is not None:
-            return self._follow(options, step.user, options.config, step.program, (*seen, step.written))
+            return self._follow(options, step, (*seen, step.written))
         host = self._listed(step)
         if host is not None:
             return self.way_to(host, seen)
-        found = self._found(step)
+        found = self.client.look_up(_question(step)) if self.client else None
         if found is None or step.written in seen:
             return Way()
-        return self._told(found, step.user, step.config, step.program, (*seen, step.written))
-
-    def _found(self, step: JumpStep) -> Found | None:
-        return self.client.look_up(_question(step)) if self.client else None
+        return self._told(found, step, (*seen, step.written))
 
     def _must_be_known(self, step: JumpStep) -> None:
         """Raises PathError for the name of a proxy that was misspelt; one that means something is left alone."""
@@ -275,14 +268,10 @@ class _Tracer:
     def _listed(self, step: JumpStep) -> Host | None:
         """The host of the inventory that is meant: by its name, or a proxy by its address, port and user."""
         if step not in self._meant:
-            self._meant[step] = self._find_listed(step)
+            self._meant[step] = self.hosts.get(step.written) or self.hosts.get(step.target) or self._find_proxy(step)
         return self._meant[step]
 
-    def _find_listed(self, step: JumpStep) -> Host | None:
-        if step.written in self.hosts:
-            return self.hosts[step.written]
-        if step.target in self.hosts:
-            return self.hosts[step.target]
+    def _find_proxy(self, step: JumpStep) -> Host | None:
         if not self.proxies:
             return None
         found = self.client.settings_of(_question(step)) if self.client else None
@@ -340,18 +329,17 @@ class _Tracer:
         """A name that ssh's configuration can know this hop by, and nothing else that is connected to."""
         taken = {other.target for other in self.topology.hops.values()}
         taken.update(() if host else self.addresses)
-        if step.target not in taken:
-            return step.target
         longer = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{step.written}-via-{parent.target if parent else 'checker'}")
-        return next(one for one in chain([longer], (f"{longer}-{number}" for number in count(2))) if one not in taken)
+        return _first_free(taken, step.target, longer, (f"{longer}-{number}" for number in count(2)))
 
     def _free_name(self, name: str, parent: Hop | None) -> str:
         taken = {hop.name for hop in self.topology.hops.values()}
-        if name not in taken:
-            return name
         longer = f"{name} (through {parent.name})" if parent else f"{name} (directly)"
-        more = (f"{longer[:-1]}, {number})" for number in count(2))
-        return next(one for one in chain([longer], more) if one not in taken)
+        return _first_free(taken, name, longer, (f"{longer[:-1]}, {number})" for number in count(2)))
+
+
+def _first_free(taken: Collection[str], name: str, longer: str, more: Iterable[str]) -> str:
+    return next(one for one in chain([name, longer], more) if one not in taken)
 
 
 def _as_listed(step: JumpStep, host: Host) -> JumpStep:
@@ -359,8 +347,7 @@ def _as_listed(step: JumpStep, host: Host) -> JumpStep:
     user, port = step.user or host.user, step.port or host.port
     same = (user, port or 22) == (host.user, host.port or 22)
     written = host.name if same or step.target != host.name else step.written
-    options = step.options
-    return JumpStep(host.name, user, port, written, options, step.config, step.program)
+    return replace(step, target=host.name, user=user, port=port, written=written)
 
 
 def _question(step: JumpStep) -> Question:
