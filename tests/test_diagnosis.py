@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.protocol import PROXY_LOST, HostAnswer, Outcome, ProxyAnswer, RemoteAnswer
-from remotestatus_playbook.proxy_connections import Refusals
+from remotestatus_playbook.proxy_connections import find_refusals
 from remotestatus_playbook.ssh_output import local_fault, without_warnings
 
 from remotestatus.evaluate.check_results import read_proxy, read_remote
@@ -275,16 +275,16 @@ def test_a_proxys_refusal_is_found_in_the_log_of_its_connection(tmp_path: Path) 
         "channel 2: open failed: connect failed: Connection refused",
     ]
     log.write_text("\r\n".join(lines))
-    assert Refusals(log).of("127.0.0.1", 8001) == "channel 2: open failed: connect failed: Connection refused"
-    assert Refusals(log).of("127.0.0.1", 8002).endswith("administratively prohibited: open failed")
-    assert Refusals(log).of("127.0.0.1", 800) == ""
+    assert find_refusals(log).get("127.0.0.1:8001", "") == "channel 2: open failed: connect failed: Connection refused"
+    assert find_refusals(log).get("127.0.0.1:8002", "").endswith("administratively prohibited: open failed")
+    assert find_refusals(log).get("127.0.0.1:800", "") == ""
     log.write_text("\r\n".join([*lines, *lines[:2]]))
-    assert Refusals(log).of("127.0.0.1", 8001) == ""
+    assert find_refusals(log).get("127.0.0.1:8001", "") == ""
     reused = [*lines[:2], lines[2], lines[1], "channel 2: open failed: connect failed: No route to host"]
     log.write_text("\r\n".join(reused))
-    assert Refusals(log).of("127.0.0.1", 8001) == ""
-    assert Refusals(log).of("127.0.0.1", 8002).endswith("No route to host")
-    assert Refusals(tmp_path / "none").of("127.0.0.1", 8001) == ""
+    assert find_refusals(log).get("127.0.0.1:8001", "") == ""
+    assert find_refusals(log).get("127.0.0.1:8002", "").endswith("No route to host")
+    assert find_refusals(tmp_path / "none").get("127.0.0.1:8001", "") == ""
 
 
 # -- anything at all --------------------------------------------------------------------------------------------------

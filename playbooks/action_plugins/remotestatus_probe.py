@@ -13,7 +13,6 @@ import shlex
 import sys
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,11 @@ from remotestatus_playbook.become import SHELL
 from remotestatus_playbook.children import Password, Secret, log_file
 from remotestatus_playbook.handed_passwords import asked_passwords
 from remotestatus_playbook.host_variables import plain, say_error
-from remotestatus_playbook.inventory import passwords
+from remotestatus_playbook.inventory import become_password, passwords
 from remotestatus_playbook.order import root
 from remotestatus_playbook.plan import CHECKS, read_checks
 from remotestatus_playbook.plugin_probe import (
     PLUGIN_PROBES,
-    Brought,
     PluginProbe,
     TimeUp,
     TooMuch,
@@ -64,10 +62,6 @@ def _learn(password: Password) -> str:
         return password.learn()
     except Exception as error:
         raise _WrongVariable(f"{password.variable}: {say_error(error)}") from None
-
-
-def _text_of(hostvars: Any, name: str, variable: str) -> str:
-    return str(hostvars[name][variable])
 
 
 def _answer_ssh(probe: PluginProbe, password: Password, workdir: Workdir, name: str) -> Secret:
@@ -146,7 +140,7 @@ class ActionModule(ActionBase):
         """Run the script. docker and sudo fail alike: then the connection is asked without the change of user, too."""
         doubtful = self._connection.become is not None and not probe.ssh
         try:
-            answer = read_brought(probe, self._run_script(probe), become=self._connection.become is not None)
+            answer = self._run_script(probe)
         except AnsibleError:
             if doubtful and (nowhere := self._leads_nowhere()):
                 return nowhere
@@ -163,7 +157,7 @@ class ActionModule(ActionBase):
         words = str(result["stderr"] or result["stdout"]).strip()[:KEPT]
         return RemoteAnswer(Outcome.CONNECTION_FAILED, stderr=words)
 
-    def _run_script(self, probe: PluginProbe) -> Brought:
+    def _run_script(self, probe: PluginProbe) -> RemoteAnswer:
         become = self._connection.become
         pipelines = bool(self._connection.has_pipelining) and (become is None or bool(become.pipelining))
         script = compose(probe.nonce, probe.questions, root())
@@ -172,27 +166,14 @@ class ActionModule(ActionBase):
         result = self._low_level_execute_command(
             command, in_data=script if pipelines else None, executable=False, encoding_errors="surrogateescape"
         )
-        return Brought(
-            code=int(result["rc"]),
-            out=str(result["stdout"]).encode("utf-8", "surrogateescape"),
-            err=str(result["stderr"]).encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
-            asked_at=asked_at,
-            answered_at=time.time(),
-            taken=time.monotonic() - started,
-        )
+        taken = time.monotonic() - started
+        return read_brought(probe, result, (taken, asked_at, time.time()), become=become is not None)
 
     def _hand_over_become_password(self, name: str, hostvars: Any) -> None:
         """Evaluate the host's own password, once: the play gives Ansible an empty one, evaluated many times."""
-        become, asked = self._connection.become, asked_passwords()
-        if become is None:
-            return
-        if asked.become:
-            become.set_option("become_pass", asked.become)
-        written = hostvars.raw_get(name)
-        for variable in ("ansible_become_pass", "ansible_become_password"):
-            if variable in written:
-                own = Password(partial(_text_of, hostvars, name, variable), variable=variable)
-                become.set_option("become_pass", _learn(own))
+        password = become_password(hostvars, name, asked_passwords().become)
+        if self._connection.become is not None and password is not None:
+            self._connection.become.set_option("become_pass", _learn(password))
 
     def _lead_through_proxies(self, probe: PluginProbe, *, by_password: bool) -> None:
         """

@@ -12,7 +12,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -152,11 +151,7 @@ class Child:
     @property
     def printed_bytes(self) -> int:
         """How much it has printed so far."""
-        total = 0
-        for path in (self.out, self.err, self.log):
-            with suppress(FileNotFoundError):
-                total += path.stat().st_size
-        return total
+        return sum(path.stat().st_size for path in (self.out, self.err, self.log) if path.exists())
 
     def end_flood(self) -> None:
         """End it as if a file of its were full."""
@@ -374,8 +369,7 @@ def _trouble_file(pipe: Path) -> Path:
 
 def _in_memory(content: bytes) -> BinaryIO:
     """A file with this content that has no name: commands of checks may hold passwords."""
-    memory = hasattr(os, "memfd_create")
-    file: BinaryIO = os.fdopen(os.memfd_create("remotestatus"), "w+b") if memory else tempfile.TemporaryFile()  # noqa: SIM115
+    file = os.fdopen(os.memfd_create("remotestatus"), "w+b")
     file.write(content)
     file.seek(0)
     return file

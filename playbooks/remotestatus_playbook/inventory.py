@@ -47,6 +47,7 @@ _PORT = ("ansible_port", "ansible_ssh_port")
 _USER = ("ansible_user", "ansible_ssh_user")
 _KEY_FILE = ("ansible_private_key_file", "ansible_ssh_private_key_file")
 _PASSWORD = ("ansible_password", "ansible_ssh_password", "ansible_ssh_pass")
+_BECOME_PASSWORD = ("ansible_become_pass", "ansible_become_password")
 _ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
 _PROGRAM = ("ansible_ssh_executable",)
 _CONNECT_SECONDS = ("ansible_timeout", "ansible_ssh_timeout")
@@ -264,18 +265,23 @@ def _options_of(variables: HostVariables, base: Path) -> Options:
 
 def passwords(hostvars: Any, names: Iterable[str], given: str = "") -> dict[str, Password]:
     """How to learn the passwords of these hosts, as far as they have one; `given` is for those without their own."""
-    found, sent = {}, take_passwords()
-    for name in names:
-        if name in sent:
-            found[name] = sent[name]
-            continue
-        written = hostvars.raw_get(name)
-        own = [variable for variable in _PASSWORD if variable in written]
-        if own or given:
-            slow = any(needs_lookup(written, variable) for variable in own)
-            learn = cache(partial(_evaluate_password, hostvars, name, own, given))
-            found[name] = Password(learn, slow, *own[-1:])
-    return found
+    sent = take_passwords()
+    found = {name: sent.get(name) or _password(hostvars, name, _PASSWORD, given) for name in names}
+    return {name: password for name, password in found.items() if password is not None}
+
+
+def become_password(hostvars: Any, name: str, given: str) -> Password | None:
+    """How to learn the password for a host's change of user, if there is one; `given` holds unless it has its own."""
+    return _password(hostvars, name, _BECOME_PASSWORD, given)
+
+
+def _password(hostvars: Any, name: str, variables: Sequence[str], given: str) -> Password | None:
+    written = hostvars.raw_get(name)
+    own = [variable for variable in variables if variable in written]
+    if not own and not given:
+        return None
+    slow = any(needs_lookup(written, variable) for variable in own)
+    return Password(cache(partial(_evaluate_password, hostvars, name, own, given)), slow, *own[-1:])
 
 
 def _evaluate_password(hostvars: Any, name: str, variables: Sequence[str], given: str) -> str:

@@ -20,7 +20,9 @@ from remotestatus_playbook.protocol import (
     PREFIX,
     REMOTE_SECONDS,
     Order,
+    Outcome,
     ProxyAnswer,
+    RemoteAnswer,
     seconds_in,
     whole_unit,
 )
@@ -50,14 +52,13 @@ class ProbePlan:
 
     `command` is empty unless it is reached by ssh or is this machine itself; `host` is None unless it is reached by
     ssh, and `hop` the last proxy on the way to it. `kept` is the socket of a connection that is used from round to
-    round. `problem` and `unsupported` say why it cannot be probed at all. `by_plugin`: by Ansible's own connection.
+    round. `answer` is there when it cannot be probed at all. `by_plugin`: by Ansible's own connection.
     `looking`: it is a proxy, which is probed through its own shared connection. `devices` are connected to through
     `kept`, which is `passing` when it is there for them alone, and `suspect` when an attempt before this one may have
     failed because of it.
     """
 
     name: str
-    connection: str
     seconds: int
     host: Host | None = None
     hop: Hop | None = None
@@ -65,8 +66,7 @@ class ProbePlan:
     questions: Questions = field(default_factory=Questions)
     kept: Path | None = None
     become: Become | None = None
-    problem: str = ""
-    unsupported: str = ""
+    answer: RemoteAnswer | None = None
     by_plugin: bool = False
     looking: bool = False
     devices: tuple[Device, ...] = ()
@@ -74,11 +74,6 @@ class ProbePlan:
     suspect: bool = False
     place: tuple[str, int | None] = ("", None)
     """The address and port that the last proxy is told to connect to."""
-
-    @property
-    def path(self) -> tuple[Hop, ...]:
-        """The proxies on the way, checker's side first."""
-        return (*self.hop.path, self.hop) if self.hop else ()
 
     @property
     def asked(self) -> str:
@@ -103,7 +98,7 @@ def plan_probe(
     answer = proxies.get(hop.spec) if hop else None
     far = min(_whole_seconds(entry), _SLOWER * (answer.took_ms or 0) // 1000) if answer else 0
     plan = _begin(entry, topology, order, far)
-    if plan.problem or plan.unsupported:
+    if plan.answer:
         return plan
     host = entry.host if entry.connection == "ssh" else None
     if host is not None:
@@ -114,7 +109,7 @@ def plan_probe(
 def plan_look(entry: Entry, hop: Hop, topology: Topology, workdir: Workdir, order: Order) -> ProbePlan:
     """Plan the probe of a proxy that has answered: one exec more through the connection that is open."""
     plan = replace(_begin(entry, topology, order), host=entry.host, looking=True)
-    if plan.problem:
+    if plan.answer:
         return plan
     socket, log = workdir.control / hop.socket, log_file(workdir.output(entry.name))
     command = look_command(hop, config=workdir.config_for(hop.config), control=socket, log=log)
@@ -126,15 +121,14 @@ def _begin(entry: Entry, topology: Topology, order: Order, far: int = 0) -> Prob
     """The plan without a command. It asks nothing where it says why it cannot be probed."""
     plan = ProbePlan(
         name=entry.name,
-        connection=entry.connection,
         seconds=order.seconds_of(_whole_seconds(entry)) + far,
         become=entry.become,
-        problem=problem_of(entry, topology),
-        unsupported=entry.unsupported,
         by_plugin=entry.by_plugin,
     )
-    if plan.problem or plan.unsupported:
-        return plan
+    if problem := problem_of(entry, topology):
+        return replace(plan, answer=RemoteAnswer(Outcome.MISCONFIGURED, stderr=problem))
+    if entry.unsupported:
+        return replace(plan, answer=RemoteAnswer(Outcome.UNSUPPORTED, stderr=entry.unsupported))
     devices = () if order.asks_again(entry.name) else tuple(_devices_of(entry))
     return replace(plan, questions=_questions_for(entry, order), devices=devices)
 

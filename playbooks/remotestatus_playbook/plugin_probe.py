@@ -10,10 +10,11 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from remotestatus_playbook.host_variables import say_error
 from remotestatus_playbook.output_limits import PLUGIN_MEMORY_BYTES
@@ -71,37 +72,31 @@ class PluginProbe:
         return cls(**{**values, "questions": Questions(**values["questions"])})
 
 
-@dataclass(frozen=True, slots=True)
-class Brought:
-    """What a connection plugin brought: the exit code, the output, and when it was asked and answered (POSIX)."""
+def read_brought(
+    probe: PluginProbe, result: Mapping[str, Any], times: tuple[float, float, float], *, become: bool
+) -> RemoteAnswer:
+    """
+    The answer for what the plugin brought: an exit code and texts, as Ansible has them.
 
-    code: int
-    out: bytes
-    err: str
-    asked_at: float
-    answered_at: float
-    taken: float
-
-
-def read_brought(probe: PluginProbe, brought: Brought, *, become: bool) -> RemoteAnswer:
-    """The answer for what the plugin brought; `become` tells whether the user was to be changed."""
-    marker = probe.nonce.encode()
-    out = brought.out
-    if b"[" + marker + b":frame\r\n" in out:
+    `times` are how many seconds it took, and when it was asked and answered (POSIX); `become` tells whether the user
+    was to be changed.
+    """
+    code = int(result["rc"])
+    out, err = (str(result[name]).encode("utf-8", "surrogateescape") for name in ("stdout", "stderr"))
+    said = err.decode("utf-8", "replace")
+    if b"[" + probe.nonce.encode() + b":frame\r\n" in out:
         out = out.replace(b"\r\n", b"\n")  # a terminal's
     output = parse(out, probe.nonce)
-    answer = output.answer_of(brought.taken, brought.asked_at, brought.answered_at)
+    answer = output.answer_of(*times)
     if answer is not None:
         return answer
-    words = _FAREWELL.sub("", brought.err).strip() or output.noise
-    if become and not output.frame and brought.code not in (0, 255):
+    words = _FAREWELL.sub("", said).strip() or output.noise
+    if become and not output.frame and code not in (0, 255):
         return RemoteAnswer(Outcome.BECOME_FAILED, stderr=words, logged_in=True)
-    if not (probe.ssh or brought.out) and brought.code != 0:
+    if not (probe.ssh or out) and code != 0:
         # The program behind the plugin (docker, kubectl) says itself why it leads nowhere.
         return RemoteAnswer(Outcome.CONNECTION_FAILED, stderr=words)
-    return RemoteAnswer(
-        Outcome.NO_PROBE_OUTPUT, stderr=brought.err, noise=output.noise, frame=output.frame, logged_in=True
-    )
+    return RemoteAnswer(Outcome.NO_PROBE_OUTPUT, stderr=said, noise=output.noise, frame=output.frame, logged_in=True)
 
 
 def answer_of_failure(words: str) -> RemoteAnswer:

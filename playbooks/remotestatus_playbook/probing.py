@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
-from remotestatus_playbook import proxy_connections
 from remotestatus_playbook.banner import is_lost, read_banner
 from remotestatus_playbook.become import Become
 from remotestatus_playbook.children import TOO_MUCH, Child, Password, run_all
@@ -28,6 +27,7 @@ from remotestatus_playbook.plugin_probe import PLUGIN_PROBES, PluginProbe
 from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import compose
 from remotestatus_playbook.protocol import REMOTE_ANSWERS, Outcome, ProxyAnswer, RemoteAnswer
+from remotestatus_playbook.proxy_connections import find_refusals, log_of
 from remotestatus_playbook.ssh_log import KEPT, own_words, printed_words
 from remotestatus_playbook.ssh_output import local_fault
 from remotestatus_playbook.workdir import Workdir
@@ -55,10 +55,10 @@ class Prober:
     attempt: int = 1
     by_plugin: list[str] = field(default_factory=list)
     """The remotes that are left to Ansible's own connections."""
-    _plans: dict[str, ProbePlan] = field(default_factory=dict)
-    _nonces: dict[str, str] = field(default_factory=dict)
-    _open: dict[Path, bool] = field(default_factory=dict)
-    _refusals: dict[Path, proxy_connections.Refusals] = field(default_factory=dict)
+    _plans: dict[str, tuple[ProbePlan, str]] = field(default_factory=dict)
+    """Each plan with the nonce of its probe."""
+    _asked: dict[Path, tuple[bool, Mapping[str, str]]] = field(default_factory=dict)
+    """Of each proxy's connection whether it stands, and what it could not connect to."""
     _one_asks: Lock = field(default_factory=Lock)
 
     def probe_all(self, plans: Iterable[ProbePlan | None], at_once: int) -> None:
@@ -73,8 +73,8 @@ class Prober:
         pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="devices")
         for child in run_all(self._children(plans), at_once):
             full = full or self.workdir.is_full()
-            plan = self._plans[child.name]
-            answer = read_answer(child, self._nonces[child.name], plan)
+            plan, nonce = self._plans[child.name]
+            answer = read_answer(child, nonce, plan)
             child.forget()
             if (full or child.no_room) and answer.outcome is not Outcome.ANSWERED:
                 # What is missing of its answer may be missing because of us.
@@ -90,7 +90,7 @@ class Prober:
             if plan.host and answer.outcome in (Outcome.SSH_FAILED, Outcome.TIMED_OUT):
                 failed[child.name] = answer
         with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="examined") as examining:
-            asking += [examining.submit(self._examine, self._plans[name], answer) for name, answer in failed.items()]
+            asking += [examining.submit(self._examine, self._plans[name][0], answer) for name, answer in failed.items()]
         pool.shutdown()
         for one in asking:
             one.result()
@@ -122,7 +122,7 @@ class Prober:
                 continue
             if plan.kept and plan.suspect:
                 end_connection(plan.kept)
-            self._plans[plan.name], self._nonces[plan.name] = plan, nonce
+            self._plans[plan.name] = plan, nonce
             yield self._child(plan, nonce)
         self._leave_unasked(unasked)
 
@@ -136,11 +136,9 @@ class Prober:
 
     def _answer_without(self, plan: ProbePlan) -> RemoteAnswer | None:
         """The answer for a remote to which nothing can be sent."""
-        if plan.problem:
-            return RemoteAnswer(Outcome.MISCONFIGURED, stderr=plan.problem)
-        if plan.unsupported:
-            return RemoteAnswer(Outcome.UNSUPPORTED, stderr=plan.unsupported)
-        for hop in plan.path:
+        if plan.answer:
+            return plan.answer
+        for hop in (*plan.hop.path, plan.hop) if plan.hop else ():
             answer = self.proxies.get(hop.spec)
             if answer is not None and answer.outcome is Outcome.ERROR:
                 # Nobody knows whether the proxy answers: it is the checker that could not ask.
@@ -169,28 +167,23 @@ class Prober:
         self.workdir.leave(REMOTE_ANSWERS, name, replace(answer, attempts=self.attempt))
 
     def _examine(self, plan: ProbePlan, answer: RemoteAnswer) -> None:
-        """Leave the answer with what ssh's own words leave open: see `_complete`."""
-        self._leave(plan.name, self._complete(plan, answer))
-
-    def _complete(self, plan: ProbePlan, answer: RemoteAnswer) -> RemoteAnswer:
-        """Add what ssh's own words leave open: whose key was offered, why the proxy refused, and if it is there."""
+        """Leave the answer with what ssh's own words leave open: whose key was offered, and why the proxy refused."""
         answer = replace(answer, answered_by=owners_of_offered_key(answer.stderr, self.known_hosts))
         address, port = plan.place
         if plan.host is None or plan.hop is None:
             if plan.host is not None and is_lost(answer.stderr):
                 answer = replace(answer, banner=read_banner(None, address, port or 22))
-            return answer
+            self._leave(plan.name, answer)
+            return
         socket = self.workdir.control / plan.hop.socket
         with self._one_asks:
-            if socket not in self._open:
-                self._open[socket] = is_open(socket)
-                self._refusals[socket] = proxy_connections.Refusals(proxy_connections.log_of(socket))
-        refusal = self._refusals[socket].of(address, port)
+            if socket not in self._asked:
+                self._asked[socket] = is_open(socket), find_refusals(log_of(socket))
+        stands, refusals = self._asked[socket]
+        refusal = refusals.get(f"{address}:{port or 22}", "")
         stderr = f"{refusal}\n{answer.stderr}"[:KEPT] if refusal else answer.stderr
-        banner = ""
-        if self._open[socket] and is_lost(stderr):
-            banner = read_banner(socket, address, port or 22)
-        return replace(answer, proxy_lost=not self._open[socket], stderr=stderr, banner=banner)
+        banner = read_banner(socket, address, port or 22) if stands and is_lost(stderr) else ""
+        self._leave(plan.name, replace(answer, proxy_lost=not stands, stderr=stderr, banner=banner))
 
 
 def read_answer(child: Child, nonce: str, plan: ProbePlan) -> RemoteAnswer:

@@ -166,7 +166,7 @@ class Opener:
             *limit_files(PROXY_BYTES, "timeout", "-k", "2", str(self.seconds), hop.program),
             *("-F", str(self.workdir.config_for(hop.config)), "-f", "-N"),
             *("-o", "ControlMaster=yes", "-o", f"ControlPersist={self.keep_seconds}"),
-            # What becomes of each remote's channel stands only in this connection's own log; see `Refusals`.
+            # What becomes of each remote's channel stands only in this connection's own log; see `find_refusals`.
             *("-E", str(log), "-o", "LogLevel=DEBUG"),
             # Without it a connection that others share throws away what its ProxyCommand complains of.
             *(["-v"] if hop.command is not None else []),
@@ -226,32 +226,27 @@ def log_of(socket: Path) -> Path:
     return socket.with_suffix(".log")
 
 
-class Refusals:
+def find_refusals(log: Path) -> dict[str, str]:
     """
-    Why a proxy could not connect to an address and port, read from the log of the shared connection to it.
+    Why a proxy could not connect, in the words of OpenSSH, by `address:port`: for the last time that it was asked.
 
     A client of a shared connection is only told "Session open refused by peer", for a tunnel that is down as for a
-    proxy that forbids forwarding; the connection itself is told the reason.
+    proxy that forbids forwarding; the connection itself is told the reason, and writes it into its log.
     """
-
-    def __init__(self, log: Path) -> None:
-        self._reasons: dict[str, str] = {}
-        asked, channels = "", dict[str, str]()
-        for line in _text_of(log, 16_000_000).splitlines():
-            words = line.strip()
-            if found := _ASKED.search(words):
-                asked = found[1]
-                self._reasons.pop(asked, None)
-            elif found := _NEW_CHANNEL.search(words):
-                # The number of a channel that has ended is given to the next one.
-                channels[found[1]], asked = asked, ""
-            elif found := _OPEN_FAILED.match(words):
-                self._reasons[channels.pop(found[1], "")] = words
-        self._reasons.pop("", None)
-
-    def of(self, address: str, port: int | None) -> str:
-        """The reason in the words of OpenSSH, for the last time it was asked; empty when it does not say."""
-        return self._reasons.get(f"{address}:{port or 22}", "")
+    reasons: dict[str, str] = {}
+    asked, channels = "", dict[str, str]()
+    for line in _text_of(log, 16_000_000).splitlines():
+        words = line.strip()
+        if found := _ASKED.search(words):
+            asked = found[1]
+            reasons.pop(asked, None)
+        elif found := _NEW_CHANNEL.search(words):
+            # The number of a channel that has ended is given to the next one.
+            channels[found[1]], asked = asked, ""
+        elif found := _OPEN_FAILED.match(words):
+            reasons[channels.pop(found[1], "")] = words
+    reasons.pop("", None)
+    return reasons
 
 
 _ASKED = re.compile(r"\bchannel_connect_stdio_fwd:? (\S+)$")

@@ -64,11 +64,6 @@ class Workdir:
         """Make a new one. Raises OSError when there is no place for it."""
         return cls(make_private_directory(root()))
 
-    @property
-    def ssh_config(self) -> Path:
-        """The configuration for the proxies, and for whatever passes through them."""
-        return self.path / SSH_CONFIG
-
     def config_for(self, config: str | None, *, behind: bool = False) -> Path:
         """The configuration for what has a file of its own in the place of the user's; `behind`: a proxy."""
         name = "remote_config" if behind else SSH_CONFIG

@@ -64,7 +64,7 @@ from remotestatus.probe.workers import (
 _CLOCK_SECONDS = 5.0
 """A worker's clock that is further off has been wrong for the clocks of its remotes, too."""
 
-_REACHED = (Status.UP, Status.DEGRADED)
+_REACHED = {Status.UP, Status.DEGRADED}
 
 _NAMED = 5
 """So many names of refused answers are told."""
@@ -164,7 +164,7 @@ class _FleetCheck:
         """What all passes brought, the last of them with this order."""
         now = self.clock()
         unseen = {name: remote_result(self.remotes[name], None, now) for name, seen in self.found.items() if not seen}
-        answering = {name for name, seen in self.proxies.items() if any(map(_was_reached, seen.values()))}
+        answering = {name for name, seen in self.proxies.items() if _REACHED & {one.status for one in seen.values()}}
         combined = {
             name: without_proxys_fault(self.remotes[name], result, answering)
             for name, result in self.combined().items()
@@ -370,10 +370,6 @@ class _FleetCheck:
 
     def _given_up(self) -> bool:
         return self._aborted or self.cancel() or time.monotonic() > self.deadline
-
-
-def _was_reached(result: CheckResult | None) -> bool:
-    return result is not None and result.status in _REACHED
 
 
 def _by_our_clock(answer: RemoteAnswer, off: float) -> RemoteAnswer:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from remotestatus_playbook.protocol import Order, ProxyAnswer, RemoteAnswer
 
@@ -164,10 +165,8 @@ def look_results(
         answer, opened = answers.remotes.get(proxy.name), proxies.get(proxy.name)
         if answer is None or opened is None:
             continue
-        try:
-            found[proxy.name] = read_look(proxy, opened, answer, now, earlier.past(proxy.name))
-        except Exception as error:
-            found[proxy.name] = failed_result(proxy, error, now)
+        look = partial(read_look, proxy, opened, answer, now, earlier.past(proxy.name))
+        found[proxy.name] = _result(proxy, now, look)
     return found
 
 
@@ -181,10 +180,7 @@ def with_looks(
 
 def remote_result(remote: Remote, answer: RemoteAnswer | None, now: datetime, past: Past | None = None) -> CheckResult:
     """What one remote answered. Whatever is wrong with that, it is the check result of this one remote."""
-    try:
-        return read_remote(remote, answer, now, past)
-    except Exception as error:
-        return failed_result(remote, error, now)
+    return _result(remote, now, partial(read_remote, remote, answer, now, past))
 
 
 def latest(before: CheckResult | None, now: CheckResult) -> CheckResult:
@@ -200,10 +196,14 @@ def latest(before: CheckResult | None, now: CheckResult) -> CheckResult:
 
 def proxy_result(proxy: Proxy, answer: ProxyAnswer, now: datetime) -> CheckResult:
     """The same for a proxy."""
+    return _result(proxy, now, partial(read_proxy, proxy, answer, now))
+
+
+def _result(subject: Remote | Proxy, now: datetime, read: Callable[[], CheckResult]) -> CheckResult:
     try:
-        return read_proxy(proxy, answer, now)
+        return read()
     except Exception as error:
-        return failed_result(proxy, error, now)
+        return failed_result(subject, error, now)
 
 
 def pause(seconds: float, cancel: Callable[[], bool]) -> None:
