@@ -12,7 +12,7 @@ from remotestatus_playbook.protocol import folder_of_inventory
 
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.probe import AnsibleSource, TypedPasswords, read_configuration
-from remotestatus.probe.ansible_environment import ansible_environment
+from remotestatus.probe.ansible_configuration import ansible_environment
 from remotestatus.probe.secret_channels import PasswordMemory
 from remotestatus.shipped import playbooks
 from tests.lab import Command, Lab, require_root

@@ -7,7 +7,7 @@ knowing: a plugin that wants a password or a terminal needs Ansible's own connec
 a few words before the shell, and cost nothing more.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,35 +81,24 @@ def _become_by(
         sentence = f"Ansible has no become plugin {method!r}; correct it, or install the collection that has it"
         variables.problems.append(("ansible_become_method", sentence))
         return None
-    options = {name: [one["name"] for one in about.get("vars") or ()] for name, about in _definitions_of(plugin)}
-    names = [
-        name for option, named in options.items() if option != _PASSWORD for name in named if name in variables.raw
-    ]
+    # As the plugin documents them: by its name alone Ansible has none of a collection's.
+    named = {option: [one["name"] for one in of.get("vars") or ()] for option, of in plugin.option_definitions.items()}
+    secrets = named.pop(_PASSWORD, None)
+    names = [name for option in named.values() for name in option if name in variables.raw]
     values = {name: value for name in names if (value := variables.evaluate(name)) is not None}
     plugin.set_options(task_keys=dict(plugins.keywords), var_options=values)
     target = str(plugin.get_option("become_user") or "")
     if target and target == user and not plugins.same_user:
         return None
-    secret = variables.has_secret(options.get(_PASSWORD, ()), prove=False) or _has_password(plugin)
-    # run0 cannot be told a password, and wants a terminal only to draw on.
-    terminal = getattr(plugin, "require_tty", False) and _PASSWORD in options
-    if secret or terminal:
+    # The plugin may have one of the command line, the environment or an ansible.cfg. run0 cannot be told a password,
+    # and wants a terminal only to draw on.
+    if secrets is not None and (
+        variables.has_secret(secrets, prove=False)
+        or plugin.get_option(_PASSWORD)
+        or getattr(plugin, "require_tty", False)
+    ):
         return Become(method, target)
     # What runs as another user on this machine cannot be ended by us.
     shell = f"exec timeout -k 2 {SECONDS} /bin/sh -s" if local else SHELL
     command = plugin.build_become_command(shell, plugins.shell)
     return Become(method, target, str(command), str(plugin.success))
-
-
-def _definitions_of(plugin: Any) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """The plugin's options as it documents them. By the plugin's name alone Ansible has none of a collection's."""
-    definitions: Mapping[str, Mapping[str, Any]] = plugin.option_definitions
-    return definitions.items()
-
-
-def _has_password(plugin: Any) -> bool:
-    """Whether the plugin's own options have a password: from the command line, the environment or an ansible.cfg."""
-    try:
-        return bool(plugin.get_option(_PASSWORD))
-    except KeyError:
-        return False

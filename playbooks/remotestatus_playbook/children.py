@@ -99,6 +99,11 @@ class Child:
     _secret: "Secret | None" = field(default=None, repr=False)
     started: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.out = self.output.with_name(f"{self.output.name}.out")
+        self.err = self.output.with_name(f"{self.output.name}.err")
+        self.log = log_file(self.output)
+
     def start(self) -> None:
         """Start it, in a session of its own: it can ask nobody at a terminal, and ends with all its children."""
         environment = {**os.environ, "LC_ALL": "C.UTF-8"}
@@ -120,8 +125,8 @@ class Child:
         self.asked_at, self.started = time.time(), time.monotonic()
         with (
             _in_memory(self.stdin) as stdin,
-            self._file(".out").open("wb") as out,
-            self._file(".err").open("wb") as err,
+            self.out.open("wb") as out,
+            self.err.open("wb") as err,
             _file_size_limit(self.printing),
         ):
             self._process = subprocess.Popen(
@@ -172,24 +177,6 @@ class Child:
         """Remove what it printed."""
         for path in (self.out, self.err, self.log):
             path.unlink(missing_ok=True)
-
-    @property
-    def out(self) -> Path:
-        """What it printed on standard output."""
-        return self._file(".out")
-
-    @property
-    def err(self) -> Path:
-        """What it printed on standard error."""
-        return self._file(".err")
-
-    @property
-    def log(self) -> Path:
-        """Where an ssh that is told so writes what it says itself."""
-        return log_file(self.output)
-
-    def _file(self, ending: str) -> Path:
-        return self.output.with_name(self.output.name + ending)
 
     def _note_end(self) -> None:
         self.answered_at, self.taken = time.time(), time.monotonic() - self.started

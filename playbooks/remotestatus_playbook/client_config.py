@@ -18,6 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from remotestatus_playbook.protocol import OPENING
+from remotestatus_playbook.ssh_options import log_in_words
 
 _SECONDS = 15
 _AT_ONCE = 8
@@ -73,7 +74,8 @@ class ClientConfig:
     def may_say_proxy(self, question: Question) -> bool:
         """Whether a line about a proxy in these files may be meant for this host."""
         if question.config not in self._patterns:
-            self._patterns[question.config] = frozenset(_patterns_of(question.config))
+            found = (one for path in files_of(question.config) for one in _patterns_in(path, [_EVERY_HOST], 0))
+            self._patterns[question.config] = frozenset(found)
         name = question.target.lower()
         return any(fnmatchcase(name, pattern) for pattern in self._patterns[question.config])
 
@@ -126,13 +128,8 @@ def files_of(config: str | None) -> list[Path]:
     return [Path(pwd.getpwuid(os.getuid()).pw_dir) / ".ssh/config", Path("/etc/ssh/ssh_config")]
 
 
-def _patterns_of(config: str | None) -> Iterator[str]:
-    """The patterns of the hosts for which a line of these files may name a proxy."""
-    for path in files_of(config):
-        yield from _read(path, [_EVERY_HOST], 0)
-
-
-def _read(path: Path, hosts: list[str], depth: int) -> Iterator[str]:
+def _patterns_in(path: Path, hosts: list[str], depth: int) -> Iterator[str]:
+    """The patterns of the hosts for which a line of this file may name a proxy."""
     try:
         text = path.read_text("utf-8", "replace") if depth < _DEEPEST else ""
     except OSError:
@@ -159,7 +156,7 @@ def _read_included(word: str, path: Path, hosts: list[str], depth: int) -> Itera
     folder = system if path.is_relative_to(system) else files_of(None)[0].parent
     included = Path(word).expanduser() if word.startswith("~") else folder / word
     for one in sorted(Path(included.anchor).glob(str(included.relative_to(included.anchor)))):
-        yield from _read(one, hosts, depth + 1)
+        yield from _patterns_in(one, hosts, depth + 1)
 
 
 def _keyword(line: str) -> tuple[str, str]:
@@ -180,8 +177,7 @@ def _ask(question: Question) -> Found | None:
         *(question.program, "-T", "-G"),
         *(["-F", question.config] if question.config else []),
         *question.options,
-        *(["-p", str(question.port)] if question.port else []),
-        *(["-l", question.user] if question.user else []),
+        *log_in_words(question.port, question.user),
         *("--", question.target),
     ]
     try:

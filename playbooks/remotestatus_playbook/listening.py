@@ -7,7 +7,6 @@ Nothing here raises: what cannot be read is left out.
 
 import ipaddress
 import re
-from typing import NamedTuple
 
 from remotestatus_playbook.probe_frame import Frame
 from remotestatus_playbook.process_list import user_names
@@ -19,19 +18,10 @@ _SOCKET = re.compile(
     rb" {0,9}\d{1,9}: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) ([0-9A-F]{8}|[0-9A-F]{32}):[0-9A-F]{4} (0A|01)"
     rb" [0-9A-F]{8}:[0-9A-F]{8} [0-9A-F]{2}:[0-9A-F]{8} [0-9A-F]{8} {1,9}(\d{1,10}) {1,9}\d{1,10} (\d{1,19})\b"
 )
+"""Address, port, the other end's address, state, user and inode of a socket: 0A listens, 01 is connected."""
+
 _FOLDER = re.compile(rb"/\S{0,100}/(\d{1,10})/fd:")
 _DESCRIPTOR = re.compile(rb"\S.{0,200} -> socket:\[(\d{1,19})\]$")
-
-
-class _Socket(NamedTuple):
-    """One line of /proc/net/tcp: the other end's address is worth something where it is a connection."""
-
-    address: str
-    port: int
-    peer: str
-    listens: bool
-    uid: int
-    inode: bytes
 
 
 def read_listeners(frame: Frame) -> tuple[Listener, ...] | None:
@@ -39,12 +29,12 @@ def read_listeners(frame: Frame) -> tuple[Listener, ...] | None:
     section = frame.finished("listeners")
     if section is None:
         return None
-    sockets: list[_Socket] = []
+    sockets: list[re.Match[bytes]] = []
     holders: dict[bytes, list[int]] = {}
     pid: int | None = None
     for line in frame.lines(section, _MAX_LINES):
         if found := _SOCKET.match(line):
-            sockets.append(_socket(found))
+            sockets.append(found)
         elif found := _FOLDER.match(line):
             pid = int(found[1])
         elif line.startswith(b"/"):
@@ -56,16 +46,10 @@ def read_listeners(frame: Frame) -> tuple[Listener, ...] | None:
     names = user_names(frame)
     silent: dict[int, set[str]] = {}
     for one in sockets:
-        for holder in holders.get(one.inode, ()) if not one.listens else ():
-            silent.setdefault(holder, set()).add(one.peer)
-    listening = [one for one in sockets if one.listens][:MAX_LISTENERS]
-    return tuple(_listener(one, names, holders.get(one.inode, []), silent) for one in listening)
-
-
-def _socket(found: "re.Match[bytes]") -> _Socket:
-    return _Socket(
-        _address(found[1]), int(found[2], 16), _address(found[3]), found[4] == b"0A", int(found[5]), found[6]
-    )
+        for holder in holders.get(one[6], ()) if one[4] == b"01" else ():
+            silent.setdefault(holder, set()).add(_address(one[3]))
+    listening = [one for one in sockets if one[4] == b"0A"][:MAX_LISTENERS]
+    return tuple(_listener(one, names, holders.get(one[6], []), silent) for one in listening)
 
 
 def _address(text: bytes) -> str:
@@ -77,7 +61,7 @@ def _address(text: bytes) -> str:
     return str(mapped or address)
 
 
-def _listener(socket: _Socket, names: dict[int, str], pids: list[int], silent: dict[int, set[str]]) -> Listener:
+def _listener(found: re.Match[bytes], names: dict[int, str], pids: list[int], silent: dict[int, set[str]]) -> Listener:
     peers = sorted({peer for pid in pids for peer in silent.get(pid, ())})
-    user = names.get(socket.uid, str(socket.uid))
-    return Listener(socket.port, socket.address, user, tuple(sorted(set(pids))[:5]), tuple(peers[:5]))
+    user = names.get(int(found[5]), str(int(found[5])))
+    return Listener(int(found[2], 16), _address(found[1]), user, tuple(sorted(set(pids))[:5]), tuple(peers[:5]))

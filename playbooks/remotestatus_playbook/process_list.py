@@ -49,30 +49,23 @@ class ProcessList:
     notes: tuple[str, ...] = ()
 
 
-class _Seen(NamedTuple):
-    """A process before it is known whose it is, and its session, if that is known."""
-
-    process: Process
-    session: int | None
-
-
 def read_processes(frame: Frame, clock: float | None) -> ProcessList:
     """Read the first list that has any process; `clock` is the remote's own, in seconds since the epoch."""
     notes: list[str] = []
     section = next(frame.sections("processes"), None)
     if section is not None:
         hidden = "hidden" in section.words
-        seen, all_read = _processes_from_proc(frame, section)
+        seen, sessions, all_read = _processes_from_proc(frame, section)
         notes = [*([NOTE_HIDDEN] if hidden else []), *_notes(section, all_read)]
         if seen:
             complete = section.finished and all_read and not hidden
-            return ProcessList(_mark_own(frame, seen), complete, tuple(notes))
+            return ProcessList(_mark_own(frame, seen, sessions), complete, tuple(notes))
     else:
         for section in islice(frame.sections("ps"), MAX_SECTIONS):
             seen, all_read = _processes_from_ps(frame, section, clock)
             if seen:
                 complete, notes = section.finished and all_read, _notes(section, all_read)
-                return ProcessList(_mark_own(frame, seen), complete, tuple(notes))
+                return ProcessList(_mark_own(frame, seen, {}), complete, tuple(notes))
     # Even the probe's own shell is a process: an empty list can only mean that nothing could be read.
     return ProcessList(notes=(*notes, NOTE_NO_PROCESSES))
 
@@ -88,28 +81,34 @@ def _notes(section: Section, all_read: bool) -> list[str]:
 _STAT = re.compile(rb"(\d{1,10}) \((.{0,64})\) (\S) (\d{1,10}) -?\d{1,10} (-?\d{1,10}) ([-\d ]{10,1000})\n", re.DOTALL)
 
 
-def _processes_from_proc(frame: Frame, section: Section) -> tuple[list[_Seen], bool]:
-    """Read /proc/PID/stat and /proc/PID/cmdline, each pair behind a separator that only this attempt knows."""
+def _processes_from_proc(frame: Frame, section: Section) -> tuple[list[Process], dict[int, int], bool]:
+    """
+    Read /proc/PID/stat and /proc/PID/cmdline, each pair behind a separator that only this attempt knows.
+
+    Returns the processes, their sessions, and whether all were read.
+    """
     owners = _Owners.read(frame)
     separator = b"S=" + frame.marker + b":process\0"
-    seen: list[_Seen] = []
+    seen: list[Process] = []
+    sessions: dict[int, int] = {}
     left, arguments_left = MAX_ALL_ARGV_BYTES, MAX_ALL_ARGUMENTS
     at = frame.raw.find(separator, section.start, section.end)
     while at >= 0:
         start = at + len(separator)
         at = frame.raw.find(separator, start, section.end)
         if at < 0 and not section.finished:
-            return seen, False  # the last one may be cut
+            return seen, sessions, False  # the last one may be cut
         if len(seen) >= MAX_PROCESSES or left <= 0 or arguments_left <= 0:
-            return seen, False
+            return seen, sessions, False
         end = at if at >= 0 else section.end
         record = frame.raw[start : min(end, start + 2048 + MAX_ARGV_BYTES)]
         if stat := _STAT.match(record):  # else it has just ended
             command_line = record[stat.end() :][:MAX_ARGV_BYTES]
             left -= len(command_line)
             arguments_left -= command_line.count(b"\0") + 1
-            seen.append(_Seen(_process(stat, command_line, owners), session=int(stat[5])))
-    return seen, True
+            seen.append(_process(stat, command_line, owners))
+            sessions[seen[-1].pid] = int(stat[5])
+    return seen, sessions, True
 
 
 def _process(stat: re.Match[bytes], command_line: bytes, owners: "_Owners") -> Process:
@@ -190,12 +189,12 @@ def user_names(frame: Frame) -> dict[int, str]:
     return names
 
 
-def _processes_from_ps(frame: Frame, section: Section, clock: float | None) -> tuple[list[_Seen], bool]:
+def _processes_from_ps(frame: Frame, section: Section, clock: float | None) -> tuple[list[Process], bool]:
     """Read a table by the columns that were asked for; the last one, the command line, takes the rest of its line."""
     columns = [word for word in section.words if not word.startswith("-")]
     if not columns or columns[-1] != "args":
         return [], False
-    seen: list[_Seen] = []
+    seen: list[Process] = []
     all_read = section.finished and section.end - section.start <= MAX_ALL_ARGV_BYTES
     lines = frame.content(section, MAX_ALL_ARGV_BYTES).split(b"\n")
     if not all_read:
@@ -227,7 +226,7 @@ def _processes_from_ps(frame: Frame, section: Section, clock: float | None) -> t
             kernel=args.startswith("[") and args.endswith("]") and ppid in (0, 2),
             own=False,
         )
-        seen.append(_Seen(process, session=None))
+        seen.append(process)
     return seen, all_read
 
 
@@ -256,12 +255,12 @@ def _elapsed(etime: bytes) -> int | None:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
-def _mark_own(frame: Frame, seen: list[_Seen]) -> tuple[Process, ...]:
-    own = _own_pids(frame, seen)
-    return tuple(replace(process, own=True) if process.pid in own else process for process, _ in seen)
+def _mark_own(frame: Frame, seen: list[Process], sessions: dict[int, int]) -> tuple[Process, ...]:
+    own = _own_pids(frame, seen, sessions)
+    return tuple(replace(process, own=True) if process.pid in own else process for process in seen)
 
 
-def _own_pids(frame: Frame, seen: list[_Seen]) -> set[int]:
+def _own_pids(frame: Frame, seen: list[Process], sessions: dict[int, int]) -> set[int]:
     """
     Return the checker's own processes: the probe's shell, all that it started, and its ancestors up to the SSH session.
 
@@ -272,9 +271,9 @@ def _own_pids(frame: Frame, seen: list[_Seen]) -> set[int]:
     section = frame.finished("self")
     numbers = [whole(word.encode()) or 0 for word in (section.words[:3] if section else [])]
     shell, _parent, root = [*numbers, 0, 0, 0][:3]
-    by_pid = {one.process.pid: one for one in seen}
+    by_pid = {one.pid: one for one in seen}
     children: dict[int, list[int]] = {}
-    for process, _ in seen:
+    for process in seen:
         children.setdefault(process.ppid, []).append(process.pid)
 
     if shell not in by_pid:
@@ -283,28 +282,29 @@ def _own_pids(frame: Frame, seen: list[_Seen]) -> set[int]:
     if root > 1 and root in by_pid and shell in (tree := _subtree(root, children)):
         # Elsewhere that number is another process's.
         return own | tree
-    ancestors = _ancestors(by_pid[shell].process, by_pid)
-    started_by = [number for number, one in enumerate(ancestors) if any(BECOME in word for word in one.process.argv)]
+    ancestors = _ancestors(by_pid[shell], by_pid)
+    started_by = [number for number, one in enumerate(ancestors) if any(BECOME in word for word in one.argv)]
     if started_by:
         # sudo, su and their kin may each begin a session of their own: all up to the first of them is ours.
         changed = ancestors[: started_by[-1] + 1]
-        own |= {one.process.pid for one in changed}
-        return own | _session_ancestors(changed[-1], by_pid)
-    if by_pid[shell].process.ppid == 1:
+        own |= {one.pid for one in changed}
+        return own | _session_ancestors(changed[-1], by_pid, sessions)
+    if by_pid[shell].ppid == 1:
         # run0 has systemd start the shell, and waits for it in the SSH session.
-        for one in [one for one in seen if any(BECOME in word for word in one.process.argv)]:
-            own |= {one.process.pid} | _session_ancestors(one, by_pid)
-    return own | _session_ancestors(by_pid[shell], by_pid)
+        for one in [one for one in seen if any(BECOME in word for word in one.argv)]:
+            own |= {one.pid} | _session_ancestors(one, by_pid, sessions)
+    return own | _session_ancestors(by_pid[shell], by_pid, sessions)
 
 
-def _session_ancestors(shell: _Seen, by_pid: dict[int, _Seen]) -> set[int]:
+def _session_ancestors(shell: Process, by_pid: dict[int, Process], sessions: dict[int, int]) -> set[int]:
     """Return the ancestors of the probe's shell that belong to its SSH session."""
-    ancestors = _ancestors(shell.process, by_pid)
-    if shell.session is None:
+    ancestors = _ancestors(shell, by_pid)
+    if not sessions:
         # ps tells no sessions: the listening sshd is the one below pid 1.
-        return {one.process.pid for one in takewhile(lambda one: one.process.ppid > 1, ancestors)}
-    foreign = next((one.session for one in ancestors if one.session != shell.session), None)
-    return {one.process.pid for one in ancestors if one.session in (shell.session, foreign)}
+        return {one.pid for one in takewhile(lambda one: one.ppid > 1, ancestors)}
+    own = sessions[shell.pid]
+    foreign = next((sessions[one.pid] for one in ancestors if sessions[one.pid] != own), None)
+    return {one.pid for one in ancestors if sessions[one.pid] in (own, foreign)}
 
 
 def _subtree(pid: int, children: dict[int, list[int]]) -> set[int]:
@@ -318,12 +318,12 @@ def _subtree(pid: int, children: dict[int, list[int]]) -> set[int]:
     return found
 
 
-def _ancestors(process: Process, by_pid: dict[int, _Seen]) -> list[_Seen]:
+def _ancestors(process: Process, by_pid: dict[int, Process]) -> list[Process]:
     """Return parent, grandparent and so on, without pid 1."""
-    found: list[_Seen] = []
+    found: list[Process] = []
     met = {process.pid}
-    while (parent := by_pid.get(process.ppid)) and parent.process.pid > 1 and parent.process.pid not in met:
+    while (parent := by_pid.get(process.ppid)) and parent.pid > 1 and parent.pid not in met:
         found.append(parent)
-        process = parent.process
+        process = parent
         met.add(process.pid)
     return found

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from remotestatus_playbook.become import SHELL
 from remotestatus_playbook.protocol import OPENING, PROXY_LOST
-from remotestatus_playbook.ssh_options import quote
+from remotestatus_playbook.ssh_options import log_in_words, quote
 from remotestatus_playbook.topology import Hop, Host, Topology
 
 
@@ -92,12 +92,10 @@ def opening_arguments(hop: Hop) -> list[str]:
 
     Options of the inventory's stand here and not in the configuration, where a wrong one would stop every connection.
     """
-    arguments = ["-p", str(hop.port)] if hop.port else []
-    arguments += ["-l", hop.user] if hop.user else []
+    arguments = log_in_words(hop.port, hop.user, hop.host.key_file if hop.host else None)
     if hop.host is None:
         arguments += [word for line in _ASK_NOBODY for word in ("-o", _as_word(line))]
     else:
-        arguments += ["-i", hop.host.key_file] if hop.host.key_file else []
         arguments += hop.host.options.heard()
     arguments += hop.options.heard()
     if hop.parent is not None:
@@ -155,9 +153,7 @@ def probe_command(
     return [
         *(host.program, "-F", str(config), *options),
         *remote_options(host, topology, known_hosts=known_hosts),
-        *(["-p", str(host.port)] if host.port else []),
-        *(["-l", host.user] if host.user else []),
-        *(["-i", host.key_file] if host.key_file else []),
+        *log_in_words(host.port, host.user, host.key_file),
         *(word for option in (_ONE_PASSWORD if host.password else _ASK_NOBODY) for word in ("-o", _as_word(option))),
         *("-o", f"ConnectTimeout={host.connect_seconds or seconds}"),
         # A terminal, which an argument (`-tt`) or a configuration may want for people, would print what it is sent.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from remotestatus_playbook.client_config import files_of
 from remotestatus_playbook.round_config import address_lines, remote_options
-from remotestatus_playbook.ssh_options import quote
+from remotestatus_playbook.ssh_options import log_in_words, quote
 from remotestatus_playbook.topology import Hop, Host, Topology
 
 
@@ -74,14 +74,11 @@ def _outsider_block(hop: Hop, known_hosts: Path) -> str:
 
 def reaching_arguments(host: Host, topology: Topology, *, known_hosts: Path) -> list[str]:
     """Arguments that lead `ssh -F <the round's configuration>` to a host, through the shared connections."""
-    arguments = ["-p", str(host.port)] if host.port else []
-    arguments += ["-l", host.user] if host.user else []
-    return [*arguments, *remote_options(host, topology, known_hosts=known_hosts), host.address]
+    return [*log_in_words(host.port, host.user), *remote_options(host, topology, known_hosts=known_hosts), host.address]
 
 
 def mapped_arguments(host: Host, *, known_hosts: Path) -> list[str]:
     """Arguments of `ssh` that go with a host wherever its port is mapped to: who it is, and how to log in."""
-    arguments = ["-i", host.key_file] if host.key_file else []
-    arguments += ["-l", host.user] if host.user else []
     ours = (f"HostKeyAlias={host.key_name}", f"UserKnownHostsFile={quote(known_hosts)}")
-    return [*arguments, *host.options.rest, *(word for option in ours for word in ("-o", option))]
+    words = [*log_in_words(None, host.user, host.key_file), *host.options.rest]
+    return [*words, *(word for option in ours for word in ("-o", option))]

@@ -212,6 +212,12 @@ def _key_and_value(option: str) -> tuple[str, str]:
     return key.strip(), value.strip().removeprefix("=").strip()
 
 
+def log_in_words(port: int | None, user: str | None, key_file: str | None = None) -> list[str]:
+    """The words of ssh(1) that say where to log in as whom and with which key, as far as that is known."""
+    given = {"-p": port, "-l": user, "-i": key_file}
+    return [word for flag, value in given.items() if value for word in (flag, str(value))]
+
+
 def quote(value: object) -> str:
     """Quote a value for an SSH configuration line: spaces allowed, no variable parts."""
     text = str(value).replace("%", "%%")

@@ -37,7 +37,7 @@ from remotestatus_playbook.protocol import (
 
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem, RoundError, RoundGivenUp
 from remotestatus.model.untrusted_text import one_line
-from remotestatus.probe.ansible_environment import ansible_environment
+from remotestatus.probe.ansible_configuration import ansible_environment
 from remotestatus.probe.ansible_errors import NO_FILES, find_ansible_errors, find_own_fault, last_words
 from remotestatus.probe.ansible_process import AnsibleRun
 from remotestatus.probe.ansible_source import AnsibleSource

@@ -337,8 +337,7 @@ class _FleetCheck:
             answer = answers.get(name)
             if answer is None and order.attempt > 1:
                 continue
-            if answer is not None and answer.facts is not None and abs(off) > _CLOCK_SECONDS:
-                answer = _by_our_clock(answer, off)
+            answer = answer and _by_our_clock(answer, off)
             result = remote_result(self.remotes[name], answer, now, self.earlier.past(name))
             self.found[name][place] = latest(self.found[name].get(place), result)
 
@@ -374,8 +373,7 @@ class _FleetCheck:
 
 def _by_our_clock(answer: RemoteAnswer, off: float) -> RemoteAnswer:
     """The answer with the remote's clock compared with the checker's, and not with its worker's."""
-    assert answer.facts is not None
-    offset = answer.facts.clock_offset_seconds
-    if offset is None:
+    offset = answer.facts.clock_offset_seconds if answer.facts else None
+    if answer.facts is None or offset is None or abs(off) <= _CLOCK_SECONDS:
         return answer
     return replace(answer, facts=replace(answer.facts, clock_offset_seconds=offset + off))

@@ -16,9 +16,6 @@ from remotestatus.model.errors import RoundError
 from remotestatus.probe.playbook_run import PlaybookRunner
 from remotestatus.probe.secret_channels import SecretPipe
 
-_VARIABLE_BYTES = 100_000
-"""Linux takes 128 KiB for one environment variable."""
-
 
 def read_passwords(
     runner: PlaybookRunner, names: Collection[str], end: float, given_up: Callable[[], bool]
@@ -51,13 +48,8 @@ def read_passwords(
 
 
 def password_variables(passwords: Mapping[str, str]) -> dict[str, str]:
-    """The environment variables in which these passwords are sent."""
-    parts: list[dict[str, str]] = [{}]
-    size = 0
-    for name, password in sorted(passwords.items()):
-        size += len(json.dumps({name: password}))
-        if size > _VARIABLE_BYTES and parts[-1]:
-            parts.append({})
-            size = len(json.dumps({name: password}))
-        parts[-1][name] = password
-    return {f"{SENT_PASSWORDS}{number}": json.dumps(part) for number, part in enumerate(parts) if part}
+    """The environment variables in which these passwords are sent: Linux takes 128 KiB for each."""
+    return {
+        f"{SENT_PASSWORDS}{number}": json.dumps({name: password})
+        for number, (name, password) in enumerate(sorted(passwords.items()))
+    }

@@ -21,7 +21,7 @@ from remotestatus_playbook.protocol import SENT_ORDER, Order, to_json
 
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.worker_faults import FaultKind
-from remotestatus.probe.ansible_environment import ALWAYS
+from remotestatus.probe.ansible_configuration import ALWAYS
 from remotestatus.probe.workers.time_limits import END_SECONDS, INTERRUPT_SECONDS, LAST_WORDS_SECONDS
 from remotestatus.probe.workers.worker_archive import WorkerAnswers, archive_bytes, read_archive
 from remotestatus.probe.workers.worker_stream import (
