@@ -116,3 +116,14 @@ def test_behind_a_suspect_proxy_is_looked_at_first_and_only_where_that_may_help(
     batches = {batch.places: batch.names for batch in choose_second_opinions(remotes, places, found, {}, 2)}
     assert batches == {frozenset({"w1"}): ("b", "a"), frozenset({CHECKER}): ("a",)}  # a proxy is tried twice by itself
     assert choose_second_opinions(remotes, places, found, {}, 9) == []
+
+
+def test_a_large_second_look_is_cut_into_batches() -> None:
+    """What a worker may lose is small the second time, too; what is behind one proxy stays together."""
+    remotes = [Remote(f"r{number}", (), RemoteSettings(), path=(f"p{number // 90}",)) for number in range(1800)]
+    places = {remote.name: frozenset({"w1"}) for remote in remotes}
+    down = (Trouble(Cause.TUNNEL_DOWN, ""),)
+    found = {remote.name: {CHECKER: CheckResult(remote.name, NOW, down)} for remote in remotes}
+    batches = choose_second_opinions(remotes, places, found, {}, 2)
+    assert [len(batch.names) for batch in batches] == [450, 450, 450, 450]
+    assert [name for batch in batches for name in batch.names] == [remote.name for remote in remotes]

@@ -50,7 +50,7 @@ from remotestatus.model.states import Kind, State
 from remotestatus.model.statuses import Status
 from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.workers.batch_queue import BatchQueue
-from remotestatus.probe.workers.parts import Batch, places_of, share_out_remotes
+from remotestatus.probe.workers.batches import Batch, places_of, share_out_remotes
 from remotestatus.probe.workers.passwords import password_variables
 from remotestatus.probe.workers.sent_inventory import sent_inventory, sent_known_hosts
 from remotestatus.probe.workers.worker_archive import ANSWER_BYTES, read_archive

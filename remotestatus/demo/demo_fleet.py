@@ -16,9 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from remotestatus.demo.layout import LOOPBACK, Layout
+from remotestatus.demo.layout import Layout
 from remotestatus.demo.members import Fault
 from remotestatus.demo.message_receiver import ReceivedMessage, read_messages
+from remotestatus.demo.ports import LOOPBACK
 from remotestatus.model.errors import RemotestatusError
 
 _TIMEOUT = 30.0

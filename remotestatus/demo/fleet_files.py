@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 
-from remotestatus.demo.layout import LOOPBACK, Layout, Ports
+from remotestatus.demo.layout import Layout
 from remotestatus.demo.members import MEMBERS, PROXY, PROXY_USER, Member
+from remotestatus.demo.ports import LOOPBACK, Ports
 
 _PROGRAM = '''\
 """Takes the place of a program of this remote: waits until its fleet has ended, or for a day."""

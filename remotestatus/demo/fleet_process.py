@@ -22,9 +22,10 @@ import asyncssh
 
 from remotestatus.demo.demo_fleet import READY
 from remotestatus.demo.fleet_files import write_directory, write_private
-from remotestatus.demo.layout import LOOPBACK, Layout, Ports, claim_ports
+from remotestatus.demo.layout import Layout
 from remotestatus.demo.members import MEMBERS, PROXY, PROXY_USER, TUNNEL_USER, Fault
 from remotestatus.demo.message_receiver import MessageReceiver
+from remotestatus.demo.ports import LOOPBACK, Ports, claim_ports
 from remotestatus.demo.ssh_servers import Account, ProxyLogin, ProxyServer, RemoteServer, Server
 
 _LIFETIME = 24 * 3600.0

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import asyncssh
 
-from remotestatus.demo.layout import LOOPBACK
 from remotestatus.demo.members import PROXY, PROXY_USER, TUNNEL_USER, Fault, Member, Program
+from remotestatus.demo.ports import LOOPBACK
 from remotestatus.demo.session_command import run_session
 
 

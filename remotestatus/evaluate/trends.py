@@ -3,6 +3,7 @@ Finds what of a remote is kept day by day, and where a disk is going.
 
 A CheckResult comes in and the values to keep go out; the days so far come in, and the days until a disk is full go out.
 The rule: only a line that is steady enough is worth saying anything of.
+What is too few days is a limit: `limits.py`.
 """
 
 from collections.abc import Mapping, Sequence

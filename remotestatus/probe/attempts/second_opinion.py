@@ -1,7 +1,7 @@
 """
 Decides who looks again at what was not reached: other places, and the same one where a cause deserves that.
 
-Takes what each place found; returns a batch for each place.
+Takes what each place found; returns batches for each place.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from remotestatus.evaluate import is_worth_another_place
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Remote
 from remotestatus.model.statuses import Status
-from remotestatus.probe.workers import Batch
+from remotestatus.probe.workers import Batch, pack_for
 
 _REACHED = (Status.UP, Status.DEGRADED)
 
@@ -29,7 +29,7 @@ def choose_second_opinions(
     `places` has those that may look at each remote, `found` and `proxies` the results by name and place, the first
     that looked first.
     """
-    wanted: dict[str, list[tuple[bool, str]]] = {}
+    wanted: dict[str, list[tuple[bool, Remote]]] = {}
     for remote in remotes:
         results = found[remote.name]
         first = next(iter(results), None)
@@ -42,10 +42,11 @@ def choose_second_opinions(
         suspect = trouble is not None and bool(trouble.proxy)
         for place in places[remote.name]:
             if _is_due(remote, results.get(place), attempt):
-                wanted.setdefault(place, []).append((not suspect, remote.name))
+                wanted.setdefault(place, []).append((not suspect, remote))
     return [
-        Batch(tuple(name for _, name in sorted(them, key=itemgetter(0))), frozenset({place}))
+        batch
         for place, them in wanted.items()
+        for batch in pack_for(place, (remote for _, remote in sorted(them, key=itemgetter(0))))
     ]
 
 

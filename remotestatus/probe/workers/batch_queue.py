@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from threading import Condition
 
-from remotestatus.probe.workers.parts import Batch
+from remotestatus.probe.workers.batches import Batch
 from remotestatus.probe.workers.time_limits import SPARED_SECONDS
 
 _WAKE_SECONDS = 0.1

@@ -6,6 +6,7 @@ stay together, so that a proxy sees one connection. A small fleet is one part, t
 costs more than to probe a few remotes.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
@@ -85,6 +86,11 @@ def share_out_remotes(remotes: Sequence[Remote], places: Mapping[str, frozenset[
     batches = list(_pack(left, len(everywhere)))
     first = [Batch(tuple(own), frozenset({CHECKER}))] if own else []
     return (*first, *sorted(batches, key=lambda batch: -len(batch.names)))
+
+
+def pack_for(place: str, remotes: Iterable[Remote]) -> Iterable[Batch]:
+    """Batches of these remotes for one place, in their order as far as those behind one proxy stay together."""
+    return _pack(list(_groups(remotes, defaultdict(lambda: frozenset({place})))), 1)
 
 
 def _groups(remotes: Iterable[Remote], places: Mapping[str, frozenset[str]]) -> Iterable[_Group]:
