@@ -205,12 +205,12 @@ def _package_of(name: str) -> str:
 
 
 def face_of(package: str) -> frozenset[str]:
-    """What a package's `__init__` names in `__all__`."""
+    """What a package's `__init__` imports of its own modules, unless it says in `__all__` what others may use."""
     for node in MODULES[package].tree.body:
         match node:
             case ast.Assign([ast.Name("__all__")], value):
                 return frozenset(ast.literal_eval(value))
-    return frozenset()
+    return frozenset(name for module, name in MODULES[package].ours if f"{module}.".startswith(f"{package}."))
 
 
 def test_a_face_holds_nothing_but_names() -> None:

@@ -9,20 +9,3 @@ from remotestatus.history.lock import only_round
 from remotestatus.history.notes import add_note, current_notes, remove_notes
 from remotestatus.history.past import read_past
 from remotestatus.history.salvage import open_or_repair, repair, what_is_damaged
-
-__all__ = [
-    "History",
-    "add_note",
-    "back_up",
-    "current_notes",
-    "only_round",
-    "open_or_repair",
-    "outbox",
-    "period",
-    "queues",
-    "read_past",
-    "remove_notes",
-    "repair",
-    "taken_replies",
-    "what_is_damaged",
-]

@@ -13,26 +13,3 @@ from remotestatus.notify.heartbeat import Heartbeat
 from remotestatus.notify.page_links import settings_for
 from remotestatus.notify.reply_sources import read_sources
 from remotestatus.notify.sendings import Attempt, Delivery, Destination
-
-__all__ = [
-    "Attempt",
-    "Delivery",
-    "Destination",
-    "Failure",
-    "Heartbeat",
-    "Sending",
-    "complete_commands",
-    "compose_each",
-    "compose_notice",
-    "compose_report",
-    "is_for",
-    "load_destinations",
-    "plan_for_each",
-    "problems_of_tags",
-    "read_destinations",
-    "read_sources",
-    "send",
-    "send_test",
-    "settings_for",
-    "told_of",
-]

@@ -13,20 +13,3 @@ from remotestatus.report.root_causes import RootCause
 from remotestatus.report.site import examine_site
 from remotestatus.report.sites import make_sites
 from remotestatus.report.status_document import status_schema, status_table
-
-__all__ = [
-    "Incident",
-    "ProcessView",
-    "ProxyView",
-    "RemoteView",
-    "Report",
-    "RootCause",
-    "SeenProcess",
-    "build_report",
-    "examine_site",
-    "make_sites",
-    "page_templates",
-    "say_size",
-    "status_schema",
-    "status_table",
-]
