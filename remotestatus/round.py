@@ -122,7 +122,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         _few_collections(),
         only_round(inventory.database),
         Heartbeat(settings.heartbeat) as heartbeat,
-        _open_history(inventory.database, started_at) as (history, repaired),
+        open_or_repair(inventory.database, started_at) as (history, repaired),
     ):
         tools = _Tools(history, inventory, destinations, templates, runner.source.option)
         if repaired:
@@ -334,14 +334,6 @@ def _take_replies(history: History, fleet: Fleet, states: Mapping[Subject, State
         return taken_replies.take(history, found, {source.key: source.place for source in sources}, states, now)
     except Exception as error:
         return TakenReplies(failures=(f"answers could not be taken: {say_error(error)}; please report this",))
-
-
-@contextmanager
-def _open_history(database: Path, now: datetime) -> Iterator[tuple[History, str]]:
-    """The history, and what people have to know of it if it was damaged."""
-    history, repaired = open_or_repair(database, now)
-    with history:
-        yield history, repaired
 
 
 def _read_earlier(history: History, inventory: Inventory, now: datetime) -> Earlier:

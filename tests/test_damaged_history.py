@@ -160,8 +160,7 @@ def test_what_cannot_be_opened_is_set_aside(tmp_path: Path, whole: bytes, conten
     path.write_bytes(content(whole))
     for ending in ("-wal", "-shm"):
         path.with_name(path.name + ending).unlink(missing_ok=True)
-    history, said = open_or_repair(path, START)
-    with history:
+    with open_or_repair(path, START) as (history, said):
         assert reason in said
         assert len(history.states()) >= 12
     assert what_is_damaged(path) is None
@@ -220,8 +219,7 @@ def test_a_newer_schema_is_set_aside(tmp_path: Path, whole: bytes) -> None:
         history.connection.execute("PRAGMA user_version = 999")
     with pytest.raises(RoundError, match="doctor --repair"):
         History.open(path)
-    history, said = open_or_repair(path, START)
-    with history:
+    with open_or_repair(path, START) as (history, said):
         assert "a newer remotestatus wrote it" in said
         assert history.states() == states
 
@@ -232,8 +230,8 @@ def test_another_programs_database_is_not_moved(tmp_path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE customers (name TEXT)")
     db.close()
-    with pytest.raises(RoundError, match="another program's database"):
-        open_or_repair(path, START)
+    with pytest.raises(RoundError, match="another program's database"), open_or_repair(path, START):
+        pass
     assert [one.name for one in tmp_path.iterdir()] == ["shop.sqlite3"]
 
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remotestatus.evaluate.diagnosis import explain
-from remotestatus.evaluate.finding_states import Unseen
+from remotestatus.evaluate.finding_states import Look
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.model.causes import Cause
-from remotestatus.model.check_result import Trouble, most_severe_first
+from remotestatus.model.check_result import Key, Trouble, most_severe_first
 from remotestatus.model.notification import NotificationType, Receiver
 from remotestatus.model.states import Kind, Policy
 from remotestatus.model.statuses import Severity, Status
@@ -145,7 +145,7 @@ def test_an_acknowledgement_holds_until_the_problem_is_over(rounds: str) -> None
     assert R1 not in story.memory.acknowledged
 
 
-def tell(story: Story, *findings: tuple[Cause, str, str], unseen: Unseen | None = None) -> str:
+def tell(story: Story, *findings: tuple[Cause, str, str], unseen: dict[Key, Look] | None = None) -> str:
     """Run a round in which r1 has these findings (cause, what, severity), and return its message."""
     remote = story.fleet.remotes_by_name["r1"]
     troubles = [
@@ -189,7 +189,7 @@ def test_what_nobody_looks_at_is_not_told_as_over(
     old = (Cause.PROCESS_MISSING, "old")
     tell(story, left, (*old, "critical"), (Cause.CHECK_FAILED, "capture.service", "warning"))
     still = [] if findings else [(Cause.CHECK_FAILED, "capture.service", "warning")]
-    text = tell(story, left, *findings, *still, unseen=Unseen(unasked=frozenset([old])))
+    text = tell(story, left, *findings, *still, unseen={old: Look.NOT_ASKED})
     assert told in text
     assert untold not in text
 
@@ -200,7 +200,7 @@ def test_what_is_up_because_nobody_looks_any_more_says_so() -> None:
     for wrong, said in (((old,), "is up"), ((old, web), "is up again after 10 min (it was degraded)")):
         story = Story(make_fleet())
         tell(story, *wrong)
-        text = tell(story, unseen=Unseen(unasked=frozenset([old[:2]])))
+        text = tell(story, unseen={old[:2]: Look.NOT_ASKED})
         assert text == f"- r1 {said}; no longer looked at: old."
 
 

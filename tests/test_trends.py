@@ -14,7 +14,7 @@ from remotestatus.evaluate.limits import examine_trends
 from remotestatus.evaluate.trends import days_until_full, kept_values
 from remotestatus.history.database import History
 from remotestatus.model.check_result import CheckResult
-from remotestatus.model.day_ranges import DayRange
+from remotestatus.model.days import DayRange
 from remotestatus.model.facts import Disk, Facts
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import Limits

@@ -3,9 +3,8 @@ Answers -> check results -> states. Pure: no files, network, clock, Ansible or S
 """
 
 from remotestatus.evaluate.check_results import Past, read_proxy, read_remote, read_unlooked
-from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker
+from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker, failed_result, failed_trouble
 from remotestatus.evaluate.ended_processes import add_endings, find_ended
-from remotestatus.evaluate.failed import failed_result, failed_trouble
 from remotestatus.evaluate.fleet_states import current_states, evaluate_fleet, time_in_each_status
 from remotestatus.evaluate.log_files import asks_for_log_files
 from remotestatus.evaluate.maintenance_windows import (

@@ -22,7 +22,7 @@ from remotestatus.evaluate.trends import disks_until_full
 from remotestatus.evaluate.tunnel_advice import find_tunnels
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import MORE, PROCESSES, CheckResult, Finding, Trouble, most_severe_first
-from remotestatus.model.day_ranges import Ranges
+from remotestatus.model.days import Ranges
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.memory import Memory

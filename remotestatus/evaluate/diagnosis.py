@@ -10,12 +10,14 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from remotestatus_playbook.protocol import PROXY_LOST, HostAnswer, Outcome
 from remotestatus_playbook.ssh_output import LocalFault, local_fault, without_warnings
 
 from remotestatus.model.causes import Cause, SpecialCase
-from remotestatus.model.check_result import Trouble
+from remotestatus.model.check_result import CheckResult, Trouble
+from remotestatus.model.errors import say_error
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.statuses import Severity, Status
 from remotestatus.model.untrusted_text import one_line
@@ -362,3 +364,13 @@ def _fill_hint(hint: str, words: Mapping[str, object]) -> str:
     quoted = {key: shlex.quote(word) if isinstance(word, str) and word else word for key, word in words.items()}
     parts = hint.split("`")
     return "`".join(part.format_map(quoted if at % 2 else words) for at, part in enumerate(parts))
+
+
+def failed_result(subject: Remote | Proxy, error: Exception, at: datetime) -> CheckResult:
+    """The check result of a remote or proxy whose answer could not be evaluated."""
+    return CheckResult(name=subject.name, at=at, troubles=(failed_trouble(subject, error),))
+
+
+def failed_trouble(subject: Remote | Proxy, error: Exception) -> Trouble:
+    """The trouble of a remote or proxy with which a stage of the round failed."""
+    return explain(Cause.CHECKER_ERROR, subject, detail=f"{say_error(error)}; please report this")

@@ -25,16 +25,12 @@ that could not be looked for.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
-    """
-    The findings known before that one round says nothing of, by their keys.
+class Look(Enum):
+    """What a round that does not list a finding says of it."""
 
-    It could not look for those in `keys`; those in `unasked` are no longer asked for.
-    """
-
-    keys: frozenset[Key] = frozenset()
-    unasked: frozenset[Key] = frozenset()
+    GONE = "it looked, and it is not there"
+    NOT_SEEN = "it could not look, or there were too many to list"
+    NOT_ASKED = "nobody asks for it any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +40,7 @@ class SeenFindings:
     status: Status
     troubles: Sequence[Trouble]
     now: datetime
-    unseen: Unseen = field(default_factory=Unseen)
+    unseen: Mapping[Key, Look] = field(default_factory=dict)
 
     def hides(self, cause: Cause) -> bool:
         """Whether no finding of this cause could be seen: not by a round that did not reach the remote."""
@@ -52,30 +48,20 @@ class SeenFindings:
 
     def holds(self, known: FindingState) -> bool:
         """Whether a finding stays as it is, because this round could not look for it, nor too many before it."""
-        return known.key in self.unseen.keys and known.unseen < REMEMBERED and not known.is_over
+        return self.unseen.get(known.key) is Look.NOT_SEEN and known.unseen < REMEMBERED and not known.is_over
 
 
-def unseen_findings(remote: Remote, result: CheckResult, base: State | None) -> Unseen:
+def unseen_findings(remote: Remote, result: CheckResult, base: State | None) -> dict[Key, Look]:
     """The findings of a state that one round of a remote says nothing of; what it found again is none of them."""
     found = {trouble.key for trouble in result.troubles}
+    known = [one.key for one in (base.findings if base else ()) if one.key not in found]
     if any(trouble.cause is Cause.BECOME_FAILED for trouble in result.troubles):
-        return Unseen(frozenset(one.key for one in (base.findings if base else ()) if one.key not in found))
-    looks = {one.key: _look_for(one.key, remote, result) for one in (base.findings if base else ())}
-    return Unseen(
-        frozenset(key for key, look in looks.items() if look is _Look.NOT_SEEN and key not in found),
-        frozenset(key for key, look in looks.items() if look is _Look.NOT_ASKED and key not in found),
-    )
+        return dict.fromkeys(known, Look.NOT_SEEN)
+    looks = {key: _look_for(key, remote, result) for key in known}
+    return {key: look for key, look in looks.items() if look is not Look.GONE}
 
 
-class _Look(Enum):
-    """What a round that does not list a finding says of it."""
-
-    GONE = "it looked, and it is not there"
-    NOT_SEEN = "it could not look, or there were too many to list"
-    NOT_ASKED = "nobody asks for it any more"
-
-
-def _look_for(key: Key, remote: Remote, result: CheckResult) -> _Look:
+def _look_for(key: Key, remote: Remote, result: CheckResult) -> Look:
     cause, what = key
     match cause:
         case Cause.PROCESS_MISSING:
@@ -95,9 +81,9 @@ def _look_for(key: Key, remote: Remote, result: CheckResult) -> _Look:
         case Cause.STORAGE_FAULT if (
             result.facts.mounts if what.startswith("/") else result.facts.filesystem_errors
         ) is None:
-            return _Look.NOT_SEEN
+            return Look.NOT_SEEN
     cut = any(trouble.key == MORE for trouble in result.troubles)
-    return _Look.NOT_SEEN if cut else _Look.GONE
+    return Look.NOT_SEEN if cut else Look.GONE
 
 
 def _looked_at(remote: Remote) -> set[str]:
@@ -107,14 +93,14 @@ def _looked_at(remote: Remote) -> set[str]:
     return asked - {spec.name for spec in remote.settings.checks}
 
 
-def _of(good: Sequence[bool | None]) -> _Look:
+def _of(good: Sequence[bool | None]) -> Look:
     """What the results of one name say together; each is True if good, and False or None if not good or unknown."""
     if not good:
-        return _Look.NOT_ASKED
-    return _Look.GONE if all(good) else _Look.NOT_SEEN
+        return Look.NOT_ASKED
+    return Look.GONE if all(good) else Look.NOT_SEEN
 
 
-def _look_for_unit(unit: str, remote: Remote, result: CheckResult) -> _Look:
+def _look_for_unit(unit: str, remote: Remote, result: CheckResult) -> Look:
     looked = [one.ok for one in result.units if one.unit == unit]
     if looked:
         return _of(looked)
@@ -123,27 +109,27 @@ def _look_for_unit(unit: str, remote: Remote, result: CheckResult) -> _Look:
     return _of([not any(one.ok is None for one in result.units if one.unit == title) for title in every])
 
 
-def _look_for_limit(name: str, limits: Limits, result: CheckResult) -> _Look:
+def _look_for_limit(name: str, limits: Limits, result: CheckResult) -> Look:
     """A limit is called `memory`, or `disk /srv`: the setting's name, and what it was measured of."""
     measured = [one.ok for one in result.findings if one.kind == "limit" and one.name == name]
     if measured:
         return _of(measured)
     setting, _, mount = name.partition(" ")
     if not getattr(limits, setting, None):
-        return _Look.NOT_ASKED
+        return Look.NOT_ASKED
     facts = result.facts
     match setting:
         case "disk" | "inodes" | "disk_full_within":
             if facts.disks is None:
-                return _Look.NOT_SEEN
+                return Look.NOT_SEEN
             if not mount:
-                return _Look.GONE  # it said that nothing of any disk was known
+                return Look.GONE  # it said that nothing of any disk was known
             if mount not in {disk.mount for disk in facts.disks}:
-                return _Look.NOT_ASKED
-            return _Look.GONE if setting == "disk_full_within" else _Look.NOT_SEEN
+                return Look.NOT_ASKED
+            return Look.GONE if setting == "disk_full_within" else Look.NOT_SEEN
         case "swap":
-            return _Look.NOT_SEEN if facts.swap_total_kb is None else _Look.NOT_ASKED
-    return _Look.NOT_SEEN
+            return Look.NOT_SEEN if facts.swap_total_kb is None else Look.NOT_ASKED
+    return Look.NOT_SEEN
 
 
 def follow_findings(base: State, seen: SeenFindings, policy: Policy, *, newly_bad: bool) -> tuple[FindingState, ...]:
@@ -200,7 +186,7 @@ def _not_found(known: FindingState, seen: SeenFindings, policy: Policy) -> Findi
     """The same finding after a round without it; None when it may be forgotten."""
     if seen.hides(known.trouble.cause):
         return known
-    looked = known.key not in seen.unseen.keys | seen.unseen.unasked
+    looked = known.key not in seen.unseen
     after = known if known.is_over else replace(known, unseen=0 if looked else known.unseen + 1)
     if seen.holds(known):
         return after

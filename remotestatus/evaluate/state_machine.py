@@ -11,11 +11,12 @@ the last check results, newer changes weigh more than older ones. Flapping start
 under a lower one, or after enough results in a row without a change. Rounds in a maintenance window leave it alone.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from remotestatus.evaluate.finding_states import SeenFindings, Unseen, came_again, follow_findings
-from remotestatus.model.check_result import Trouble, most_severe_first, summarize
+from remotestatus.evaluate.finding_states import Look, SeenFindings, came_again, follow_findings
+from remotestatus.model.check_result import Key, Trouble, most_severe_first, summarize
 from remotestatus.model.states import FindingState, Kind, Policy, State, StateChange, Transition
 from remotestatus.model.statuses import Status
 
@@ -39,7 +40,7 @@ def next_state(
     troubles: tuple[Trouble, ...],
     policy: Policy,
     now: datetime,
-    unseen: Unseen | None = None,
+    unseen: Mapping[Key, Look] | None = None,
 ) -> StateChange:
     """
     Make the new state of one remote or proxy from what is wrong with it now.
@@ -50,7 +51,7 @@ def next_state(
     """
     before = last.status if last else None
     base = last or State(kind=kind, name=name, status=_status_of(troubles), since=now, seen_at=now)
-    seen_now = SeenFindings(_status_of(troubles), troubles, now, unseen or Unseen())
+    seen_now = SeenFindings(_status_of(troubles), troubles, now, unseen or {})
     held = [] if troubles else [one for one in base.findings if one.confirmed and seen_now.holds(one)]
     # One that the last rounds did not find is on its way to be over: then the status is up, and that is not counted.
     troubles = troubles or most_severe_first(one.trouble for one in held if not one.good)

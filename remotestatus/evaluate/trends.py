@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from remotestatus.model.check_result import CheckResult
-from remotestatus.model.day_ranges import DayRange
+from remotestatus.model.days import DayRange
 from remotestatus.model.facts import Facts
 
 DISKS_KEPT = 20

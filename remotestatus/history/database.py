@@ -24,8 +24,7 @@ from pydantic import TypeAdapter
 from remotestatus.evaluate import kept_values
 from remotestatus.history.migrations import MIGRATIONS
 from remotestatus.model.check_result import CheckResult
-from remotestatus.model.day_ranges import DayRange
-from remotestatus.model.days import DayShare
+from remotestatus.model.days import DayRange, DayShare
 from remotestatus.model.errors import RoundError, say_error
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, StateChange, Subject

@@ -30,7 +30,6 @@ from remotestatus.model.notification import (
     Waiting,
     WaitingMessage,
 )
-from remotestatus.model.resend import LONGEST_PAUSE, pause_after
 from remotestatus.model.states import Subject
 from remotestatus.model.times import read_time
 from remotestatus.model.untrusted_text import one_line
@@ -41,6 +40,12 @@ DECISIONS_KEPT = 50
 
 BODIES_KEPT = timedelta(days=14)
 """So long the words of a sent message are kept; its subject stays as long as the history."""
+
+FIRST_PAUSE = timedelta(minutes=1)
+GROWTH = 1.5
+"""Each pause is so many times the one before."""
+
+LONGEST_PAUSE = timedelta(hours=1)
 
 _UNREADABLE = "what is kept of it is damaged"
 
@@ -178,6 +183,11 @@ def mark_sent(history: History, waiting: Waiting, now: datetime) -> None:
         _update(db, waiting, "sent_at = ?", now)
         db.execute("DELETE FROM destinations WHERE key = ?", (waiting.destination,))
         db.execute("UPDATE messages SET text = '', html = '' WHERE sent_at < ? AND text != ''", (now - BODIES_KEPT,))
+
+
+def pause_after(attempts: int) -> timedelta:
+    """How long to wait after so many failed attempts in a row."""
+    return min(FIRST_PAUSE * GROWTH ** min(attempts - 1, 20), LONGEST_PAUSE)
 
 
 def mark_failed(history: History, waiting: Waiting, error: str, now: datetime, *, permanent: bool) -> None:

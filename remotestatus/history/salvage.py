@@ -8,7 +8,7 @@ Nothing is ever deleted. Only whoever holds the round's lock may do this.
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -75,7 +75,8 @@ def _tables_of(version: int) -> set[str]:
         return {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
-def open_or_repair(path: Path, now: datetime) -> tuple[History, str]:
+@contextmanager
+def open_or_repair(path: Path, now: datetime) -> Iterator[tuple[History, str]]:
     """
     Open the history, and repair it before if it is damaged; also return a sentence about that, or nothing.
 
@@ -84,7 +85,8 @@ def open_or_repair(path: Path, now: datetime) -> tuple[History, str]:
     newest = newest_backup(path)
     is_small = not path.exists() or path.stat().st_size <= _LARGE
     sentence = repair(path, now, every_page=is_small or newest is None or not newest.name.endswith(f"{now:%Y-%m-%d}"))
-    return History.open(path), sentence
+    with History.open(path) as history:
+        yield history, sentence
 
 
 def repair(path: Path, now: datetime, *, every_page: bool = True) -> str:

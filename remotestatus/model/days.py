@@ -1,8 +1,8 @@
 """
-How long a subject spent in each status, by day.
+How long a subject spent in each status, by day, and the lowest and highest value of a day of what it measures.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -63,3 +63,16 @@ class PastDays:
     troubled: tuple[DayShare, ...] = ()
     counted: tuple[float, ...] = (0.0,) * len(SPANS)
     reachable: tuple[float, ...] = (0.0,) * len(SPANS)
+
+
+@dataclass(frozen=True, slots=True)
+class DayRange:
+    """The lowest and highest value of one UTC day."""
+
+    day: date
+    low: float
+    high: float
+
+
+Ranges = Mapping[str, Sequence[DayRange]]
+"""By the name of what is measured (`disk /`, `memory`, `temperature`, `clock`, `log-in`), the oldest day first."""

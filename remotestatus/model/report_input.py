@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from remotestatus.model.check_result import CheckResult
-from remotestatus.model.day_ranges import Ranges
-from remotestatus.model.days import PastDays
+from remotestatus.model.days import PastDays, Ranges
 from remotestatus.model.fleet import Fleet, SshAccess
 from remotestatus.model.notification import Acknowledgement, FailingDestination, SentMessage
 from remotestatus.model.period_report import PeriodReport

@@ -23,9 +23,9 @@ from remotestatus.model.notification import (
     KnownFinding,
     NotificationMemory,
     NotificationState,
+    Reason,
     Receiver,
 )
-from remotestatus.model.reasons import Reason
 from remotestatus.model.settings import Escalation, RemoteSettings
 from remotestatus.model.states import FindingState, Kind, State, Subject
 from remotestatus.model.statuses import Status

@@ -30,9 +30,9 @@ from remotestatus.model.notification import (
     NotificationMemory,
     NotificationState,
     Plan,
+    Reason,
     Receiver,
 )
-from remotestatus.model.reasons import Reason
 from remotestatus.model.settings import QuietHours
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.statuses import Status

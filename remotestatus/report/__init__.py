@@ -3,8 +3,8 @@ Everything that the pages and the machine formats show, and the site they are wr
 """
 
 from remotestatus.report.build import Report, build_report
+from remotestatus.report.fact_texts import say_size
 from remotestatus.report.incidents import Incident
-from remotestatus.report.numbers import say_size
 from remotestatus.report.pages import page_templates
 from remotestatus.report.process_view import ProcessView, SeenProcess
 from remotestatus.report.proxy_view import ProxyView

@@ -14,8 +14,7 @@ from itertools import groupby
 from statistics import median
 from typing import TypeVar
 
-from remotestatus.model.day_ranges import DayRange, Ranges
-from remotestatus.model.days import DAY_LETTERS, DayShare, PastDays
+from remotestatus.model.days import DAY_LETTERS, DayRange, DayShare, PastDays, Ranges
 from remotestatus.model.rounds import Sample
 from remotestatus.model.statuses import APPEARANCES
 

@@ -11,9 +11,13 @@ from datetime import timedelta
 
 from remotestatus.model.durations import say_duration
 from remotestatus.model.facts import Facts
-from remotestatus.model.text import join_names
+from remotestatus.model.text import join_names, say_bytes
 from remotestatus.report.clean_text import clean
-from remotestatus.report.numbers import say_size
+
+
+def say_size(kib: int) -> str:
+    """Write a size for people: `812 MiB`, `31 GiB`."""
+    return say_bytes(1024 * kib)
 
 
 def _duration(seconds: float) -> str:

@@ -33,9 +33,9 @@ from remotestatus.model.times import write_time
 from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.build import WORDS, Group, Report, split_groups
 from remotestatus.report.charts import DayCell, letter_paths, troubled_days
+from remotestatus.report.fact_texts import say_size
 from remotestatus.report.fleet_rows import write_row, write_rows
 from remotestatus.report.incidents import Incident
-from remotestatus.report.numbers import say_observed, say_size
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.root_causes import RootCause
@@ -251,6 +251,14 @@ _OF_REMOTE = tuple(field.name for field in fields(RemoteView) if field.name not 
 
 def _days_words(past: PastDays) -> object:
     return past.today, past.letters, troubled_days(past)
+
+
+def say_observed(percent: float) -> str:
+    """Write how much of a span was observed, in steps: it grows with every round, and pages are to stay the same."""
+    if percent >= 100:
+        return "100 %"
+    step = int(percent / 5) * 5
+    return f"over {step} %" if step else "under 5 %"
 
 
 def _uptime_words(uptime: Mapping[str, Uptime]) -> list[tuple[str, str]]:

@@ -12,8 +12,7 @@ from functools import partial
 
 from remotestatus.evaluate import Uptime, advise, begin_today, disks_until_full, no_days, uptimes
 from remotestatus.model.check_result import CheckResult, Finding, HasTroubles, Trouble
-from remotestatus.model.day_ranges import Ranges
-from remotestatus.model.days import PastDays
+from remotestatus.model.days import PastDays, Ranges
 from remotestatus.model.durations import say_duration
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Remote

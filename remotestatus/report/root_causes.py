@@ -78,10 +78,10 @@ def find_root_causes(
             behind[root].append(remote)
         else:
             others.append(remote)
-    found = [_of_proxy(proxy, behind[name]) for name, proxy in roots.items()]
+    found = [_of_one("proxy", f"Proxy {name}", proxy, behind[name]) for name, proxy in roots.items()]
     # It still carries its tunnels: what is behind it is none of this.
-    found += [_of_proxy(proxy, ()) for proxy in proxies if proxy.status is Status.DEGRADED]
-    found += [_of_worker(worker, idle[worker.name]) for worker in workers if worker.name in idle]
+    found += [_of_one("proxy", f"Proxy {one.name}", one) for one in proxies if one.status is Status.DEGRADED]
+    found += [_of_one("worker", f"Worker {one.name}", one, idle[one.name]) for one in workers if one.name in idle]
     found += _of_remotes(others)
     found.sort(key=lambda one: one.since, reverse=True)
     found.sort(key=lambda one: (one.acknowledged is not None, -one.status.rank, -one.rank, -len(one.affected)))
@@ -98,31 +98,22 @@ def _root(path: Iterable[str], dead: dict[str, ProxyView]) -> str | None:
     return next((name for name in path if name in dead), None)
 
 
-def _of_proxy(proxy: ProxyView, behind: Sequence[RemoteView]) -> RootCause:
+def _of_one(
+    kind: str, subject: str, view: RemoteView | ProxyView | WorkerView, affected: Sequence[RemoteView] = ()
+) -> RootCause:
+    """What is wrong with one remote, proxy or worker; a worker has no page, and only a remote a location."""
     return RootCause(
-        status=proxy.status,
-        kind="proxy",
-        subject=f"Proxy {proxy.name}",
-        name=proxy.name,
-        slug=proxy.slug,
-        since=proxy.since,
-        troubles=proxy.summary,
-        unconfirmed=proxy.unconfirmed,
-        affected=tuple(behind),
-        acknowledged=proxy.acknowledged,
-    )
-
-
-def _of_worker(worker: WorkerView, affected: Sequence[RemoteView]) -> RootCause:
-    return RootCause(
-        status=worker.status,
-        kind="worker",
-        subject=f"Worker {worker.name}",
-        name=worker.name,
-        since=worker.since,
-        troubles=worker.troubles,
+        status=view.status,
+        kind=kind,
+        subject=subject,
+        name=view.name,
+        slug=getattr(view, "slug", ""),
+        location=getattr(view, "location", ""),
+        since=view.since,
+        troubles=view.summary,
+        unconfirmed=getattr(view, "unconfirmed", ""),
         affected=tuple(affected),
-        acknowledged=worker.acknowledged,
+        acknowledged=view.acknowledged,
     )
 
 
@@ -136,7 +127,7 @@ def _of_remotes(remotes: Iterable[RemoteView]) -> Iterator[RootCause]:
             if len(group) >= TOGETHER and cause is not None:
                 yield _of_group(proxy, cause, group)
             else:
-                yield from (_of_remote(remote) for remote in group)
+                yield from (_of_one("remote", remote.title, remote) for remote in group)
 
 
 def _own_fault(remote: RemoteView) -> str:
@@ -188,19 +179,4 @@ def _of_group(proxy: str | None, cause: Cause, group: Sequence[RemoteView]) -> R
         unconfirmed=group[0].unconfirmed if len({remote.unconfirmed for remote in group}) == 1 else "",
         affected=tuple(group),
         acknowledged=group[0].acknowledged if None not in notes else None,
-    )
-
-
-def _of_remote(remote: RemoteView) -> RootCause:
-    return RootCause(
-        status=remote.status,
-        kind="remote",
-        subject=remote.title,
-        name=remote.name,
-        slug=remote.slug,
-        location=remote.location,
-        since=remote.since,
-        troubles=remote.summary,
-        unconfirmed=remote.unconfirmed,
-        acknowledged=remote.acknowledged,
     )

@@ -24,7 +24,7 @@ from remotestatus.evaluate import (
 )
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult
-from remotestatus.model.day_ranges import Ranges
+from remotestatus.model.days import Ranges
 from remotestatus.model.errors import RoundError, RoundGivenUp
 from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
 from remotestatus.model.memory import Memory
