@@ -26,8 +26,8 @@ def command(source: AnsibleSource, templates: Path | None, quiet: bool) -> None:
     Run one round: check every remote, record the results, make the page, notify people.
 
     Exit code 0: the round was done and recorded, whatever it found. 2: the inventory or the usage is wrong, and
-    nothing was connected to. 3: the round could not be done. A round that is stopped by a signal while it checks
-    remotes records nothing and ends with 128 and the signal's number.
+    nothing was connected to. 3: the round could not be done, or a part of it failed (the page, for example). A round
+    that is stopped by a signal while it checks remotes records nothing and ends with 128 and the signal's number.
     """
     if names := click.get_current_context().args:
         limit = shlex.quote(",".join(names))
