@@ -97,8 +97,7 @@ def command(
     else:
         for path, text in _units(schedule, unit_folder(whole=whole)).items():
             click.echo(f"# {path}\n{text}")
-    if not install or cron:
-        _show_next_round(schedule, installed=install)
+    _show_next_round(schedule, installed=install)
 
 
 def _check_options(name: str, run_as: str | None, *, both: bool, whole: bool) -> None:
@@ -199,14 +198,13 @@ def _must_have_systemd() -> None:
         )
 
 
-def _systemctl(*arguments: str, whole: bool) -> str:
+def _systemctl(*arguments: str, whole: bool) -> None:
     scope = [] if whole else ["--user"]
     done = subprocess.run(["systemctl", *scope, *arguments], capture_output=True, text=True, check=False, timeout=90)
     if done.returncode != 0:
         reason = " ".join(done.stderr.split())[:300]
         cure = "" if whole else " (no service manager of your own? log in anew, or: loginctl enable-linger)"
         raise RemotestatusError(f"systemctl {' '.join(arguments)} failed: {reason}{cure}")
-    return done.stdout.strip()
 
 
 def _install_units(schedule: Schedule, *, whole: bool) -> None:
@@ -215,12 +213,7 @@ def _install_units(schedule: Schedule, *, whole: bool) -> None:
     _systemctl("daemon-reload", whole=whole)
     _systemctl("enable", f"{schedule.name}.timer", whole=whole)
     _systemctl("restart", f"{schedule.name}.timer", whole=whole)
-    following = _systemctl(
-        "show", f"{schedule.name}.timer", "--property=NextElapseUSecRealtime", "--value", whole=whole
-    )
     click.echo(f"A round runs every {write_duration(schedule.every)} from now on.")
-    if following:
-        click.echo(f"The next one: {following}")
     scope = "" if whole else " --user"
     click.echo(f"See it with: systemctl{scope} list-timers {schedule.name}.timer")
     if schedule.user:

@@ -126,14 +126,11 @@ def exit_code(report: Report, *, by_severity: bool = False) -> NagiosState:
     """
     if is_overdue(report):
         return NagiosState.UNKNOWN
-    counted = [remote for remote in report.remotes if remote.maintenance is None and remote.status is Status.DEGRADED]
-    proxies = [proxy for proxy in report.proxies if not _rests(proxy, report)]
-    poor: list[RemoteView | ProxyView] = [*counted, *(proxy for proxy in proxies if proxy.status is Status.DEGRADED)]
-    if by_severity and any(one.severity is Severity.CRITICAL for one in poor):
+    counted: list[RemoteView | ProxyView] = [remote for remote in report.remotes if remote.maintenance is None]
+    counted += [proxy for proxy in report.proxies if not _rests(proxy, report)]
+    if by_severity and any(one.status is Status.DEGRADED and one.severity is Severity.CRITICAL for one in counted):
         return NagiosState.CRITICAL
-    statuses = {remote.status for remote in report.remotes if remote.maintenance is None}
-    statuses |= {proxy.status for proxy in proxies}
-    return max(statuses, key=lambda status: status.rank, default=Status.UP).appearance.nagios
+    return max((one.status for one in counted), key=lambda status: status.rank, default=Status.UP).appearance.nagios
 
 
 def _rests(proxy: ProxyView, report: Report) -> bool:

@@ -164,7 +164,7 @@ def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[
     }
     if not read_configuration(base).inventory_plugins:
         environment["ANSIBLE_INVENTORY_ENABLED"] = _INVENTORY_PLUGINS
-    if not _locale_is_utf8():
+    if not locale_is_utf8():
         environment["LC_ALL"] = "C.UTF-8"
     configuration = find_configuration(base)
     if configuration is not None:
@@ -172,7 +172,7 @@ def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[
     return environment
 
 
-def _locale_is_utf8() -> bool:
+def locale_is_utf8() -> bool:
     """Whether Ansible would start here: it refuses a locale that is not UTF-8, or that is not installed."""
     before = locale.setlocale(locale.LC_ALL)
     try:

@@ -4,7 +4,6 @@ Examines the machine that rounds run on: versions, programs, locale, clock.
 Nothing comes in but the time; Results go out. Connects to nothing.
 """
 
-import locale
 import os
 import re
 import shutil
@@ -21,7 +20,7 @@ from packaging.version import Version
 from remotestatus import __version__
 from remotestatus.model.text import count
 from remotestatus.model.untrusted_text import one_line
-from remotestatus.probe import AnsibleSource, remove_dead_directories
+from remotestatus.probe import AnsibleSource, locale_is_utf8, remove_dead_directories
 from remotestatus.setup.doctor.examined import Result, fine, skipped, warning, wrong
 
 OLDEST_SSH = (8, 4)
@@ -92,20 +91,12 @@ def check_versions() -> Iterator[Result]:
 
 def check_locale() -> Iterator[Result]:
     """Ansible works in UTF-8 only."""
-    before = locale.setlocale(locale.LC_ALL)
-    try:
-        locale.setlocale(locale.LC_ALL, "")
-        encoding = locale.nl_langinfo(locale.CODESET)
-    except locale.Error:
-        named = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "")
-        yield warning(f"the locale {named} is not installed; rounds run under C.UTF-8 instead", "export LC_ALL=C.UTF-8")
-        return
-    finally:
-        locale.setlocale(locale.LC_ALL, before)
-    if encoding.upper().replace("-", "") == "UTF8":
+    if locale_is_utf8():
         yield fine("the locale is UTF-8")
     else:
-        yield warning(f"the locale is {encoding}, not UTF-8; rounds run under C.UTF-8 instead", "export LC_ALL=C.UTF-8")
+        yield warning(
+            "the locale is not UTF-8, or not installed; rounds run under C.UTF-8 instead", "export LC_ALL=C.UTF-8"
+        )
 
 
 def check_ssh() -> Iterator[Result]:
