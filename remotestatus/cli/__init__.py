@@ -15,31 +15,15 @@ from remotestatus import __version__
 from remotestatus.cli.encoding import allow_stand_ins
 from remotestatus.model.errors import RemotestatusError, say_os_error
 
-COMMANDS = {
-    "run": "remotestatus.cli.run",
-    "status": "remotestatus.cli.status",
-    "watch": "remotestatus.cli.watch",
-    "demo": "remotestatus.cli.demo",
-    "init": "remotestatus.cli.init",
-    "doctor": "remotestatus.cli.doctor",
-    "trust": "remotestatus.cli.trust",
-    "match": "remotestatus.cli.match",
-    "ssh": "remotestatus.cli.ssh",
-    "tunnel": "remotestatus.cli.tunnel",
-    "ssh-config": "remotestatus.cli.ssh_config",
-    "notify": "remotestatus.cli.notify",
-    "ack": "remotestatus.cli.ack",
-    "maintenance": "remotestatus.cli.maintenance",
-    "note": "remotestatus.cli.note",
-    "schedule": "remotestatus.cli.schedule",
-    "import-django": "remotestatus.cli.import_django",
-    "schema": "remotestatus.cli.schema",
-}
-"""Each command's module, which holds a click command named `command`. Loaded when used: Ansible takes its time."""
+COMMANDS = (
+    *("run", "status", "watch", "demo", "init", "doctor", "trust", "match", "ssh", "tunnel", "ssh-config", "notify"),
+    *("ack", "maintenance", "note", "schedule", "import-django", "schema"),
+)
+"""Each has a module of its name, which holds a click command named `command`, and is loaded when it is used."""
 
 
 class Commands(click.Group):
-    """The group of all commands, each loaded when it is used."""
+    """The group of all commands: Ansible takes its time to load, so each is only loaded when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order in which they are listed."""
@@ -49,10 +33,9 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load one command."""
         del ctx
-        module = COMMANDS.get(cmd_name)
-        if module is None:
+        if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(module).command
+        command = importlib.import_module(f"remotestatus.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

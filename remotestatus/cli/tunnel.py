@@ -23,7 +23,6 @@ from remotestatus.model.errors import ConfigurationError, RoundError
 from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import AnsibleSource
-from remotestatus.setup import without_debugging
 
 _LOOPBACK = "127.0.0.1"
 _READY = "debug1: Entering interactive session"
@@ -158,7 +157,7 @@ def _keep(arguments: list[str], mapping: Mapping, inventory: Inventory) -> int:
             return 0
         finally:
             process.terminate()
-    _say_ended(mapping, inventory.fleet, without_debugging("".join(errors)), ready=ready)
+    _say_ended(mapping, inventory.fleet, "".join(errors), ready=ready)
     return 3
 
 

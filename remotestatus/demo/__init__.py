@@ -10,5 +10,3 @@ from remotestatus.demo.demo_fleet import DemoFleet
 from remotestatus.demo.made_history import make_up_history
 from remotestatus.demo.members import Fault
 from remotestatus.demo.message_receiver import ReceivedMessage
-
-__all__ = ["DemoFleet", "Fault", "ReceivedMessage", "make_up_history"]

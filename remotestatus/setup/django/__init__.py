@@ -7,5 +7,3 @@ Reads what the old Django app's settings and `remotes.py` files say, without exe
 from remotestatus.setup.django.old_fleet import OldFleet, read_project
 from remotestatus.setup.django.old_host_keys import rename_host_keys
 from remotestatus.setup.django.project import Gap
-
-__all__ = ["Gap", "OldFleet", "read_project", "rename_host_keys"]

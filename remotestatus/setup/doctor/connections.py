@@ -1,7 +1,7 @@
 """
 Examines what connections need: secrets, keys, host keys, ports, and whether each proxy lets us in.
 
-What is examined comes in, Results go out. Only `check_proxies` connects to anybody, and only to proxies.
+Only `check_proxies` connects to anybody, and only to proxies.
 """
 
 import os

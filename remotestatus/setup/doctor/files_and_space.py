@@ -1,8 +1,4 @@
-"""
-Examines the files that a round writes: the page's folder and the history.
-
-The inventory comes in, Results go out.
-"""
+"""Examines the files that a round writes: the page's folder and the history."""
 
 import os
 import tempfile

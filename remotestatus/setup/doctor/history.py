@@ -1,8 +1,4 @@
-"""
-Examines whether rounds are run, and on time.
-
-The inventory and the time come in, Results go out.
-"""
+"""Examines whether rounds are run, and on time, and what the last one saw of the tunnels."""
 
 import shutil
 from collections.abc import Iterator

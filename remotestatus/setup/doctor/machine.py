@@ -1,8 +1,4 @@
-"""
-Examines the machine that rounds run on: versions, programs, locale, clock.
-
-Nothing comes in but the time; Results go out. Connects to nothing.
-"""
+"""Examines the machine that rounds run on: versions, programs, locale, clock. Connects to nothing."""
 
 import os
 import re

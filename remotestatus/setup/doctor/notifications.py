@@ -1,8 +1,4 @@
-"""
-Examines whether people would be notified: destinations, tags, the outbox, and the heartbeat.
-
-The inventory comes in, Results go out; nothing is sent.
-"""
+"""Examines whether people would be notified: destinations, tags, the outbox, and the heartbeat. Sends nothing."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
 """
 Examines workers: each is sent the playbook for real, says its versions and clock, and logs in to its proxies.
 
-What is examined and the time come in, Results go out. No remote is logged in to.
+No remote is logged in to.
 """
 
 import time
