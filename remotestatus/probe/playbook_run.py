@@ -130,6 +130,12 @@ class PlaybookRunner:
             self.source.must_exist()
             self._start()
 
+    def begin_again(self) -> None:
+        """Let Ansible read the inventory for one more order, and go on at once; `probe` says what goes wrong."""
+        if self._run is None or self._order_file.exists():
+            with suppress(RoundError):
+                self._start()
+
     def describe_inventory(self, cancel: Callable[[], bool] = lambda: False) -> InventoryDescription:
         """
         Evaluate the inventory.

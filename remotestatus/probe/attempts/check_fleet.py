@@ -99,6 +99,7 @@ def _check_from_here(
             attempts.add(ended)
             return attempts.results(troubles)
         order = attempts.order_again(order, names, at_once)
+        runner.begin_again()
         pause(SUSPICION_SECONDS if order.fresh else PAUSE_SECONDS, cancel)
 
 

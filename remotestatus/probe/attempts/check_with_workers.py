@@ -94,6 +94,8 @@ def check_with_workers(
             break
         names = {name for batch in batches for name in batch.names}
         fresh = suspect_ourselves(inventory.fleet, fleet_check.combined(), earlier.states, names)
+        if any(CHECKER in batch.places for batch in batches):
+            runner.begin_again()
         pause(SUSPICION_SECONDS if fresh else PAUSE_SECONDS, cancel)
         fleet_check.look(batches, replace(order, fresh=fresh))
     return fleet_check.finish(order)
