@@ -9,7 +9,7 @@ import pytest
 from remotestatus_playbook.client_config import ClientConfig, Question
 from remotestatus_playbook.jump_steps import program_of, read_proxy_command
 from remotestatus_playbook.protocol import Outcome
-from remotestatus_playbook.proxy_connections import Opener, keep_seconds_for
+from remotestatus_playbook.proxy_connections import Opener
 from remotestatus_playbook.round_config import opening_arguments
 from remotestatus_playbook.ssh_options import Options, PathError, split_options
 from remotestatus_playbook.topology import Hop, Host, Topology, place_of, trace
@@ -301,13 +301,6 @@ def test_no_file_of_known_hosts_hides_ours_unless_keys_are_not_checked_at_all() 
     assert split_options("-o UserKnownHostsFile=mine").rest == ("-o", "UserKnownHostsFile=mine")
     off = ("-o", "StrictHostKeyChecking=no")
     assert split_options("-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no").rest == nothing + off
-
-
-def test_a_connection_waits_for_the_last_of_many() -> None:
-    """All proxies are opened at the beginning: as long as the remotes before have their time, none ends by itself."""
-    assert keep_seconds_for(0, 1) == keep_seconds_for(40, 40)
-    assert keep_seconds_for(500, 100) == 5 * keep_seconds_for(40, 40)
-    assert keep_seconds_for(100_000, 40) == 3600
 
 
 @pytest.mark.parametrize("at_once", [1, 2])

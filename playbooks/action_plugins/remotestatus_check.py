@@ -57,7 +57,7 @@ from remotestatus_playbook.protocol import (
     WorkerDescription,
     to_json,
 )
-from remotestatus_playbook.proxy_connections import Opener, keep_seconds_for
+from remotestatus_playbook.proxy_connections import KEEP_SECONDS, Opener
 from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
 
@@ -205,17 +205,17 @@ class _Attempt:
         asked = [one.name for one in remotes if one.host and one.host.password and not one.by_plugin]
         passwords = inventory.passwords(self.hostvars, asked, self.password)
         prober = Prober(self.workdir, self.known_hosts, proxies, passwords, root(), self.order.attempt)
-        with self._opener(len(remotes)).open_all(self.topology, self._wanted()) as answers:
+        with self._opener().open_all(self.topology, self._wanted()) as answers:
             prober.probe_all(self._plans(remotes, answers, proxies), self.order.at_once or 1)
         return proxies, prober.by_plugin
 
-    def _opener(self, remotes: int) -> Opener:
+    def _opener(self) -> Opener:
         hops = {hop.host.name for hop in self.topology.hops.values() if hop.host}
         return Opener(
             self.workdir,
             self.known_hosts,
             inventory.passwords(self.hostvars, hops),
-            self.order.keep_seconds or keep_seconds_for(remotes, self.order.at_once or 1),
+            self.order.keep_seconds or KEEP_SECONDS,
             self.order.fresh,
             self.order.at_once or 1,
             problems={

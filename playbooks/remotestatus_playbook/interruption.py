@@ -28,18 +28,12 @@ def clean_up_after(owner: int, directory: Path) -> None:
         for _ in range(3):
             os.open(os.devnull, os.O_RDWR)
         with suppress(ProcessLookupError):
-            _await_end(owner)
+            select.select([os.pidfd_open(owner)], [], [])
         if directory.exists():
             _end_users_of(directory)
             shutil.rmtree(directory, ignore_errors=True)
     finally:
         os._exit(0)
-
-
-def _await_end(process: int) -> None:
-    waiting = select.poll()
-    waiting.register(os.pidfd_open(process), select.POLLIN)
-    waiting.poll()
 
 
 def _end_users_of(directory: Path) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from math import ceil
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -24,22 +23,19 @@ from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.output_limits import PROXY_BYTES
 from remotestatus_playbook.protocol import OPENING, PROXY_ANSWERS, Outcome, ProxyAnswer
 from remotestatus_playbook.round_config import opening_arguments
-from remotestatus_playbook.ssh_log import own_words, printed_words
+from remotestatus_playbook.ssh_log import own_words, printed_words, read_text
 from remotestatus_playbook.ssh_output import NO_ASKPASS, local_fault
 from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
 
-_KEEP_SECONDS = 120
-_LONGEST_KEEP_SECONDS = 3600
+KEEP_SECONDS = 3600
+"""
+So long after its last use a shared connection ends by itself, should nobody close it. All proxies are opened at the
+beginning, and of many remotes the last ones have to wait for their turn.
+"""
 
-
-def keep_seconds_for(remotes: int, at_once: int) -> int:
-    """
-    So many seconds after its last use a shared connection ends by itself, should nobody close it.
-
-    All proxies are opened at the beginning, and of many remotes the last ones have to wait for their turn.
-    """
-    return min(_LONGEST_KEEP_SECONDS, _KEEP_SECONDS * max(1, ceil(remotes / at_once)))
+_SETTLED = (Outcome.ANSWERED, Outcome.ERROR, Outcome.MISCONFIGURED)
+"""What another attempt would not change."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class Opener:
     workdir: Workdir
     known_hosts: Path
     passwords: Mapping[str, Password]
-    keep_seconds: int = _KEEP_SECONDS
+    keep_seconds: int = KEEP_SECONDS
     fresh: bool = False
     at_once: int = 100
     attempts: int = 2
@@ -109,17 +105,13 @@ class Opener:
             return ProxyAnswer(Outcome.PROXY_DOWN, attempts=0, proxy=hop.parent.name)
         if hop.host is not None and (problem := self.problems.get(hop.host.name)):
             return ProxyAnswer(Outcome.MISCONFIGURED, attempts=0, stderr=problem)
-        attempt = 1
-        while True:
+        for attempt in range(1, self.attempts + 1):
+            time.sleep(1 if attempt > 1 else 0)
             answer = replace(self._open(hop), attempts=attempt)
-            hopeless = answer.outcome in (Outcome.ERROR, Outcome.MISCONFIGURED) or _refused(answer.stderr)
-            if answer.outcome is Outcome.ANSWERED or attempt == self.attempts or hopeless:
-                owners = owners_of_offered_key(answer.stderr, self.known_hosts)
-                return replace(
-                    answer, answered_by=owners, banner=_said_first(log_of(self.workdir.control / hop.socket))
-                )
-            attempt += 1
-            time.sleep(1)
+            if answer.outcome in _SETTLED or _refused(answer.stderr):
+                break
+        owners = owners_of_offered_key(answer.stderr, self.known_hosts)
+        return replace(answer, answered_by=owners, banner=_said_first(log_of(self.workdir.control / hop.socket)))
 
     def _open(self, hop: Hop) -> ProxyAnswer:
         socket = self.workdir.control / hop.socket
@@ -199,7 +191,7 @@ _SAID_FIRST = re.compile(r"^debug1: \w*exchange_identification: banner line 0: (
 
 def _said_first(log: Path) -> str:
     """What the server said in place of its banner, as ssh notes it."""
-    found = _SAID_FIRST.search(_text_of(log))
+    found = _SAID_FIRST.search(read_text(log, 100_000, last=True))
     return found[1].strip() if found else ""
 
 
@@ -235,7 +227,7 @@ def find_refusals(log: Path) -> dict[str, str]:
     """
     reasons: dict[str, str] = {}
     asked, channels = "", dict[str, str]()
-    for line in _text_of(log, 16_000_000).splitlines():
+    for line in read_text(log, 16_000_000, last=True).splitlines():
         words = line.strip()
         if found := _ASKED.search(words):
             asked = found[1]
@@ -252,15 +244,6 @@ def find_refusals(log: Path) -> dict[str, str]:
 _ASKED = re.compile(r"\bchannel_connect_stdio_fwd:? (\S+)$")
 _OPEN_FAILED = re.compile(r"channel (\d+): open failed: ")
 _NEW_CHANNEL = re.compile(r"\bchannel (\d+): new\b")
-
-
-def _text_of(path: Path, most: int = 100_000) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - most))
-            return file.read().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return ""
 
 
 def _shorten(log: Path) -> None:

@@ -6,6 +6,7 @@ connection failed. The rule: a server's banner, and what its programs print, com
 And where ssh quotes a server in its log, or prints for it, what follows is the server's.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -51,18 +52,18 @@ _ENDED = re.compile(r"Connection to \S+ closed by remote host\.|Read from remote
 
 def own_words(log: Path, stderr: Path) -> str:
     """What ssh itself said: of its log, and of standard error as long as nothing else can stand there."""
-    words = read_own(_read(log))
+    words = read_own(read_text(log))
     if not log.exists() or any(_BEFORE_ANY_BANNER.match(line) for line in words.splitlines()):
         # Before its log is open it complains on standard error, where also those complain that carry the connection.
-        words = f"{_read(stderr, KEPT)}\n{words}"
-    elif _ENDED.fullmatch(last := _read(stderr).strip().rpartition("\n")[2].strip()):
+        words = f"{read_text(stderr, KEPT)}\n{words}"
+    elif _ENDED.fullmatch(last := read_text(stderr).strip().rpartition("\n")[2].strip()):
         words = f"{words}\n{last}"
     return without_warnings(words).strip()[:KEPT]
 
 
 def printed_words(log: Path, stderr: Path) -> str:
     """What came on standard error and is not ssh's own: banners, and what programs at the other end print."""
-    return without_warnings(_read(stderr, KEPT)) if log.exists() else ""
+    return without_warnings(read_text(stderr, KEPT)) if log.exists() else ""
 
 
 def read_own(text: str) -> str:
@@ -84,9 +85,12 @@ def read_own(text: str) -> str:
     return "\n".join(found)
 
 
-def _read(path: Path, most: int = READ) -> str:
+def read_text(path: Path, most: int = READ, *, last: bool = False) -> str:
+    """The first so many bytes of a file, or the `last`, as text; nothing where there is no file."""
     try:
         with path.open("rb") as file:
+            if last:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - most))
             return file.read(most).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""

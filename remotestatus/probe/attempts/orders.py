@@ -53,14 +53,6 @@ class Earlier:
         """What is known of the time before of one remote."""
         return Past(self.results.get(name), self.every, self.ranges.get(name, {}))
 
-    def due(self, remotes: Sequence[Remote], now: datetime) -> frozenset[str]:
-        """The remotes that are to be asked what is asked once an hour."""
-        return frozenset(remote.name for remote in remotes if is_due(self.past(remote.name).memory, now))
-
-    def unknown_log_files(self, remotes: Sequence[Remote]) -> frozenset[str]:
-        """The remotes that are to be asked to which files their processes write."""
-        return frozenset(one.name for one in remotes if asks_for_log_files(one, self.results.get(one.name)))
-
     def remembered(self, results: Mapping[str, CheckResult]) -> dict[str, CheckResult]:
         """The results, with what was remembered of those that brought nothing new."""
         blank = Memory()
@@ -84,8 +76,8 @@ def first_order(
         at_once=choose_forks(settings.forks, len(remotes)),
         attempts=max((remote.settings.attempts for remote in remotes), default=1),
         keep_seconds=seconds_kept(settings.every) if kept else 0,
-        hourly=earlier.due(asked, now),
-        log_files=earlier.unknown_log_files(asked),
+        hourly=frozenset(one.name for one in asked if is_due(earlier.past(one.name).memory, now)),
+        log_files=frozenset(one.name for one in asked if asks_for_log_files(one, earlier.results.get(one.name))),
         look_at=tuple(proxy.name for proxy in inventory.fleet.looked_at),
     )
 
