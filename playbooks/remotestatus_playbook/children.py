@@ -145,7 +145,6 @@ class Child:
         return self.code in _TIME_UP and self.taken >= self.seconds
 
     def has_ended(self) -> bool:
-        """Whether it has ended."""
         code = self._process.poll() if self._process is not None else 0
         if code is None:
             return False
@@ -155,7 +154,6 @@ class Child:
 
     @property
     def printed_bytes(self) -> int:
-        """How much it has printed so far."""
         return sum(path.stat().st_size for path in (self.out, self.err, self.log) if path.exists())
 
     def end_flood(self) -> None:
@@ -165,7 +163,6 @@ class Child:
                 os.killpg(self._process.pid, signal.SIGXFSZ)
 
     def kill(self) -> None:
-        """End it at once, and forget what it printed."""
         if self._process is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -174,7 +171,6 @@ class Child:
         self.forget()
 
     def forget(self) -> None:
-        """Remove what it printed."""
         for path in (self.out, self.err, self.log):
             path.unlink(missing_ok=True)
 

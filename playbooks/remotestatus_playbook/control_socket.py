@@ -97,7 +97,6 @@ class _Client(NamedTuple):
     answers: BinaryIO
 
     def send(self, *numbers: int, more: bytes = b"") -> None:
-        """Send one message."""
         body = struct.pack(f">{len(numbers)}I", *numbers) + more
         self.stream.sendall(struct.pack(">I", len(body)) + body)
 

@@ -53,7 +53,6 @@ class HostVariables:
         return found
 
     def text_of(self, names: Iterable[str], option: str = "") -> str | None:
-        """The same as text."""
         value = self.last_of(names, option)
         return None if value is None else str(value)
 

@@ -158,7 +158,6 @@ def _local_command(plan: ProbePlan) -> tuple[str, ...]:
 def _plan_ssh(
     plan: ProbePlan, host: Host, topology: Topology, known_hosts: Path, workdir: Workdir, order: Order, far: int
 ) -> ProbePlan:
-    """The plan with the command for a remote that is reached by ssh."""
     # On a slow link the list of processes takes several round trips; compressed it takes one.
     options = ["-o", "Compression=yes"] if order.attempt > 1 or far > _FAR else []
     # Two remotes may both be 127.0.0.1:8001, behind different proxies.

@@ -52,7 +52,6 @@ class Frame:
             at = end
 
     def finished(self, name: str) -> Section | None:
-        """Return the first finished section of that name."""
         return next((section for section in self.sections(name) if section.finished), None)
 
     def content(self, section: Section, limit: int = SECTION_BYTES) -> bytes:
@@ -64,7 +63,6 @@ class Frame:
         return self.content(section) if section else b""
 
     def lines(self, section: Section, most: int = MAX_LINES) -> list[bytes]:
-        """Return the first lines of a section."""
         return self.content(section).split(b"\n", most)[:most]
 
     def lines_of(self, name: str) -> list[bytes]:

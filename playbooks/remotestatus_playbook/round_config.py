@@ -50,24 +50,24 @@ _COMMON = (
     "ServerAliveCountMax 3",
 )
 
+_GUARD = f"ProxyCommand echo {shlex.quote(PROXY_LOST)} >&2; exit 1"
 _ASK_NOBODY = ("BatchMode yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no")
 _ONE_PASSWORD = ("BatchMode no", "NumberOfPasswordPrompts 1")
 
 
 def _hop_lines(hop: Hop, control: Path, known_hosts: Path, connect_timeout: int) -> list[str]:
-    guard = f"ProxyCommand echo {shlex.quote(PROXY_LOST)} >&2; exit 1"
     body = [f"ControlPath {control / hop.socket}", "ControlMaster no"]
     lines = []
     if hop.host is None:
         body += [*_ASK_NOBODY, *(address_lines(hop) if hop.renamed else ()), *hop.settings]
         body += ["StrictHostKeyChecking yes", "ServerAliveInterval 10", f"ConnectTimeout {connect_timeout}"]
         if hop.renamed:
-            body.append(guard)
+            body.append(_GUARD)
         else:
             # The user's own settings for this host stay in force, also a ProxyCommand or ProxyJump: so the guard only
             # stands while nobody is opening the connection. Not quoted for the shell: OpenSSH knows no escaped quotes
             # here. Without a value it is a `test` of "-z".
-            lines += [f'Match originalhost {hop.target} exec "test -z ${OPENING}"', f"  {guard}"]
+            lines += [f'Match originalhost {hop.target} exec "test -z ${OPENING}"', f"  {_GUARD}"]
     else:
         host = hop.host
         # Without a HostName line, an alias of the user's own of the same name keeps the one it has.
@@ -75,7 +75,7 @@ def _hop_lines(hop: Hop, control: Path, known_hosts: Path, connect_timeout: int)
         body += [f"HostKeyAlias {host.key_name}"]
         body += [f"UserKnownHostsFile {quote(known_hosts)}", *(_ONE_PASSWORD if host.password else _ASK_NOBODY)]
         # Keeps OpenSSH's own order of key exchanges here, see `remote_options`.
-        body += ["KexAlgorithms +curve25519-sha256", *_COMMON, f"ConnectTimeout {connect_timeout}", guard]
+        body += ["KexAlgorithms +curve25519-sha256", *_COMMON, f"ConnectTimeout {connect_timeout}", _GUARD]
     return [*lines, f"Host {hop.target}", *(f"  {line}" for line in body)]
 
 
@@ -168,7 +168,7 @@ def look_command(hop: Hop, *, config: Path, control: Path, log: Path) -> list[st
     What ssh itself says goes into `log`.
     """
     # Without the connection ssh would make one of its own, where the configuration has no guard against that.
-    own = ("ControlMaster=no", f"ControlPath={control}", f"ProxyCommand=echo {shlex.quote(PROXY_LOST)} >&2; exit 1")
+    own = ("ControlMaster=no", f"ControlPath={control}", _as_word(_GUARD))
     options = [word for option in (*own, "LogLevel=VERBOSE", "RequestTTY=no") for word in ("-o", option)]
     return [hop.program, "-F", str(config), *options, "-E", str(log), "--", hop.target, SHELL]
 

@@ -216,7 +216,6 @@ class _Tracer:
         return self._follow(options, host, (*seen, host.name))
 
     def _told(self, found: Found, end: Host | JumpStep, seen: tuple[str, ...]) -> Way:
-        """The way that ssh's own configuration says."""
         options = Options(found.value_of("proxyjump"), None, (), found.value_of("proxycommand"))
         try:
             return self._follow(options, end, seen, told=True)

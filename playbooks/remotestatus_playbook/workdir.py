@@ -70,7 +70,6 @@ class Workdir:
         return self.path / (name if config is None else f"{name}-{_mark(config)}")
 
     def write_ssh(self, topology: Topology, known_hosts: Path, *, connect_timeout: int = 12) -> None:
-        """Write the configurations."""
         for config in (None, *topology.configs):
             text = write_config(
                 topology,
@@ -162,5 +161,4 @@ class Workdir:
         return shutil.disk_usage(self.path).free < _NEARLY_FULL
 
     def remove(self) -> None:
-        """Remove it with everything in it."""
         shutil.rmtree(self.path, ignore_errors=True)

@@ -39,7 +39,6 @@ class AnsibleRun:
         pool.shutdown(wait=False)
 
     def has_ended(self, within: float) -> bool:
-        """Whether it has ended, or does so within these seconds."""
         wait([self._runner], within)
         return self._runner.done()
 

@@ -54,7 +54,6 @@ class PasswordMemory:
         """An identity for each Vault password that was typed."""
 
     def close(self) -> None:
-        """Forget them."""
         while self._descriptors:
             os.close(self._descriptors.pop())
 

@@ -134,7 +134,6 @@ class _FleetCheck:
         return time.monotonic() > self.deadline or self._failed_here
 
     def combined(self) -> dict[str, CheckResult]:
-        """The check result of each remote that was looked at."""
         return {name: combine(results) for name, results in self.found.items() if results}
 
     def look(self, batches: Iterable[Batch], order: Order) -> None:
@@ -157,7 +156,6 @@ class _FleetCheck:
             self._note_lost(queue.lost)
 
     def choose_again(self, places: Mapping[str, frozenset[str]], attempt: int) -> Sequence[Batch]:
-        """What to look at in the next pass."""
         alive = {CHECKER, *(worker.name for worker in self.fleet.workers if self._is_alive(worker))}
         there = {name: those & alive for name, those in places.items()}
         return choose_second_opinions(self.remotes.values(), there, self.found, self.proxies, attempt)

@@ -65,7 +65,6 @@ class Earlier:
 def first_order(
     runner: PlaybookRunner, inventory: Inventory, remotes: Sequence[Remote], earlier: Earlier, now: datetime
 ) -> Order:
-    """The order of the first attempt."""
     settings = inventory.fleet.settings
     asked = [*remotes, *inventory.fleet.looked_at]
     kept = settings.keep_connections and runner.keep_connections(inventory.database)

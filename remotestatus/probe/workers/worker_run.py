@@ -82,18 +82,17 @@ def run_worker(parcel: Parcel, deadline: float, given_up: Callable[[], bool], st
     stream = WorkerStream(process.stdout.fileno(), process.stderr.fileno(), bounds)
     sender = threading.Thread(target=_transmit, args=(parcel, process), name="transmit", daemon=True)
     sender.start()
+    failure = ""
     try:
         failure = _process(parcel, stream)
         if stream.cut:
             raise WorkerFault(FaultKind.ENDED)
         if not stream.archive:
-            raise WorkerFault(FaultKind.FAILED, one_line(failure, 300))
-        try:
-            return read_archive(stream.archive, parcel.names, parcel.aliases)
-        except WorkerFault as fault:
-            seen = failure if fault.fault is FaultKind.FAILED else ""
-            raise WorkerFault(fault.fault, one_line(seen, 300) or fault.seen) from fault
+            raise WorkerFault(FaultKind.FAILED)
+        return read_archive(stream.archive, parcel.names, parcel.aliases)
     except WorkerFault as fault:
+        if fault.fault is FaultKind.FAILED:
+            fault.seen = one_line(failure, 300) or fault.seen
         stream.drain(LAST_WORDS_SECONDS)
         fault.stderr = stream.stderr.decode("utf-8", "replace")
         if fault.fault is FaultKind.ENDED and not parcel.ends and not fault.stderr and _code(process) == _SSH_FAILED:
