@@ -7,8 +7,7 @@ imported as `remotestatus_playbook`.
 """
 
 import sys
-from collections.abc import Iterator
-from itertools import islice
+from contextlib import suppress
 from pathlib import Path
 
 from remotestatus.model.errors import RoundError
@@ -27,14 +26,11 @@ def report_templates() -> Path:
 
 
 def _folder(name: str) -> Path:
-    found = next(_folders(name), None)
-    if found is None:
-        raise RoundError(f"the folder {name} is missing from this installation: install remotestatus again")
-    return found
+    for place in (_PACKAGE / "_shipped" / name, _PACKAGE.parent / name):
+        if place.is_dir():
+            return place
+    raise RoundError(f"the folder {name} is missing from this installation: install remotestatus again")
 
 
-def _folders(name: str) -> Iterator[Path]:
-    return (place for place in (_PACKAGE / "_shipped" / name, _PACKAGE.parent / name) if place.is_dir())
-
-
-sys.path += map(str, islice(_folders("playbooks"), 1))
+with suppress(RoundError):
+    sys.path.append(str(playbooks()))

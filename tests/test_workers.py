@@ -51,9 +51,9 @@ from remotestatus.model.statuses import Status
 from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.workers.batch_queue import BatchQueue
 from remotestatus.probe.workers.batches import Batch, places_of, share_out_remotes
-from remotestatus.probe.workers.passwords import password_variables
 from remotestatus.probe.workers.sent_inventory import sent_inventory, sent_known_hosts
 from remotestatus.probe.workers.worker_archive import ANSWER_BYTES, read_archive
+from remotestatus.probe.workers.worker_caller import password_variables
 from remotestatus.probe.workers.worker_command import script_on_worker
 from remotestatus.probe.workers.worker_run import Parcel, run_worker
 from remotestatus.probe.workers.worker_stream import FEWEST_LINES, LINE_BYTES, StreamLimits, WorkerFault, WorkerStream

@@ -41,15 +41,11 @@ from remotestatus_playbook.plugin_probe import (
 from remotestatus_playbook.private_directory import answer_file
 from remotestatus_playbook.probe_script import compose
 from remotestatus_playbook.protocol import REMOTE_ANSWERS, Outcome, RemoteAnswer
-from remotestatus_playbook.ssh_log import KEPT, own_words
+from remotestatus_playbook.ssh_log import KEPT, own_words, tells_log_in
 from remotestatus_playbook.workdir import Workdir
 
 _NOWHERE = Path("/dev/null")
 """Ansible keeps what came on standard error."""
-
-
-def _tells_login(said: str) -> bool:
-    return "\nAuthenticated to " in f"\n{said}"
 
 
 class _WrongVariable(Exception):
@@ -118,7 +114,7 @@ class ActionModule(ActionBase):
                 return self._ask(probe)
         except TimeUp:
             said = own_words(log, _NOWHERE)
-            return RemoteAnswer(Outcome.TIMED_OUT, stderr=said, logged_in=not probe.ssh or _tells_login(said))
+            return RemoteAnswer(Outcome.TIMED_OUT, stderr=said, logged_in=not probe.ssh or tells_log_in(said))
         except TooMuch:
             return RemoteAnswer(Outcome.TOO_MUCH, logged_in=True)
         except _WrongVariable as error:
@@ -132,7 +128,7 @@ class ActionModule(ActionBase):
             if not probe.ssh:
                 return RemoteAnswer(Outcome.CONNECTION_FAILED, stderr=words)
             said = own_words(log, _NOWHERE)
-            return RemoteAnswer(Outcome.SSH_FAILED, stderr=said or words, logged_in=_tells_login(said))
+            return RemoteAnswer(Outcome.SSH_FAILED, stderr=said or words, logged_in=tells_log_in(said))
         finally:
             kill_children()
 

@@ -57,18 +57,17 @@ class Frame:
     def content(self, section: Section, limit: int = SECTION_BYTES) -> bytes:
         return self.raw[section.start : min(section.end, section.start + limit)]
 
-    def text(self, name: str) -> bytes:
+    def text(self, name: str, limit: int = SECTION_BYTES) -> bytes:
         """Return what the first finished section of that name holds, or nothing."""
         section = self.finished(name)
-        return self.content(section) if section else b""
+        return self.content(section, limit) if section else b""
 
     def lines(self, section: Section, most: int = MAX_LINES) -> list[bytes]:
         return self.content(section).split(b"\n", most)[:most]
 
     def lines_of(self, name: str) -> list[bytes]:
-        """Return the first lines of the first finished section of that name, or nothing."""
-        section = self.finished(name)
-        return self.lines(section) if section else []
+        """Return the first lines of the first finished section of that name."""
+        return self.text(name).split(b"\n", MAX_LINES)[:MAX_LINES]
 
 
 def text_of(token: bytes, most: int = 1024) -> str:

@@ -150,9 +150,7 @@ def _read_files(frame: Frame, clock: float | None) -> Iterator[FileOutput]:
 
 def _read_units(frame: Frame, uptime: float | None) -> tuple[UnitOutput, ...] | None:
     """Read what `systemctl show` printed of each unit, a line for each property and an empty one between two units."""
-    section = frame.finished("units")
-    text = frame.content(section, 1024 * 1024) if section else b""
-    _, asked, shown = text.partition(frame.marker + b":show\n")
+    _, asked, shown = frame.text("units", 1024 * 1024).partition(frame.marker + b":show\n")
     if not asked or not re.search(frame.marker + rb":exit 0\n", shown):
         return None
     shown = shown.partition(frame.marker)[0]
@@ -165,9 +163,7 @@ def _read_units(frame: Frame, uptime: float | None) -> tuple[UnitOutput, ...] | 
 
 def _read_journal(frame: Frame) -> list[tuple[str, ...]]:
     """The last lines that each unit logged, in the order in which they were asked for."""
-    section = frame.finished("journal")
-    text = frame.content(section, MAX_UNITS * MAX_CHECK_BYTES) if section else b""
-    parts = text.split(frame.marker + b":unit\n")[1 : MAX_UNITS + 1]
+    parts = frame.text("journal", MAX_UNITS * MAX_CHECK_BYTES).split(frame.marker + b":unit\n")[1 : MAX_UNITS + 1]
     return [_last_of(part) for part in parts]
 
 

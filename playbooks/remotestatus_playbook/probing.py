@@ -28,7 +28,7 @@ from remotestatus_playbook.probe_output import ProbeOutput, parse
 from remotestatus_playbook.probe_script import compose
 from remotestatus_playbook.protocol import REMOTE_ANSWERS, Outcome, ProxyAnswer, RemoteAnswer
 from remotestatus_playbook.proxy_connections import find_refusals, log_of
-from remotestatus_playbook.ssh_log import KEPT, own_words, printed_words
+from remotestatus_playbook.ssh_log import KEPT, own_words, printed_words, tells_log_in
 from remotestatus_playbook.ssh_output import local_fault
 from remotestatus_playbook.workdir import Workdir
 
@@ -197,7 +197,7 @@ def read_answer(child: Child, nonce: str, plan: ProbePlan) -> RemoteAnswer:
     answer = output.answer_of(child.taken, child.asked_at, child.answered_at)
     if answer is not None:
         return answer
-    logged_in = "\nAuthenticated to " in f"\n{stderr}" or output.frame or plan.looking
+    logged_in = tells_log_in(stderr) or output.frame or plan.looking
     if child.timed_out:
         outcome = Outcome.TIMED_OUT
     elif (logged_in or plan.host is None) and _was_refused(child, plan.become, output):

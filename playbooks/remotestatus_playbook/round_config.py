@@ -22,13 +22,12 @@ def write_config(
     control: Path,
     known_hosts: Path,
     user_configs: Sequence[str],
-    connect_timeout: int,
 ) -> str:
     """The SSH configuration through which every proxy of the topology is reached, and every remote behind them."""
     trusted = [quote(known_hosts), "~/.ssh/known_hosts", "~/.ssh/known_hosts2"]
     lines = ["# Written by remotestatus for one round; the user's own configuration is included below."]
     for hop in topology.in_order():
-        lines += _hop_lines(hop, control, known_hosts, connect_timeout)
+        lines += _hop_lines(hop, control, known_hosts)
     lines.append("Host *")
     lines += [f"  Include {quote(config)}" for config in user_configs]
     lines += ["Host *"]
@@ -50,17 +49,18 @@ _COMMON = (
     "ServerAliveCountMax 3",
 )
 
+_CONNECT_TIMEOUT = "ConnectTimeout 12"
 _GUARD = f"ProxyCommand echo {shlex.quote(PROXY_LOST)} >&2; exit 1"
 _ASK_NOBODY = ("BatchMode yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no")
 _ONE_PASSWORD = ("BatchMode no", "NumberOfPasswordPrompts 1")
 
 
-def _hop_lines(hop: Hop, control: Path, known_hosts: Path, connect_timeout: int) -> list[str]:
+def _hop_lines(hop: Hop, control: Path, known_hosts: Path) -> list[str]:
     body = [f"ControlPath {control / hop.socket}", "ControlMaster no"]
     lines = []
     if hop.host is None:
         body += [*_ASK_NOBODY, *(address_lines(hop) if hop.renamed else ()), *hop.settings]
-        body += ["StrictHostKeyChecking yes", "ServerAliveInterval 10", f"ConnectTimeout {connect_timeout}"]
+        body += ["StrictHostKeyChecking yes", "ServerAliveInterval 10", _CONNECT_TIMEOUT]
         if hop.renamed:
             body.append(_GUARD)
         else:
@@ -75,7 +75,7 @@ def _hop_lines(hop: Hop, control: Path, known_hosts: Path, connect_timeout: int)
         body += [f"HostKeyAlias {host.key_name}"]
         body += [f"UserKnownHostsFile {quote(known_hosts)}", *(_ONE_PASSWORD if host.password else _ASK_NOBODY)]
         # Keeps OpenSSH's own order of key exchanges here, see `remote_options`.
-        body += ["KexAlgorithms +curve25519-sha256", *_COMMON, f"ConnectTimeout {connect_timeout}", _GUARD]
+        body += ["KexAlgorithms +curve25519-sha256", *_COMMON, _CONNECT_TIMEOUT, _GUARD]
     return [*lines, f"Host {hop.target}", *(f"  {line}" for line in body)]
 
 

@@ -66,6 +66,11 @@ def printed_words(log: Path, stderr: Path) -> str:
     return without_warnings(read_text(stderr, KEPT)) if log.exists() else ""
 
 
+def tells_log_in(words: str) -> bool:
+    """Whether ssh's own words say that it has logged in."""
+    return "\nAuthenticated to " in f"\n{words}"
+
+
 def read_own(text: str) -> str:
     """What is ssh's own of the text of its log."""
     found: list[str] = []

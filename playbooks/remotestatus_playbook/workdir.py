@@ -69,14 +69,13 @@ class Workdir:
         name = "remote_config" if behind else SSH_CONFIG
         return self.path / (name if config is None else f"{name}-{_mark(config)}")
 
-    def write_ssh(self, topology: Topology, known_hosts: Path, *, connect_timeout: int = 12) -> None:
+    def write_ssh(self, topology: Topology, known_hosts: Path) -> None:
         for config in (None, *topology.configs):
             text = write_config(
                 topology,
                 control=self.control,
                 known_hosts=known_hosts,
                 user_configs=[str(path) for path in files_of(None)] if config is None else [self._copy(config)],
-                connect_timeout=connect_timeout,
             )
             file = self.config_for(config)
             file.write_text(text)

@@ -9,16 +9,17 @@ import itertools
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from remotestatus_playbook.protocol import InventoryDescription, Order
+from pydantic import TypeAdapter, ValidationError
+from remotestatus_playbook.protocol import SENT_PASSWORDS, InventoryDescription, Order
 
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Inventory, Proxy, Worker
 from remotestatus.probe.playbook_run import PlaybookRunner
-from remotestatus.probe.workers.passwords import password_variables, read_passwords
+from remotestatus.probe.secret_channels import SecretPipe
 from remotestatus.probe.workers.sent_inventory import names_on_the_way, sent_inventory, sent_known_hosts
 from remotestatus.probe.workers.time_limits import PROXY_SECONDS, START_SECONDS
 from remotestatus.probe.workers.worker_archive import WorkerAnswers
@@ -64,7 +65,7 @@ class WorkerCaller:
             # A lookup that hangs leaves the rest of the round its time.
             end = time.monotonic() + _SHARE_FOR_PASSWORDS * (deadline - time.monotonic())
             try:
-                self._passwords = read_passwords(runner, inventory.passwords, end, given_up)
+                self._passwords = _read_passwords(runner, inventory.passwords, end, given_up)
             except RoundError as error:
                 self.troubles = (str(error),)
         self.has_passwords = not self.troubles
@@ -124,3 +125,41 @@ def clock_error(clock: float, asked_at: datetime, answered_at: datetime) -> floa
     certainly wrong.
     """
     return max(0.0, clock - answered_at.timestamp()) + min(0.0, clock - asked_at.timestamp())
+
+
+def _read_passwords(
+    runner: PlaybookRunner, names: Collection[str], end: float, given_up: Callable[[], bool]
+) -> Mapping[str, str]:
+    """
+    The passwords of these hosts, by name. Their lookups may take until `end` (monotonic).
+
+    Raises RoundError when they cannot be read.
+    """
+    try:
+        pipe = SecretPipe(runner.workdir / "passwords")
+    except OSError as error:
+        raise RoundError(f"the passwords for workers cannot be read: {error.strerror}") from error
+
+    def must_end() -> bool:
+        pipe.read()  # while the playbook writes
+        return given_up() or time.monotonic() > end
+
+    try:
+        answers = runner.probe(Order(names=tuple(sorted(names)), passwords_to=str(pipe.path)), cancel=must_end)
+        text = pipe.read()
+    finally:
+        pipe.close()
+    try:
+        return TypeAdapter(dict[str, str]).validate_json(text or "")
+    except ValidationError:
+        # Its text would quote what was read.
+        late = "a lookup has not answered in time" if time.monotonic() > end else answers.trouble
+        raise RoundError(f"the passwords for workers cannot be read: {late or 'Ansible gave none'}") from None
+
+
+def password_variables(passwords: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables in which these passwords are sent: Linux takes 128 KiB for each."""
+    return {
+        f"{SENT_PASSWORDS}{number}": json.dumps({name: password})
+        for number, (name, password) in enumerate(sorted(passwords.items()))
+    }
