@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,7 +45,7 @@ from remotestatus_playbook.interruption import clean_up_after
 from remotestatus_playbook.order import artifacts_on_worker, given_workdir, root, take_order
 from remotestatus_playbook.plan import ProbePlan, plan_look, plan_probe, problem_of
 from remotestatus_playbook.plugin_probe import BY_PLUGIN, answer_of_failure
-from remotestatus_playbook.private_directory import write_pipe
+from remotestatus_playbook.private_directory import make_private_directory, write_pipe
 from remotestatus_playbook.probing import Prober
 from remotestatus_playbook.protocol import (
     INVENTORY,
@@ -91,7 +92,7 @@ class ActionModule(ActionBase):
         if given and constants.CACHE_PLUGIN == "memory":
             # Nothing has gathered any facts, and to hand out none Ansible lists its connection plugins for each host.
             constants.INJECT_FACTS_AS_VARS = False
-        workdir = Workdir(given) if given else Workdir.make()
+        workdir = Workdir(given or make_private_directory(root()))
         if not given:
             clean_up_after(root(), workdir.path)
         try:
@@ -275,7 +276,7 @@ def _close(workdir: Workdir) -> None:
     """End the connections and remove their directory, unless remotestatus does."""
     if given_workdir() is None:
         end_connections(workdir.path)
-        workdir.remove()
+        shutil.rmtree(workdir.path, ignore_errors=True)
 
 
 def _describe_worker() -> WorkerDescription:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remotestatus_playbook.host_variables import HostVariables, say_error
+from remotestatus_playbook.protocol import TRUE_WORDS
 
 SHELL = "exec /bin/sh -s"
 """What is run to be sent the probe on its standard input."""
@@ -20,7 +21,6 @@ SECONDS = "@seconds@"
 """Stands in a Become's command for this machine where the probe's time limit goes, in seconds."""
 
 _PASSWORD = "become_pass"  # noqa: S105 - the name of an option
-_TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
 
 
 @dataclass(frozen=True)  # with slots it is pickled ten times as slowly
@@ -63,7 +63,7 @@ class Plugins:
 def become_of(variables: HostVariables, plugins: Plugins, user: str | None, *, local: bool) -> Become | None:
     """How this host's user is changed; `user` is who logs in. What is wrong is a problem of the host."""
     wanted = variables.last_of(("ansible_become",), "become")
-    if not (wanted if isinstance(wanted, bool) else str(wanted or "").strip().lower() in _TRUE):
+    if not (wanted if isinstance(wanted, bool) else str(wanted or "").strip().lower() in TRUE_WORDS):
         return None
     method = variables.text_of(("ansible_become_method",), "become_method") or "sudo"
     try:

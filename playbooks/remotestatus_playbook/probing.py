@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shutil import disk_usage
 from threading import Lock
 
 from remotestatus_playbook.banner import is_lost, read_banner
@@ -35,6 +36,7 @@ from remotestatus_playbook.workdir import Workdir
 _AT_ONCE = 16
 """Remotes whose devices are asked at the same time, and remotes that failed and are examined."""
 _SSH_FAILED = 255
+_NEARLY_FULL = 64 * 1024  # bytes
 _NOT_STARTED = (125, 126, 127)  # timeout(1) failed, or what it was to start
 
 
@@ -72,7 +74,7 @@ class Prober:
         asking: list[Future[None]] = []
         pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="devices")
         for child in run_all(self._children(plans), at_once):
-            full = full or self.workdir.is_full()
+            full = full or disk_usage(self.workdir.path).free < _NEARLY_FULL
             plan, nonce = self._plans[child.name]
             answer = read_answer(child, nonce, plan)
             child.forget()

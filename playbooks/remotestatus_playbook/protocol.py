@@ -91,6 +91,9 @@ def folder_of_inventory(path: PurePath) -> PurePath:
     return path.parent.parent if path.parent.name == "inventory" else path.parent
 
 
+TRUE_WORDS = frozenset({"y", "yes", "on", "1", "true", "t"})
+"""What Ansible takes for a yes, in lower case."""
+
 # -- durations --------------------------------------------------------------------------------------------------------
 
 REMOTE_SECONDS, CHECK_SECONDS = 45, 10

@@ -13,11 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from remotestatus_playbook.client_config import files_of
-from remotestatus_playbook.order import root
 from remotestatus_playbook.private_directory import (
     answer_file,
     file_name,
-    make_private_directory,
     read_alike,
     write_whole,
 )
@@ -41,8 +39,6 @@ from remotestatus_playbook.topology import Topology
 
 FILES = Path(__file__).resolve().parent.parent / "files"
 
-_NEARLY_FULL = 64 * 1024
-
 
 def _mark(config: str) -> str:
     return hashlib.sha256(os.fsencode(config)).hexdigest()[:8]
@@ -50,7 +46,7 @@ def _mark(config: str) -> str:
 
 class Workdir:
     """
-    The private directory at `path`; see `make` for a new one.
+    The private directory at `path`.
 
     Sockets of shared connections lie in `control`: there, or elsewhere when they outlive the round.
     """
@@ -58,11 +54,6 @@ class Workdir:
     def __init__(self, path: Path, control: Path | None = None) -> None:
         self.path = path
         self.control = control or path
-
-    @classmethod
-    def make(cls) -> "Workdir":
-        """Make a new one. Raises OSError when there is no place for it."""
-        return cls(make_private_directory(root()))
 
     def config_for(self, config: str | None, *, behind: bool = False) -> Path:
         """The configuration for what has a file of its own in the place of the user's; `behind`: a proxy."""
@@ -154,10 +145,3 @@ class Workdir:
             unfinished.chmod(0o700)
             unfinished.rename(copy)
         return copy
-
-    def is_full(self) -> bool:
-        """Whether hardly anything can be written to it any more."""
-        return shutil.disk_usage(self.path).free < _NEARLY_FULL
-
-    def remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)

@@ -14,10 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from remotestatus_playbook.protocol import BASE, ORDER, ROOT, TMPDIR, WORKDIR
-
-_TRUE = frozenset({"yes", "on", "1", "true", "t", "y"})
-
+from remotestatus_playbook.protocol import BASE, ORDER, ROOT, TMPDIR, TRUE_WORDS, WORKDIR
 
 _WITHOUT_EFFECT = (
     ("ANSIBLE_HOST_KEY_CHECKING", "host_key_checking", "defaults"),
@@ -83,7 +80,7 @@ def read_configuration(base: Path | None = None) -> Configuration:
         return os.environ.get(variable) or str(parser.get(section, key, fallback=""))
 
     def yes(variable: str, key: str, section: str = "defaults") -> bool:
-        return value(variable, key, section).strip().lower() in _TRUE
+        return value(variable, key, section).strip().lower() in TRUE_WORDS
 
     if inventory := os.environ.get("ANSIBLE_INVENTORY"):
         sources = _sources(inventory, Path.cwd())
