@@ -1,21 +1,18 @@
 """
 Makes the report of the last round again, for commands that connect to nothing.
 
-The fleet (or, without an inventory, what the history knows of it) and the history file, which is only read, come in;
-the Report as of now goes out, with the ReportInput it was made of. Nothing is redacted: public mode is for the page.
+The inventory (or without one what the history knows of its fleet) and the history, which is only read, come in; the
+Report as of now goes out, with the ReportInput it was made of. Nothing is redacted: public mode is for the page.
 """
 
 import statistics
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 
 from remotestatus.history import History, read_past
 from remotestatus.model.errors import RoundError
-from remotestatus.model.fleet import Fleet, Proxy, Remote, SshAccess, Worker
+from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote, SshAccess, Worker
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import FleetSettings, RemoteSettings, WorkerSpec
 from remotestatus.model.states import Kind
@@ -34,31 +31,19 @@ class LastReport:
     unseen: tuple[str, ...]
 
 
-@contextmanager
-def open_history(database: Path) -> Iterator[History]:
-    """Open a history to read it. Raises RoundError, with the cure, when there is none."""
-    if not database.exists():
-        raise RoundError(f"no round was run yet: there is no history {database}; `remotestatus run` makes it")
-    with History.open(database, read_only=True) as history:
-        yield history
-
-
 def read_last_report(
-    history: History,
-    fleet: Fleet,
-    now: datetime,
-    names: Collection[str] | None = None,
-    ssh: SshAccess | None = None,
-    inventory_option: str = "",
+    history: History, inventory: Inventory | None, now: datetime, *, whole: bool, inventory_option: str
 ) -> LastReport:
     """
-    Make the Report of the last round as of now; with `names`, of these remotes and the proxies on their paths.
+    Make the Report of the last round as of now; unless it is `whole`, of what the limit leaves, and of the way there.
 
-    `ssh` and `inventory_option` are for the commands that the report gives. Raises RoundError if there is no round yet.
+    `inventory_option` is for the commands that the report gives. Raises RoundError if there is no round yet.
     """
     round_ = history.last_round()
     if round_ is None:
         raise RoundError(f"no round was run yet: the history {history.path} holds none; `remotestatus run` runs one")
+    fleet = inventory.fleet if inventory else fleet_of(history)
+    names = None if whole or inventory is None else inventory.limited_to
     remotes = tuple(remote for remote in fleet.remotes if names is None or remote.name in names)
     on_paths = {proxy for remote in remotes for proxy in remote.path}
     proxies = tuple(
@@ -73,7 +58,7 @@ def read_last_report(
     shown = Fleet(remotes, proxies, fleet.settings, fleet.workers, looked_at=looked_at)
     report_input = replace(
         read_past(history, shown, round_, states, history.check_results(), {}, now),
-        ssh=ssh or SshAccess(),
+        ssh=inventory.ssh if inventory else SshAccess(),
         inventory_option=inventory_option,
     )
     unseen = tuple(remote.name for remote in remotes if (Kind.REMOTE, remote.name) not in states)

@@ -9,7 +9,7 @@ import functools
 import inspect
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -139,13 +139,12 @@ def remote_argument(
     )
 
 
-def choose(names: Iterable[str], known: Iterable[tuple[str, str]]) -> list[str]:
+def choose(names: Iterable[str], nicknames: Mapping[str, str]) -> list[str]:
     """
-    The names that are meant, each once; `known` are all names with their nicknames, which may be given instead.
+    The names that are meant, each once; `nicknames` has all names with their nicknames, which may be given instead.
 
     Raises ConfigurationError for names that do not exist, with the nearest one.
     """
-    nicknames = dict(known)
     by_nickname: dict[str, list[str]] = {}
     for name, nickname in nicknames.items():
         by_nickname.setdefault(nickname.casefold(), []).append(name)

@@ -1,5 +1,5 @@
 """
-Runs a round and shows how far it is, and says what went wrong with the round itself.
+Runs a round with a progress bar, and says what went wrong with the round itself.
 """
 
 from collections import Counter
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from remotestatus.model.replies import Refusal
 from remotestatus.model.text import count
@@ -42,18 +44,24 @@ def say_refused(refused: Mapping[Refusal, int]) -> list[str]:
     return [f"{count(sum(refused.values()), 'answer')} to messages changed nothing: {kinds}"]
 
 
-def say_progress(progress: Progress) -> str:
-    """How far a round is: `checking: 3 of 5, 1 failing`."""
-    doing = "retrying" if progress.attempt > 1 else "checking"
-    failing = f", {progress.failing} failing" if progress.failing else ""
-    return f"{doing}: {progress.done} of {progress.total}{failing}"
-
-
 def run_with_progress(runner: PlaybookRunner, options: RoundOptions, console: Console) -> FinishedRound:
-    """Run a round, and show how far it is if the console is a terminal."""
+    """Run a round, with a progress bar if the console is a terminal."""
     if not console.is_terminal or console.is_dumb_terminal:
         return run_round(runner, options)
-    spinner = "dots" if console.encoding.startswith("utf") else "line"
-    with console.status("Reading the inventory", spinner=spinner, refresh_per_second=5) as shown:
-        follow = replace(options, progress=lambda progress: shown.update(say_progress(progress).capitalize()))
-        return run_round(runner, follow)
+    columns = (
+        SpinnerColumn("line" if not console.encoding.startswith("utf") else "dots", finished_text=" "),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=max(10, min(40, console.width - 60))),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failing]}"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Bar(*columns, console=console, transient=True, refresh_per_second=5) as bar:
+        task = bar.add_task("Reading the inventory", total=None, failing="")
+
+        def show(progress: Progress) -> None:
+            failing = f"{progress.failing} failing" if progress.failing else ""
+            doing = "Checking" if progress.attempt == 1 else "Retrying"
+            bar.update(task, description=doing, total=progress.total, completed=progress.done, failing=failing)
+
+        return run_round(runner, replace(options, progress=show))

@@ -41,11 +41,10 @@ def find_remote(inventory: Inventory, name: str) -> Remote:
     return found
 
 
-def known_names(inventory: Inventory) -> list[tuple[str, str]]:
+def known_names(inventory: Inventory) -> dict[str, str]:
     """All names of remotes and proxies, with the remotes' nicknames."""
     names = {proxy.name: "" for proxy in inventory.fleet.proxies}
-    names |= {remote.name: remote.settings.nickname for remote in inventory.fleet.remotes}
-    return list(names.items())
+    return names | {remote.name: remote.settings.nickname for remote in inventory.fleet.remotes}
 
 
 def must_be_ssh(subject: Remote | Proxy) -> None:

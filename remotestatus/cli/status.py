@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from remotestatus.cli.last_report import LastReport, fleet_of, open_history, read_last_report
+from remotestatus.cli.last_report import LastReport, read_last_report
 from remotestatus.cli.opened_inventory import open_inventory
 from remotestatus.cli.options import choose, now, remote_argument, with_inventory_options
 from remotestatus.cli.show import Details, details_lines, details_values
@@ -95,10 +95,10 @@ def _show(
         source = read_source()
         inventory, option = open_inventory(source), source.option
         database = inventory.database
-    with open_history(database) as history:
-        fleet = inventory.fleet if inventory else fleet_of(history)
-        limit = inventory.limited_to if inventory and not name else None
-        last = read_last_report(history, fleet, now(), limit, inventory.ssh if inventory else None, option)
+    if not database.exists():
+        raise RoundError(f"no round was run yet: there is no history {database}; `remotestatus run` makes it")
+    with History.open(database, read_only=True) as history:
+        last = read_last_report(history, inventory, now(), whole=name is not None, inventory_option=option)
         if name:
             details = _read_details(history, last, name)
             return _show_one(details, why=why, as_json=as_json, nagios=nagios)
@@ -188,11 +188,8 @@ def _read_details(history: History, last: LastReport, name: str) -> Details:
 
 def _find(last: LastReport, name: str) -> RemoteView | ProxyView:
     report = last.report
-    known = [
-        *((remote.name, remote.nickname) for remote in report.remotes),
-        *((proxy.name, "") for proxy in report.proxies),
-        *((unseen, "") for unseen in last.unseen),
-    ]
+    known = dict.fromkeys([*last.unseen, *(proxy.name for proxy in report.proxies)], "")
+    known |= {remote.name: remote.nickname for remote in report.remotes}
     (chosen,) = choose([name], known)
     if chosen in last.unseen:
         raise RoundError(f"{chosen} was not checked yet; `remotestatus run --limit {chosen}` checks it")

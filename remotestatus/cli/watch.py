@@ -18,7 +18,7 @@ from rich.live import Live
 
 from remotestatus.cli.log_in_options import with_log_in
 from remotestatus.cli.options import now
-from remotestatus.cli.progress import say_progress, say_troubles
+from remotestatus.cli.progress import say_troubles
 from remotestatus.cli.signals import Stop, stop_on_signal
 from remotestatus.cli.table import fleet_table, problems_lines, say_counts, summary_lines
 from remotestatus.cli.terminal import Part, make_console, paragraph, text_of
@@ -189,7 +189,9 @@ class ScreenOutput:
         self._paint()
 
     def progress(self, progress: Progress) -> None:
-        self._activity = say_progress(progress)
+        doing = "retrying" if progress.attempt > 1 else "checking"
+        failing = f", {progress.failing} failing" if progress.failing else ""
+        self._activity = f"{doing}: {progress.done} of {progress.total}{failing}"
         if progress.done in (0, progress.total) or time.monotonic() - self._painted_at >= _PAINTED_EVERY:
             self._paint()
 

@@ -41,27 +41,15 @@ def claim_ports(remotes: int) -> tuple[Ports, socket.socket]:
     for first in _FIRST_PORTS:
         ports = Ports(first)
         try:
-            held = _listen(ports.receiver)
+            held = socket.create_server((LOOPBACK, ports.receiver))
         except OSError:
             continue
         try:
             positions = range(remotes)
             for port in (ports.proxy, ports.control, *map(ports.tunnel, positions), *map(ports.sshd, positions)):
-                _listen(port).close()
+                socket.create_server((LOOPBACK, port)).close()
         except OSError:
             held.close()
             continue
         return ports, held
     raise OSError(errno.EADDRINUSE, "no free block of ports for the demo fleet on 127.0.0.1")
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, port))
-        listener.listen()
-    except OSError:
-        listener.close()
-        raise
-    return listener

@@ -6,9 +6,9 @@ not. Doing so twice changes nothing.
 """
 
 import asyncio
+import socket
 import subprocess
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -169,8 +169,7 @@ class RemoteServer:
     programs_path: Path
     faults: set[Fault]
     _tunnel: asyncssh.SSHClientConnection | None = None
-    _stale_server: asyncio.Server | None = None
-    _stale_connections: set[asyncio.StreamWriter] = field(default_factory=set)
+    _stale: socket.socket | None = None
     _running: dict[Program, list[subprocess.Popen[bytes]]] = field(default_factory=dict)
 
     possible_faults = frozenset(Fault) - {Fault.PROXY}
@@ -197,34 +196,24 @@ class RemoteServer:
         for program in self.member.programs:
             self._stop_program(program)
         await self._cut_tunnel()
-        await self._stop_stale_server()
+        self._stop_stale()
         await self.server.stop()
 
     async def _apply_to_server(self) -> None:
         if Fault.STALE not in self.faults:
-            await self._stop_stale_server()
+            self._stop_stale()
         if self.faults & {Fault.STALE, Fault.SSHD}:
             await self.server.stop()
         else:
             await self.server.start()
-        if Fault.STALE in self.faults and self._stale_server is None:
-            self._stale_server = await asyncio.start_server(self._never_answer, LOOPBACK, self.server.port)
+        if Fault.STALE in self.faults and self._stale is None:
+            # The kernel accepts connections to it, and nobody answers.
+            self._stale = socket.create_server((LOOPBACK, self.server.port))
 
-    async def _never_answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._stale_connections.add(writer)
-        with suppress(OSError):
-            while await reader.read(4096):
-                pass
-        self._stale_connections.discard(writer)
-        writer.close()
-
-    async def _stop_stale_server(self) -> None:
-        if self._stale_server is not None:
-            self._stale_server.close()
-            for writer in tuple(self._stale_connections):
-                writer.transport.abort()
-            await self._stale_server.wait_closed()
-            self._stale_server = None
+    def _stop_stale(self) -> None:
+        if self._stale is not None:
+            self._stale.close()
+            self._stale = None
 
     async def _open_tunnel(self) -> None:
         if self._tunnel is not None and not self._tunnel.is_closed():
