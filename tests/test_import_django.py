@@ -15,6 +15,7 @@ import pytest
 from remotestatus.model.durations import write_duration
 from remotestatus.setup.django import OldFleet, read_project, rename_host_keys
 from remotestatus.setup.django.expressions import Unknown
+from remotestatus.setup.django.old_host_keys import list_old_names
 from remotestatus.setup.django.project import Gap, Project
 from remotestatus.setup.inventory_writer import REMOTES_FILE, VAULT_FILE
 from remotestatus.setup.new_fleet import NewRemote
@@ -429,24 +430,24 @@ def test_host_keys_are_found_under_their_old_names(tmp_path: Path) -> None:
         f"* {keys[0]}\n@cert-authority [127.0.0.1]:1002 {keys[1]}\nbroken\n|1|x|y {keys[0]}\n",
         encoding="utf-8",
     )
-    old_names = _plan(tmp_path, SETTINGS, FIRST, SECOND).old_names
+    answers = _plan(tmp_path, SETTINGS, FIRST, SECOND).answers
     expected = f"proxy.example.com {keys[0]}\nnorth-camera {keys[1]}\nbox2 {keys[2]}\n@revoked box2 {keys[0]}\n"
-    plain, missing = rename_host_keys(old, old_names)
+    plain, missing = rename_host_keys(old, answers)
     assert sorted(plain.splitlines()) == sorted(expected.splitlines())
     assert missing == ("gate.example.com",)
     old.write_text("\n".join(line for line in old.read_text(encoding="utf-8").splitlines() if line[0] in "p["), "utf-8")
     subprocess.run(["ssh-keygen", "-q", "-H", "-f", old], check=True, capture_output=True)
     assert "localhost" not in old.read_text(encoding="utf-8")
     plain = "".join(line for line in plain.splitlines(keepends=True) if not line.startswith("@"))
-    assert rename_host_keys(old, old_names) == (plain, missing)
+    assert rename_host_keys(old, answers) == (plain, missing)
 
 
 def test_a_remote_port_that_is_anothers_virtual_port_gives_no_key(tmp_path: Path) -> None:
     """The key under [localhost]:1002 belongs to the remote whose virtual port that is."""
     text = "REMOTES = [{'nickname': 'a', 'port': 1002}, {'nickname': 'b', 'port': 5, 'local_port': 1002}]"
     found = _plan(tmp_path, SETTINGS, text)
-    assert found.old_names["a"] == ()
-    assert found.old_names["b"][0] == "[localhost]:1002"
+    assert list_old_names(found.answers)["a"] == ()
+    assert list_old_names(found.answers)["b"][0] == "[localhost]:1002"
 
 
 # -- the command

@@ -26,13 +26,9 @@ class Commands(click.Group):
     """The group of all commands: Ansible takes its time to load, so each is only loaded when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order in which they are listed."""
-        del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load one command."""
-        del ctx
         if cmd_name not in COMMANDS:
             return None
         command = importlib.import_module(f"remotestatus.cli.{cmd_name.replace('-', '_')}").command
@@ -63,7 +59,6 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit with its code."""
     allow_stand_ins()
     # While modules are loaded nothing becomes garbage, and Python would search for it after each 700 objects.
     gc.set_threshold(10_000)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import click
 
-from remotestatus.cli.init import save_inventory, show_next
+from remotestatus.cli.init import show_next
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.model.text import count
-from remotestatus.setup import KNOWN_HOSTS_FILE, NewFleet, write_file
+from remotestatus.setup import KNOWN_HOSTS_FILE, NewFleet, save_files, write_file
 from remotestatus.setup.django import Gap, OldFleet, read_project, rename_host_keys
 
 
@@ -65,7 +65,7 @@ def command(
     if text and known_hosts.exists() and not force:
         problem = ConfigurationProblem(str(known_hosts), "exists; --force overwrites it")
         raise ConfigurationError("nothing was written", [problem])
-    save_inventory(directory, answers, vault_password_file, force=force)
+    click.echo("\n".join(save_files(directory, answers, vault_password_file, force=force)))
     _remove_clear_text(directory)
     if text:
         write_file(known_hosts, text)
@@ -126,7 +126,7 @@ def _convert_known_hosts(old: OldFleet) -> tuple[str, tuple[Gap, ...]]:
     except OSError as error:
         what = f"can't be read ({error.strerror})"
         return "", (Gap(str(path), what, "collect the host keys again: remotestatus trust"),)
-    converted, missing = rename_host_keys(path, old.old_names)
+    converted, missing = rename_host_keys(path, old.answers)
     if not missing:
         return converted, ()
     what = f"holds no key for {', '.join(missing)}"

@@ -21,7 +21,6 @@ from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.model.text import count
 from remotestatus.probe import AnsibleSource
 from remotestatus.setup import (
-    CONFIGURATION_FILE,
     NewFleet,
     NewProxy,
     NewRemote,
@@ -30,7 +29,6 @@ from remotestatus.setup import (
     read_target,
     refuse_existing,
     save_files,
-    vault_setting,
     write_inventory,
 )
 from remotestatus.setup.doctor import INVENTORY, Mark, examine
@@ -106,7 +104,7 @@ def command(**options: Any) -> None:
     vault = flags.vault_password_file
     if flags.password_login:
         answers = replace(answers, remotes=tuple(_with_password(r, vault is not None) for r in answers.remotes))
-    save_inventory(flags.directory, answers, vault, force=flags.force)
+    click.echo("\n".join(save_files(flags.directory, answers, vault, force=flags.force)))
     gaps = [remote.name for remote in answers.remotes if remote.wants_password and remote.password is None]
     if gaps:
         click.echo(f"The passwords of {', '.join(gaps)} are marked GAP: no password was written. The file says how.")
@@ -275,19 +273,7 @@ def _with_password(remote: NewRemote, encrypted: bool) -> NewRemote:
     return replace(remote, wants_password=True, password=password or None)
 
 
-# -- what was written, and what comes next
-
-
-def save_inventory(directory: Path, answers: NewFleet, vault: Path | None, *, force: bool) -> None:
-    """Write the inventory below a folder, and say which files there are now; see `save_files`."""
-    written = save_files(directory, answers, vault, force=force)
-    for path in written:
-        click.echo(f"wrote {path}")
-    configuration = directory / CONFIGURATION_FILE
-    if vault is not None and configuration not in written:
-        line = vault_setting(vault)
-        if line not in configuration.read_text(encoding="utf-8", errors="replace").splitlines():
-            click.echo(f"{configuration} exists and stays as it is; let it say under [defaults]: {line}")
+# -- what comes next
 
 
 def show_next(directory: Path, answers: NewFleet, vault: Path | None) -> None:

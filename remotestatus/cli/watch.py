@@ -135,7 +135,6 @@ def _collect_children() -> None:
 
 
 def _line(report: Report) -> str:
-    """A round in one line."""
     counts = say_counts(report)
     return (
         f"{write_time(report.round.finished_at)} round {report.round.id}: {report.verdict}"

@@ -1,8 +1,8 @@
 """
 Writes a fleet's directory: inventory, host keys to trust, login keys and the remotes' programs.
 
-The inventory is laid out as by hand, because people copy from it. Everything is written anew at each start, with new
-keys and a new password.
+The inventory is laid out as by hand, because people copy from it. In it texts are quoted as JSON, which YAML reads too.
+Everything is written anew at each start, with new keys and a new password.
 """
 
 import json
@@ -77,7 +77,7 @@ def write_directory(
     _write_programs(layout)
     group_vars = layout.inventory / "group_vars"
     group_vars.mkdir(parents=True, exist_ok=True)
-    receiver = _quote(f"json://{LOOPBACK}:{ports.receiver}/")
+    receiver = json.dumps(f"json://{LOOPBACK}:{ports.receiver}/")
     write_private(group_vars / "all.yml", _ALL.format(receiver=receiver))
     write_private(layout.inventory / "remotes.yml", _compose_inventory(layout, ports, password))
 
@@ -106,8 +106,8 @@ def _compose_inventory(layout: Layout, ports: Ports, password: str) -> str:
         loopback=LOOPBACK,
         port=ports.proxy,
         user=PROXY_USER,
-        key=_quote(str(layout.keys / "proxy")),
-        remote_key=_quote(str(layout.keys / "remotes")),
+        key=json.dumps(str(layout.keys / "proxy")),
+        remote_key=json.dumps(str(layout.keys / "remotes")),
         groups="\n".join(groups),
     )
 
@@ -115,7 +115,7 @@ def _compose_inventory(layout: Layout, ports: Ports, password: str) -> str:
 def _compose_host(member: Member, position: int, ports: Ports, password: str) -> str:
     lines = [f"ansible_port: {ports.tunnel(position)}", f"ansible_user: {member.user}"]
     if member.by_password:
-        lines.append(f"ansible_password: {_quote(password)}    # keep yours in Ansible Vault")
+        lines.append(f"ansible_password: {json.dumps(password)}    # keep yours in Ansible Vault")
     lines += [
         f"remotestatus_nickname: {member.nickname}",
         f"remotestatus_description: {member.description}",
@@ -125,11 +125,6 @@ def _compose_host(member: Member, position: int, ports: Ports, password: str) ->
         *(f"  - {program.setting}" for program in member.programs),
     ]
     return f"            {member.name}:\n" + "".join(f"              {line}\n" for line in lines)
-
-
-def _quote(text: str) -> str:
-    """A YAML double-quoted scalar; JSON's strings are a subset (YAML 1.2, 7.3.1)."""
-    return json.dumps(text)
 
 
 def write_private(file: Path, text: str) -> None:

@@ -14,31 +14,30 @@ from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.setup.inventory_writer import VAULT_FILE, write_inventory
 from remotestatus.setup.new_fleet import NewFleet
 
-CONFIGURATION_FILE = "ansible.cfg"
+_CONFIGURATION_FILE = "ansible.cfg"
 
 
-def save_files(directory: Path, answers: NewFleet, vault: Path | None, *, force: bool) -> tuple[Path, ...]:
+def save_files(directory: Path, answers: NewFleet, vault: Path | None, *, force: bool) -> list[str]:
     """
-    Write the inventory below a folder, encrypt its vault, and return the files that were written.
+    Write the inventory below a folder, encrypt its vault, and return what was done, a sentence each.
 
     With a vault's password file, Ansible is told of it in ansible.cfg, unless there is one. Raises ConfigurationError,
     before anything is written, for files that exist, and for a vault that can't be made.
     """
     files = write_inventory(answers, vaulted=vault is not None)
     refuse_existing(directory, files, force=force)
+    left = []
     if vault is not None:
         files[VAULT_FILE] = _encrypt(files[VAULT_FILE], vault)
-        if not (directory / CONFIGURATION_FILE).exists():
+        configuration, setting = directory / _CONFIGURATION_FILE, f"vault_password_file = {vault.absolute()}"
+        if not configuration.exists():
             head = "# Ansible's own settings for this folder; this one says where the Vault password is."
-            files[CONFIGURATION_FILE] = f"{head}\n[defaults]\n{vault_setting(vault)}\n"
+            files[_CONFIGURATION_FILE] = f"{head}\n[defaults]\n{setting}\n"
+        elif setting not in configuration.read_text(encoding="utf-8", errors="replace").splitlines():
+            left = [f"{configuration} exists and stays as it is; let it say under [defaults]: {setting}"]
     for name, text in files.items():
         write_file(directory / name, text, secret=name == VAULT_FILE)
-    return tuple(directory / name for name in files)
-
-
-def vault_setting(vault: Path) -> str:
-    """The line of ansible.cfg that names the file with the Vault password."""
-    return f"vault_password_file = {vault.absolute()}"
+    return [*(f"wrote {directory / name}" for name in files), *left]
 
 
 def refuse_existing(directory: Path, files: Iterable[str], *, force: bool) -> None:

@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 from remotestatus.model.durations import write_duration
 from remotestatus.setup.django.expressions import Unknown, Value
-from remotestatus.setup.django.old_host_keys import list_old_names
 from remotestatus.setup.django.old_values import OldKey, Taken, take
 from remotestatus.setup.django.project import Gap, Project
 from remotestatus.setup.new_fleet import NewFleet, NewProxy, NewRemote, name_host
@@ -62,18 +61,12 @@ _DAY = 24 * 60  # minutes
 
 @dataclass(frozen=True, slots=True)
 class OldFleet:
-    """
-    The inventory to be, and all that it does not carry over.
-
-    `counts` says how many remotes each file holds, `old_names` under which names each new host was to be found in the
-    old known_hosts file, best first.
-    """
+    """The inventory to be, and all that it does not carry over. `counts` has the number of remotes in each file."""
 
     answers: NewFleet
     settings_file: str
     counts: Mapping[str, int]
     gaps: tuple[Gap, ...]
-    old_names: Mapping[str, tuple[str, ...]]
     known_hosts_file: str | None
 
 
@@ -295,7 +288,7 @@ class _Planner:
         )
         known_hosts = self.absolute(self.general.get("known_hosts"))
         gaps = tuple(sorted(dict.fromkeys(self.project.gaps), key=_in_order))
-        return OldFleet(answers, settings_file, self.counts, gaps, list_old_names(answers), known_hosts)
+        return OldFleet(answers, settings_file, self.counts, gaps, known_hosts)
 
 
 def _in_order(gap: Gap) -> tuple[str, int]:

@@ -3,7 +3,6 @@ Renames the lines of an old known_hosts file: `ssh-keygen -F` finds them, also u
 """
 
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from remotestatus.setup.new_fleet import NewFleet
@@ -32,7 +31,7 @@ def _name_address(address: str, port: int | None) -> tuple[str, ...]:
     return (address,) if port in (None, 22) else (f"[{address}]:{port}",)
 
 
-def rename_host_keys(file: Path, old_names: Mapping[str, tuple[str, ...]]) -> tuple[str, tuple[str, ...]]:
+def rename_host_keys(file: Path, answers: NewFleet) -> tuple[str, tuple[str, ...]]:
     """
     The lines of a known_hosts file under the hosts' new names, and the hosts without a line.
 
@@ -40,7 +39,7 @@ def rename_host_keys(file: Path, old_names: Mapping[str, tuple[str, ...]]) -> tu
     """
     lines: list[str] = []
     missing = []
-    for name, wanted in old_names.items():
+    for name, wanted in list_old_names(answers).items():
         found = next(filter(None, (_find(file, name, old_name) for old_name in wanted)), [])
         lines += dict.fromkeys(found)
         missing += [] if found else [name]
