@@ -126,7 +126,7 @@ class _Part:
             fleet=self.fleet,
             round=replace(round_, remotes=len(self.remotes), troubles=(ROUND_TROUBLE,) if round_.troubles else ()),
             states={
-                subject: replace(state, troubles=self._troubles(state.troubles))
+                subject: replace(state, troubles=tuple(map(self._trouble, state.troubles)))
                 for subject, state in whole.states.items()
                 if self.has(subject)
             },
@@ -178,17 +178,14 @@ class _Part:
             return trouble
         return Trouble(trouble.cause, trouble.cause.declaration.public, severity=trouble.severity)
 
-    def _troubles(self, troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
-        return tuple(self._trouble(trouble) for trouble in troubles)
-
     def _results(self, results: Iterable[tuple[str, CheckResult]]) -> dict[str, CheckResult]:
         return {name: self._result(result) for name, result in results if name in self.remotes}
 
     def _result(self, result: CheckResult) -> CheckResult:
         return replace(
             result,
-            troubles=self._troubles(result.troubles),
-            processes=tuple(self._process(process) for process in result.processes),
+            troubles=tuple(map(self._trouble, result.troubles)),
+            processes=tuple(map(self._process, result.processes)),
             findings=tuple(map(self._finding, self._kept(result.findings, lambda one: one.name) or ())),
             facts=self._facts(result.facts),
             files=self._watched(result.files),

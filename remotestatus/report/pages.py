@@ -102,7 +102,7 @@ def list_pages(report: Report) -> Iterator[Page]:
         (_says_planned(report.planned[:20]), report.notes, report.workers, report.out_of_sight),
     )
     script = _script("assets/fleet.js", report.groups, rows)
-    index = {"here": "index", "icon": report.worst, "problems": report.problems[:PROBLEMS_SHOWN], "whole": not script}
+    index = {"here": "index", "icon": report.worst, "problems": report.problems[:PROBLEMS_SHOWN]}
     yield Page("index.html", "index.html.j2", (says, len(report.problems)), index, script)
     incidents = _says_incidents(report, report.incidents[:INCIDENTS_SHOWN])
     values = {"here": "incidents", "icon": report.worst, "shown": INCIDENTS_SHOWN}
@@ -119,25 +119,21 @@ def list_pages(report: Report) -> Iterator[Page]:
 
 
 class _About:
-    """What a report says about each remote and proxy, by name, so that no page has to search all of it."""
+    """Where a report says something about each remote and proxy, by name, so that no page has to search all of it."""
 
     def __init__(self, report: Report) -> None:
-        self.problems: dict[str, list[int]] = {}
-        self.incidents: dict[str, list[int]] = {}
-        self.planned: dict[str, list[int]] = {}
-        self.behind: dict[str, list[RemoteView]] = {}
-        for place, problem in enumerate(report.problems):
-            for name in problem.names:
-                self.problems.setdefault(name, []).append(place)
-        for place, incident in enumerate(report.incidents):
-            if incident.kind is Kind.REMOTE:
-                self.incidents.setdefault(incident.name, []).append(place)
-        for place, window in enumerate(report.planned):
-            for name in window.names:
-                self.planned.setdefault(name, []).append(place)
-        for remote in report.remotes:
-            for proxy in dict.fromkeys(remote.path):
-                self.behind.setdefault(proxy, []).append(remote)
+        self.problems = _places(problem.names for problem in report.problems)
+        self.incidents = _places([one.name] if one.kind is Kind.REMOTE else () for one in report.incidents)
+        self.planned = _places(window.names for window in report.planned)
+        self.behind = _places(dict.fromkeys(remote.path) for remote in report.remotes)
+
+
+def _places(names: Iterable[Iterable[str]]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for place, several in enumerate(names):
+        for name in several:
+            found.setdefault(name, []).append(place)
+    return found
 
 
 T = TypeVar("T")
@@ -146,7 +142,9 @@ Rows = Mapping[str, Sequence[object]]
 """The row of each remote, by its name."""
 
 
-def _chosen(everything: Sequence[T], places: Mapping[str, list[int]], names: Iterable[str], most: int = 50) -> list[T]:
+def _chosen(
+    everything: Sequence[T], places: Mapping[str, list[int]], names: Iterable[str], most: int | None = 50
+) -> list[T]:
     """What is about any of these names, in its order."""
     found = sorted({place for name in names for place in places.get(name, ())})
     return [everything[place] for place in found[:most]]
@@ -177,12 +175,12 @@ def _group_page(report: Report, group: Group, rows: Rows, about: _About) -> Page
     wrong = [_says_problem(one) for one in problems]
     says = (group.name, group.counts, wrong, _says_incidents(report, incidents), _says_planned(planned), shown)
     values = {"here": "group", "icon": group.icon, "group": group, "problems": problems, "incidents": incidents}
-    more = {"planned": planned, "parts": parts, "whole": not script}
-    return Page(f"groups/{group.slug}.html", "group.html.j2", says, {**values, **more}, script)
+    values |= {"planned": planned, "parts": parts}
+    return Page(f"groups/{group.slug}.html", "group.html.j2", says, values, script)
 
 
 def _proxy_page(report: Report, proxy: ProxyView, rows: Rows, about: _About) -> Page:
-    behind = tuple(about.behind.get(proxy.name, ()))
+    behind = tuple(report.remotes[place] for place in about.behind.get(proxy.name, ()))
     planned = _chosen(report.planned, about.planned, [proxy.name])
     notes = [one for one in report.notes if one.name == proxy.name]
     parts = _parts(report, behind, None)
@@ -192,8 +190,8 @@ def _proxy_page(report: Report, proxy: ProxyView, rows: Rows, about: _About) -> 
     looked = proxy.looked and [getattr(proxy.looked, name) for name in _OF_REMOTE]
     restarted = [one.name for one in proxy.looked.latest.processes if one.restarted] if proxy.looked else []
     says = (_says_proxy(proxy), proxy.incidents, words, shown, _says_planned(planned), notes, looked, restarted)
-    values = {"here": "proxy", "icon": proxy.status.value, "proxy": proxy, "parts": parts, "planned": planned}
-    more = {"notes": notes, "whole": not script}
+    values = {"here": "proxy", "icon": proxy.status.value, "proxy": proxy, "parts": parts}
+    more = {"planned": planned, "notes": notes}
     return Page(f"proxies/{proxy.slug}.html", "proxy.html.j2", says, {**values, **more}, script)
 
 
@@ -330,6 +328,7 @@ class PageMaker:
             **page.values,
             "root": "../" * page.path.count("/"),
             "round_file": round_path(round_file),
+            "whole": page.rows is None,
             "rows_file": page.rows and f"{page.rows[0]}?v={hashlib.sha256(page.rows[1]).hexdigest()[:10]}",
         }
         turn = (2 + (round_file == SUMMARY), round_file, 0)

@@ -16,7 +16,6 @@ from typing import TypeVar
 from remotestatus.model.check_result import CheckResult, Finding, Trouble
 from remotestatus.model.fleet import Fleet, Proxy, Remote, SshAccess, Worker
 from remotestatus.model.period_report import PeriodReport
-from remotestatus.model.processes import ProcessResult
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import CheckSpec, FileSpec, Limits, ProcessSpec, RemoteSettings, WorkerSpec
 from remotestatus.model.states import Kind, Subject, Transition
@@ -40,7 +39,7 @@ def redact(report_input: ReportInput) -> ReportInput:
     def measured(name: str) -> CheckResult | None:
         own = own_names.get(name, name)
         found = report_input.measured(own)
-        return None if found is None else _check_result(found, name, settings.get(own, RemoteSettings()), names)
+        return None if found is None else _check_result(found, settings.get(own, RemoteSettings()), names)
 
     return replace(
         report_input,
@@ -50,8 +49,8 @@ def redact(report_input: ReportInput) -> ReportInput:
             (kind, names(kind, name)): replace(state, name=names(kind, name), troubles=_troubles(state.troubles))
             for (kind, name), state in report_input.states.items()
         },
-        check_results=_check_results(report_input.check_results, fleet, names),
-        before=_check_results(report_input.before, fleet, names),
+        check_results=_check_results(report_input.check_results, settings, names),
+        before=_check_results(report_input.before, settings, names),
         transitions=[_transition(transition, names) for transition in report_input.transitions],
         days=_renamed(report_input.days, names),
         first_seen=_renamed(report_input.first_seen, names),
@@ -153,11 +152,11 @@ def _remote(remote: Remote, names: _Names) -> Remote:
             "forwarded_port": None,
             "processes": tuple(
                 ProcessSpec(name=title, words="-", min=spec.min, max=spec.max)
-                for title, spec in zip(_process_names(settings.processes), settings.processes, strict=True)
+                for title, spec in zip(_titles("process", settings.processes), settings.processes, strict=True)
             ),
             "checks": tuple(CheckSpec(name=check.name, command="-") for check in settings.checks),
             "limits": Limits(),
-            "files": tuple(FileSpec(name=title, path="-") for title in _file_names(settings.files)),
+            "files": tuple(FileSpec(name=title, path="-") for title in _titles("file", settings.files)),
             "units": (),
             "devices": (),
         }
@@ -182,35 +181,29 @@ def _worker(worker: Worker, names: _Names) -> Worker:
     return Worker(name, WorkerSpec(name=name), frozenset(names.remotes.get(one, one) for one in worker.only))
 
 
-def _process_names(specs: Iterable[ProcessSpec]) -> list[str]:
-    return [spec.name or f"process {number}" for number, spec in enumerate(specs, start=1)]
+def _titles(kind: str, specs: Iterable[ProcessSpec | FileSpec]) -> list[str]:
+    return [spec.name or f"{kind} {number}" for number, spec in enumerate(specs, start=1)]
 
 
-def _file_names(specs: Iterable[FileSpec]) -> list[str]:
-    return [spec.name or f"file {number}" for number, spec in enumerate(specs, start=1)]
-
-
-def _check_results(results: Mapping[str, CheckResult], fleet: Fleet, names: _Names) -> dict[str, CheckResult]:
-    settings = {remote.name: remote.settings for remote in (*fleet.looked_at, *fleet.remotes)}
-    redacted = (
-        _check_result(result, names.of_either(name), settings.get(name, RemoteSettings()), names)
-        for name, result in results.items()
-    )
+def _check_results(
+    results: Mapping[str, CheckResult], settings: Mapping[str, RemoteSettings], names: _Names
+) -> dict[str, CheckResult]:
+    redacted = (_check_result(one, settings.get(one.name, RemoteSettings()), names) for one in results.values())
     return {result.name: result for result in redacted}
 
 
-def _check_result(result: CheckResult, name: str, settings: RemoteSettings, names: _Names) -> CheckResult:
+def _check_result(result: CheckResult, settings: RemoteSettings, names: _Names) -> CheckResult:
     specs = settings.processes
-    files = {spec.title: title for spec, title in zip(settings.files, _file_names(settings.files), strict=True)}
+    files = {spec.title: title for spec, title in zip(settings.files, _titles("file", settings.files), strict=True)}
     devices = {spec.title: spec.name for spec in settings.devices}
-    shown = {spec.title: title for spec, title in zip(specs, _process_names(specs), strict=True)}
+    shown = {spec.title: title for spec, title in zip(specs, _titles("process", specs), strict=True)}
     return CheckResult(
-        name=name,
+        name=names.of_either(result.name),
         at=result.at,
         troubles=_troubles(result.troubles),
         connect_ms=result.connect_ms,
         processes=tuple(
-            _process(process, shown.get(process.name) or f"process {number}")
+            replace(process, name=shown.get(process.name) or f"process {number}", matched=(), near=())
             for number, process in enumerate(result.processes, start=1)
         ),
         findings=tuple(_finding(finding) for finding in result.findings),
@@ -229,10 +222,6 @@ def _check_result(result: CheckResult, name: str, settings: RemoteSettings, name
             UnitResult(f"unit {number}", one.ok, "", one.severity) for number, one in enumerate(result.units, start=1)
         ),
     )
-
-
-def _process(result: ProcessResult, name: str) -> ProcessResult:
-    return replace(result, name=name, matched=(), near=())
 
 
 def _finding(finding: Finding) -> Finding:
