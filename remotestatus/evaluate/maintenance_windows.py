@@ -7,9 +7,10 @@ real time, so a night with a clock change makes it neither longer nor shorter.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -23,8 +24,9 @@ from remotestatus.model.windows import CommandWindow, OpenWindow
 EVERYTHING = "all"
 """The target of a window that is for every remote and proxy."""
 
-AHEAD = timedelta(hours=3)
-"""When a clock is set back, a later wall time may be an earlier moment: the search starts later than any change."""
+
+CLOCK_CHANGE = timedelta(hours=3)
+"""Longer than any: a start in an hour that is missing is later than others that have a later wall time."""
 
 
 def window_of_remote(remote: Remote, commands: Iterable[CommandWindow], now: datetime) -> OpenWindow | None:
@@ -52,25 +54,30 @@ def window_of(subject: Subject, fleet: Fleet, commands: Iterable[CommandWindow],
     return min((window for window in behind if window), key=lambda window: window.until)
 
 
+@lru_cache(maxsize=4096)
 def open_now(window: Window, now: datetime) -> OpenWindow | None:
     """
-    Say whether a window of the inventory is open, and until when.
+    Say whether a window of the inventory is open, and until when. Cached: a group's remotes share one window.
 
     Raises ValueError for a cron expression or rule that `problem_of_window` objects to.
     """
+    ends = [until for _, until in occurrences(window, now, now)]
+    return OpenWindow(max(ends), window.note) if ends else None
+
+
+def occurrences(window: Window, now: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Start and end of each occurrence that is open now or begins until `last`, the first to start first."""
     zone = ZoneInfo(window.timezone)
-    first = in_zone(window.from_, zone)
-    last = in_zone(window.until, zone)
+    begin, end = _in_zone(window.from_, zone), _in_zone(window.until, zone)
     if not (window.cron or window.rrule):
-        assert first is not None
-        assert last is not None
-        return OpenWindow(last, window.note) if first <= now < last else None
+        if begin and end and end > now and begin <= last:
+            yield begin, end
+        return
     assert window.for_ is not None
-    start = _last_start(window, now)
-    if start is None or (first and start < first) or (last and start > last):
-        return None
-    end = start + window.for_
-    return OpenWindow(end, window.note) if now < end else None
+    starts = (_cron_starts if window.cron else _rule_starts)(window, now - window.for_, zone)
+    for start in takewhile(lambda moment: moment <= last + CLOCK_CHANGE, starts):
+        if start <= last and start + window.for_ > now and not (begin and start < begin) and not (end and start > end):
+            yield start, start + window.for_
 
 
 def problem_of_window(window: Window) -> str | None:
@@ -90,41 +97,30 @@ def _latest(windows: Iterable[OpenWindow | None]) -> OpenWindow | None:
     return max((window for window in windows if window), key=lambda window: window.until, default=None)
 
 
-def in_zone(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
+def _in_zone(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
     """A moment in UTC; one without an offset is the zone's wall time."""
     if moment is None:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 
-@lru_cache(maxsize=4096)
-def _last_start(window: Window, now: datetime) -> datetime | None:
-    """When a recurring window last started, at `now` or before. Cached: a group's remotes share one window."""
-    zone = ZoneInfo(window.timezone)
-    if window.cron:
-        try:
-            return next(
-                begun
-                for found in CronSim(window.cron, now.replace(microsecond=0).astimezone(zone) + AHEAD, reverse=True)
-                if (begun := found.astimezone(UTC)) <= now
-            )
-        except CronSimError as error:
-            raise ValueError(
-                f'"{window.cron}" is not a cron expression ({error}); write for example "0 2 * * SUN"'
-            ) from error
-        except StopIteration:
-            return None
-    assert window.rrule is not None
-    assert window.for_ is not None
-    wall = now.astimezone(zone).replace(tzinfo=None) + AHEAD
-    rule = rule_of(window, wall)
-    start: datetime | None = rule.before(wall, inc=True)
-    while start is not None and start.replace(tzinfo=zone).astimezone(UTC) > now:
-        start = rule.before(start)
-    return start.replace(tzinfo=zone).astimezone(UTC) if start else None
+def _cron_starts(window: Window, after: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    try:
+        for found in CronSim(str(window.cron), after.replace(microsecond=0).astimezone(zone)):
+            yield found.astimezone(UTC)
+    except CronSimError as error:
+        raise ValueError(
+            f'"{window.cron}" is not a cron expression ({error}); write for example "0 2 * * SUN"'
+        ) from error
 
 
-def rule_of(window: Window, wall: datetime) -> rrule | rruleset:
+def _rule_starts(window: Window, after: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    wall = after.astimezone(zone).replace(tzinfo=None) - CLOCK_CHANGE
+    for found in _rule_of(window, wall).xafter(wall, inc=True):
+        yield found.replace(tzinfo=zone).astimezone(UTC)
+
+
+def _rule_of(window: Window, wall: datetime) -> rrule | rruleset:
     """The recurrence rule of a window, from a start that lies before the wall time `wall`."""
     assert window.rrule is not None
     assert window.for_ is not None

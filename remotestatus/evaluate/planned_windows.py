@@ -6,13 +6,10 @@ several remotes have in common, as a group's window, is one entry.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
-from itertools import islice, takewhile
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
+from itertools import islice
 
-from cronsim import CronSim
-
-from remotestatus.evaluate.maintenance_windows import EVERYTHING, in_zone, rule_of
+from remotestatus.evaluate.maintenance_windows import EVERYTHING, occurrences
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.settings import Window
 from remotestatus.model.text import join_names
@@ -34,7 +31,7 @@ def planned_windows(fleet: Fleet, commands: Iterable[CommandWindow], now: dateti
     found = []
     for window, names in shared.items():
         title = _title(fleet, names)
-        for starts, until in _occurrences(window, now):
+        for starts, until in islice(occurrences(window, now, now + AHEAD), OCCURRENCES):
             found.append(PlannedWindow(starts, until, title, frozenset(names), window.note))
     for command in commands:
         if command.until > now and command.starts < now + AHEAD:
@@ -58,30 +55,3 @@ def _targets(fleet: Fleet, target: str) -> Iterator[str]:
     for remote in fleet.remotes:
         if target in (EVERYTHING, remote.name, *remote.groups):
             yield remote.name
-
-
-def _occurrences(window: Window, now: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Start and end of each occurrence that is open or begins within AHEAD."""
-    zone = ZoneInfo(window.timezone)
-    first, last = in_zone(window.from_, zone), in_zone(window.until, zone)
-    if not (window.cron or window.rrule):
-        if first and last and last > now and first < now + AHEAD:
-            yield first, last
-        return
-    assert window.for_ is not None
-    starts = (_cron_starts if window.cron else _rule_starts)(window, now - window.for_, zone)
-    for start in islice(takewhile(lambda moment: moment < now + AHEAD, starts), OCCURRENCES):
-        if start + window.for_ > now and not (first and start < first) and not (last and start > last):
-            yield start, start + window.for_
-
-
-def _cron_starts(window: Window, after: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-    assert window.cron is not None
-    for found in CronSim(window.cron, after.replace(microsecond=0).astimezone(zone)):
-        yield found.astimezone(UTC)
-
-
-def _rule_starts(window: Window, after: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-    wall = after.astimezone(zone).replace(tzinfo=None)
-    for found in rule_of(window, wall).xafter(wall, inc=True):
-        yield found.replace(tzinfo=zone).astimezone(UTC)
