@@ -18,6 +18,8 @@ from remotestatus.model.facts import Disk, Facts
 from remotestatus.model.settings import Bounds, CheckSpec, Limits
 from remotestatus.model.statuses import NagiosState, Severity
 
+AnyBounds = Bounds[float] | Bounds[timedelta]
+
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
@@ -27,21 +29,11 @@ class _Limit:
     value: str = "{:.0f} %"
     bound: str = "{:g} %"
 
-    def compare(self, name: str, value: float, bounds: Bounds[float] | Bounds[timedelta]) -> Finding:
+    def compare(self, name: str, value: float, bounds: AnyBounds) -> Finding:
         """The finding for one value; seconds count in both directions."""
-        warning, critical = _number(bounds.warning), _number(bounds.critical)
-        severity = _severity(abs(value), gt, warning, critical)
-        return Finding(
-            "limit",
-            name,
-            ok=severity is None,
-            value=self.value.format(value),
-            wanted=self._write_bounds(warning, critical),
-            severity=severity or Severity.WARNING,
-            number=round(value, 3),
-            warning=warning,
-            critical=critical,
-        )
+        severity = _severity(abs(value), gt, bounds)
+        wanted = self._write_bounds(_number(bounds.warning), _number(bounds.critical))
+        return _finding(name, round(value, 3), bounds, severity, self.value.format(value), wanted)
 
     def _write_bounds(self, warning: float | None, critical: float | None) -> str:
         if warning is None or critical is None:
@@ -53,12 +45,28 @@ def _number(bound: float | timedelta | None) -> float | None:
     return bound.total_seconds() if isinstance(bound, timedelta) else bound
 
 
-def _severity(
-    value: float, is_past: Callable[[float, float], bool], warning: float | None, critical: float | None
-) -> Severity | None:
+def _severity(value: float, is_past: Callable[[float, float], bool], bounds: AnyBounds) -> Severity | None:
+    warning, critical = _number(bounds.warning), _number(bounds.critical)
     if critical is not None and is_past(value, critical):
         return Severity.CRITICAL
     return Severity.WARNING if warning is not None and is_past(value, warning) else None
+
+
+def _finding(
+    name: str, number: float, bounds: AnyBounds, severity: Severity | None, value: str, wanted: str, subject: str = ""
+) -> Finding:
+    return Finding(
+        "limit",
+        name,
+        ok=severity is None,
+        value=value,
+        wanted=wanted,
+        severity=severity or Severity.WARNING,
+        number=number,
+        warning=_number(bounds.warning),
+        critical=_number(bounds.critical),
+        subject=subject,
+    )
 
 
 LIMITS: Mapping[str, _Limit] = {
@@ -94,7 +102,7 @@ def examine_limits(limits: Limits, facts: Facts) -> tuple[Finding, ...]:
 
 def _examine_values(limits: Limits, facts: Facts) -> Iterator[Finding]:
     for name, limit in LIMITS.items():
-        bounds: Bounds[float] | Bounds[timedelta] | None = getattr(limits, name)
+        bounds: AnyBounds | None = getattr(limits, name)
         value = limit.read(facts)
         if bounds is not None and value is not None:
             yield limit.compare(name, value, bounds)
@@ -120,27 +128,13 @@ def examine_trends(limits: Limits, days_left: Mapping[str, float]) -> Iterator[F
     bounds = limits.disk_full_within
     if bounds is None:
         return
-    warning, critical = _number(bounds.warning), _number(bounds.critical)
+    known = {word: bound for word in Severity if (bound := getattr(bounds, word))}
+    wanted = " and ".join(f"{word} within {write_duration(bound)}" for word, bound in known.items())
     for mount, days in days_left.items():
         seconds = days * 86400
-        severity = _severity(seconds, lt, warning, critical)
-        wanted = " and ".join(
-            f"{word} within {write_duration(timedelta(seconds=bound))}"
-            for word, bound in (("warning", warning), ("critical", critical))
-            if bound is not None
-        )
-        yield Finding(
-            "limit",
-            f"disk_full_within {mount}",
-            ok=severity is None,
-            value=f"is full in about {say_duration(timedelta(days=days))} at this rate",
-            wanted=wanted,
-            severity=severity or Severity.WARNING,
-            number=round(seconds),
-            warning=warning,
-            critical=critical,
-            subject=f"disk {mount}",
-        )
+        value = f"is full in about {say_duration(timedelta(days=days))} at this rate"
+        name, severity = f"disk_full_within {mount}", _severity(seconds, lt, bounds)
+        yield _finding(name, round(seconds), bounds, severity, value, wanted, subject=f"disk {mount}")
 
 
 def examine_checks(specs: Sequence[CheckSpec], outputs: Sequence[CheckOutput]) -> tuple[Finding, ...]:

@@ -44,13 +44,13 @@ class Metric:
     """
     A family of metrics. `value` gives a number, or several by what they are of, which then stands in `label`.
 
-    The name of a field of Facts stands for its value. `labels` are further ones; a family with them has a series only
-    where one of them says something.
+    The name of a field of Facts stands for its value; without any it has that of its own name. `labels` are further
+    ones; a family with them has a series only where one of them says something.
     """
 
     name: str
     about: str
-    value: Callable[[Box], float | Mapping[str, float | None] | None] | str
+    value: Callable[[Box], float | Mapping[str, float | None] | None] | str = ""
     label: str = ""
     labels: Callable[[Facts], Mapping[str, str]] | None = None
 
@@ -184,13 +184,7 @@ FACTS: tuple[Fact, ...] = (
     Fact(
         lines=(PageLine("Restart", texts.restart),),
         keys=(Key("reboot_required", bool, "whether an update waits for a restart"),),
-        metrics=(
-            Metric(
-                "remotestatus_reboot_required",
-                "Whether an update waits for a restart.",
-                "reboot_required",
-            ),
-        ),
+        metrics=(Metric("remotestatus_reboot_required", "Whether an update waits for a restart."),),
     ),
     Fact(
         lines=(PageLine("Load", texts.load),),
@@ -203,7 +197,7 @@ FACTS: tuple[Fact, ...] = (
                 Metric(f"remotestatus_load{minutes}", f"Load average of {minutes} minutes.", _load_at(at))
                 for at, minutes in enumerate((1, 5, 15))
             ),
-            Metric("remotestatus_cpus", "How many processors a remote has.", "cpus"),
+            Metric("remotestatus_cpus", "How many processors a remote has."),
         ),
     ),
     Fact(
@@ -267,13 +261,7 @@ FACTS: tuple[Fact, ...] = (
             Key("oom_kills", int, "processes that were killed for lack of memory since its start"),
             Key("new_oom_kills", int, "those of them since the last round", lambda box: box.new_oom_kills),
         ),
-        metrics=(
-            Metric(
-                "remotestatus_oom_kills",
-                "Processes that were killed for lack of memory since the start.",
-                "oom_kills",
-            ),
-        ),
+        metrics=(Metric("remotestatus_oom_kills", "Processes that were killed for lack of memory since the start."),),
     ),
     Fact(
         lines=(PageLine("Disk", texts.disk_shares), PageLine("Inodes", texts.inode_shares)),
@@ -350,18 +338,12 @@ FACTS: tuple[Fact, ...] = (
     Fact(
         lines=(PageLine("Temperature", texts.temperature),),
         keys=(Key("temperature_celsius", float, "its hottest sensor"),),
-        metrics=(Metric("remotestatus_temperature_celsius", "The hottest sensor.", "temperature_celsius"),),
+        metrics=(Metric("remotestatus_temperature_celsius", "The hottest sensor."),),
     ),
     Fact(
         lines=(PageLine("Power", texts.power),),
         keys=(Key("under_voltage", bool, "whether its power supply is too weak"),),
-        metrics=(
-            Metric(
-                "remotestatus_under_voltage",
-                "Whether the power supply is too weak.",
-                "under_voltage",
-            ),
-        ),
+        metrics=(Metric("remotestatus_under_voltage", "Whether the power supply is too weak."),),
     ),
     Fact(
         lines=(PageLine("Clock", texts.clock), PageLine("Clock synchronised", texts.synchronised)),
@@ -370,11 +352,7 @@ FACTS: tuple[Fact, ...] = (
             Key("clock_synchronised", bool, "whether a time server keeps its clock right; asked once an hour"),
         ),
         metrics=(
-            Metric(
-                "remotestatus_clock_offset_seconds",
-                "How far a remote's clock is ahead of the checker's.",
-                "clock_offset_seconds",
-            ),
+            Metric("remotestatus_clock_offset_seconds", "How far a remote's clock is ahead of the checker's."),
             Metric(
                 "remotestatus_timex_sync_status",
                 "Whether a time server keeps a remote's clock right.",
@@ -436,7 +414,8 @@ def read_metric(metric: Metric, box: Box) -> Iterator[tuple[dict[str, str], floa
     labels = dict(metric.labels(box.said)) if metric.labels else {}
     if metric.labels and not any(labels.values()):
         return
-    match getattr(box.said, metric.value) if isinstance(metric.value, str) else metric.value(box):
+    field = metric.value or metric.name.removeprefix("remotestatus_")
+    match getattr(box.said, field) if isinstance(field, str) else field(box):
         case None:
             return
         case Mapping() as values:
