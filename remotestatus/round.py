@@ -30,7 +30,6 @@ from remotestatus.history import (
     open_or_repair,
     outbox,
     period,
-    queues,
     read_past,
     taken_replies,
 )
@@ -47,7 +46,6 @@ from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import State, StateChange, Subject
 from remotestatus.notify import (
     Attempt,
-    Delivery,
     Destination,
     Failure,
     Heartbeat,
@@ -98,7 +96,7 @@ class FinishedRound:
     inventory: Inventory
     round: Round
     report: Report | None
-    delivery: Delivery
+    attempts: tuple[Attempt, ...]
     troubles: tuple[str, ...] = ()
     heartbeat_failures: tuple[str, ...] = ()
     orphans: tuple[OrphanedQueue, ...] = ()
@@ -139,12 +137,12 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         round_ = Round(0, started_at, now, len(results.remotes), troubles)
         round_ = _record(tools, earlier, found, memory, outgoing, round_)
         report, page_troubles = _make_pages(tools, earlier, found, round_)
-        delivery, send_troubles = _send(tools, now)
+        attempts, send_troubles = _send(tools, now)
         backup_troubles = _back_up(history, settings, now)
         troubles = (*round_.troubles, *page_troubles, *send_troubles, *backup_troubles)
         heartbeat.finish(troubles)
         failures, orphans = tuple(heartbeat.failures), outgoing.plan.orphans
-        return FinishedRound(inventory, round_, report, delivery, troubles, failures, orphans, replies)
+        return FinishedRound(inventory, round_, report, attempts, troubles, failures, orphans, replies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +260,7 @@ def _recall(
     history: History, destinations: Sequence[Destination], replies: TakenReplies, now: datetime
 ) -> NotificationMemory:
     """What each receiver knows, also one whose address has changed in what is secret."""
-    queues.carry_over(history, destinations)
+    outbox.carry_over(history, destinations)
     return replace(outbox.read_memory(history, now, destinations), replies=replies)
 
 
@@ -369,22 +367,22 @@ def _back_up(history: History, settings: FleetSettings, now: datetime) -> tuple[
     return ()
 
 
-def _send(tools: _Tools, now: datetime) -> tuple[Delivery, tuple[str, ...]]:
+def _send(tools: _Tools, now: datetime) -> tuple[tuple[Attempt, ...], tuple[str, ...]]:
     """Send what is due; what goes wrong waits in the outbox for the next round."""
     fleet, templates = tools.fleet, tools.templates
     own = {one.key: settings_for(one, fleet) for one in tools.destinations} if fleet.pages else {}
     sending = Sending(fleet.settings, templates, now, own_settings=own, option=tools.option)
     failed: tuple[str, ...] = ()
     try:
-        delivery = send_due(tools.history, tools.destinations, sending)
+        attempts = send_due(tools.history, tools.destinations, sending)
     except RoundError as error:
-        delivery, failed = Delivery(), (f"messages could not be sent: {error}",)
+        attempts, failed = (), (f"messages could not be sent: {error}",)
     except Exception as error:
-        delivery, failed = Delivery(), (f"messages could not be sent: {say_error(error)}; please report this",)
-    return delivery, (*failed, *(f"the shipped template of messages was used: {one}" for one in templates.problems))
+        attempts, failed = (), (f"messages could not be sent: {say_error(error)}; please report this",)
+    return attempts, (*failed, *(f"the shipped template of messages was used: {one}" for one in templates.problems))
 
 
-def send_due(history: History, destinations: Sequence[Destination], sending: Sending) -> Delivery:
+def send_due(history: History, destinations: Sequence[Destination], sending: Sending) -> tuple[Attempt, ...]:
     """
     Send what waits for each destination and is due.
 

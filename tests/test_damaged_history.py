@@ -19,7 +19,6 @@ from remotestatus.history import (
     open_or_repair,
     outbox,
     period,
-    queues,
     read_past,
     repair,
     taken_replies,
@@ -87,7 +86,7 @@ def read_all(history: History) -> None:
         outbox.decisions_about(history, (Kind.REMOTE, name))
     outbox.read_memory(history, START, [OPS])
     outbox.due(history, {OPS.key: OPS.name}, START)
-    queues.carry_over(history, [OPS])
+    outbox.carry_over(history, [OPS])
     history.rounds()
     history.may_forget(timedelta(days=1), timedelta(minutes=1))
     history.disk_ranges(last.check_results, START.date())

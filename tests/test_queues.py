@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from remotestatus.history import outbox, queues
+from remotestatus.history import outbox
 from remotestatus.history.database import History
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.notification import Receiver
@@ -46,11 +46,11 @@ def test_a_queue_stays_with_its_destination(
     old, new = receiver_of(before), receiver_of(after)
     other = Receiver("id other", "other", identity="other")
     with History.open(tmp_path / "h") as history:
-        queues.carry_over(history, (old, other))
+        outbox.carry_over(history, (old, other))
         record_round(history, make_fleet(), {"r1": "d"}, (old, other), START)
-        queues.carry_over(history, (other, new))
+        outbox.carry_over(history, (other, new))
         record_round(history, make_fleet(), {"r1": "d"}, (other, new), START + EVERY)
-        assert queues.orphans(history, (other, new)) == ()
+        assert outbox.orphans(history, (other, new)) == ()
         due = outbox.due(history, {new.key: "", other.key: ""}, START)
         assert {one.destination: len(one.messages) for one in due} == {new.key: 1, other.key: 1}
 
@@ -62,7 +62,7 @@ def test_a_queue_of_an_older_version_is_found(tmp_path: Path) -> None:
     assert former != new.key
     with History.open(tmp_path / "h") as history:
         record_round(history, make_fleet(), {"r1": "d"}, (Receiver(former, "JSON"),), START)
-        queues.carry_over(history, (new,))
+        outbox.carry_over(history, (new,))
         assert outbox.read_memory(history, START, (new,)).known.keys() == {(new.key, R1)}
         assert [one.destination for one in outbox.due(history, {new.key: ""}, START)] == [new.key]
 
@@ -96,7 +96,7 @@ def test_what_waits_for_nobody_is_told_to_the_others(tmp_path: Path) -> None:
         assert story.last is not None
         outbox.add(history, story.last, [message])
         assert outbox.read_memory(history, START, (other,)).orphans == ()
-        assert [one.dropped for one in outbox.messages_about(history, R1)].count(queues.UNCONFIGURED) == 1
+        assert [one.dropped for one in outbox.messages_about(history, R1)].count(outbox.UNCONFIGURED) == 1
 
 
 def test_a_real_queue_survives_a_new_password_and_a_removed_one_is_printed(

@@ -18,7 +18,8 @@ from remotestatus.model.settings import PageSpec, RegularReport
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Status
 from remotestatus.model.windows import PlannedWindow
-from remotestatus.notify.compose_report import compose_report, told_of
+from remotestatus.notify.compose import compose_report
+from remotestatus.notify.page_links import told_of
 from tests.lab import Command, Lab, SmtpSink
 from tests.stories import OPS, START, TEMPLATES, make_fleet, record_round
 

@@ -24,7 +24,8 @@ def say_troubles(finished: FinishedRound) -> list[str]:
             f"{attempt.name or 'a destination'} refuses a message in every form, and it was given up: {attempt.error}"
             if attempt.dropped
             else f"{attempt.name or 'a destination'} did not take its message, which is tried again: {attempt.error}"
-            for attempt in finished.delivery.failed
+            for attempt in finished.attempts
+            if attempt.failed
         ),
         *(
             f"{count(queue.messages, 'message')} to {queue.name} will never be sent, because it is no longer in "

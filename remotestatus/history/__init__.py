@@ -2,10 +2,10 @@
 One SQLite file: states, transitions, rounds, days, and the outbox.
 """
 
-from remotestatus.history import outbox, period, queues, taken_replies
+from remotestatus.history import outbox, period, taken_replies
 from remotestatus.history.backup import back_up
 from remotestatus.history.database import History
 from remotestatus.history.lock import only_round
-from remotestatus.history.notes import add_note, current_notes, remove_notes
+from remotestatus.history.outbox import add_note, current_notes, remove_notes
 from remotestatus.history.past import read_past
 from remotestatus.history.salvage import open_or_repair, repair, what_is_damaged

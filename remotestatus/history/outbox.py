@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
 
-from remotestatus.history import queues
 from remotestatus.history.database import History, insert, readable, row_as, subject_of
 from remotestatus.model.notification import (
     Acknowledgement,
@@ -24,6 +23,7 @@ from remotestatus.model.notification import (
     Message,
     NotificationMemory,
     NotificationState,
+    OrphanedQueue,
     Plan,
     Receiver,
     SentMessage,
@@ -33,7 +33,7 @@ from remotestatus.model.notification import (
 from remotestatus.model.states import Subject
 from remotestatus.model.times import read_time
 from remotestatus.model.untrusted_text import one_line
-from remotestatus.model.windows import CommandWindow
+from remotestatus.model.windows import CommandWindow, Note
 
 DECISIONS_KEPT = 50
 """Decisions kept per remote or proxy."""
@@ -46,6 +46,9 @@ GROWTH = 1.5
 """Each pause is so many times the one before."""
 
 LONGEST_PAUSE = timedelta(hours=1)
+
+UNCONFIGURED = "the destination is no longer configured"
+"""Why a message is given up that waits for nobody."""
 
 _UNREADABLE = "what is kept of it is damaged"
 
@@ -64,7 +67,7 @@ def read_memory(history: History, now: datetime, receivers: Sequence[Receiver] |
         acknowledged=acknowledgements(history),
         windows=command_windows(history, now),
         failing=failing_destinations(history),
-        orphans=() if receivers is None else queues.orphans(history, receivers),
+        orphans=() if receivers is None else orphans(history, receivers),
     )
 
 
@@ -86,7 +89,7 @@ def add(history: History, plan: Plan, messages: Iterable[Message]) -> None:
                 insert(db, "INSERT OR REPLACE INTO told", destination=destination, kind=kind, name=name, told=told)
         for decision in plan.decisions:
             _add_decision(db, decision)
-        queues.give_up(db, plan.orphans)
+        _give_up(db, plan.orphans)
         for subject in plan.recovered:
             db.execute("DELETE FROM acknowledgements WHERE kind = ? AND name = ?", subject)
         for notification in plan.notifications:
@@ -117,6 +120,68 @@ def _add_decision(db: sqlite3.Connection, decision: Decision) -> None:
         "DELETE FROM decisions WHERE kind = ? AND name = ? AND id <= (SELECT id FROM decisions WHERE kind = ? AND "
         "name = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
         (*decision.subject, *decision.subject, DECISIONS_KEPT),
+    )
+
+
+# -- destinations that are written differently, or no longer configured ------------------------------------------------
+
+
+def carry_over(history: History, receivers: Sequence[Receiver]) -> None:
+    """Give what is kept for a key that is not configured any more to the receiver that it belongs to."""
+    keys = {receiver.key for receiver in receivers}
+    with history.transaction() as db:
+        earlier = {row["identity"]: row["key"] for row in db.execute("SELECT key, identity FROM receivers")}
+        kept = _keys_kept(db)
+        for receiver in receivers:
+            old_keys = [earlier.get(receiver.identity), *receiver.former] if receiver.identity else receiver.former
+            for old in old_keys:
+                if old in kept and old not in keys:
+                    _move(db, old, receiver.key)
+                    kept.discard(old)
+        db.execute("DELETE FROM receivers")
+        db.executemany(
+            "INSERT OR REPLACE INTO receivers (key, name, identity) VALUES (?, ?, ?)",
+            [(receiver.key, receiver.name, receiver.identity) for receiver in receivers],
+        )
+
+
+def _keys_kept(db: sqlite3.Connection) -> set[str]:
+    """The keys of destinations that something is kept for."""
+    rows = db.execute(
+        "SELECT destination AS key FROM told UNION SELECT key FROM destinations UNION "
+        "SELECT destination FROM messages WHERE sent_at IS NULL AND dropped IS NULL"
+    )
+    return {row["key"] for row in rows}
+
+
+def _move(db: sqlite3.Connection, old: str, new: str) -> None:
+    db.execute(
+        "UPDATE messages SET destination = ? WHERE destination = ? AND sent_at IS NULL AND dropped IS NULL", (new, old)
+    )
+    db.execute("UPDATE OR IGNORE told SET destination = ? WHERE destination = ?", (new, old))
+    db.execute("DELETE FROM told WHERE destination = ?", (old,))
+    # Its entry was changed, perhaps because it failed: it is tried at once.
+    db.execute("UPDATE OR IGNORE destinations SET key = ?, next_attempt = NULL WHERE key = ?", (new, old))
+    db.execute("DELETE FROM destinations WHERE key = ?", (old,))
+
+
+def orphans(history: History, receivers: Sequence[Receiver]) -> tuple[OrphanedQueue, ...]:
+    """The queues that wait for destinations that are no longer configured."""
+    rows = history.connection.execute(
+        "SELECT destination AS key, destination_name AS name, count(*) AS messages, max(id), "
+        "coalesce(nullif(headline, ''), subject) AS newest FROM messages "
+        "WHERE sent_at IS NULL AND dropped IS NULL AND destination NOT IN (SELECT value FROM json_each(?)) "
+        "GROUP BY destination ORDER BY destination_name",
+        (json.dumps([receiver.key for receiver in receivers]),),
+    )
+    return tuple(map(row_as(OrphanedQueue), rows))
+
+
+def _give_up(db: sqlite3.Connection, queues: Sequence[OrphanedQueue]) -> None:
+    """Note that these queues will never be sent."""
+    db.executemany(
+        "UPDATE messages SET dropped = ? WHERE destination = ? AND sent_at IS NULL AND dropped IS NULL",
+        [(UNCONFIGURED, queue.key) for queue in queues],
     )
 
 
@@ -162,7 +227,7 @@ def _drop_orphans(db: sqlite3.Connection, destinations: Mapping[str, str]) -> No
     db.execute(
         "UPDATE messages SET dropped = ? WHERE sent_at IS NULL AND dropped IS NULL "
         "AND destination NOT IN (SELECT value FROM json_each(?))",
-        (queues.UNCONFIGURED, *known),
+        (UNCONFIGURED, *known),
     )
     db.execute("DELETE FROM told WHERE destination NOT IN (SELECT value FROM json_each(?))", known)
     db.execute("DELETE FROM destinations WHERE key NOT IN (SELECT value FROM json_each(?))", known)
@@ -348,3 +413,21 @@ def count_waiting(history: History) -> int:
         "SELECT count(*) FROM messages WHERE sent_at IS NULL AND dropped IS NULL"
     ).fetchone()
     return int(count)
+
+
+def add_note(history: History, name: str, text: str, at: datetime, until: datetime | None) -> int:
+    """Add a note, about all when `name` is empty, and return its number."""
+    with history.transaction() as db:
+        return insert(db, "INSERT INTO notes", name=name, text=text, at=at, until=until)
+
+
+def remove_notes(history: History, name: str) -> int:
+    """Take all notes about one remote or proxy, or about all, away; returns how many there were."""
+    with history.transaction() as db:
+        return db.execute("DELETE FROM notes WHERE name = ?", (name,)).rowcount
+
+
+def current_notes(history: History, now: datetime) -> tuple[Note, ...]:
+    """The notes that hold now, the newest first."""
+    rows = history.connection.execute("SELECT * FROM notes WHERE until IS NULL OR until > ? ORDER BY id DESC", (now,))
+    return tuple(readable(rows, row_as(Note)))

@@ -15,7 +15,6 @@ from operator import itemgetter
 from remotestatus.evaluate import DaySums, planned_windows, window_of
 from remotestatus.history import outbox
 from remotestatus.history.database import History, readable, row_as, subject_of
-from remotestatus.history.notes import current_notes
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.days import PastDays
@@ -68,7 +67,7 @@ def read_past(
         messages=outbox.newest_messages(history, MESSAGES_SHOWN),
         failing=outbox.failing_destinations(history),
         planned=planned_windows(fleet, outbox.command_windows(history, now), now),
-        notes=current_notes(history, now),
+        notes=outbox.current_notes(history, now),
     )
 
 

@@ -28,6 +28,7 @@ from remotestatus.model.notification import (
     Plan,
     Receiver,
 )
+from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.replies import ReplyOutcome
 from remotestatus.model.states import Kind
 from remotestatus.model.statuses import Severity, Status
@@ -427,3 +428,14 @@ def _rank(line: Line) -> tuple[int, int, int, tuple[tuple[int, str], ...]]:
         (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", line.state.name) if part
     )
     return 1 if line.state.kind is Kind.REMOTE else 0, -line.now.rank, -line.severity.rank, natural
+
+
+def compose_report(report: PeriodReport, receiver: Receiver, fleet: Fleet, templates: Templates) -> Message:
+    """Write the report for one receiver."""
+    lasting = tuple(replace(one, message=defuse(one.message)) for one in report.lasting)
+    settings = settings_for(receiver, fleet)
+    values = {"report": replace(report, lasting=lasting), "at": report.until, "url": settings.url}
+    headline = one_line(templates.render_or_shipped("messages/report_subject.txt.j2", values), SUBJECT)
+    subject = write_subject([headline], settings, templates)
+    message = Message(receiver.key, receiver.name, report.until, NotificationType.INFO, headline, subject, "", "")
+    return write_bodies(message, "report", values, templates)

@@ -15,7 +15,7 @@ from remotestatus.model.notification import Message, Waiting, WaitingMessage
 from remotestatus.model.settings import FleetSettings
 from remotestatus.notify.assemble import assemble, complete_commands, shorten, write_test
 from remotestatus.notify.failures import Failure
-from remotestatus.notify.sendings import Attempt, Delivery, Destination, run_together
+from remotestatus.notify.sendings import Attempt, Destination, run_together
 from remotestatus.templates import Templates
 
 DEADLINE = 60.0
@@ -47,7 +47,7 @@ def send(
     destinations: Sequence[Destination],
     sending: Sending,
     note: Callable[[Waiting, Attempt], None],
-) -> Delivery:
+) -> tuple[Attempt, ...]:
     """
     Send what waits for each destination, as one message each; `note` hears of each outcome as soon as it is known.
 
@@ -70,7 +70,7 @@ def send(
         attempts.append(attempt)
         if not attempt.goes_on:
             left[key] = left[key].part([one for one in left[key].messages if one not in part.messages])
-    return Delivery(tuple(attempts))
+    return tuple(attempts)
 
 
 @dataclass(slots=True)

@@ -1,5 +1,5 @@
 """
-Chooses the page that a receiver's messages link to, where a round makes several.
+Says what a receiver may be told of, and which page its messages link to, where a round makes several.
 
 A receiver and the fleet come in, the settings for its messages go out, with the address of the smallest page that holds
 all remotes which it may be told of. So a customer is led to the customer's page, and who is told of everything to the
@@ -8,7 +8,8 @@ page of everything. Pure: no clock and no network.
 
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.notification import Receiver
-from remotestatus.model.settings import FleetSettings
+from remotestatus.model.settings import FleetSettings, RegularReport
+from remotestatus.model.states import Kind, Subject
 
 
 def settings_for(receiver: Receiver, fleet: Fleet) -> FleetSettings:
@@ -28,3 +29,16 @@ def may_be_told(receiver: Receiver, remote: Remote) -> bool:
     settings = remote.settings
     tags = {*settings.notify, *(tag for step in settings.escalate for tag in step.notify)}
     return not settings.notify or not tags.isdisjoint(receiver.tags)
+
+
+def is_for(spec: RegularReport, receiver: Receiver) -> bool:
+    """Whether a receiver gets the regular report."""
+    return not spec.notify or not set(spec.notify).isdisjoint(receiver.tags)
+
+
+def told_of(fleet: Fleet, receiver: Receiver) -> list[Subject]:
+    """The proxies and remotes that a receiver may hear of."""
+    remotes = [remote for remote in fleet.remotes if may_be_told(receiver, remote)]
+    passed = {name for remote in remotes for name in remote.path}
+    proxies = [(Kind.PROXY, proxy.name) for proxy in fleet.proxies if proxy.name in passed]
+    return [*proxies, *((Kind.REMOTE, remote.name) for remote in remotes)]

@@ -46,17 +46,10 @@ class Attempt:
         """Whether trying again will hardly help."""
         return not self.taken and self.failure is not Failure.PASSING
 
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What became of everything that was due in a round."""
-
-    attempts: tuple[Attempt, ...] = ()
-
     @property
-    def failed(self) -> tuple[Attempt, ...]:
-        """The sendings that were not taken in any form."""
-        return tuple(attempt for attempt in self.attempts if not attempt.taken and not attempt.goes_on)
+    def failed(self) -> bool:
+        """Whether it was not taken in any form."""
+        return not self.taken and not self.goes_on
 
 
 def run_together(
