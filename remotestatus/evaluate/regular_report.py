@@ -49,6 +49,7 @@ def make_period_report(
     told = frozenset(names)
     remotes = [subject for subject in names if subject[0] is Kind.REMOTE]
     uptimes = [one for subject in remotes if (one := _uptime(subject, period)) is not None]
+    uptimes.sort(key=lambda one: (one.percent, one.name))
     counted = sum(share.counted for subject in remotes for share in period.days.get(subject, ()))
     reachable = sum(share.up + share.degraded for subject in remotes for share in period.days.get(subject, ()))
     possible = len(remotes) * period.counted_seconds
@@ -64,10 +65,16 @@ def make_period_report(
         remotes=len(remotes),
         percent=100 * reachable / counted if counted else None,
         observed=min(100.0, 100 * counted / possible) if possible else 0.0,
-        least=tuple(sorted((one for one in uptimes if one.percent < 100), key=_by_percent)[:LEAST_SHOWN]),
+        least=tuple(
+            sorted((one for one in uptimes if one.percent < 100), key=lambda one: (one.percent, one.name))[:LEAST_SHOWN]
+        ),
         incidents=tuple(sorted(incidents.items(), key=lambda item: (-item[1], list(Cause).index(item[0])))),
         flapped=tuple(sorted(name for kind, name in period.flapped if (kind, name) in told)),
-        lasting=tuple(_lasting(subject, states, acknowledged) for subject in names if _lasts(states.get(subject))),
+        lasting=tuple(
+            _lasting(states[subject], acknowledged.get(subject))
+            for subject in names
+            if subject in states and states[subject].confirmed is not Status.UP
+        ),
         planned=tuple(_limit(window, mine) for window in planned if window.names & mine),
     )
 
@@ -80,10 +87,6 @@ def _limit(window: PlannedWindow, mine: frozenset[str]) -> PlannedWindow:
     return replace(window, names=names, title=join_names(sorted(names), 3))
 
 
-def _by_percent(one: RemoteUptime) -> tuple[float, str]:
-    return one.percent, one.name
-
-
 def _uptime(subject: Subject, period: Period) -> RemoteUptime | None:
     shares = period.days.get(subject, ())
     counted = sum(share.counted for share in shares)
@@ -94,19 +97,12 @@ def _uptime(subject: Subject, period: Period) -> RemoteUptime | None:
     return RemoteUptime(subject[1], 100 * reachable / counted, min(100.0, 100 * counted / span) if span else 100.0)
 
 
-def _lasts(state: State | None) -> bool:
-    return state is not None and state.confirmed is not Status.UP
-
-
-def _lasting(
-    subject: Subject, states: Mapping[Subject, State], acknowledged: Mapping[Subject, Acknowledgement]
-) -> LastingProblem:
-    state = states[subject]
+def _lasting(state: State, acknowledged: Acknowledgement | None) -> LastingProblem:
     trouble = next(iter(state.confirmed_troubles), state.trouble)
     return LastingProblem(
         name=state.name,
         status=state.confirmed,
         since=state.problem_since or state.since,
         message=trouble.message if trouble else "",
-        acknowledged=acknowledged.get(subject),
+        acknowledged=acknowledged,
     )

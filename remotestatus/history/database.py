@@ -237,24 +237,24 @@ class History:
 
     # -- what the next round reads ---------------------------------------------------------------------------------
 
+    def of_subjects(self, column: str, read: Callable[[Any], T]) -> dict[Subject, T]:
+        """What a column has of each subject of the inventory; what can't be read back counts as never seen."""
+        rows = self.connection.execute(
+            f"SELECT kind, name, {column} FROM subjects WHERE gone_since IS NULL AND {column} IS NOT NULL"  # noqa: S608
+        )
+        return dict(readable(rows, lambda row: (subject_of(row), read(row[column]))))
+
     def states(self) -> dict[Subject, State]:
         """The last State of every subject of the inventory; one that can't be read back counts as never seen."""
-        rows = self.connection.execute("SELECT kind, name, state FROM subjects WHERE gone_since IS NULL")
-        return dict(readable(rows, lambda row: (subject_of(row), _STATE.validate_json(row["state"]))))
+        return self.of_subjects("state", _STATE.validate_json)
 
     def check_results(self) -> dict[str, CheckResult]:
         """The last CheckResult of every remote of the inventory, and of the proxies that are looked at, by name."""
-        rows = self.connection.execute(
-            "SELECT name, reading FROM subjects WHERE gone_since IS NULL AND reading IS NOT NULL"
-        )
-        return dict(readable(rows, lambda row: (row["name"], _CHECK_RESULT.validate_json(row["reading"]))))
+        return {name: found for (_, name), found in self.of_subjects("reading", _CHECK_RESULT.validate_json).items()}
 
     def measured_at(self) -> dict[str, datetime]:
         """When the measurements that each remote's page shows were made, by name."""
-        rows = self.connection.execute(
-            "SELECT name, measured_at FROM subjects WHERE gone_since IS NULL AND measured_at IS NOT NULL"
-        )
-        return dict(readable(rows, lambda row: (row["name"], read_time(row["measured_at"]))))
+        return {name: at for (_, name), at in self.of_subjects("measured_at", read_time).items()}
 
     def measured(self, name: str) -> CheckResult | None:
         """The check result whose measurements the page of a remote shows, or of a proxy that is looked at."""

@@ -14,7 +14,7 @@ from operator import itemgetter
 
 from remotestatus.evaluate import DaySums, planned_windows, window_of
 from remotestatus.history import outbox
-from remotestatus.history.database import History, readable, row_as, subject_of
+from remotestatus.history.database import History, readable, row_as
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.days import PastDays
@@ -46,19 +46,19 @@ def read_past(
     `before` holds the check results of the round before.
     """
     since = now - SHOWN
-    ids = _ids(history)
+    ids = history.of_subjects("id", int)
     return ReportInput(
         fleet=fleet,
         round=round_,
         states=states,
         check_results=check_results,
-        transitions=_transitions(history, since),
+        transitions=read_transitions(history, "seen", since),
         days=_days(history, now),
         samples=lambda name: _samples(history, ids.get((Kind.REMOTE, name))),
         ranges=history.ranges,
         measured_at=history.measured_at(),
         measured=history.measured,
-        first_seen=_first_seen(history),
+        first_seen=history.of_subjects("first_seen", read_time),
         before=before,
         acknowledgements={
             subject: known for subject, known in outbox.acknowledgements(history).items() if known.holds(now)
@@ -82,35 +82,30 @@ def _maintenance(history: History, fleet: Fleet, now: datetime) -> dict[str, str
     }
 
 
-def _transitions(history: History, since: datetime) -> list[Transition]:
-    """The transitions seen since a moment, oldest first."""
+def read_transitions(history: History, stage: str, since: datetime) -> list[Transition]:
+    """The transitions of this stage (`seen` or `confirmed`) since a moment, oldest first."""
     rows = history.connection.execute(
         "SELECT t.*, s.kind, s.name FROM transitions t JOIN subjects s ON s.id = t.subject_id "
-        "WHERE t.stage = 'seen' AND t.at >= ? AND s.gone_since IS NULL ORDER BY t.id",
-        (since,),
+        "WHERE t.stage = ? AND t.at >= ? AND s.gone_since IS NULL ORDER BY t.id",
+        (stage, since),
     )
-    return list(readable(rows, read_transition))
+    return list(readable(rows, _read_transition))
 
 
-_read_transition = row_as(Transition, "trouble")
+_without_trouble = row_as(Transition, "trouble")
 
 
-def read_transition(row: sqlite3.Row) -> Transition:
-    transition = _read_transition(row)
+def _read_transition(row: sqlite3.Row) -> Transition:
+    transition = _without_trouble(row)
     if not row["cause"]:
         return transition
     trouble = Trouble(Cause(row["cause"]), row["message"] or "", row["hint"] or "", row["detail"] or "")
     return replace(transition, trouble=trouble)
 
 
-def _ids(history: History) -> dict[Subject, int]:
-    rows = history.connection.execute("SELECT id, kind, name FROM subjects WHERE gone_since IS NULL")
-    return dict(readable(rows, lambda row: (subject_of(row), row["id"])))
-
-
 def _days(history: History, now: datetime) -> dict[Subject, PastDays]:
     """What the last days of each subject come to."""
-    subjects = {number: subject for subject, number in _ids(history).items()}
+    subjects = {number: subject for subject, number in history.of_subjects("id", int).items()}
     sums = DaySums(now)
     cursor = history.connection.cursor()
     cursor.row_factory = None  # a million rows, each of which would have to be asked by name
@@ -132,9 +127,3 @@ def _samples(history: History, subject_id: int | None) -> list[Sample]:
         "SELECT at, connect_ms FROM samples WHERE subject_id = ? ORDER BY at", (subject_id,)
     )
     return list(readable(rows, row_as(Sample)))
-
-
-def _first_seen(history: History) -> dict[Subject, datetime]:
-    """When each subject of the inventory was first seen."""
-    rows = history.connection.execute("SELECT kind, name, first_seen FROM subjects WHERE gone_since IS NULL")
-    return dict(readable(rows, lambda row: (subject_of(row), read_time(row["first_seen"]))))

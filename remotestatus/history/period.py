@@ -4,12 +4,12 @@ Reads what the history knows of a span of time, and keeps when the regular repor
 
 import json
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
 
 from remotestatus.history.database import History, insert, readable, row_as, subject_of
-from remotestatus.history.past import read_transition
+from remotestatus.history.past import read_transitions
 from remotestatus.model.days import DayShare
 from remotestatus.model.period_report import Period, PeriodReport
 from remotestatus.model.states import Subject
@@ -67,11 +67,6 @@ def read_period(history: History, since: datetime, until: datetime) -> Period:
     days: dict[Subject, list[DayShare]] = {}
     for subject, share in readable(rows, lambda row: (subject_of(row), read_share(row))):
         days.setdefault(subject, []).append(share)
-    confirmed = db.execute(
-        "SELECT t.*, s.kind, s.name FROM transitions t JOIN subjects s ON s.id = t.subject_id "
-        "WHERE t.stage = 'confirmed' AND t.at > ? AND s.gone_since IS NULL ORDER BY t.id",
-        (since,),
-    )
     flapped = db.execute(
         "SELECT DISTINCT x.kind, x.name FROM mentions x JOIN messages m ON m.id = x.message_id "
         "WHERE x.what = 'flapping' AND m.at > ?",
@@ -81,6 +76,6 @@ def read_period(history: History, since: datetime, until: datetime) -> Period:
         since=since,
         until=until,
         days=days,
-        confirmed=list(readable(confirmed, read_transition)),
+        confirmed=read_transitions(history, "confirmed", since + timedelta(seconds=1)),
         flapped=frozenset(readable(flapped, subject_of)),
     )

@@ -130,8 +130,8 @@ def _build(report_input: ReportInput, now: datetime) -> Report:
     fleet, settings, round_ = report_input.fleet, report_input.fleet.settings, report_input.round
     slugs = make_slugs(remote.name for remote in fleet.remotes)
     incidents = build_incidents(report_input.transitions, report_input.states, report_input.acknowledgements)
-    remotes, proxies = _view_remotes(report_input, slugs, incidents, now), _view_proxies(report_input, incidents, now)
-    workers, out_of_sight = _view_workers(report_input, remotes, incidents), find_out_of_sight(remotes)
+    remotes, proxies, workers = _view(report_input, slugs, incidents, now)
+    out_of_sight = find_out_of_sight(remotes)
     root_causes, group_slugs = find_root_causes(remotes, proxies, workers), _group_slugs(remotes)
     verdict, aside = say_first_sentence(remotes, root_causes)
     return Report(
@@ -150,7 +150,8 @@ def _build(report_input: ReportInput, now: datetime) -> Report:
         proxies=proxies,
         remotes=remotes,
         groups=split_groups(remotes, group_slugs),
-        group_pages=_group_pages(remotes, group_slugs),
+        # Every group of the inventory, with all its remotes.
+        group_pages=_groups(((name, one) for one in remotes for name in one.groups or ("",)), group_slugs),
         group_slugs=group_slugs,
         proxy_slugs={proxy.name: proxy.slug for proxy in proxies},
         incidents=in_order(one for found in incidents.values() for one in found if _stands_alone(one)),
@@ -201,40 +202,31 @@ def _with_whole_commands(report_input: ReportInput) -> ReportInput:
     return replace(report_input, states={subject: complete(state) for subject, state in report_input.states.items()})
 
 
-def _view_remotes(
+def _view(
     report_input: ReportInput,
     slugs: Mapping[str, str],
     incidents: Mapping[Subject, tuple[Incident, ...]],
     now: datetime,
-) -> tuple[RemoteView, ...]:
-    groups = _smallest_groups(report_input.fleet)
-    return tuple(
-        view_remote(remote, slugs[remote.name], groups[remote.name], report_input, incidents[subject], now)
-        for remote in report_input.fleet.remotes
-        if (subject := (Kind.REMOTE, remote.name)) in report_input.states
+) -> tuple[tuple[RemoteView, ...], tuple[ProxyView, ...], tuple[WorkerView, ...]]:
+    """The views of all that have a State; these have incidents, if only none."""
+    fleet = report_input.fleet
+    groups = _smallest_groups(fleet)
+    remotes = tuple(
+        view_remote(one, slugs[one.name], groups[one.name], report_input, found, now)
+        for one in fleet.remotes
+        if (found := incidents.get((Kind.REMOTE, one.name))) is not None
     )
-
-
-def _view_proxies(
-    report_input: ReportInput, incidents: Mapping[Subject, tuple[Incident, ...]], now: datetime
-) -> tuple[ProxyView, ...]:
-    return tuple(
-        view_proxy(proxy, report_input, incidents[subject], now)
-        for proxy in report_input.fleet.proxies
-        if (subject := (Kind.PROXY, proxy.name)) in report_input.states
+    proxies = tuple(
+        view_proxy(one, report_input, found, now)
+        for one in fleet.proxies
+        if (found := incidents.get((Kind.PROXY, one.name))) is not None
     )
-
-
-def _view_workers(
-    report_input: ReportInput,
-    remotes: tuple[RemoteView, ...],
-    incidents: Mapping[Subject, tuple[Incident, ...]],
-) -> tuple[WorkerView, ...]:
-    return tuple(
-        view_worker(worker, report_input, remotes, incidents[subject])
-        for worker in report_input.fleet.workers
-        if (subject := (Kind.WORKER, worker.name)) in report_input.states
+    workers = tuple(
+        view_worker(one, report_input, remotes, found)
+        for one in fleet.workers
+        if (found := incidents.get((Kind.WORKER, one.name))) is not None
     )
+    return remotes, proxies, workers
 
 
 def _stands_alone(incident: Incident) -> bool:
@@ -252,19 +244,14 @@ def _smallest_groups(fleet: Fleet) -> dict[str, str]:
 
 def split_groups(remotes: Iterable[RemoteView], slugs: Mapping[str, str]) -> tuple[Group, ...]:
     """Each remote in the smallest of its groups, in the inventory's order."""
-    found: dict[str, list[RemoteView]] = {}
-    for remote in remotes:
-        found.setdefault(remote.group, []).append(remote)
-    return tuple(Group(name, tuple(members), _count(members), slugs[name]) for name, members in found.items())
+    return _groups(((remote.group, remote) for remote in remotes), slugs)
 
 
-def _group_pages(remotes: Iterable[RemoteView], slugs: Mapping[str, str]) -> tuple[Group, ...]:
-    """Every group of the inventory, with all its remotes."""
+def _groups(members: Iterable[tuple[str, RemoteView]], slugs: Mapping[str, str]) -> tuple[Group, ...]:
     found: dict[str, list[RemoteView]] = {}
-    for remote in remotes:
-        for name in remote.groups or ("",):
-            found.setdefault(name, []).append(remote)
-    return tuple(Group(name, tuple(members), _count(members), slugs[name]) for name, members in found.items())
+    for name, remote in members:
+        found.setdefault(name, []).append(remote)
+    return tuple(Group(name, tuple(several), _count(several), slugs[name]) for name, several in found.items())
 
 
 def _group_slugs(remotes: Iterable[RemoteView]) -> dict[str, str]:
