@@ -21,7 +21,7 @@ from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, Policy
-from remotestatus.report import round_file
+from remotestatus.report import pages
 from remotestatus.report.build import build_report
 from remotestatus.report.pages import list_pages, page_templates
 from remotestatus.report.publish import publish
@@ -159,7 +159,7 @@ def test_a_changed_inventory_is_on_every_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[tuple[Remote, ...]], tuple[Remote, ...]]
 ) -> None:
     """Whatever changes in the inventory, no page keeps an old name, an old group or the link to an old round file."""
-    monkeypatch.setattr(round_file, "_PAGES_EACH", 12)
+    monkeypatch.setattr(pages, "_PAGES_EACH", 12)
     rounds = Rounds(tmp_path, 5)
     rounds.fleet = replace(rounds.fleet, remotes=tuple(nickname(one, "") for one in rounds.fleet.remotes))
     with rounds.history:

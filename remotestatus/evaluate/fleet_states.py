@@ -18,7 +18,7 @@ from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.uptime import share_out_time
 from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.days import DayShare
-from remotestatus.model.fleet import Fleet, Proxy, Remote
+from remotestatus.model.fleet import Fleet
 from remotestatus.model.notification import NotificationMemory
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
 from remotestatus.model.windows import CommandWindow
@@ -32,21 +32,12 @@ def evaluate_fleet(
     windows: Sequence[CommandWindow] = (),
 ) -> Sequence[StateChange]:
     """The new state of everything that was checked in this round; `windows` are those that were given by command."""
-    proxies = {proxy.name: proxy for proxy in fleet.proxies}
-
-    changes = []
-    for name, result in results.proxies.items():
-        proxy = fleet.looked_at_by_name.get(name, proxies[name])
-        policy = policy_of((Kind.PROXY, name), fleet, windows, now)
-        changes.append(_evaluate_one(Kind.PROXY, proxy, last, result, policy, now))
-    for name, result in results.workers.items():
-        base, policy = last.get((Kind.WORKER, name)), policy_of((Kind.WORKER, name), fleet, windows, now)
-        changes.append(next_state(Kind.WORKER, name, base, result.troubles, policy, now))
-    for name, result in results.remotes.items():
-        remote = fleet.remotes_by_name[name]
-        policy = policy_of((Kind.REMOTE, name), fleet, windows, now)
-        changes.append(_evaluate_one(Kind.REMOTE, remote, last, result, policy, now))
-    return changes
+    of_kinds = {Kind.PROXY: results.proxies, Kind.WORKER: results.workers, Kind.REMOTE: results.remotes}
+    return [
+        _evaluate_one((kind, name), fleet, last, result, policy_of((kind, name), fleet, windows, now), now)
+        for kind, several in of_kinds.items()
+        for name, result in several.items()
+    ]
 
 
 def policy_of(subject: Subject, fleet: Fleet, windows: Sequence[CommandWindow], now: datetime) -> Policy:
@@ -63,24 +54,23 @@ def policy_of(subject: Subject, fleet: Fleet, windows: Sequence[CommandWindow], 
 
 
 def _evaluate_one(
-    kind: Kind,
-    subject: Remote | Proxy,
-    last: Mapping[Subject, State],
-    result: CheckResult,
-    policy: Policy,
-    now: datetime,
+    subject: Subject, fleet: Fleet, last: Mapping[Subject, State], result: CheckResult, policy: Policy, now: datetime
 ) -> StateChange:
-    """The new state of one remote or proxy; if there is none, it is one of which that is all that is known."""
-    name = subject.name
+    """The new state of one subject; where a remote's or proxy's cannot be told, that is all that is known of it."""
+    kind, name = subject
+    base = last.get(subject)
+    if kind is Kind.WORKER:
+        return next_state(kind, name, base, result.troubles, policy, now)
+    remote = fleet.remotes_by_name[name] if kind is Kind.REMOTE else fleet.looked_at_by_name.get(name)
     try:
-        base = last.get((kind, name))
-        if kind is Kind.REMOTE and isinstance(subject, Remote):
-            unseen = unseen_findings(subject, result, base)
+        if remote is not None and kind is Kind.REMOTE:
+            unseen = unseen_findings(remote, result, base)
         else:
-            unseen = unseen_of_proxy(subject, result, base)
+            unseen = unseen_of_proxy(remote, result, base)
         return next_state(kind, name, base, result.troubles, policy, now, unseen)
     except Exception as error:
-        return next_state(kind, name, None, (failed_trouble(subject, error),), policy, now)
+        trouble = failed_trouble(remote or fleet.proxies_by_name[name], error)
+        return next_state(kind, name, None, (trouble,), policy, now)
 
 
 def current_states(

@@ -16,7 +16,7 @@ from remotestatus.evaluate.finding_states import Look, unseen_findings
 from remotestatus.evaluate.process_matching import match
 from remotestatus.model.check_result import CheckResult, Key
 from remotestatus.model.facts import Facts
-from remotestatus.model.fleet import Proxy, Remote
+from remotestatus.model.fleet import Remote
 from remotestatus.model.states import State
 from remotestatus.model.statuses import Status
 from remotestatus.model.tunnels import Listener, TunnelPort
@@ -67,12 +67,12 @@ def says_nothing(result: CheckResult) -> bool:
     return replace(result.facts, notes=()) == Facts()
 
 
-def unseen_of_proxy(proxy: Remote | Proxy, result: CheckResult, base: State | None) -> dict[Key, Look]:
+def unseen_of_proxy(proxy: Remote | None, result: CheckResult, base: State | None) -> dict[Key, Look]:
     """The findings of a state that one round of a proxy says nothing of; one that is not looked at is asked nothing."""
     found = {trouble.key for trouble in result.troubles}
     known = [one.key for one in (base.findings if base else ())]
     own = [key for key in known if key[0].status is Status.DEGRADED and key not in found]
-    if not isinstance(proxy, Remote):
+    if proxy is None:
         return dict.fromkeys(own, Look.NOT_ASKED)
     return dict.fromkeys(own, Look.NOT_SEEN) if says_nothing(result) else unseen_findings(proxy, result, base)
 

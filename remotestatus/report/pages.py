@@ -4,6 +4,10 @@ Makes the pages of a site with Jinja2, from the shipped templates and those that
 A Report comes in; the files of the site go out, each with a function that makes it. A page has the version of what it
 says, so that one that says nothing new is neither made nor written. Every value is escaped, an unknown name in a
 template is an error, and an error names the template and the line.
+
+Round files, small style sheets, tell every page when the last round was without touching it. Each names the versions of
+its pages that are current, and gives only those the time of the round and of the next one. So an old copy of a page has
+no time and says so; and what a page says of its age needs no script, stands in print, and works from a file.
 """
 
 import hashlib
@@ -39,7 +43,6 @@ from remotestatus.report.incidents import Incident
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.root_causes import RootCause
-from remotestatus.report.round_file import SUMMARY, round_file_of, round_path, round_values
 from remotestatus.report.site import SiteFile
 from remotestatus.report.slugs import make_slugs
 from remotestatus.templates import TemplateProblem, Templates
@@ -55,6 +58,11 @@ AFFECTED_SHOWN = 60
 
 INCIDENTS_SHOWN = 1000
 """Incidents listed on their page."""
+
+SUMMARY = "summary"
+"""The round file of the pages that are written last."""
+
+_PAGES_EACH = 100
 
 _LOGOS = {".svg", ".png", ".jpg", ".jpeg", ".webp", ".gif"}
 _LOGO_LIMIT = 2_000_000
@@ -280,6 +288,19 @@ _OF_PROXY = tuple(
 )
 
 
+def _round_file_of(path: str, pages: int) -> str:
+    """The name of the round file of a page, of so many pages in all: one for a few pages, up to 256 for many."""
+    if "/" not in path:
+        return SUMMARY
+    digits = 0 if pages <= _PAGES_EACH else 1 if pages <= 16 * _PAGES_EACH else 2
+    return f"pages{hashlib.sha256(path.encode()).hexdigest()[:digits]}"
+
+
+def _round_path(name: str) -> str:
+    """Where a round file is in the site."""
+    return f"round/{name}.css"
+
+
 class PageMaker:
     """Makes the pages of one site: with the shipped templates only those whose version is not there already."""
 
@@ -309,7 +330,7 @@ class PageMaker:
         count = len(self.report.remotes) + len(self.report.proxies) + len(self.report.group_pages)
         versions: dict[str, list[str]] = {}
         for page in list_pages(self.report):
-            name = round_file_of(page.path, count)
+            name = _round_file_of(page.path, count)
             file = self._file(page, name)
             versions.setdefault(name, []).append(file.version)
             yield file
@@ -317,17 +338,17 @@ class PageMaker:
                 yield SiteFile(page.rows[0], partial(bytes, page.rows[1]), turn=(0, "", 0))
         for name, known in versions.items():
             make = partial(self._round_file, known)
-            yield SiteFile(round_path(name), make, turn=(2 + (name == SUMMARY), name, 1))
+            yield SiteFile(_round_path(name), make, turn=(2 + (name == SUMMARY), name, 1))
 
     def _round_file(self, versions: Sequence[str]) -> bytes:
-        return render_template(self.templates, "round.css.j2", round_values(self.report, versions))
+        return render_template(self.templates, "round.css.j2", {"report": self.report, "versions": sorted(versions)})
 
     def _file(self, page: Page, round_file: str) -> SiteFile:
         values = {
             **self._values,
             **page.values,
             "root": "../" * page.path.count("/"),
-            "round_file": round_path(round_file),
+            "round_file": _round_path(round_file),
             "whole": page.rows is None,
             "rows_file": page.rows and f"{page.rows[0]}?v={hashlib.sha256(page.rows[1]).hexdigest()[:10]}",
         }
