@@ -200,7 +200,7 @@ def test_a_passwords_pipe_waits_for_nobody(tmp_path: Path) -> None:
 def test_a_program_whose_file_is_full_ends(tmp_path: Path) -> None:
     """What a proxy has ssh print goes into a file of limited size, also when several are opened at the same time."""
     with (tmp_path / "flood").open("wb") as file:
-        done = subprocess.run(limit_files(65536, "timeout", "20", "yes"), stdout=file, check=False)
+        done = subprocess.run([*limit_files(65536), "timeout", "20", "yes"], stdout=file, check=False)
     assert done.returncode in TOO_MUCH
     assert (tmp_path / "flood").stat().st_size <= 2 * 65536
 

@@ -13,7 +13,7 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,11 +72,12 @@ class Child:
     """
     A program: its words, what it reads, where its output goes (`.out`, `.err` and `.log` are appended), and its limits.
 
-    `printing` is the most bytes a file of its may hold; None: no limit. `password` answers
-    ssh's question for the host `asked` (`user@name`) and no other. Once it has ended, `code` is its exit code
-    (negative: the signal that ended it), `trouble` says why it could not be started at all, `secret_trouble` why its
-    password could not be learnt, `asked_at` and `answered_at` are the clock's times (POSIX), and `taken` is how long it
-    ran, since `started` (monotonic). With `no_room` it was ended because our own disk has too little room.
+    `printing` is the most bytes a file of its may hold; None: no limit. `password` answers ssh's question for the host
+    `asked` (`user@name`) and no other. `before` are words that start all of it (see `limit_files`), `more` is what its
+    environment has on top, and `folder` is where it starts; None: where we are. Once it has ended, `code` is its exit
+    code (negative: the signal that ended it), `trouble` says why it could not be started at all, `secret_trouble` why
+    its password could not be learnt, `asked_at` and `answered_at` are the clock's times (POSIX), and `taken` is how
+    long it ran, since `started` (monotonic). With `no_room` it was ended because our own disk has too little room.
     """
 
     name: str
@@ -88,6 +89,9 @@ class Child:
     password: Password | None = None
     asked: str = ""
     askpass: Path | None = None
+    before: Sequence[str] = ()
+    more: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = field(default_factory=lambda: _home())
     code: int = 0
     trouble: str = ""
     secret_trouble: str = ""
@@ -106,7 +110,7 @@ class Child:
 
     def start(self) -> None:
         """Start it, in a session of its own: it can ask nobody at a terminal, and ends with all its children."""
-        environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+        environment = {**os.environ, "LC_ALL": "C.UTF-8", **self.more}
         if TMPDIR in environment:
             environment["TMPDIR"] = environment.pop(TMPDIR) or "/tmp"  # noqa: S108
         if self.askpass is not None and not os.access(self.askpass, os.X_OK):
@@ -116,7 +120,8 @@ class Child:
             with STARTING:
                 self._start(environment)
         except OSError as error:
-            self.trouble = say_not_started(error)
+            # timeout(1) is missing, or this machine has no room for one more.
+            self.trouble = f"{NO_TIMEOUT if error.filename == 'timeout' else NOT_STARTED}: {error.strerror}"
 
     def _start(self, environment: dict[str, str]) -> None:
         if self.password is not None and self.askpass is not None:
@@ -130,12 +135,12 @@ class Child:
             _file_size_limit(self.printing),
         ):
             self._process = subprocess.Popen(
-                ["timeout", "-k", "2", str(self.seconds), *self.words],
+                [*self.before, "timeout", "-k", "2", str(self.seconds), *self.words],
                 stdin=stdin,
                 stdout=out,
                 stderr=err,
                 env=environment,
-                cwd=_home(),
+                cwd=self.folder,
                 start_new_session=True,
             )
 
@@ -151,6 +156,11 @@ class Child:
         self.code = code
         self._note_end()
         return True
+
+    def wait(self) -> None:
+        """Wait until it has ended."""
+        self.code = self._process.wait() if self._process is not None else 0
+        self._note_end()
 
     @property
     def printed_bytes(self) -> int:
@@ -179,11 +189,6 @@ class Child:
         if self._secret is not None:
             self.secret_trouble = self._secret.forget()
             self._secret = None
-
-
-def say_not_started(error: OSError) -> str:
-    """Why a program could not be started: timeout(1) is missing, or this machine has no room for one more."""
-    return f"{NO_TIMEOUT if error.filename == 'timeout' else NOT_STARTED}: {error.strerror}"
 
 
 def log_file(output: Path) -> Path:
@@ -253,13 +258,13 @@ def _end_largest(running: Sequence[Child]) -> None:
         total -= printed[child]
 
 
-def limit_files(most: int, *words: str) -> list[str]:
+def limit_files(most: int) -> list[str]:
     """
-    The words of a program whose files are limited to about so many bytes, also from several threads at a time.
+    The words that start a program whose files are limited to about so many bytes, also from several threads at a time.
 
     The shell's `ulimit` counts in blocks of 512 bytes, or of 1024.
     """
-    return ["/bin/sh", "-c", f'ulimit -f {most // 512}; exec "$@"', "sh", *words]
+    return ["/bin/sh", "-c", f'ulimit -f {most // 512}; exec "$@"', "sh"]
 
 
 class Secret:

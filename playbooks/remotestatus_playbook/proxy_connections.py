@@ -8,7 +8,6 @@ connection open is up.
 
 import os
 import re
-import subprocess
 import time
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,14 +16,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 
-from remotestatus_playbook.children import STARTING, TOO_MUCH, Password, Secret, limit_files, say_not_started
+from remotestatus_playbook.children import TOO_MUCH, Child, Password, limit_files
 from remotestatus_playbook.control_socket import end_connection, is_open
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.output_limits import PROXY_BYTES
 from remotestatus_playbook.protocol import OPENING, PROXY_ANSWERS, Outcome, ProxyAnswer
 from remotestatus_playbook.round_config import opening_arguments
 from remotestatus_playbook.ssh_log import own_words, printed_words, read_text
-from remotestatus_playbook.ssh_output import NO_ASKPASS, local_fault
+from remotestatus_playbook.ssh_output import local_fault
 from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
 
@@ -122,68 +121,51 @@ class Opener:
                 return ProxyAnswer(Outcome.ANSWERED, kept=True, took_ms=_when_opened(socket))
             end_connection(socket)
         log.unlink(missing_ok=True)
-        stderr = self.workdir.path / f"proxy-{hop.socket}.err"
-        if self._has_password(hop) and not os.access(askpass := self.workdir.tool("askpass"), os.X_OK):
-            return ProxyAnswer(Outcome.ERROR, stderr=f"{NO_ASKPASS}: {askpass}")
-        started = time.monotonic()
-        try:
-            code, secret_trouble = self._run_ssh(hop, log, stderr)
-        except OSError as error:
-            return ProxyAnswer(Outcome.ERROR, stderr=say_not_started(error))
-        taken = round((time.monotonic() - started) * 1000)
+        child = self._start(hop, log)
+        child.wait()
+        if child.trouble:
+            return ProxyAnswer(Outcome.ERROR, stderr=child.trouble)
+        code, taken = child.code, round(child.taken * 1000)
         if code == 0:
             with suppress(OSError):  # a full disk costs no more than this
                 _took(socket).write_text(str(taken))
             return ProxyAnswer(Outcome.ANSWERED, connect_ms=taken, took_ms=taken)
-        if secret_trouble:
-            return ProxyAnswer(Outcome.MISCONFIGURED, stderr=secret_trouble)
-        text = own_words(log, stderr)
+        if child.secret_trouble:
+            return ProxyAnswer(Outcome.MISCONFIGURED, stderr=child.secret_trouble)
+        text = own_words(log, child.err)
         if local_fault(text):
             return ProxyAnswer(Outcome.ERROR, stderr=text)
         outcome = (
             Outcome.TIMED_OUT if code in (124, 137) else Outcome.TOO_MUCH if code in TOO_MUCH else Outcome.SSH_FAILED
         )
-        return ProxyAnswer(outcome, stderr=text, printed=printed_words(log, stderr))
+        return ProxyAnswer(outcome, stderr=text, printed=printed_words(log, child.err))
 
-    def _has_password(self, hop: Hop) -> bool:
-        return hop.host is not None and hop.host.name in self.passwords
-
-    def _run_ssh(self, hop: Hop, log: Path, stderr: Path) -> tuple[int, str]:
-        """
-        Start the connection, which goes on in the background.
-
-        Returns the exit code, and why the password that was asked for could not be learnt.
-        """
-        command = [
-            *limit_files(PROXY_BYTES, "timeout", "-k", "2", str(self.seconds), hop.program),
-            *("-F", str(self.workdir.config_for(hop.config)), "-f", "-N"),
-            *("-o", "ControlMaster=yes", "-o", f"ControlPersist={self.keep_seconds}"),
-            # What becomes of each remote's channel stands only in this connection's own log; see `find_refusals`.
-            *("-E", str(log), "-o", "LogLevel=DEBUG"),
-            # Without it a connection that others share throws away what its ProxyCommand complains of.
-            *(["-v"] if hop.command is not None else []),
-            *opening_arguments(hop),
-        ]
-        environment = {**os.environ, OPENING: "1", "LC_ALL": "C.UTF-8"}
-        secret = None
-        try:
-            with STARTING, stderr.open("wb") as errors:
-                if hop.host is not None and self._has_password(hop):
-                    asked = f"{hop.user or ''}@{hop.host.key_name}"
-                    secret = Secret(self.passwords[hop.host.name], asked, stderr.with_suffix(".secret"))
-                    environment |= secret.environment(self.workdir.tool("askpass"))
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=errors,
-                    env=environment,
-                    start_new_session=True,
-                )
-            code = process.wait()
-        finally:
-            trouble = secret.forget() if secret is not None else ""
-        return code, trouble
+    def _start(self, hop: Hop, log: Path) -> Child:
+        """Start the connection, which goes on in the background once it is open."""
+        password = self.passwords.get(hop.host.name) if hop.host else None
+        child = Child(
+            name=hop.spec,
+            words=[
+                *(hop.program, "-F", str(self.workdir.config_for(hop.config)), "-f", "-N"),
+                *("-o", "ControlMaster=yes", "-o", f"ControlPersist={self.keep_seconds}"),
+                # What becomes of each remote's channel stands only in this connection's own log; see `find_refusals`.
+                *("-E", str(log), "-o", "LogLevel=DEBUG"),
+                # Without it a connection that others share throws away what its ProxyCommand complains of.
+                *(["-v"] if hop.command is not None else []),
+                *opening_arguments(hop),
+            ],
+            stdin=b"",
+            output=self.workdir.path / f"proxy-{hop.socket}",
+            seconds=self.seconds,
+            password=password,
+            asked=f"{hop.user or ''}@{hop.host.key_name}" if hop.host else "",
+            askpass=self.workdir.tool("askpass") if password else None,
+            before=limit_files(PROXY_BYTES),
+            more={OPENING: "1"},
+            folder=None,
+        )
+        child.start()
+        return child
 
 
 _SAID_FIRST = re.compile(r"^debug1: \w*exchange_identification: banner line 0: (.{1,255})$", re.MULTILINE)
