@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from remotestatus_playbook.banner import read_banner
+from remotestatus_playbook.control_socket import read_banner
 from remotestatus_playbook.probe_output import parse
 from remotestatus_playbook.protocol import Outcome, Process, RemoteAnswer, to_json
 

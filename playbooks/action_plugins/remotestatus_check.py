@@ -205,7 +205,7 @@ class _Attempt:
         remotes = [one for name in names if PROXIES not in (one := self.entries[name]).groups]
         asked = [one.name for one in remotes if one.host and one.host.password and not one.by_plugin]
         passwords = inventory.passwords(self.hostvars, asked, self.password)
-        prober = Prober(self.workdir, self.known_hosts, proxies, passwords, root(), self.order.attempt)
+        prober = Prober(self.workdir, self.known_hosts, proxies, passwords, self.order.attempt)
         with self._opener().open_all(self.topology, self._wanted()) as answers:
             prober.probe_all(self._plans(remotes, answers, proxies), self.order.at_once or 1)
         return proxies, prober.by_plugin

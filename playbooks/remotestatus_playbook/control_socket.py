@@ -8,6 +8,7 @@ process, and the time to a connection is the other end's and not ssh's.
 
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import BinaryIO, NamedTuple
 
 _SECONDS = 10
 """The connection's own end may take so long to answer."""
+
+_BANNER_SECONDS = 4.0
+_LONGEST_LINE = 255  # RFC 4253, 4.2
 
 _HELLO, _VERSION = 0x00000001, 4
 _ALIVE_CHECK, _TERMINATE, _NEW_STDIO_FORWARD = 0x10000004, 0x10000005, 0x10000008
@@ -75,6 +79,32 @@ def connect_through(control: Path | None, host: str, port: int, seconds: float) 
         if kind not in (_OK, _SESSION_OPENED):
             raise ConnectError("refused, or no way there")
         yield ours
+
+
+def read_banner(control: Path | None, address: str, port: int, seconds: float = _BANNER_SECONDS) -> str:
+    """
+    The first line of the SSH server at this address, as the proxy sees it; empty when there is none within its time.
+
+    A server that limits connections (MaxStartups, PerSourcePenalties; sshd_config(5)) closes them at once, as one does
+    that is not there; only what it writes before tells the two apart, and ssh shows that to nobody.
+    """
+    end = time.monotonic() + seconds
+    with suppress(ConnectError, OSError, ValueError), connect_through(control, address, port, seconds) as way:
+        return _first_line(way, end)
+    return ""
+
+
+def _first_line(way: socket.socket, end: float) -> str:
+    """What comes until a line has ended, or until `end` (monotonic): a byte at a time may take no longer."""
+    found = b""
+    while b"\n" not in found and len(found) < _LONGEST_LINE:
+        way.settimeout(max(0.01, end - time.monotonic()))
+        part = way.recv(_LONGEST_LINE)
+        if not part:
+            break
+        found += part
+    text = found.partition(b"\n")[0][:_LONGEST_LINE].decode("ascii", "replace")
+    return "".join(char if char.isprintable() else " " for char in text).strip()
 
 
 def _connect(host: str, port: int, seconds: float) -> socket.socket:

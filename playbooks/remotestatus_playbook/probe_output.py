@@ -92,25 +92,25 @@ def parse(raw: bytes | mmap, nonce: str) -> ProbeOutput:
     clock = number(frame.text("clock").strip())
     clock = None if clock is None else min(clock, LATEST_CLOCK)
     began, ended = (number(frame.text(name).strip().rpartition(b" ")[2]) for name in ("began", "ended"))
-    processes = read_processes(frame, clock)
+    processes, all_there, notes = read_processes(frame, clock)
     facts = read_disks(frame, read_facts(frame, clock))
     units = _read_units(frame, facts.uptime_seconds)
-    notes = (*processes.notes, *facts.notes)
+    notes += facts.notes
     if units is None and frame.finished("units") is not None:
-        notes = (*notes, NOTE_UNITS)
+        notes.append(NOTE_UNITS)
     return ProbeOutput(
         frame=True,
         complete=raw.find(marker + b":frame]", begin) >= 0,
         noise=noise,
         seconds=None if began is None or ended is None else ended - began,
         clock=clock,
-        facts=replace(facts, notes=notes),
+        facts=replace(facts, notes=tuple(notes)),
         answer=RemoteAnswer(
             Outcome.ANSWERED,
             logged_in=True,
             frame=True,
-            processes=processes.processes,
-            processes_complete=processes.complete,
+            processes=processes,
+            processes_complete=all_there,
             checks=tuple(_read_checks(frame)),
             files=tuple(_read_files(frame, clock)),
             units=units,

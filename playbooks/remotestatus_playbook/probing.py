@@ -16,12 +16,12 @@ from pathlib import Path
 from shutil import disk_usage
 from threading import Lock
 
-from remotestatus_playbook.banner import is_lost, read_banner
 from remotestatus_playbook.become import Become
 from remotestatus_playbook.children import TOO_MUCH, Child, Password, run_all
-from remotestatus_playbook.control_socket import end_connection, is_open
+from remotestatus_playbook.control_socket import end_connection, is_open, read_banner
 from remotestatus_playbook.device_probe import ask_devices
 from remotestatus_playbook.host_keys import owners_of_offered_key
+from remotestatus_playbook.order import root
 from remotestatus_playbook.output_limits import PROBE_BYTES
 from remotestatus_playbook.plan import ProbePlan
 from remotestatus_playbook.plugin_probe import PLUGIN_PROBES, PluginProbe
@@ -30,7 +30,7 @@ from remotestatus_playbook.probe_script import compose
 from remotestatus_playbook.protocol import REMOTE_ANSWERS, Outcome, ProxyAnswer, RemoteAnswer
 from remotestatus_playbook.proxy_connections import find_refusals, log_of
 from remotestatus_playbook.ssh_log import KEPT, own_words, printed_words, tells_log_in
-from remotestatus_playbook.ssh_output import local_fault
+from remotestatus_playbook.ssh_output import is_lost, local_fault
 from remotestatus_playbook.workdir import Workdir
 
 _AT_ONCE = 16
@@ -45,15 +45,13 @@ class Prober:
     """
     Probes remotes. When one is planned, the proxies on its way have answered (`proxies`, by alias).
 
-    `passwords` gives, by name, how to learn a remote's password; `root` is the process whose children are our own. It
-    is the round's `attempt`-th attempt.
+    `passwords` gives, by name, how to learn a remote's password. It is the round's `attempt`-th attempt.
     """
 
     workdir: Workdir
     known_hosts: Path
     proxies: Mapping[str, ProxyAnswer]
     passwords: Mapping[str, Password]
-    root: int
     attempt: int = 1
     by_plugin: list[str] = field(default_factory=list)
     """The remotes that are left to Ansible's own connections."""
@@ -155,7 +153,7 @@ class Prober:
         return Child(
             name=plan.name,
             words=plan.command,
-            stdin=compose(nonce, plan.questions, self.root if local else None),
+            stdin=compose(nonce, plan.questions, root() if local else None),
             output=self.workdir.output(plan.name),
             seconds=plan.seconds,
             # What a check on this very machine writes into files of its own is its own affair.

@@ -1,12 +1,12 @@
 """
 Reads the processes of a remote: from /proc where there is one, else from what ps prints.
 
-Takes the frame of the probe's output; returns a ProcessList. What could not be read is None, never an empty list, and
+Takes the frame of the probe's output; returns Processes. What could not be read is None, never an empty list, and
 processes that the checker itself causes are marked as its own.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice, takewhile
 from typing import NamedTuple
 
@@ -36,21 +36,13 @@ _PF_KTHREAD = 0x00200000
 """Marks a kernel thread in /proc/PID/stat's flags (Linux, include/linux/sched.h)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessList:
+def read_processes(frame: Frame, clock: float | None) -> tuple[tuple[Process, ...] | None, bool, list[str]]:
     """
-    What is known of a remote's processes.
+    Read the first list that has any process; `clock` is the remote's own, in seconds since the epoch.
 
-    Unless `complete`, processes may be missing from the list: hidden by the remote, or the output was cut short.
+    Returns it, whether it is complete, and notes. Else processes may be missing from it: hidden by the remote, or the
+    output was cut short.
     """
-
-    processes: tuple[Process, ...] | None = None
-    complete: bool = False
-    notes: tuple[str, ...] = ()
-
-
-def read_processes(frame: Frame, clock: float | None) -> ProcessList:
-    """Read the first list that has any process; `clock` is the remote's own, in seconds since the epoch."""
     notes: list[str] = []
     section = next(frame.sections("processes"), None)
     if section is not None:
@@ -59,15 +51,15 @@ def read_processes(frame: Frame, clock: float | None) -> ProcessList:
         notes = [*([NOTE_HIDDEN] if hidden else []), *_notes(section, all_read)]
         if seen:
             complete = section.finished and all_read and not hidden
-            return ProcessList(_mark_own(frame, seen, sessions), complete, tuple(notes))
+            return _mark_own(frame, seen, sessions), complete, notes
     else:
         for section in islice(frame.sections("ps"), MAX_SECTIONS):
             seen, all_read = _processes_from_ps(frame, section, clock)
             if seen:
                 complete, notes = section.finished and all_read, _notes(section, all_read)
-                return ProcessList(_mark_own(frame, seen, {}), complete, tuple(notes))
+                return _mark_own(frame, seen, {}), complete, notes
     # Even the probe's own shell is a process: an empty list can only mean that nothing could be read.
-    return ProcessList(notes=(*notes, NOTE_NO_PROCESSES))
+    return None, False, [*notes, NOTE_NO_PROCESSES]
 
 
 def _notes(section: Section, all_read: bool) -> list[str]:

@@ -69,3 +69,9 @@ def local_fault(text: str) -> tuple[LocalFault, str] | None:
     text = without_warnings(text)
     found = ((fault, pattern.search(text)) for fault, pattern in _TEXTS)
     return next(((fault, match[0].strip()) for fault, match in found if match), None)
+
+
+def is_lost(words: str) -> bool:
+    """Whether ssh's own words say that the connection was closed before any banner."""
+    lowered = words.lower()
+    return "exchange_identification" in lowered and "timed out" not in lowered and "open failed" not in lowered
