@@ -6,9 +6,9 @@ the report of the first site and sentences about what failed. No site keeps anot
 with which a report or a page cannot be made is shown as `checker-error`, without its data, and all others as they are.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -26,20 +26,6 @@ from remotestatus.report.limited import limit_input
 from remotestatus.report.pages import page_templates
 from remotestatus.report.publish import publish, site_files
 from remotestatus.templates import Templates
-
-
-@dataclass(frozen=True, slots=True)
-class RoundSite:
-    """
-    What is shown of a round: the whole report.
-
-    `notes` are sentences about what had to be left out, `culprits` the remotes and proxies that are shown without their
-    data.
-    """
-
-    report: Report
-    notes: tuple[str, ...] = ()
-    culprits: tuple[Subject, ...] = ()
 
 
 def make_sites(
@@ -64,9 +50,8 @@ def make_sites(
         return None, (_say_page_failed(error),)
     report, troubles = None, list[str]()
     try:
-        made = make_site(report_input, inventory.site, templates, logo, now)
-        report = made.report
-        troubles += _say_left_out(made)
+        report, notes = make_site(report_input, inventory.site, templates, logo, now)
+        troubles += notes
     except Exception as error:
         troubles.append(_say_page_failed(error))
         with suppress(Exception):
@@ -104,17 +89,10 @@ def _make_further(
         own = page_templates(inventory.resolve(spec.templates)) if spec.templates else templates
         logo = limited.fleet.settings.logo
         site = inventory.resolve(spec.site)
-        made = make_site(limited, site, own, inventory.resolve(logo) if logo else None, now)
-        return tuple(f"{spec.site}: {trouble}" for trouble in _say_left_out(made))
+        _, notes = make_site(limited, site, own, inventory.resolve(logo) if logo else None, now)
+        return tuple(f"{spec.site}: {note}" for note in notes)
     except Exception as error:
         return (f"{spec.site}: {_say_page_failed(error)}",)
-
-
-def _say_left_out(made: RoundSite) -> Iterator[str]:
-    """A sentence for what a site was made without."""
-    if names := ", ".join(name for _, name in made.culprits):
-        yield f"what is known of {names} could not be shown; please report this"
-    yield from made.notes
 
 
 def _say_page_failed(error: Exception) -> str:
@@ -129,9 +107,9 @@ def _say_page_failed(error: Exception) -> str:
 
 def make_site(
     report_input: ReportInput, site: Path, templates: Templates, logo: Path | None, now: datetime
-) -> RoundSite:
+) -> tuple[Report, tuple[str, ...]]:
     """
-    Make the report, and write the site.
+    Make the report, and write the site; return the whole report, and sentences about what had to be left out.
 
     Raises what went wrong when it is no single remote's or proxy's fault; the old site stays as it was then.
     """
@@ -154,13 +132,16 @@ def make_site(
         culprits = find_failing(subjects, works)
         if not culprits:
             raise
-        shown = _without_data(report_input, culprits, error)
-        return replace(_make(shown, site, templates, logo, now), culprits=culprits)
+        names = ", ".join(name for _, name in culprits)
+        report, notes = _make(_without_data(report_input, culprits, error), site, templates, logo, now)
+        return report, (f"what is known of {names} could not be shown; please report this", *notes)
 
 
-def _make(report_input: ReportInput, site: Path, templates: Templates, logo: Path | None, now: datetime) -> RoundSite:
+def _make(
+    report_input: ReportInput, site: Path, templates: Templates, logo: Path | None, now: datetime
+) -> tuple[Report, tuple[str, ...]]:
     report, shown = _reports(report_input, now)
-    return RoundSite(report, publish(shown, site, templates, logo))
+    return report, publish(shown, site, templates, logo)
 
 
 def _reports(report_input: ReportInput, now: datetime) -> tuple[Report, Report]:
