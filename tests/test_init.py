@@ -186,10 +186,13 @@ def test_an_inventory_without_remotes_shows_how_to_add_one(proxies: tuple[NewPro
 # -- the SSH configuration
 
 
-def test_host_names_are_found_through_includes() -> None:
+def test_host_names_are_found_through_includes(tmp_path: Path) -> None:
     """Patterns are no hosts; quotes, `=` and capitals are as ssh_config(5) has them; an endless Include ends."""
-    text = 'HOST a "b c" *.x !y\n# Host no\nhost=d\nInclude more\n  Host e?\n'
-    assert list_ssh_hosts(text, lambda name: [f"Host {name}\nInclude more"]) == ("a", "b c", "d", "more")
+    more = tmp_path / "more"
+    config = tmp_path / "config"
+    config.write_text(f'HOST a "b c" *.x !y\n# Host no\n#Host no\nhost=d\nInclude {more}\n  Host e?\n', "utf-8")
+    more.write_text(f"Host more\nInclude {more}\n", "utf-8")
+    assert list_ssh_hosts(config, []) == ("a", "b c", "d", "more")
 
 
 def test_a_chain_of_jumps_becomes_a_chain_of_proxies() -> None:

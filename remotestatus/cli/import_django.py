@@ -14,7 +14,7 @@ import click
 from remotestatus.cli.init import show_next
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.model.text import count
-from remotestatus.setup import KNOWN_HOSTS_FILE, NewFleet, save_files, write_file
+from remotestatus.setup import KNOWN_HOSTS_FILE, NewFleet, save_files
 from remotestatus.setup.django import Gap, OldFleet, read_project, rename_host_keys
 
 
@@ -60,16 +60,10 @@ def command(
     answers = _leave_out_secrets(old.answers) if no_passwords else old.answers
     if not no_passwords and vault_password_file is None:
         _refuse_passwords(answers)
-    known_hosts = directory / KNOWN_HOSTS_FILE
     text, gaps = _convert_known_hosts(old)
-    if text and known_hosts.exists() and not force:
-        problem = ConfigurationProblem(str(known_hosts), "exists; --force overwrites it")
-        raise ConfigurationError("nothing was written", [problem])
-    click.echo("\n".join(save_files(directory, answers, vault_password_file, force=force)))
+    more = {KNOWN_HOSTS_FILE: text} if text else {}
+    click.echo("\n".join(save_files(directory, answers, vault_password_file, more, force=force)))
     _remove_clear_text(directory)
-    if text:
-        write_file(known_hosts, text)
-        click.echo(f"wrote {known_hosts}")
     _say_found(old)
     _say_gaps([*old.gaps, *gaps, _HISTORY])
     show_next(directory, answers, vault_password_file)

@@ -104,7 +104,7 @@ def command(**options: Any) -> None:
     vault = flags.vault_password_file
     if flags.password_login:
         answers = replace(answers, remotes=tuple(_with_password(r, vault is not None) for r in answers.remotes))
-    click.echo("\n".join(save_files(flags.directory, answers, vault, force=flags.force)))
+    click.echo("\n".join(save_files(flags.directory, answers, vault, {}, force=flags.force)))
     gaps = [remote.name for remote in answers.remotes if remote.wants_password and remote.password is None]
     if gaps:
         click.echo(f"The passwords of {', '.join(gaps)} are marked GAP: no password was written. The file says how.")

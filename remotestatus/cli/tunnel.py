@@ -38,7 +38,6 @@ class Mapping:
     through: Remote | Proxy
     port: int
     where: str
-    is_ssh: bool
 
 
 @click.command()
@@ -83,14 +82,14 @@ def _plan(fleet: Fleet, remote: Remote, port: int | None, destination: str | Non
             f"`remotestatus tunnel {shlex.quote(remote.name)} --port 2222`"
         )
     if destination is not None:
-        return Mapping(remote, remote, local, _read_destination(destination), is_ssh=False)
+        return Mapping(remote, remote, local, _read_destination(destination))
     if not remote.path:
         raise ConfigurationError(
             f"{remote.name} is reached directly, so its SSH needs no mapping: `remotestatus ssh "
             f"{shlex.quote(remote.name)}` logs in; --to maps something else on it, for example --to 80"
         )
     address = f"[{remote.address}]" if ":" in remote.address else remote.address
-    return Mapping(remote, fleet.hops(remote.path)[-1], local, f"{address}:{remote.port or 22}", is_ssh=True)
+    return Mapping(remote, fleet.hops(remote.path)[-1], local, f"{address}:{remote.port or 22}")
 
 
 def _read_destination(text: str) -> str:
@@ -164,7 +163,7 @@ def _keep(arguments: list[str], mapping: Mapping, inventory: Inventory) -> int:
 def _say_mapped(mapping: Mapping, inventory: Inventory) -> None:
     remote = mapping.remote
     here = f"{_LOOPBACK}:{mapping.port}"
-    if mapping.is_ssh:
+    if mapping.through is not remote:
         options = shlex.join(inventory.ssh.mapped[remote.name])
         click.echo(
             f"{here} is mapped to {remote.name} (port {remote.port or 22} on {mapping.through.name}). Use it with:"

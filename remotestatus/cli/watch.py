@@ -148,14 +148,10 @@ def _line(report: Report) -> str:
 class LineOutput:
     """A line for each round, and errors on standard error; nothing while a round goes on, or between two."""
 
-    def begin(self) -> None:
+    def ignore(self, *what: object) -> None:
         pass
 
-    def progress(self, progress: Progress) -> None:
-        pass
-
-    def wait(self, seconds: float) -> None:
-        pass
+    begin = progress = wait = ignore
 
     def show(self, finished: FinishedRound) -> None:
         if finished.report:

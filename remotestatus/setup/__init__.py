@@ -1,6 +1,6 @@
 """Setting up and examining: a first inventory, host keys, the doctor, a timer, the import from Django."""
 
-from remotestatus.setup.inventory_files import refuse_existing, save_files, write_file
+from remotestatus.setup.inventory_files import refuse_existing, save_files
 from remotestatus.setup.inventory_writer import KNOWN_HOSTS_FILE, write_inventory
 from remotestatus.setup.known_hosts import find_untrusted
 from remotestatus.setup.new_fleet import NewFleet, NewProxy, NewRemote, name_host, read_target

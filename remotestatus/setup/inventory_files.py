@@ -7,7 +7,7 @@ Texts come from `inventory_writer`; the vault's text is encrypted by `ansible-va
 import os
 import subprocess
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
@@ -17,14 +17,16 @@ from remotestatus.setup.new_fleet import NewFleet
 _CONFIGURATION_FILE = "ansible.cfg"
 
 
-def save_files(directory: Path, answers: NewFleet, vault: Path | None, *, force: bool) -> list[str]:
+def save_files(
+    directory: Path, answers: NewFleet, vault: Path | None, more: Mapping[str, str], *, force: bool
+) -> list[str]:
     """
-    Write the inventory below a folder, encrypt its vault, and return what was done, a sentence each.
+    Write the inventory and `more` files below a folder, encrypt its vault, and return what was done, a sentence each.
 
     With a vault's password file, Ansible is told of it in ansible.cfg, unless there is one. Raises ConfigurationError,
     before anything is written, for files that exist, and for a vault that can't be made.
     """
-    files = write_inventory(answers, vaulted=vault is not None)
+    files = {**write_inventory(answers, vaulted=vault is not None), **more}
     refuse_existing(directory, files, force=force)
     left = []
     if vault is not None:

@@ -8,7 +8,7 @@ import glob
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -25,23 +25,11 @@ def read_ssh_configuration(given: Path | None, only: tuple[str, ...]) -> tuple[N
     """
     path = given or Path("~/.ssh/config").expanduser()
     notes: list[str] = []
-
-    def read_included(argument: str) -> list[str]:
-        # Relative ones lie in ~/.ssh, see ssh_config(5).
-        pattern = Path("~/.ssh").expanduser() / Path(argument).expanduser()
-        texts = []
-        for name in sorted(glob.glob(str(pattern))):  # noqa: PTH207
-            try:
-                texts.append(Path(name).read_text(encoding="utf-8", errors="replace"))
-            except OSError as error:
-                notes.append(f"{name} can't be read ({error.strerror}); its hosts are left out")
-        return texts
-
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        path.open("rb").close()
     except OSError as error:
         raise ConfigurationError(f"{path} can't be read ({error.strerror}); name another with --ssh-config") from None
-    names = [name for name in list_ssh_hosts(text, read_included) if not name.startswith("-")]
+    names = [name for name in list_ssh_hosts(path, notes) if not name.startswith("-")]
     entries: dict[str, Mapping[str, str]] = {name: _ask_ssh(path, name) for name in names}
     for hop in {hop.strip() for entry in entries.values() for hop in entry.get("proxyjump", "").split(",")}:
         if hop and hop not in entries and hop != "none" and "@" not in hop and ":" not in hop and hop[0] != "-":
@@ -78,25 +66,30 @@ def _ask_ssh(path: Path, name: str) -> dict[str, str]:
     return found
 
 
-def list_ssh_hosts(text: str, read_included: Callable[[str], Iterable[str]], depth: int = 0) -> tuple[str, ...]:
+def list_ssh_hosts(path: Path, notes: list[str], depth: int = 0) -> tuple[str, ...]:
     """
-    The names that an `ssh_config` text has `Host` entries for, in order, without patterns.
+    The names that an `ssh_config` file and those that it includes have `Host` entries for, in order, without patterns.
 
-    What an entry means is for `ssh -G` to say. `read_included` gives the texts that an `Include` argument stands for.
-    Includes are followed 16 deep, as ssh_config(5) has it.
+    What an entry means is for `ssh -G` to say. Includes are followed 16 deep, as ssh_config(5) has it; what can't be
+    read is a sentence in `notes`.
     """
     names: list[str] = []
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        notes.append(f"{path} can't be read ({error.strerror}); its hosts are left out")
+        return ()
     for line in text.splitlines():
         words = re.findall(r'"([^"]*)"|([^\s="]+)', line.strip())
         keyword, *arguments = [quoted or plain for quoted, plain in words] or [""]
-        if keyword.startswith("#"):
-            continue
         if keyword.lower() == "host":
             names += [name for name in arguments if not re.search(r"[*?!]", name)]
         elif keyword.lower() == "include" and depth < 16:
             for argument in arguments:
-                for included in read_included(argument):
-                    names += list_ssh_hosts(included, read_included, depth + 1)
+                # Relative ones lie in ~/.ssh, see ssh_config(5).
+                pattern = Path("~/.ssh").expanduser() / Path(argument).expanduser()
+                for name in sorted(glob.glob(str(pattern))):  # noqa: PTH207
+                    names += list_ssh_hosts(Path(name), notes, depth + 1)
     return tuple(dict.fromkeys(names))
 
 
