@@ -39,7 +39,7 @@ async def serve(layout: Layout, *, keep: bool) -> None:
     MessageReceiver(listener, layout.messages)
     proxy, remotes = _build(layout, ports)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(proxy.server.stop)
+        stack.push_async_callback(proxy.stop)
         await proxy.apply_faults()
         for remote in remotes:
             stack.push_async_callback(remote.stop)
@@ -82,7 +82,7 @@ def _build(layout: Layout, ports: Ports) -> tuple[ProxyServer, tuple[RemoteServe
         Account(PROXY_USER, keys=(proxy_login.convert_to_public(),)),
         Account(TUNNEL_USER, keys=tuple(key.convert_to_public() for key in tunnel_keys.values())),
     )
-    proxy = ProxyServer(Server(ports.proxy, host_keys[PROXY], proxy_accounts, layout.home(PROXY), ProxyLogin))
+    proxy = ProxyServer(ports.proxy, host_keys[PROXY], proxy_accounts, layout.home(PROXY), ProxyLogin)
     by_key = (remote_login.convert_to_public(),)
     remotes = []
     for position, member in enumerate(MEMBERS):

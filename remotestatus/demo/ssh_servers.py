@@ -136,25 +136,16 @@ class Server:
 
 
 @dataclass(slots=True)
-class ProxyServer:
+class ProxyServer(Server):
     """The jump host."""
 
-    server: Server
     faults: set[Fault] = field(default_factory=set)
 
     name = PROXY
     possible_faults = frozenset({Fault.PROXY})
 
-    @property
-    def is_up(self) -> bool:
-        """Whether tunnels can be made to it."""
-        return Fault.PROXY not in self.faults
-
     async def apply_faults(self) -> None:
-        if self.is_up:
-            await self.server.start()
-        else:
-            await self.server.stop()
+        await (self.stop() if self.faults else self.start())
 
 
 @dataclass(slots=True)
@@ -181,7 +172,7 @@ class RemoteServer:
     async def apply_faults(self) -> None:
         """Starts and stops the SSH server, the tunnel and the programs, as `faults` says."""
         await self._apply_to_server()
-        if self.proxy.is_up and Fault.TUNNEL not in self.faults:
+        if not self.proxy.faults and Fault.TUNNEL not in self.faults:
             await self._open_tunnel()
         else:
             await self._cut_tunnel()
@@ -220,10 +211,10 @@ class RemoteServer:
             return
         tunnel = await asyncssh.connect(
             LOOPBACK,
-            self.proxy.server.port,
+            self.proxy.port,
             username=TUNNEL_USER,
             client_keys=[self.tunnel_key],
-            known_hosts=([self.proxy.server.host_key.convert_to_public()], [], []),
+            known_hosts=([self.proxy.host_key.convert_to_public()], [], []),
             agent_path=None,
             config=None,
         )
