@@ -9,14 +9,3 @@ from remotestatus.probe.ansible_configuration import locale_is_utf8, read_config
 from remotestatus.probe.ansible_source import AnsibleSource, TypedPasswords
 from remotestatus.probe.playbook_run import Answers, PlaybookRunner, Progress
 from remotestatus.probe.runtime_directories import remove_dead_directories
-
-__all__ = [
-    "AnsibleSource",
-    "Answers",
-    "PlaybookRunner",
-    "Progress",
-    "TypedPasswords",
-    "locale_is_utf8",
-    "read_configuration",
-    "remove_dead_directories",
-]

@@ -4,5 +4,3 @@ All attempts of a round: probes the fleet, makes check results of the answers, a
 
 from remotestatus.probe.attempts.check_fleet import check_fleet
 from remotestatus.probe.attempts.orders import Earlier
-
-__all__ = ["Earlier", "check_fleet"]

@@ -7,15 +7,3 @@ from remotestatus.probe.workers.batches import Batch, pack_for, places_of, share
 from remotestatus.probe.workers.worker_archive import WorkerAnswers
 from remotestatus.probe.workers.worker_caller import WorkerCaller, clock_error
 from remotestatus.probe.workers.worker_stream import WorkerFault
-
-__all__ = [
-    "Batch",
-    "BatchQueue",
-    "WorkerAnswers",
-    "WorkerCaller",
-    "WorkerFault",
-    "clock_error",
-    "pack_for",
-    "places_of",
-    "share_out_remotes",
-]
