@@ -21,7 +21,7 @@ from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.model.windows import Note, PlannedWindow
 from remotestatus.notify import settings_for
 from remotestatus.report.build import build_report
-from remotestatus.report.limited import limit_input
+from remotestatus.report.limited_page import limit_input
 from remotestatus.report.publish import publish
 from tests.made_fleet import Made, make_report_input
 from tests.test_report import SECRETS

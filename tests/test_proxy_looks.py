@@ -27,7 +27,7 @@ from remotestatus.model.statuses import Status
 from remotestatus.model.tunnels import TunnelPort
 from remotestatus.report.build import build_report
 from remotestatus.report.formats.status_json import write_status
-from remotestatus.report.limited import limit_input
+from remotestatus.report.limited_page import limit_input
 from tests.made_fleet import Made, make_report_input
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -25,7 +25,7 @@ from remotestatus.report.clean_text import clean, clean_all
 from remotestatus.report.first_sentence import say_first_sentence
 from remotestatus.report.incidents import Incident, build_incidents, in_order
 from remotestatus.report.proxy_view import ProxyView, view_proxy
-from remotestatus.report.redact import redact
+from remotestatus.report.public_page import redact
 from remotestatus.report.remote_view import RemoteView, view_remote
 from remotestatus.report.root_causes import RootCause, find_root_causes
 from remotestatus.report.slugs import make_slugs

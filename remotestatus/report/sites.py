@@ -22,7 +22,7 @@ from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, Subject
 from remotestatus.model.statuses import Status
 from remotestatus.report.build import Report, build_report
-from remotestatus.report.limited import limit_input
+from remotestatus.report.limited_page import limit_input
 from remotestatus.report.pages import page_templates
 from remotestatus.report.publish import publish, site_files
 from remotestatus.templates import Templates

@@ -24,7 +24,7 @@ from remotestatus.model.states import Kind, Subject
 from remotestatus.model.text import join_names
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.model.windows import PlannedWindow
-from remotestatus.report.redact import ROUND_TROUBLE
+from remotestatus.report.public_page import ROUND_TROUBLE
 
 _WORD = re.compile(r"[\w.-]+")
 _UNIT = re.compile(r"\.(?:service|socket|timer|mount|automount|path|target|scope|slice|swap|device)(?![\w.-])")
