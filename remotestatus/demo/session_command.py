@@ -52,11 +52,11 @@ async def run_session(session: asyncssh.SSHServerProcess[bytes], home: Path, use
 
 async def _transfer(session: asyncssh.SSHServerProcess[bytes], child: Process) -> None:
     assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
     feeding = asyncio.create_task(_feed(session.stdin, child.stdin))
     try:
-        await session.redirect(stdout=child.stdout, stderr=child.stderr, send_eof=False)
-        for output in (session.stdout, session.stderr):
-            await output.drain()  # until the command has closed it
+        await asyncio.gather(_relay(child.stdout, session.stdout), _relay(child.stderr, session.stderr))
         status = await child.wait()
     finally:
         feeding.cancel()
@@ -78,6 +78,14 @@ async def _feed(source: asyncssh.SSHReader[bytes], target: asyncio.StreamWriter)
             target.write(chunk)
             await target.drain()
     target.close()
+
+
+async def _relay(source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes]) -> None:
+    """Copies the command's output to the client, no faster than the client reads it."""
+    with suppress(OSError, asyncssh.Error):
+        while chunk := await source.read(_CHUNK):
+            target.write(chunk)
+            await target.drain()
 
 
 async def _drain_pipes(child: Process) -> None:
