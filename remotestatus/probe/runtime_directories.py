@@ -70,7 +70,7 @@ def end_kept_connections(database: Path) -> None:
         with suppress(OSError):
             if _is_private(folder):
                 end_connections(folder)
-                shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)  # each removes its socket a moment after its end
 
 
 def kept_folders(database: Path) -> list[Path]:
