@@ -10,7 +10,7 @@ from remotestatus_playbook.client_config import ClientConfig, Question
 from remotestatus_playbook.jump_steps import program_of, read_proxy_command
 from remotestatus_playbook.protocol import Outcome
 from remotestatus_playbook.proxy_connections import Opener
-from remotestatus_playbook.round_config import opening_arguments
+from remotestatus_playbook.round_ssh_config import opening_arguments
 from remotestatus_playbook.ssh_options import Options, PathError, split_options
 from remotestatus_playbook.topology import Hop, Host, Topology, place_of, trace
 from remotestatus_playbook.workdir import Workdir

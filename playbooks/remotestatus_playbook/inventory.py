@@ -29,7 +29,7 @@ from remotestatus_playbook.protocol import (
     SshAccess,
     folder_of_inventory,
 )
-from remotestatus_playbook.round_config import opening_arguments
+from remotestatus_playbook.round_ssh_config import opening_arguments
 from remotestatus_playbook.shared_evaluation import evaluate_all
 from remotestatus_playbook.ssh_access import (
     end_of_blocks,

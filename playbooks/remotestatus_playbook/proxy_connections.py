@@ -21,7 +21,7 @@ from remotestatus_playbook.control_socket import end_connection, is_open
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.output_limits import PROXY_BYTES
 from remotestatus_playbook.protocol import OPENING, PROXY_ANSWERS, Outcome, ProxyAnswer
-from remotestatus_playbook.round_config import opening_arguments
+from remotestatus_playbook.round_ssh_config import opening_arguments
 from remotestatus_playbook.ssh_log import own_words, printed_words, read_text
 from remotestatus_playbook.ssh_output import local_fault
 from remotestatus_playbook.topology import Hop, Topology

@@ -34,7 +34,7 @@ from remotestatus_playbook.protocol import (
     RemoteAnswer,
     WorkerDescription,
 )
-from remotestatus_playbook.round_config import write_config
+from remotestatus_playbook.round_ssh_config import write_config
 from remotestatus_playbook.topology import Topology
 
 FILES = Path(__file__).resolve().parent.parent / "files"

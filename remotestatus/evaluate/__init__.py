@@ -3,6 +3,7 @@ Answers -> check results -> states. Pure: no files, network, clock, Ansible or S
 """
 
 from remotestatus.evaluate.check_results import Past, read_proxy, read_remote, read_unlooked
+from remotestatus.evaluate.combine_places import combine, is_worth_another_place, without_proxys_fault
 from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker, failed_result, failed_trouble
 from remotestatus.evaluate.ended_processes import add_endings, find_ended
 from remotestatus.evaluate.fleet_states import current_states, evaluate_fleet, time_in_each_status
@@ -13,7 +14,6 @@ from remotestatus.evaluate.maintenance_windows import (
     window_of,
 )
 from remotestatus.evaluate.measurements import find_renewed
-from remotestatus.evaluate.opinions import combine, is_worth_another_place, without_proxys_fault
 from remotestatus.evaluate.planned_windows import planned_windows
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.proxy_advice import advise_proxy, dead_tunnels
