@@ -96,9 +96,10 @@ def _processes_from_proc(frame: Frame, section: Section) -> tuple[list[Process],
         record = frame.raw[start : min(end, start + 2048 + MAX_ARGV_BYTES)]
         if stat := _STAT.match(record):  # else it has just ended
             command_line = record[stat.end() :][:MAX_ARGV_BYTES]
-            left -= len(command_line)
-            arguments_left -= command_line.count(b"\0") + 1
             seen.append(_process(stat, command_line, owners))
+            # Bytes that are no text take four times their room.
+            left -= max(len(command_line), sum(map(len, seen[-1].argv)))
+            arguments_left -= command_line.count(b"\0") + 1
             sessions[seen[-1].pid] = int(stat[5])
     return seen, sessions, True
 
@@ -191,18 +192,19 @@ def _processes_from_ps(frame: Frame, section: Section, clock: float | None) -> t
     lines = frame.content(section, MAX_ALL_ARGV_BYTES).split(b"\n")
     if not all_read:
         lines.pop()
-    arguments_left = MAX_ALL_ARGUMENTS
+    left, arguments_left = MAX_ALL_ARGV_BYTES, MAX_ALL_ARGUMENTS
     for line in lines:
         fields = line[: MAX_ARGV_BYTES + 512].split(None, len(columns) - 1)
         row = dict(zip(columns, fields, strict=False))
         pid = whole(row.get("pid", b""))
         if pid is None or "user" not in row:
             continue  # the header, or ps's exit code
-        if len(seen) >= MAX_PROCESSES or arguments_left <= 0:
+        if len(seen) >= MAX_PROCESSES or left <= 0 or arguments_left <= 0:
             return seen, False
         ppid = whole(row.get("ppid", b""))
         age = _elapsed(row.get("etime", b""))
         args = row.get("args", b"").decode("utf-8", "backslashreplace")
+        left -= len(args)
         arguments_left -= args.count(" ") + 1
         state = row.get("stat", row.get("s", b"?")).decode("ascii", "replace")[:1]
         process = Process(
