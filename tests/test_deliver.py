@@ -24,7 +24,7 @@ from remotestatus.model.states import Kind
 from remotestatus.notify.apprise_client import hand_over
 from remotestatus.notify.assemble import assemble
 from remotestatus.notify.compose import compose_message
-from remotestatus.notify.deliver import Sending, send_test
+from remotestatus.notify.deliver import Sending, _Turn, send_test
 from remotestatus.notify.destinations import load_destinations, problems_of_tags
 from remotestatus.notify.heartbeat import Signal, ping
 from remotestatus.notify.sendings import Destination
@@ -279,6 +279,19 @@ def test_a_server_that_hangs_cannot_hang_the_round(history: History, http_sink: 
     assert time.monotonic() - started < 2
     assert attempt.error == "no answer within 0.5 s"
     assert outbox.count_waiting(history) == 1
+
+
+@pytest.mark.parametrize(("left", "attempts"), [(2.0, 1), (-1.0, 0)], ids=["late", "over"])
+def test_a_turn_that_begins_late_makes_its_first_attempt(
+    left: float, attempts: int, history: History, http_sink: HttpSink
+) -> None:
+    """Half of the time is over, as on a machine that is busy: the message goes out; after the end nothing is begun."""
+    destinations = load(http_sink.apprise_url)
+    have_round(history, make_fleet(), destinations, {"r1": "d"}, 0)
+    (waiting,) = outbox.due(history, {destinations[0].key: destinations[0].name}, START)
+    turn = _Turn(destinations[0], Sending(FleetSettings(), TEMPLATES, START), time.monotonic() + left)
+    assert [attempt.taken for _, attempt in turn.send(waiting)] == [True] * attempts
+    assert len(http_sink.requests) == attempts
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,11 @@ def send(
     """
     by_key = {destination.key: destination for destination in destinations}
     left = {one.destination: one for one in waiting if one.destination in by_key}
-    until = time.monotonic() + sending.deadline / 2
+    end = time.monotonic() + sending.deadline
     attempts = []
 
     def send_all(key: str) -> Iterator[tuple[Waiting, Attempt]]:
-        return _Turn(by_key[key], sending, until).send(left[key])
+        return _Turn(by_key[key], sending, end).send(left[key])
 
     for key, outcome in run_together(left, send_all, sending.deadline):
         part, attempt = (left[key], outcome) if isinstance(outcome, Attempt) else outcome
@@ -78,14 +78,19 @@ class _Turn:
     """
     One destination's turn: what waits for it is sent together if that is taken, and what is refused is isolated.
 
-    Apprise itself pauses some seconds between two messages to one service. What has not been begun when the monotonic
-    clock says `until` goes on waiting.
+    Apprise itself pauses some seconds between two messages to one service. `end` (monotonic) is the end of all turns:
+    the first message may be begun until then, and what has not been begun by half the time goes on waiting.
     """
 
     destination: Destination
     sending: Sending
-    until: float
+    end: float
+    begun: bool = False
     taken: bool = False
+
+    @property
+    def _may_begin(self) -> bool:
+        return time.monotonic() < self.end - (self.sending.deadline / 2 if self.begun else 0)
 
     def send(self, waiting: Waiting) -> Iterator[tuple[Waiting, Attempt]]:
         """Send all of it; yields each part with what became of it."""
@@ -93,7 +98,7 @@ class _Turn:
         suspects = {one: "its service refused it before" for one in by_refusals if one.refused}
         fresh = [one for one in waiting.messages if not one.refused]
         batches, refusals = [fresh] if fresh else [], 0
-        while batches and time.monotonic() < self.until:
+        while batches and self._may_begin:
             batch = batches.pop(0)
             attempt = self._try([one.message for one in batch])
             if attempt.taken:
@@ -116,7 +121,7 @@ class _Turn:
     ) -> Iterator[tuple[Waiting, Attempt]]:
         stubborn: dict[WaitingMessage, Attempt] = {}
         for one, error in suspects.items():
-            if time.monotonic() >= self.until or (not self.taken and len(stubborn) >= REFUSALS_IN_A_ROW):
+            if not self._may_begin or (not self.taken and len(stubborn) >= REFUSALS_IN_A_ROW):
                 break
             attempt = self._try([one.message], refused=error)
             if attempt.taken:
@@ -128,6 +133,7 @@ class _Turn:
             yield waiting.part([one]), replace(attempt, dropped=dropped)
 
     def _try(self, messages: Sequence[Message], refused: str = "") -> Attempt:
+        self.begun = True
         settings, templates = self.sending.settings, self.sending.templates
         settings = self.sending.own_settings.get(self.destination.key, settings)
         if refused:
