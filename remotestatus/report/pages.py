@@ -38,7 +38,7 @@ from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.build import WORDS, Group, Report, split_groups
 from remotestatus.report.charts import DayCell, letter_paths, troubled_days
 from remotestatus.report.fact_texts import say_size
-from remotestatus.report.fleet_rows import write_row, write_rows
+from remotestatus.report.fleet_columns import Row, fleet_columns, write_row, write_rows
 from remotestatus.report.incidents import Incident
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
@@ -102,14 +102,14 @@ class Page:
 def list_pages(report: Report) -> Iterator[Page]:
     """All pages of a site, `index.html` first."""
     problems = [_says_problem(problem) for problem in report.problems[:PROBLEMS_SHOWN]]
-    rows = {remote.name: write_row(remote) for remote in report.remotes}
+    rows = {remote.name: write_row(remote, report.public) for remote in report.remotes}
     proxies = [_says_proxy(proxy) for proxy in report.proxies]
     says = (
         (report.verdict, report.aside, report.worst, report.summary, report.round.troubles, report.failing),
         (problems, _says_groups(report.groups, rows), proxies, _says_incidents(report, report.incidents[:8])),
         (_says_planned(report.planned[:20]), report.notes, report.workers, report.out_of_sight),
     )
-    script = _script("assets/fleet.js", report.groups, rows)
+    script = _script("assets/fleet.js", report, report.groups, rows)
     index = {"here": "index", "icon": report.worst, "problems": report.problems[:PROBLEMS_SHOWN]}
     yield Page("index.html", "index.html.j2", (says, len(report.problems)), index, script)
     incidents = _says_incidents(report, report.incidents[:INCIDENTS_SHOWN])
@@ -146,7 +146,7 @@ def _places(names: Iterable[Iterable[str]]) -> dict[str, list[int]]:
 
 T = TypeVar("T")
 
-Rows = Mapping[str, Sequence[object]]
+Rows = Mapping[str, Row]
 """The row of each remote, by its name."""
 
 
@@ -179,7 +179,7 @@ def _group_page(report: Report, group: Group, rows: Rows, about: _About) -> Page
     planned = _chosen(report.planned, about.planned, names)
     parts = _parts(report, group.remotes, group)
     shown = _says_groups(parts, rows)
-    script = _script(f"groups/{group.slug}.js", parts, rows)
+    script = _script(f"groups/{group.slug}.js", report, parts, rows)
     wrong = [_says_problem(one) for one in problems]
     says = (group.name, group.counts, wrong, _says_incidents(report, incidents), _says_planned(planned), shown)
     values = {"here": "group", "icon": group.icon, "group": group, "problems": problems, "incidents": incidents}
@@ -193,7 +193,7 @@ def _proxy_page(report: Report, proxy: ProxyView, rows: Rows, about: _About) -> 
     notes = [one for one in report.notes if one.name == proxy.name]
     parts = _parts(report, behind, None)
     shown = _says_groups(parts, rows)
-    script = _script(f"proxies/{proxy.slug}.js", parts, rows)
+    script = _script(f"proxies/{proxy.slug}.js", report, parts, rows)
     words = (_uptime_words(proxy.uptime), _days_words(proxy.past))
     looked = proxy.looked and [getattr(proxy.looked, name) for name in _OF_REMOTE]
     restarted = [one.name for one in proxy.looked.latest.processes if one.restarted] if proxy.looked else []
@@ -210,9 +210,10 @@ def _parts(report: Report, remotes: tuple[RemoteView, ...], whole: Group | None)
     return split_groups(remotes, report.group_slugs)
 
 
-def _script(path: str, parts: Sequence[Group], rows: Rows) -> tuple[str, bytes] | None:
+def _script(path: str, report: Report, parts: Sequence[Group], rows: Rows) -> tuple[str, bytes] | None:
     """The rows of a page's table as a file beside it, where the page is too large to hold them."""
-    return (path, write_rows(parts, rows)) if sum(len(one.remotes) for one in parts) > TABLE_ROWS else None
+    many = sum(len(one.remotes) for one in parts) > TABLE_ROWS
+    return (path, write_rows(parts, rows, report.public)) if many else None
 
 
 def _says_groups(groups: Sequence[Group], rows: Rows) -> object:
@@ -484,6 +485,7 @@ _FILTERS: dict[str, Callable[..., object]] = {
     "seconds": _seconds,
     "observed": say_observed,
     "time_tag": _time_tag,
+    "fleet_columns": fleet_columns,
     "letter_paths": letter_paths,
     "troubled_days": troubled_days,
     "first_day": lambda past: past.today - timedelta(days=len(past.letters) - 1),

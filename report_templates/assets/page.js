@@ -204,43 +204,63 @@ function start() {
     return mark;
   }
 
-  // A row's values in their order in that file (remotestatus/report/fleet_rows.py).
-  const ROW = ["slug", "title", "name", "word", "beneath", "cause", "unconfirmed", "running", "since", "location", "proxy", "remotePort", "virtualPort", "days", "percent"];
+  // For each kind of cell: what table.html.j2 puts into it, made of its value; what it is searched by; what it sorts by.
+  const text = (value) => String(value ?? "");
+  const numberIn = (value) => { const found = parseFloat(value); return Number.isNaN(found) ? Infinity : found; };
+  const severity = ["up", "maintenance", "unknown", "degraded", "down"];
+  const PLAIN = { fill: (cell, value) => cell.append(text(value)), search: text, sort: (value) => text(value).toLowerCase() };
+  const CELLS = {
+    text: PLAIN,
+    number: { ...PLAIN, sort: numberIn },
+    link: {
+      fill: (cell, [slug, title, beside], root) => {
+        const link = element("a", title);
+        link.href = `${root}remotes/${slug}.html`;
+        cell.append(link, ...(beside ? [" ", element("span", beside, "id")] : []));
+      },
+      search: ([, title, beside]) => `${title} ${beside}`,
+      sort: ([, title]) => title.toLowerCase(),
+    },
+    status: {
+      fill: (cell, [word, codes], root, labels) => {
+        cell.append(drawMark(word), " ", element("span", labels[word], "word"));
+        for (const code of codes) cell.append(" ", element("span", code, "code"));
+      },
+      search: ([word, codes], labels) => [labels[word], ...codes].join(" "),
+    },
+    processes: { ...PLAIN, fill: (cell, value) => { if (value) cell.append(element("span", value, `p-${value.slice(0, 3)}`)); } },
+    ago: {
+      fill: (cell, seconds) => {
+        const time = element("time");
+        time.dateTime = `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`;
+        time.title = exact(seconds * 1000);
+        time.dataset.ago = "";
+        cell.append(time);
+        showTime(time);
+      },
+      search: () => "",
+      sort: (seconds) => -seconds,
+    },
+    days: {
+      fill: (cell, [letters, percent]) => {
+        const shown = element("span", undefined, "up");
+        shown.append(percent || element("span", "–", "quiet"));
+        cell.append(drawDays(letters), " ", shown);
+      },
+      search: ([, percent]) => percent,
+      sort: ([, percent]) => numberIn(percent),
+    },
+  };
 
-  // The cells that table.html.j2 makes, of data.
-  function cells(remote, labels, withPorts, root) {
-    const name = element("th");
-    name.scope = "row";
-    const link = element("a", remote.title);
-    link.href = `${root}remotes/${remote.slug}.html`;
-    name.append(link);
-    if (remote.name) name.append(" ", element("span", remote.name, "id"));
-    const status = element("td");
-    status.append(drawMark(remote.word), " ", element("span", labels[remote.word], "word"));
-    for (const code of [remote.beneath, remote.cause, remote.unconfirmed]) if (code) status.append(" ", element("span", code, "code"));
-    const processes = element("td");
-    if (remote.running) processes.append(element("span", remote.running, `p-${remote.running.slice(0, 3)}`));
-    processes.dataset.before = "processes ";
-    const since = element("td", undefined, "n");
-    const time = element("time");
-    time.dateTime = `${new Date(remote.since * 1000).toISOString().slice(0, 19)}Z`;
-    time.title = exact(remote.since * 1000);
-    time.dataset.ago = "";
-    since.dataset.before = "for ";
-    since.append(time);
-    showTime(time);
-    const proxy = element("td", remote.proxy, "whole");
-    proxy.dataset.before = "via ";
-    const ports = (withPorts ? [["remote port", remote.remotePort], ["virtual port", remote.virtualPort]] : []).map(([before, port]) => {
-      const cell = element("td", port ?? "", "n");
-      cell.dataset.before = `${before} `;
+  // The cells of a row of data; the first one is its heading.
+  function makeCells(values, labels, root) {
+    return fleetColumns.map(({ kind, css, before }, at) => {
+      const cell = element(at ? "td" : "th", undefined, css);
+      if (!at) cell.scope = "row";
+      if (before) cell.dataset.before = `${before} `;
+      CELLS[kind].fill(cell, values[at], root, labels);
       return cell;
     });
-    const days = element("td", undefined, "n days");
-    const percent = element("span", undefined, "up");
-    percent.append(remote.percent || element("span", "–", "quiet"));
-    days.append(drawDays(remote.days), " ", percent);
-    return [name, status, processes, since, element("td", remote.location), proxy, ...ports, days];
   }
 
   function setUpTable(table, data) {
@@ -250,6 +270,7 @@ function start() {
     const shown = document.getElementById("shown");
     const more = document.getElementById("more");
     const heads = [...table.tHead.rows[0].cells];
+    const wordAt = data ? fleetColumns.findIndex(({ kind }) => kind === "status") : -1;
     const labels = Object.fromEntries([...status.options].map((option) => [option.value, option.textContent.replace(/ \([^()]*\)$/, "")]));
     // Many groups of data are folded until somebody opens them.
     const closed = Boolean(data) && table.tBodies.length > 1;
@@ -271,39 +292,25 @@ function start() {
     }
 
     function describeData(values, group) {
-      const remote = Object.fromEntries(ROW.map((key, at) => [key, values[at]]));
-      const text = [remote.title, remote.name, labels[remote.word], remote.beneath, remote.cause, remote.unconfirmed, remote.running, remote.location, remote.proxy, remote.remotePort, remote.virtualPort, remote.percent, group].join(" ").toLowerCase();
-      return { remote, word: remote.word, text, visible: true };
+      const said = fleetColumns.map(({ kind }, at) => CELLS[kind].search(values[at], labels));
+      return { values, word: values[wordAt][0], text: [...said, group].join(" ").toLowerCase(), visible: true };
     }
 
     function rowOf(item) {
       if (!item.row) {
         item.row = element("tr", undefined, `s-${item.word}`);
-        item.row.append(...cells(item.remote, labels, !("public" in table.dataset), table.dataset.root));
+        item.row.append(...makeCells(item.values, labels, table.dataset.root));
       }
       return item.row;
     }
 
-    // What a column sorts by.
-    const severity = ["up", "maintenance", "unknown", "degraded", "down"];
-    const fields = ["title", "status", "running", "since", "location", "proxy", ...("public" in table.dataset ? [] : ["remotePort", "virtualPort"]), "percent"];
-
     function keyOf(item, index) {
       const sort = heads[index].dataset.sort;
       if (sort === "status") return -severity.indexOf(item.word);
-      if (item.remote) {
-        const value = item.remote[fields[index]];
-        if (sort === "time") return -value;
-        return sort === "number" ? numberIn(value) : String(value).toLowerCase();
-      }
+      if (item.values) return CELLS[fleetColumns[index].kind].sort(item.values[index]);
       const cell = item.row.cells[index];
       if (sort === "time") return -Date.parse(cell.querySelector("time").dateTime);
       return sort === "number" ? numberIn(cell.textContent) : cell.textContent.trim().toLowerCase();
-    }
-
-    function numberIn(text) {
-      const number = parseFloat(text);
-      return Number.isNaN(number) ? Infinity : number;
     }
 
     function apply() {
