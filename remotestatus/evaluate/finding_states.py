@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
+from remotestatus.evaluate.limits import LIMITS
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import MORE, PROCESSES, CheckResult, Key, Trouble
 from remotestatus.model.fleet import Remote
@@ -127,9 +128,8 @@ def _look_for_limit(name: str, limits: Limits, result: CheckResult) -> Look:
             if mount not in {disk.mount for disk in facts.disks}:
                 return Look.NOT_ASKED
             return Look.GONE if setting == "disk_full_within" else Look.NOT_SEEN
-        case "swap":
-            return Look.NOT_SEEN if facts.swap_total_kb is None else Look.NOT_ASKED
-    return Look.NOT_SEEN
+        case _:
+            return Look.NOT_ASKED if LIMITS[setting].none_there(facts) else Look.NOT_SEEN
 
 
 def follow_findings(base: State, seen: SeenFindings, policy: Policy, *, newly_bad: bool) -> tuple[FindingState, ...]:

@@ -23,11 +23,16 @@ AnyBounds = Bounds[float] | Bounds[timedelta]
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """How a limit's value is read from the facts (None: not known), and how value and bound are written."""
+    """
+    How a limit's value is read from the facts (None: not known), and how value and bound are written.
+
+    `none_there` says of facts without a value that there is nothing to be measured, as swap on a remote that has none.
+    """
 
     read: Callable[[Facts], float | None]
     value: str = "{:.0f} %"
     bound: str = "{:g} %"
+    none_there: Callable[[Facts], bool] = lambda _: False
 
     def compare(self, name: str, value: float, bounds: AnyBounds) -> Finding:
         """The finding for one value; seconds count in both directions."""
@@ -71,7 +76,7 @@ def _finding(
 
 LIMITS: Mapping[str, _Limit] = {
     "memory": _Limit(lambda facts: facts.memory_percent),
-    "swap": _Limit(lambda facts: facts.swap_percent),
+    "swap": _Limit(lambda facts: facts.swap_percent, none_there=lambda facts: facts.swap_total_kb is not None),
     "load": _Limit(
         lambda facts: facts.load[1] / (facts.cpus or 1) if facts.load and len(facts.load) > 1 else None,
         value="{:.2f} per CPU",
