@@ -47,7 +47,9 @@ def test_a_report_is_due_by_its_cron_expression_or_its_span(
     assert is_report_due(RegularReport.model_validate(spec), last, now) is due
 
 
-def week_of(history: History, rounds: list[dict[str, str]], receiver: Receiver = OPS) -> PeriodReport:
+def week_of(
+    history: History, rounds: list[dict[str, str]], receiver: Receiver = OPS, until: datetime | None = None
+) -> PeriodReport:
     """Record a round every eight hours from START, and report on the time since."""
     fleet = make_fleet({"r1": {"notify": "chat"}, "r2": {}})
     now = START
@@ -67,9 +69,17 @@ def week_of(history: History, rounds: list[dict[str, str]], receiver: Receiver =
             )
         now += timedelta(hours=8)
     span = period.read_period(history, START - timedelta(days=1), now)
-    outbox.acknowledge(history, R2, Acknowledgement(START, note="spare part is ordered"))
+    outbox.acknowledge(history, R2, Acknowledgement(START, until, note="spare part is ordered"))
     acknowledged = outbox.acknowledgements(history)
     return make_period_report(span, told_of(fleet, receiver), history.states(), acknowledged, ())
+
+
+@pytest.mark.parametrize(("until", "holds"), [(None, True), (START + WEEK, True), (START + timedelta(hours=1), False)])
+def test_an_acknowledgement_that_has_ended_is_not_told(tmp_path: Path, until: datetime | None, holds: bool) -> None:
+    """Nobody takes care of a problem whose acknowledgement is over."""
+    with History.open(tmp_path / "h") as history:
+        report = week_of(history, [{}, {"r2": "d"}], Receiver("id all", "all", ("chat",)), until)
+    assert [bool(one.acknowledged) for one in report.lasting if one.name == "r2"] == [holds]
 
 
 def test_a_week_says_what_happened(tmp_path: Path) -> None:

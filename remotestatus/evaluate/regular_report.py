@@ -51,7 +51,7 @@ def make_period_report(
     uptimes = [one for subject in remotes if (one := _uptime(subject, period)) is not None]
     uptimes.sort(key=lambda one: (one.percent, one.name))
     counted = sum(share.counted for subject in remotes for share in period.days.get(subject, ()))
-    reachable = sum(share.up + share.degraded for subject in remotes for share in period.days.get(subject, ()))
+    reachable = sum(share.reachable for subject in remotes for share in period.days.get(subject, ()))
     possible = len(remotes) * period.counted_seconds
     incidents = Counter(
         one.trouble.cause
@@ -71,7 +71,7 @@ def make_period_report(
         incidents=tuple(sorted(incidents.items(), key=lambda item: (-item[1], list(Cause).index(item[0])))),
         flapped=tuple(sorted(name for kind, name in period.flapped if (kind, name) in told)),
         lasting=tuple(
-            _lasting(states[subject], acknowledged.get(subject))
+            _lasting(states[subject], acknowledged.get(subject), period.until)
             for subject in names
             if subject in states and states[subject].confirmed is not Status.UP
         ),
@@ -93,16 +93,16 @@ def _uptime(subject: Subject, period: Period) -> RemoteUptime | None:
     if not counted:
         return None
     span = period.counted_seconds
-    reachable = sum(share.up + share.degraded for share in shares)
+    reachable = sum(share.reachable for share in shares)
     return RemoteUptime(subject[1], 100 * reachable / counted, min(100.0, 100 * counted / span) if span else 100.0)
 
 
-def _lasting(state: State, acknowledged: Acknowledgement | None) -> LastingProblem:
+def _lasting(state: State, acknowledged: Acknowledgement | None, now: datetime) -> LastingProblem:
     trouble = next(iter(state.confirmed_troubles), state.trouble)
     return LastingProblem(
         name=state.name,
         status=state.confirmed,
         since=state.problem_since or state.since,
         message=trouble.message if trouble else "",
-        acknowledged=acknowledged,
+        acknowledged=acknowledged if acknowledged and acknowledged.holds(now) else None,
     )

@@ -100,7 +100,7 @@ class DaySums:
             except (KeyError, ValueError, TypeError):
                 continue
             letters[place] = _letter(share)
-            counted[place], reachable[place] = share.counted, share.up + share.degraded
+            counted[place], reachable[place] = share.counted, share.reachable
             troubled.append(share)
         shown = "".join(letters[-SHOWN_DAYS:])
         return PastDays(

@@ -37,6 +37,11 @@ class DayShare:
         return self.up + self.degraded + self.down
 
     @property
+    def reachable(self) -> float:
+        """Seconds of those in which it could be reached."""
+        return self.up + self.degraded
+
+    @property
     def worst(self) -> Status | None:
         """The worst status of the day that lasted, or None when nothing was observed."""
         if self.down:
