@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from remotestatus_playbook.checker_faults import local_fault, without_warnings
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.protocol import PROXY_LOST, HostAnswer, Outcome, ProxyAnswer, RemoteAnswer
-from remotestatus_playbook.proxy_connections import find_refusals
-from remotestatus_playbook.ssh_output import local_fault, without_warnings
+from remotestatus_playbook.proxy_connections import find_refusals, is_refusal
 
 from remotestatus.evaluate.check_results import read_proxy, read_remote
 from remotestatus.evaluate.diagnosis import cause_of_text, diagnose, evidence, explain
@@ -50,6 +50,13 @@ SUBJECTS: dict[str, Remote | Proxy] = {"tunnelled": TUNNELLED, "direct": DIRECT,
 
 
 # -- recorded texts ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transcript", list(read_transcripts()), ids=lambda transcript: transcript.name)
+def test_nobody_is_asked_again_who_refused(transcript: Transcript) -> None:
+    """The playbook, which opens the connections to proxies, and the table of causes agree on what is a refusal."""
+    cause = cause_of_text(transcript.text, tunnelled=False)
+    assert is_refusal(transcript.text) is (cause is not None and cause.declaration.about_trust)
 
 
 @pytest.mark.parametrize("transcript", list(read_transcripts()), ids=lambda transcript: transcript.name)

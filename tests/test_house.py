@@ -45,7 +45,7 @@ PURE_LIBRARIES = words(
     heapq hmac html http ipaddress itertools json math operator pathlib posixpath re shlex statistics string textwrap
     time types typing unicodedata urllib.parse uuid warnings xml.sax.saxutils zoneinfo
     cronsim dateutil pydantic pydantic_core regex yaml
-    remotestatus_playbook.protocol remotestatus_playbook.machine_facts remotestatus_playbook.ssh_output
+    remotestatus_playbook.protocol remotestatus_playbook.machine_facts remotestatus_playbook.checker_faults
     """
 )
 """All that a pure module may import from outside: what neither reads nor writes anything."""
@@ -60,7 +60,7 @@ SPEAKERS = {
 }
 """The folders that speak to the outer world through these libraries."""
 
-SHARED = words("control_socket protocol machine_facts private_directory shared_evaluation ssh_output")
+SHARED = words("checker_faults control_socket protocol machine_facts private_directory shared_evaluation")
 """What the package may use of the playbook's: what both know or do."""
 
 BELOW_SHARED = words("probe_frame")

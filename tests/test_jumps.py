@@ -10,8 +10,8 @@ from remotestatus_playbook.client_config import ClientConfig, Question
 from remotestatus_playbook.jump_steps import program_of, read_proxy_command
 from remotestatus_playbook.protocol import Outcome
 from remotestatus_playbook.proxy_connections import Opener
-from remotestatus_playbook.round_ssh_config import opening_arguments
-from remotestatus_playbook.ssh_options import Options, PathError, split_options
+from remotestatus_playbook.ssh_arguments import Options, PathError, split_options
+from remotestatus_playbook.ssh_commands import opening_arguments
 from remotestatus_playbook.topology import Hop, Host, Topology, place_of, trace
 from remotestatus_playbook.workdir import Workdir
 
@@ -136,6 +136,16 @@ def test_a_proxys_own_proxy_command_is_kept() -> None:
     assert way_of(topology, "box") == ["inner"]
     assert topology.commands == {"inner": command}
     assert opening_arguments(hop_named(topology, "inner")) == ["-o", f"ProxyCommand={command}", "inner"]
+
+
+def test_a_proxys_own_time_to_connect_counts() -> None:
+    """`ansible_timeout` of a proxy is what its ssh is given, unless its SSH arguments say another one."""
+    slow, slower = (
+        host(name, way, connect_seconds=25) for name, way in (("slow", ""), ("slower", "-o ConnectTimeout=40"))
+    )
+    topology = trace_all(host("box", "-J slow"), host("kiosk", "-J slower"), slow, slower, proxies=("slow", "slower"))
+    assert opening_arguments(hop_named(topology, "slow"))[:2] == ["-o", "ConnectTimeout=25"]
+    assert opening_arguments(hop_named(topology, "slower"))[:2] == ["-o", "ConnectTimeout=40"]
 
 
 @pytest.mark.parametrize(

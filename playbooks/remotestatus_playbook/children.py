@@ -20,10 +20,10 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
+from remotestatus_playbook.checker_faults import NO_ASKPASS, NO_TIMEOUT, NOT_STARTED
 from remotestatus_playbook.host_variables import say_error
 from remotestatus_playbook.output_limits import TOGETHER_BYTES
 from remotestatus_playbook.protocol import TMPDIR
-from remotestatus_playbook.ssh_output import NO_ASKPASS, NO_TIMEOUT, NOT_STARTED
 
 _TIME_UP = (124, 128 + signal.SIGKILL, -signal.SIGKILL)
 """How timeout(1) ends when it had to end a program, by request or by force."""

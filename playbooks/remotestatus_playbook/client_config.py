@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from remotestatus_playbook.protocol import OPENING
-from remotestatus_playbook.ssh_options import log_in_words
+from remotestatus_playbook.ssh_arguments import log_in_words
 
 _SECONDS = 15
 _AT_ONCE = 8

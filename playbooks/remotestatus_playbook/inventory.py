@@ -29,7 +29,6 @@ from remotestatus_playbook.protocol import (
     SshAccess,
     folder_of_inventory,
 )
-from remotestatus_playbook.round_ssh_config import opening_arguments
 from remotestatus_playbook.shared_evaluation import evaluate_all
 from remotestatus_playbook.ssh_access import (
     end_of_blocks,
@@ -38,7 +37,8 @@ from remotestatus_playbook.ssh_access import (
     reaching_arguments,
     write_blocks,
 )
-from remotestatus_playbook.ssh_options import Options, PathError, split_options
+from remotestatus_playbook.ssh_arguments import Options, PathError, split_options
+from remotestatus_playbook.ssh_commands import opening_arguments
 from remotestatus_playbook.topology import Host, Topology, place_of, trace
 
 # Ansible lets several names mean the same; the last one that is set wins, as in its own ssh connection plugin.

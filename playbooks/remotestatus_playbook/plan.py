@@ -26,7 +26,7 @@ from remotestatus_playbook.protocol import (
     seconds_in,
     whole_unit,
 )
-from remotestatus_playbook.round_ssh_config import look_command, probe_command
+from remotestatus_playbook.ssh_commands import look_command, probe_command
 from remotestatus_playbook.topology import Hop, Host, Topology, place_of, socket_name
 from remotestatus_playbook.workdir import Workdir
 

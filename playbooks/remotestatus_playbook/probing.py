@@ -17,6 +17,7 @@ from shutil import disk_usage
 from threading import Lock
 
 from remotestatus_playbook.become import Become
+from remotestatus_playbook.checker_faults import local_fault
 from remotestatus_playbook.children import TOO_MUCH, Child, Password, run_all
 from remotestatus_playbook.control_socket import end_connection, is_open, read_banner
 from remotestatus_playbook.device_probe import ask_devices
@@ -30,7 +31,6 @@ from remotestatus_playbook.probe_script import compose
 from remotestatus_playbook.protocol import REMOTE_ANSWERS, Outcome, ProxyAnswer, RemoteAnswer
 from remotestatus_playbook.proxy_connections import find_refusals, log_of
 from remotestatus_playbook.ssh_log import KEPT, own_words, printed_words, tells_log_in
-from remotestatus_playbook.ssh_output import is_lost, local_fault
 from remotestatus_playbook.workdir import Workdir
 
 _AT_ONCE = 16
@@ -171,7 +171,7 @@ class Prober:
         answer = replace(answer, answered_by=owners_of_offered_key(answer.stderr, self.known_hosts))
         address, port = plan.place
         if plan.host is None or plan.hop is None:
-            if plan.host is not None and is_lost(answer.stderr):
+            if plan.host is not None and _is_lost(answer.stderr):
                 answer = replace(answer, banner=read_banner(None, address, port or 22))
             self._leave(plan.name, answer)
             return
@@ -182,7 +182,7 @@ class Prober:
         stands, refusals = self._asked[socket]
         refusal = refusals.get(f"{address}:{port or 22}", "")
         stderr = f"{refusal}\n{answer.stderr}"[:KEPT] if refusal else answer.stderr
-        banner = read_banner(socket, address, port or 22) if stands and is_lost(stderr) else ""
+        banner = read_banner(socket, address, port or 22) if stands and _is_lost(stderr) else ""
         self._leave(plan.name, replace(answer, proxy_lost=not stands, stderr=stderr, banner=banner))
 
 
@@ -236,3 +236,9 @@ def _parse_file(path: Path, nonce: str) -> ProbeOutput:
                 return parse(raw, nonce)
     except FileNotFoundError:
         return ProbeOutput()
+
+
+def _is_lost(words: str) -> bool:
+    """Whether ssh's own words say that the connection was closed before any banner."""
+    lowered = words.lower()
+    return "exchange_identification" in lowered and "timed out" not in lowered and "open failed" not in lowered

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 
+from remotestatus_playbook.checker_faults import local_fault
 from remotestatus_playbook.children import TOO_MUCH, Child, Password, limit_files
 from remotestatus_playbook.control_socket import end_connection, is_open
 from remotestatus_playbook.host_keys import owners_of_offered_key
 from remotestatus_playbook.output_limits import PROXY_BYTES
 from remotestatus_playbook.protocol import OPENING, PROXY_ANSWERS, Outcome, ProxyAnswer
-from remotestatus_playbook.round_ssh_config import opening_arguments
+from remotestatus_playbook.ssh_commands import opening_arguments
 from remotestatus_playbook.ssh_log import own_words, printed_words, read_text
-from remotestatus_playbook.ssh_output import local_fault
 from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
 
@@ -107,7 +107,7 @@ class Opener:
         for attempt in range(1, self.attempts + 1):
             time.sleep(1 if attempt > 1 else 0)
             answer = replace(self._open(hop), attempts=attempt)
-            if answer.outcome in _SETTLED or _refused(answer.stderr):
+            if answer.outcome in _SETTLED or is_refusal(answer.stderr):
                 break
         owners = owners_of_offered_key(answer.stderr, self.known_hosts)
         return replace(answer, answered_by=owners, banner=_said_first(log_of(self.workdir.control / hop.socket)))
@@ -156,7 +156,7 @@ class Opener:
             ],
             stdin=b"",
             output=self.workdir.path / f"proxy-{hop.socket}",
-            seconds=self.seconds,
+            seconds=max(self.seconds, 15 + ((hop.host and hop.host.connect_seconds) or 0)),
             password=password,
             asked=f"{hop.user or ''}@{hop.host.key_name}" if hop.host else "",
             askpass=self.workdir.tool("askpass") if password else None,
@@ -177,10 +177,18 @@ def _said_first(log: Path) -> str:
     return found[1].strip() if found else ""
 
 
-def _refused(text: str) -> bool:
+def is_refusal(text: str) -> bool:
     """Whether trying again could only lock us out."""
     lowered = text.lower()
-    return any(sign in lowered for sign in ("permission denied", "host key", "too many authentication"))
+    return any(sign in lowered for sign in _REFUSALS)
+
+
+_REFUSALS = (
+    *("permission denied", "too many authentication", "no supported authentication"),
+    *("host key", "host identification", "authenticity of host", "unable to negotiate", "no matching "),
+    "administratively prohibited",
+)
+"""What ssh says when it or the proxy refused the other: the causes `about_trust` of the package, in small letters."""
 
 
 def _took(socket: Path) -> Path:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from remotestatus_playbook.client_config import files_of
-from remotestatus_playbook.round_ssh_config import address_lines, remote_options
-from remotestatus_playbook.ssh_options import log_in_words, quote
+from remotestatus_playbook.round_ssh_config import address_lines
+from remotestatus_playbook.ssh_arguments import log_in_words, quote
+from remotestatus_playbook.ssh_commands import remote_options
 from remotestatus_playbook.topology import Hop, Host, Topology
 
 

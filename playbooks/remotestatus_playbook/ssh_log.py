@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 
-from remotestatus_playbook.ssh_output import without_warnings
+from remotestatus_playbook.checker_faults import without_warnings
 
 KEPT = 6000
 """Characters kept of ssh's own words, and of what a server printed."""

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from remotestatus_playbook.checker_faults import LocalFault, local_fault, without_warnings
 from remotestatus_playbook.protocol import PROXY_LOST, HostAnswer, Outcome
-from remotestatus_playbook.ssh_output import LocalFault, local_fault, without_warnings
 
 from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import CheckResult, Trouble

@@ -1,7 +1,7 @@
 """
-Reads what `ssh` prints on standard error: what is no news, and which faults are the checker's own.
+Recognises faults of the checker itself in what `ssh` prints on standard error: no ssh, a refused option or file.
 
-Text comes in; text or an answer goes out. The rule worth knowing: a fault of the checker's own is never held against
+Text comes in; a fault and the line that says so go out. The rule: a fault of the checker's own is never held against
 the host that could not be connected to, nor against the proxy before it.
 """
 
@@ -69,9 +69,3 @@ def local_fault(text: str) -> tuple[LocalFault, str] | None:
     text = without_warnings(text)
     found = ((fault, pattern.search(text)) for fault, pattern in _TEXTS)
     return next(((fault, match[0].strip()) for fault, match in found if match), None)
-
-
-def is_lost(words: str) -> bool:
-    """Whether ssh's own words say that the connection was closed before any banner."""
-    lowered = words.lower()
-    return "exchange_identification" in lowered and "timed out" not in lowered and "open failed" not in lowered

@@ -1,0 +1,106 @@
+"""
+Writes the commands with which a round connects: to each proxy, and to each remote, with the options of both.
+
+Takes the topology; returns arguments of ssh(1). What they need of a round's configuration is in `round_ssh_config`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from remotestatus_playbook.become import SHELL
+from remotestatus_playbook.round_ssh_config import ASK_NOBODY, COMMON, GUARD, ONE_PASSWORD
+from remotestatus_playbook.ssh_arguments import log_in_words, quote
+from remotestatus_playbook.topology import Hop, Host, Topology
+
+
+def opening_arguments(hop: Hop) -> list[str]:
+    """
+    Arguments with which `ssh` reaches this hop by itself instead of through a shared connection.
+
+    Options of the inventory's stand here and not in the configuration, where a wrong one would stop every connection.
+    """
+    arguments = log_in_words(hop.port, hop.user, hop.host.key_file if hop.host else None)
+    if hop.host is None:
+        arguments += [word for line in ASK_NOBODY for word in ("-o", _as_word(line))]
+    else:
+        arguments += hop.host.options.heard()
+    arguments += hop.options.heard()
+    if hop.host is not None and hop.host.connect_seconds:
+        arguments += ["-o", f"ConnectTimeout={hop.host.connect_seconds}"]
+    if hop.parent is not None:
+        arguments += ["-o", f"ProxyJump={hop.parent.spec}"]
+    elif hop.command is not None or hop.host is not None or hop.renamed:
+        arguments += ["-o", f"ProxyCommand={hop.command or 'none'}"]
+    return [*arguments, hop.target]
+
+
+def remote_options(host: Host, topology: Topology, *, known_hosts: Path) -> list[str]:
+    """
+    SSH options with which a remote is reached, the inventory's own first because ssh takes the first value it meets.
+
+    Strict host key checking under the remote's inventory name, so that forty remotes on 127.0.0.1 don't clash.
+    """
+    last_hop = topology.last_hop.get(host.name)
+    command = topology.commands.get(host.name)
+    ours = [
+        f"HostKeyAlias={host.key_name}",
+        f"UserKnownHostsFile={quote(known_hosts)}",
+        # Says "Authenticated to ..." on standard error, which tells a log-in that hangs from one that never came.
+        "LogLevel=VERBOSE",
+        *map(_as_word, COMMON),
+        # It may share its address with a proxy, whose shared connection is not meant for it.
+        "ControlPath=none",
+    ]
+    if last_hop is not None:
+        ours.append(f"ProxyJump={last_hop.spec}")
+    elif command is not None:
+        ours.append(f"ProxyCommand={command}")
+    elif any(hop.target == host.address for hop in topology.hops.values()):
+        ours.append("ProxyCommand=none")
+    return [*host.options.heard(), *(word for option in ours for word in ("-o", option))]
+
+
+def probe_command(
+    host: Host,
+    topology: Topology,
+    *,
+    config: Path,
+    known_hosts: Path,
+    options: Sequence[str],
+    seconds: int,
+    log: Path,
+    shell: str,
+) -> list[str]:
+    """
+    The command that runs a `shell`, which is sent a script on standard input, on a remote.
+
+    `options` come first, because ssh takes the first value it meets; `seconds` is the time to connect in, unless the
+    inventory says another. What ssh itself says goes into `log`: what the server has it print goes to standard error.
+    """
+    # A server that asks questions writes into the log, see `ssh_log`; the debugging lines say from where on.
+    options = ["-o", "LogLevel=DEBUG", *options] if host.password else options
+    return [
+        *(host.program, "-F", str(config), *options),
+        *remote_options(host, topology, known_hosts=known_hosts),
+        *log_in_words(host.port, host.user, host.key_file),
+        *(word for option in (ONE_PASSWORD if host.password else ASK_NOBODY) for word in ("-o", _as_word(option))),
+        *("-o", f"ConnectTimeout={host.connect_seconds or seconds}"),
+        # A terminal, which an argument (`-tt`) or a configuration may want for people, would print what it is sent.
+        *("-T", "-E", str(log), "--", host.address, shell),
+    ]
+
+
+def look_command(hop: Hop, *, config: Path, control: Path, log: Path) -> list[str]:
+    """
+    The command that runs a shell on a proxy, through the shared connection at `control` and in no other way.
+
+    What ssh itself says goes into `log`.
+    """
+    # Without the connection ssh would make one of its own, where the configuration has no guard against that.
+    own = ("ControlMaster=no", f"ControlPath={control}", _as_word(GUARD))
+    options = [word for option in (*own, "LogLevel=VERBOSE", "RequestTTY=no") for word in ("-o", option)]
+    return [hop.program, "-F", str(config), *options, "-E", str(log), "--", hop.target, SHELL]
+
+
+def _as_word(line: str) -> str:
+    return line.replace(" ", "=", 1)
