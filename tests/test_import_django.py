@@ -240,7 +240,7 @@ def test_nothing_is_executed(remotestatus: Command, tmp_path: Path) -> None:
 def test_both_spellings_mean_the_same(tmp_path: Path) -> None:
     """`remote_port` and `forwarded_port`, or `port` and `local_port`; ports may be texts."""
     remotes = _plan(tmp_path, SETTINGS, FIRST, SECOND).answers.remotes
-    assert [(r.name, r.port, r.forwarded_port, r.user, r.via) for r in remotes] == [
+    assert [(r.name, r.port, r.variables["remotestatus_forwarded_port"], r.user, r.via) for r in remotes] == [
         ("north-camera", 8001, 1001, "camera", ("proxy.example.com",)),
         ("box2", 8002, 1002, "box2", ("gate.example.com",)),
     ]
@@ -402,7 +402,7 @@ def test_settings_of_django_are_known_in_remotes(imported: str, tmp_path: Path) 
     """`settings.X` is the X of the settings file, whichever way it was imported."""
     remotes = f"{imported}\nREMOTES = [{{'nickname': settings.RS_PROXY_USERNAME, 'port': 1}}]"
     _write(tmp_path, {"project/settings.py": SETTINGS, "project/remotes.py": remotes})
-    assert read_project(tmp_path, []).answers.remotes[0].nickname == "tunnels"
+    assert read_project(tmp_path, []).answers.remotes[0].variables["remotestatus_nickname"] == "tunnels"
 
 
 def test_a_value_of_code_is_never_taken_for_a_setting(tmp_path: Path) -> None:

@@ -71,6 +71,12 @@ def test_any_text_comes_back_from_yaml(text: str) -> None:
     assert _load(f"a: {line}")["a"] == text
 
 
+@given(st.recursive(st.text() | st.booleans(), lambda part: st.lists(part) | st.dictionaries(st.text(), part)))
+def test_any_value_comes_back_from_yaml(value: object) -> None:
+    """Lists and mappings, one in the other, as well."""
+    assert _load(write_value(value)) == value
+
+
 @pytest.mark.parametrize(
     "text",
     ["yes", "null", "~", "1e3", "0x1f", "12:30", "2026-01-31", "- x", "a: b", "#", "a #b", "*x", "&x", "!x", "{a", "'",
@@ -146,8 +152,8 @@ def test_hostile_answers_make_a_valid_inventory(tmp_path: Path) -> None:
     answers = NewFleet(
         proxies=(NewProxy("p", "proxy.example.com", 22, nasty, nasty, gaps=(nasty,)),),
         remotes=(
-            NewRemote("r", "127.0.0.1", 8001, nasty, nasty, key_file=nasty, via=("p",), nickname=nasty, location=nasty,
-                      description=nasty, processes=(nasty, "b"), gaps=(nasty,)),
+            NewRemote("r", "127.0.0.1", 8001, nasty, nasty, key_file=nasty, via=("p",), gaps=(nasty,),
+                      variables={"remotestatus_nickname": nasty, "remotestatus_processes": (nasty, "b")}),
         ),
         title=nasty,
         gaps=(nasty,),

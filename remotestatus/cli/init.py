@@ -194,7 +194,7 @@ def _new_remote(text: str, proxy: NewProxy | None, others: Sequence[NewRemote]) 
         port=target.port,
         user=target.user,
         via=(proxy.name,) if proxy else (),
-        nickname=wanted.strip() if wanted.strip() != name else "",
+        variables={"remotestatus_nickname": wanted.strip() if wanted.strip() != name else ""},
     )
 
 

@@ -23,29 +23,14 @@ VAULT_FILE = "inventory/group_vars/all/vault.yml"
 KNOWN_HOSTS_FILE = "known_hosts"
 
 _WIDTH = 110
-_VARIABLES = {
-    "address": "ansible_host",
-    "port": "ansible_port",
-    "user": "ansible_user",
-    "key_file": "ansible_ssh_private_key_file",
-    "password": "ansible_password",
-    "nickname": "remotestatus_nickname",
-    "description": "remotestatus_description",
-    "location": "remotestatus_location",
-    "forwarded_port": "remotestatus_forwarded_port",
-    "processes": "remotestatus_processes",
-}
-"""What each field of a new proxy or remote is called in the inventory, in the order of the file."""
-
 _SHARED = ("ansible_host", "ansible_user", "ansible_ssh_private_key_file")
 """What a group's remotes often have alike, and is then written once."""
 
 
-@dataclass(frozen=True, slots=True)
-class VaultedValue:
-    """A value that is kept in the vault under the name of this variable."""
+class AnsibleTemplate(str):
+    """A text that Ansible is to take for a template; it takes no other one for that."""
 
-    variable: str
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +58,7 @@ def write_inventory(answers: NewFleet, *, vaulted: bool = False) -> dict[str, st
     variables = _name_variables(answers)
     secrets = {variables[remote.name]: remote.password for remote in answers.remotes if remote.password is not None}
     secrets |= dict(answers.secrets)
-    proxies = [_Host(one.name, _values(one) | _jump(one.via), one.gaps) for one in answers.proxies]
+    proxies = [_Host(one.name, _values(one, _jump(one.via)), one.gaps) for one in answers.proxies]
     hosts = {"proxies": proxies, "groups": _groups(answers, variables, vaulted=vaulted)}
     files = {
         REMOTES_FILE: _render(templates, "remotes.yml.j2", hosts),
@@ -141,21 +126,25 @@ def _shared_values(hosts: list[_Host]) -> dict[str, object]:
 
 
 def _host(remote: NewRemote, variable: str, *, vaulted: bool) -> _Host:
-    values = _values(remote)
-    if vaulted and remote.password is not None:
-        return _Host(remote.name, values | {"ansible_password": VaultedValue(variable)}, remote.gaps)
-    values.pop("ansible_password", None)
-    if not remote.wants_password and remote.password is None:
-        return _Host(remote.name, values, remote.gaps)
-    gap = (
-        f"its password. Put `{variable}: ...` into {VAULT_FILE} (ansible-vault create {VAULT_FILE}) and add here: "
-        f'ansible_password: "{{{{ {variable} }}}}"'
-    )
-    return _Host(remote.name, values, (*remote.gaps, gap))
+    password = AnsibleTemplate(f"{{{{ {variable} }}}}") if vaulted and remote.password is not None else None
+    gaps = remote.gaps
+    if password is None and (remote.wants_password or remote.password is not None):
+        gaps += (
+            f"its password. Put `{variable}: ...` into {VAULT_FILE} (ansible-vault create {VAULT_FILE}) and add here: "
+            f'ansible_password: "{{{{ {variable} }}}}"',
+        )
+    return _Host(remote.name, _values(remote, {"ansible_password": password, **remote.variables}), gaps)
 
 
-def _values(host: NewProxy | NewRemote) -> dict[str, object]:
-    values = {variable: getattr(host, name, None) for name, variable in _VARIABLES.items()}
+def _values(host: NewProxy | NewRemote, more: Mapping[str, object]) -> dict[str, object]:
+    """The variables of a host that have a value, in the order of the file."""
+    values = {
+        "ansible_host": host.address,
+        "ansible_port": host.port,
+        "ansible_user": host.user,
+        "ansible_ssh_private_key_file": host.key_file,
+        **more,
+    }
     return {variable: value for variable, value in values.items() if value not in (None, "", ())}
 
 
@@ -163,26 +152,40 @@ def _jump(via: tuple[str, ...]) -> dict[str, object]:
     return {"ansible_ssh_common_args": f"-o ProxyJump={','.join(via)}"} if via else {}
 
 
-def _destination(url: str) -> str | VaultedValue:
+def _destination(url: str) -> str:
     """A URL as it was given; what names a vaulted variable is a template of our own making, and stays one."""
-    vaulted = re.fullmatch(r"\{\{ (vault_\w+) \}\}", url)
-    return VaultedValue(vaulted[1]) if vaulted else url
+    return AnsibleTemplate(url) if re.fullmatch(r"\{\{ vault_\w+ \}\}", url) else url
 
 
 def write_value(value: object) -> str:
-    """One value in YAML, on one line; text stays text, and is never taken for a template."""
-    if isinstance(value, VaultedValue):
-        return f'"{{{{ {value.variable} }}}}"'
-    if isinstance(value, int):
-        return str(value)
+    """
+    A value in YAML: texts and numbers on one line, lists and mappings on a line for each entry.
+
+    Text stays text, and is never taken for a template.
+    """
+    written: str = yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=10**9)
+    return written.removesuffix("\n...\n").removesuffix("\n")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents a list more than its key."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        del indentless
+        super().increase_indent(flow, indentless=False)
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     # YAML has no way to write half of a surrogate pair, which a broken command line can hold.
-    text = str(value).encode("utf-8", "replace").decode("utf-8")
+    text = text.encode("utf-8", "replace").decode("utf-8")
     is_template = re.search(r"\{[{%#]", text) is not None
     style = '"' if is_template or not text.isprintable() else None  # with line breaks, for one, it needs escapes
-    written: str = (
-        yaml.dump(text, default_style=style, allow_unicode=True, width=10**9).removesuffix("...\n").rstrip("\n")
-    )
-    return f"!unsafe {written}" if is_template else written
+    return dumper.represent_scalar("!unsafe" if is_template else _TEXT, text, style)
+
+
+_TEXT = "tag:yaml.org,2002:str"
+_Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(AnsibleTemplate, lambda dumper, text: dumper.represent_scalar(_TEXT, text, '"'))
 
 
 def write_comment(text: str, indent: int = 0) -> str:

@@ -7,8 +7,8 @@ Pure: the answers of `remotestatus init`, of an SSH configuration or of the old 
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 RESERVED = frozenset({"all", "ungrouped", "proxies", "localhost"})
@@ -35,7 +35,11 @@ class NewProxy:
 
 @dataclass(frozen=True, slots=True)
 class NewRemote:
-    """A remote to be. `via` names the proxies passed, checker's side first; `gaps` are sentences on what is missing."""
+    """
+    A remote to be. `via` names the proxies passed, checker's side first; `gaps` are sentences on what is missing.
+
+    `variables` are written as they are; an empty one is left out.
+    """
 
     name: str
     address: str | None = None
@@ -45,11 +49,7 @@ class NewRemote:
     wants_password: bool = False
     key_file: str | None = None
     via: tuple[str, ...] = ()
-    nickname: str = ""
-    description: str = ""
-    location: str = ""
-    forwarded_port: int | None = None
-    processes: tuple[str, ...] = ()
+    variables: Mapping[str, object] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
 
 

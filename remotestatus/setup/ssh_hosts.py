@@ -126,7 +126,7 @@ def fleet_from_ssh(
             user=entry.get("user"),
             key_file=_key_of(entry, default_key),
             via=via,
-            nickname=wish if wish != name else "",
+            variables={"remotestatus_nickname": wish if wish != name else ""},
         )
     return (*_link_chains(proxies.found, remotes), tuple(notes))
 

@@ -54,6 +54,7 @@ _REMOTE = {
     "proxy_user": OldKey(("proxy_username",), "text", "the proxy's ansible_user"),
     "proxy_port": OldKey(("proxy_port",), "port", "the proxy's ansible_port"),
 }
+_TAKEN_OVER = {name: key.variable for name, key in _REMOTE.items() if key.variable.startswith("remotestatus_")}
 _SETTING_NAMES = frozenset(name for key in (_PROXY | _SETTINGS).values() for name in key.spellings)
 _REMOTE_NAMES = frozenset(name for key in _REMOTE.values() for name in key.spellings)
 _DAY = 24 * 60  # minutes
@@ -160,10 +161,10 @@ class _Planner:
         via, address = self.find_way(where, taken)
         if via and "port" not in taken:
             self.note(where, "it has no remote port", "write ansible_port, its tunnel's port on the proxy")
-        nickname, user, port = taken.get("nickname"), taken.get("user"), taken.get("port")
-        forwarded = taken.get("forwarded_port")
-        name = name_host(nickname or user or "remote", self.names(), str(port or forwarded or ""))
-        processes = self.read_processes(taken.get("processes") or ())
+        user, port = taken.get("user"), taken.get("port")
+        called = taken.get("nickname") or user or "remote"
+        name = name_host(called, self.names(), str(port or taken.get("forwarded_port") or ""))
+        taken["processes"] = self.read_processes(taken.get("processes") or ())
         gaps = self._sentences(before)
         if "nickname" not in taken:
             self.note(where, "it has no nickname", f"it is called {name} now; say otherwise in remotestatus_nickname")
@@ -175,11 +176,7 @@ class _Planner:
             password=taken.get("password"),
             wants_password=bool(entry.keys() & _REMOTE["password"].spellings),
             via=via,
-            nickname=nickname or "",
-            description=taken.get("description") or "",
-            location=taken.get("location") or "",
-            forwarded_port=forwarded,
-            processes=processes,
+            variables={variable: taken.get(key) for key, variable in _TAKEN_OVER.items()},
             gaps=gaps,
         )
 

@@ -15,10 +15,10 @@ def list_old_names(answers: NewFleet) -> dict[str, tuple[str, ...]]:
     A remote was looked up under its virtual port; a proxy and a direct remote under its address.
     """
     found = {proxy.name: _name_address(proxy.address, proxy.port) for proxy in answers.proxies}
-    virtual = {remote.forwarded_port for remote in answers.remotes}
+    virtual = {remote.name: remote.variables.get("remotestatus_forwarded_port") for remote in answers.remotes}
     for remote in answers.remotes:
         # A remote port that is somebody else's virtual port would give that remote's key.
-        ports = [remote.forwarded_port, *([] if remote.port in virtual else [remote.port])]
+        ports = [virtual[remote.name], *([] if remote.port in virtual.values() else [remote.port])]
         # [localhost]:22 is the checker itself.
         wanted = [port for port in ports if port not in (None, 22)]
         names = tuple(f"[{host}]:{port}" for port in wanted for host in ("localhost", "127.0.0.1"))
