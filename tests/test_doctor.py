@@ -17,7 +17,7 @@ import yaml
 from remotestatus.history.database import History
 from remotestatus.model.rounds import Round
 from remotestatus.setup.doctor.connections import check_key
-from remotestatus.setup.doctor.history import is_on_time
+from remotestatus.setup.doctor.rounds_and_timer import is_on_time
 from tests.lab import Command, Lab
 from tests.rounds import forget_key
 from tests.terminal import Terminal

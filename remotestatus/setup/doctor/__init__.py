@@ -12,7 +12,7 @@ from functools import partial
 from remotestatus.model.errors import RemotestatusError, RoundError
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import AnsibleSource, PlaybookRunner
-from remotestatus.setup.doctor import connections, files_and_space, history, machine, notifications, workers
+from remotestatus.setup.doctor import connections, files_and_space, machine, notifications, rounds_and_timer, workers
 from remotestatus.setup.doctor.examined import Examined, Mark, Result, check_inventory, skipped, warning, wrong
 
 __all__ = ["INVENTORY", "Mark", "Result", "examine"]
@@ -33,12 +33,12 @@ _SECTIONS: Mapping[str, Sequence[Callable[[Examined], Iterable[Result]]]] = {
         connections.check_programs,
         connections.check_ports,
         connections.check_proxies,
-        history.check_tunnels,
-        history.check_looks,
+        connections.check_tunnels,
+        connections.check_looks,
     ),
     "Workers": (workers.check_workers,),
     "Files": (files_and_space.check_site, files_and_space.check_database),
-    "Rounds": (history.check_rounds, history.check_timer),
+    "Rounds": (rounds_and_timer.check_rounds, rounds_and_timer.check_timer),
     "Messages": (notifications.check_destinations, notifications.check_outbox, notifications.check_heartbeat),
 }
 

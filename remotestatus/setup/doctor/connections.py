@@ -1,5 +1,5 @@
 """
-Examines what connections need: secrets, keys, host keys, ports, and whether each proxy lets us in.
+Examines what connections need: secrets, keys, host keys, ports, tunnels, and whether each proxy lets us in.
 
 Only `check_proxies` connects to anybody, and only to proxies.
 """
@@ -13,7 +13,8 @@ from pathlib import Path
 
 from remotestatus_playbook.protocol import PROXIES, SOCKET_NAME, SOCKET_PATH, Order
 
-from remotestatus.evaluate import read_proxy
+from remotestatus.evaluate import advise, advise_proxy, dead_tunnels, read_proxy
+from remotestatus.history import History
 from remotestatus.model.errors import RoundError
 from remotestatus.model.text import count, join_names
 from remotestatus.model.untrusted_text import one_line
@@ -299,3 +300,38 @@ def check_proxies(examined: Examined) -> Iterator[Result]:
         "a round opens one connection to each proxy and sends everything through it, so a stock sshd's MaxStartups and "
         "MaxSessions are enough; forwarding has to be allowed there (AllowTcpForwarding)"
     )
+
+
+def check_tunnels(examined: Examined) -> Iterator[Result]:
+    """What the last round saw of the tunnels: each remote whose own ssh will not keep it."""
+    fleet = examined.inventory.fleet
+    results = examined.ask_history(History.check_results) or {}
+    seen = [remote for remote in fleet.remotes if remote.name in results and results[remote.name].tunnels]
+    by_sentence: dict[str, list[str]] = {}
+    for remote in seen:
+        for sentence in advise(remote, fleet, results):
+            by_sentence.setdefault(sentence, []).append(remote.name)
+    for sentence, names in by_sentence.items():
+        yield warning(f"{join_names(names, 6)}: {sentence}", "docs/tunnel.md shows a tunnel that keeps itself up")
+    if seen and not by_sentence:
+        yield fine(f"the tunnels of {count(len(seen), 'remote')} are kept as they should be")
+
+
+def check_looks(examined: Examined) -> Iterator[Result]:
+    """What the last round saw of the proxies that are looked at, and of the ports of their tunnels."""
+    fleet = examined.inventory.fleet
+    if not fleet.looked_at:
+        return
+    results = examined.ask_history(History.check_results) or {}
+    dead = dead_tunnels(examined.ask_history(History.states) or {})
+    for proxy in fleet.looked_at:
+        result = results.get(proxy.name)
+        if result is None:
+            continue
+        for note in result.facts.notes:
+            yield warning(f"{proxy.name}: {note}", "docs/limits.md says what account it needs")
+        advice = advise_proxy(proxy.name, fleet, result.ports, dead)
+        for sentence in advice:
+            yield warning(f"{proxy.name}: {sentence}", "docs/limits.md explains what is looked for on a proxy")
+        if not advice and not result.facts.notes:
+            yield fine(f"the ports of the tunnels to {proxy.name} are as they should be")

@@ -1,15 +1,13 @@
-"""Examines whether rounds are run, and on time, and what the last one saw of the tunnels."""
+"""Examines whether rounds are run, and on time."""
 
 import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from remotestatus.evaluate import advise, advise_proxy, dead_tunnels
 from remotestatus.history import History
 from remotestatus.model.durations import say_duration, write_duration
 from remotestatus.model.rounds import Round
-from remotestatus.model.text import count, join_names
 from remotestatus.setup.doctor.examined import Examined, Result, fine, warning, wrong
 from remotestatus.setup.doctor.machine import SET_CLOCK, run
 from remotestatus.setup.timer_units import CRON_MARK, MARK, unit_folder
@@ -99,38 +97,3 @@ def _examine_timer(path: Path, scope: str, text: str, every: str) -> Result:
         journal = f"journalctl {f'{scope} ' if scope else ''}--unit {service}"
         return wrong(f"the timer {path.name} is active, but its last round failed ({outcome.strip()})", journal)
     return fine(f"the timer {path} is active, every {every}")
-
-
-def check_tunnels(examined: Examined) -> Iterator[Result]:
-    """What the last round saw of the tunnels: each remote whose own ssh will not keep it."""
-    fleet = examined.inventory.fleet
-    results = examined.ask_history(History.check_results) or {}
-    seen = [remote for remote in fleet.remotes if remote.name in results and results[remote.name].tunnels]
-    wrong_ones = [(remote.name, sentence) for remote in seen for sentence in advise(remote, fleet, results)]
-    by_sentence: dict[str, list[str]] = {}
-    for name, sentence in wrong_ones:
-        by_sentence.setdefault(sentence, []).append(name)
-    for sentence, names in by_sentence.items():
-        yield warning(f"{join_names(names, 6)}: {sentence}", "docs/tunnel.md shows a tunnel that keeps itself up")
-    if seen and not by_sentence:
-        yield fine(f"the tunnels of {count(len(seen), 'remote')} are kept as they should be")
-
-
-def check_looks(examined: Examined) -> Iterator[Result]:
-    """What the last round saw of the proxies that are looked at, and of the ports of their tunnels."""
-    fleet = examined.inventory.fleet
-    if not fleet.looked_at:
-        return
-    results = examined.ask_history(History.check_results) or {}
-    dead = dead_tunnels(examined.ask_history(History.states) or {})
-    for proxy in fleet.looked_at:
-        result = results.get(proxy.name)
-        if result is None:
-            continue
-        for note in result.facts.notes:
-            yield warning(f"{proxy.name}: {note}", "docs/limits.md says what account it needs")
-        advice = advise_proxy(proxy.name, fleet, result.ports, dead)
-        for sentence in advice:
-            yield warning(f"{proxy.name}: {sentence}", "docs/limits.md explains what is looked for on a proxy")
-        if not advice and not result.facts.notes:
-            yield fine(f"the ports of the tunnels to {proxy.name} are as they should be")
