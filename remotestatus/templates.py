@@ -17,7 +17,7 @@ from pathlib import Path
 import jinja2
 
 from remotestatus.model.durations import say_duration
-from remotestatus.model.statuses import APPEARANCES
+from remotestatus.model.status_words import APPEARANCES
 from remotestatus.model.text import count, join_names, lower_first, say_percent, write_number
 from remotestatus.model.times import say_moment, write_time
 from remotestatus.shipped import report_templates

@@ -29,7 +29,7 @@ from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings, RemoteSettings
 from remotestatus.model.states import Kind, Policy, State, StateChange
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 
 PLACES = (
     ("hall-a", "Hall A", "north-camera", "North Camera", "Films the north entrance."),

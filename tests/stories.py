@@ -21,7 +21,7 @@ from remotestatus.model.notification import Acknowledgement, Message, Notificati
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings, RemoteSettings
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
-from remotestatus.model.statuses import Severity
+from remotestatus.model.status_words import Severity
 from remotestatus.model.windows import CommandWindow
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications

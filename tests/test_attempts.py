@@ -14,7 +14,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Inventory, Remote
 from remotestatus.model.settings import CHECKER, RemoteSettings
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.probe.attempts import Earlier, check_fleet
 from remotestatus.probe.attempts.orders import latest

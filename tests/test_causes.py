@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from remotestatus.model.causes import Cause
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from tests.lab import Command, Lab
 from tests.lab.host import CHECKER
 from tests.record_transcripts import break_host

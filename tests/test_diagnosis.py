@@ -23,7 +23,7 @@ from remotestatus.model.causes import Cause, causes_table
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.settings import RemoteSettings
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe.read_answers import AnswerFiles
 from tests.lab.keys import make_key

@@ -13,9 +13,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Any
 
 import click
@@ -26,8 +24,8 @@ from jsonschema import Draft202012Validator
 
 from remotestatus.cli import COMMANDS, group
 from remotestatus.model.causes import Cause, causes_table
-from remotestatus.report import formats
 from remotestatus.report.formats.metrics import FAMILIES
+from remotestatus.report.machine_formats import all_formats
 from tests.documents import PAGES, README, ROOT, Block, between, fenced, without_blocks
 from tests.lab import Command
 from tests.record_transcripts import read_transcripts
@@ -220,9 +218,7 @@ def test_variables_in_the_text_exist() -> None:
 
 def test_each_file_of_a_machine_format_is_named() -> None:
     """The page on machine formats names every file that one writes; a badge's JSON goes with its picture."""
-    found = [import_module(f"{formats.__name__}.{one.name}").FORMAT for one in iter_modules(formats.__path__)]
-    paths = {path for one in found for path in one}
-    named = {re.sub(r"^(badge.*)\.json$", r"\1.svg", path.replace("{slug}", "REMOTE")) for path in paths}
+    named = {re.sub(r"^(badge.*)\.json$", r"\1.svg", path.replace("{slug}", "REMOTE")) for path in all_formats()}
     assert [path for path in sorted(named) if f"`site/{path}`" not in PAGES["docs/formats.md"]] == []
 
 

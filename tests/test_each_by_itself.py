@@ -19,7 +19,7 @@ from remotestatus.model.failing_subjects import find_failing
 from remotestatus.model.notification import NotificationMemory
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, Subject
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.notify.decide import plan_for_each
 from remotestatus.probe.attempts.orders import remote_result
 from remotestatus.report import page_templates

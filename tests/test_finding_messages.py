@@ -18,7 +18,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Key, Trouble, most_severe_first
 from remotestatus.model.notification import NotificationType, Receiver
 from remotestatus.model.states import Kind, Policy
-from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.status_words import Severity, Status
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications
 from tests.stories import EVERY, OPS, START, TEMPLATES, Story, make_fleet

@@ -20,7 +20,7 @@ from remotestatus.model.check_result import CheckResult, Trouble, most_severe_fi
 from remotestatus.model.fleet import Remote
 from remotestatus.model.settings import RemoteSettings
 from remotestatus.model.states import Kind, Policy, State
-from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.status_words import Severity, Status
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -18,10 +18,9 @@ from remotestatus.model.facts import Disk, Facts
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.formats.badges import fleet_badge, remote_badge, write_endpoint, write_svg
 from remotestatus.report.formats.metrics import write_metrics
-from remotestatus.report.formats.status_json import write_status
+from remotestatus.report.formats.status_json import status_schema, write_status
 from remotestatus.report.pages import page_templates
 from remotestatus.report.publish import machine_files
-from remotestatus.report.status_document import status_schema
 from tests.lab import require_program
 from tests.made_fleet import Made, make_report_input
 

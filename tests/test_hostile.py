@@ -15,7 +15,7 @@ import pytest
 
 from remotestatus.model.causes import Cause
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from tests.lab import Command, Lab, SmtpSink, require_program, require_root
 from tests.rounds import await_that, run_round
 

@@ -13,7 +13,7 @@ import pytest
 
 from remotestatus.history.database import History
 from remotestatus.model.causes import Cause
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from tests.lab import Command, JumpWay, Lab, require_root, run_command
 from tests.lab.jump_ways import proxy_name
 from tests.lab.keys import make_key

@@ -16,7 +16,7 @@ from remotestatus.model.period_report import LastingProblem, PeriodReport
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import FleetSettings, PageSpec
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.model.windows import Note, PlannedWindow
 from remotestatus.notify import settings_for

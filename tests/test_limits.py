@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from remotestatus.evaluate.limits import LIMITS, MOUNT_LIMITS, examine_limits
 from remotestatus.model.facts import Disk, Facts
 from remotestatus.model.settings import Limits
-from remotestatus.model.statuses import Severity
+from remotestatus.model.status_words import Severity
 
 FACTS = Facts(
     load=(9.0, 3.0, 1.0),

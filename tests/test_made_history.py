@@ -7,7 +7,7 @@ from pathlib import Path
 from remotestatus.demo import make_up_history
 from remotestatus.history import History, current_notes
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

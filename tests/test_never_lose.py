@@ -23,7 +23,7 @@ from remotestatus.history.database import History
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind, State, Subject
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.notify.deliver import Sending
 from remotestatus.notify.destinations import load_destinations
 from remotestatus.round import send_due

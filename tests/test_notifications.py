@@ -21,7 +21,7 @@ from remotestatus.model.notification import (
 )
 from remotestatus.model.settings import WorkerSpec
 from remotestatus.model.states import Kind, Policy, State
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.windows import CommandWindow
 from remotestatus.notify.assemble import assemble
 from remotestatus.notify.compose import compose_message

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from remotestatus.model.rounds import Round
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.report import pages
 from remotestatus.report.build import build_report
 from remotestatus.report.publish import publish

@@ -23,7 +23,7 @@ from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Fleet, LimitedPage, Proxy, Remote
 from remotestatus.model.settings import FleetSettings, PageSpec, RemoteSettings
 from remotestatus.model.states import Kind, Policy
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.tunnels import TunnelPort
 from remotestatus.report.build import build_report
 from remotestatus.report.formats.status_json import write_status

@@ -16,7 +16,7 @@ from remotestatus.model.notification import Acknowledgement, Receiver
 from remotestatus.model.period_report import Period, PeriodReport
 from remotestatus.model.settings import PageSpec, RegularReport
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.windows import PlannedWindow
 from remotestatus.notify.compose import compose_report
 from remotestatus.notify.page_links import told_of

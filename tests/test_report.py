@@ -25,7 +25,7 @@ from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Sample
 from remotestatus.model.settings import WorkerSpec
 from remotestatus.model.states import Kind, Policy, State, Transition
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.charts import draw_chart, letter_paths, shares, troubled_days
 from remotestatus.report.formats.status_json import write_status
@@ -328,8 +328,8 @@ def test_damaged_row_costs_itself_alone(tmp_path: Path) -> None:
 def test_bar_joins_equal_days() -> None:
     """Days of one kind in a row are one shape, and trouble is taller than quiet days."""
     assert letter_paths("uudu") == (
-        ("up", "M0 16v-4h2v4zM3 16v-4h1v4z"),
-        ("down", "M2 16v-16h1v16z"),
+        ("up", "M0 0h2v16h-2zM3 0h1v16h-1z"),
+        ("down", "M2 0h1v16h-1z"),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from remotestatus.model.causes import Cause
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.probe.runtime_directories import kept_folders
 from tests.lab import Command, Lab, Proxy, Remote
 from tests.rounds import await_that, run_round

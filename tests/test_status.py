@@ -23,7 +23,7 @@ from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import RemoteSettings
 from remotestatus.model.states import Kind, Policy, State
-from remotestatus.model.statuses import Severity
+from remotestatus.model.status_words import Severity
 from tests.lab import Command, HttpSink, Lab
 from tests.rounds import run_round
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from remotestatus.cli.table import COLUMNS, fleet_lines, fleet_table
+from remotestatus.cli.fleet_table import COLUMNS, fleet_lines, fleet_table
 from remotestatus.cli.terminal import Column, RowTable, print_lines
 from remotestatus.model.text import say_percent
 from remotestatus.report.build import Report, build_report

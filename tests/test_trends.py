@@ -19,7 +19,7 @@ from remotestatus.model.facts import Disk, Facts
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import Limits
 from remotestatus.model.states import Kind, State, StateChange
-from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.status_words import Severity, Status
 from remotestatus.report.charts import draw_ranges
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -47,7 +47,7 @@ from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import CHECKER, FleetSettings, RemoteSettings, WorkerSpec, probe_names
 from remotestatus.model.states import Kind, State
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.workers.batch_queue import BatchQueue
 from remotestatus.probe.workers.batches import Batch, places_of, share_out_remotes

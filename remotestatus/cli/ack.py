@@ -9,7 +9,7 @@ from remotestatus.history import History, outbox
 from remotestatus.model.errors import ConfigurationError, RoundError
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import Kind, State, Subject
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.text import did_you_mean
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import AnsibleSource
@@ -59,7 +59,9 @@ def command(
             raise ConfigurationError(f"{name} is up: there is nothing to acknowledge")
         outbox.acknowledge(history, subject, Acknowledgement(moment, end, one_line(note, 300)))
     lasts = f" until {say_local(end)}" if end else ""
-    click.echo(f"Acknowledged: {name} is {state.status}; no reminders and no escalation{lasts or ' until it is over'}.")
+    click.echo(
+        f"Acknowledged: {name} is {state.status.spoken}; no reminders and no escalation{lasts or ' until it is over'}."
+    )
 
 
 def find(history: History, name: str) -> tuple[Subject, State]:

@@ -12,9 +12,9 @@ import click
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from remotestatus.cli.fleet_table import print_summary
 from remotestatus.cli.options import now, own_program
 from remotestatus.cli.progress import run_with_progress
-from remotestatus.cli.table import print_summary
 from remotestatus.cli.terminal import make_console, paragraph, print_lines, text_of
 from remotestatus.demo import DemoFleet, Fault, ReceivedMessage, make_up_history
 from remotestatus.probe import AnsibleSource, PlaybookRunner

@@ -13,11 +13,11 @@ from remotestatus_playbook.protocol import Order, RemoteAnswer
 from rich.console import RenderableType
 from rich.text import Text
 
+from remotestatus.cli.fleet_table import trouble_lines
 from remotestatus.cli.log_in_options import with_log_in
 from remotestatus.cli.options import now, remote_argument
 from remotestatus.cli.show import fields_of
 from remotestatus.cli.ssh_session import find_remote
-from remotestatus.cli.table import trouble_lines
 from remotestatus.cli.terminal import Column, RowTable, make_console, paragraph, print_lines, status_sign
 from remotestatus.evaluate import match, read_proxy, read_remote
 from remotestatus.inventory import read_inventory

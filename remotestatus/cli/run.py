@@ -37,8 +37,8 @@ def command(source: AnsibleSource, templates: Path | None, quiet: bool) -> None:
     with stop_on_signal() as stop, PlaybookRunner(source) as runner:
         runner.begin()
         # Ansible starts while the rest of the program is loaded, which takes as long.
+        from remotestatus.cli.fleet_table import print_summary
         from remotestatus.cli.progress import run_with_progress, say_troubles
-        from remotestatus.cli.table import print_summary
         from remotestatus.cli.terminal import make_console
         from remotestatus.round import RoundOptions, run_round
 

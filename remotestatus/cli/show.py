@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from rich.console import RenderableType
 from rich.text import Text
 
-from remotestatus.cli.table import NAMED, say_uptime, trouble_lines
+from remotestatus.cli.fleet_table import NAMED, say_uptime, trouble_lines
 from remotestatus.cli.terminal import paragraph, status_sign, status_text, text_of
 from remotestatus.model.durations import say_duration
 from remotestatus.model.notification import Acknowledgement, KeptDecision, SentMessage
 from remotestatus.model.states import State
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import APPEARANCES, Status
 from remotestatus.model.text import join_names
 from remotestatus.model.times import write_time
 from remotestatus.model.untrusted_text import one_line
@@ -150,7 +150,7 @@ def _where(remote: RemoteView) -> Iterator[RenderableType]:
 def _where_proxy(details: Details, proxy: ProxyView) -> Iterator[RenderableType]:
     behind = [remote for remote in details.report.remotes if proxy.name in remote.path]
     words = sorted({remote.word for remote in behind}, key=tuple(details.report.summary).index)
-    counts = [f"{sum(remote.word == word for remote in behind)} {word}" for word in words]
+    counts = [f"{sum(remote.word == word for remote in behind)} {APPEARANCES[word].label}" for word in words]
     pairs = (
         ("Address", proxy.address),
         ("Way", " → ".join(proxy.path)),

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import click
 
+from remotestatus.cli.fleet_table import fleet_lines, is_overdue, overdue_lines, round_sentence, unseen_lines
 from remotestatus.cli.last_report import LastReport, read_last_report
 from remotestatus.cli.opened_inventory import open_inventory
 from remotestatus.cli.options import choose, now, remote_argument, with_inventory_options
 from remotestatus.cli.show import Details, details_lines, details_values
-from remotestatus.cli.table import fleet_lines, is_overdue, overdue_lines, round_sentence, unseen_lines
 from remotestatus.cli.terminal import make_console, paragraph, print_lines
 from remotestatus.history import History, outbox
 from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RemotestatusError, RoundError
 from remotestatus.model.fleet import Inventory
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import APPEARANCES, NagiosState, Severity, Status
+from remotestatus.model.status_words import APPEARANCES, NagiosState, Severity, Status
 from remotestatus.model.text import join_names
 from remotestatus.probe import AnsibleSource
 from remotestatus.report import ProxyView, RemoteView, Report
@@ -142,7 +142,9 @@ def _rests(proxy: ProxyView, report: Report) -> bool:
 def nagios_line(report: Report, code: NagiosState) -> str:
     """The fleet in one line: status, what is wrong, and performance data."""
     sentence = ", ".join(filter(None, (report.verdict, report.aside)))
-    wrong = [f"{one.name or one.subject} {one.trouble.cause if one.trouble else one.status}" for one in report.problems]
+    wrong = [
+        f"{one.name or one.subject} {one.trouble.cause if one.trouble else one.status.label}" for one in report.problems
+    ]
     sentence += f" ({join_names(wrong, _NAMED)})" if wrong else ""
     if is_overdue(report):
         age = say_duration(report.generated_at - report.round.finished_at)

@@ -17,7 +17,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from remotestatus.model.statuses import APPEARANCES
+from remotestatus.model.status_words import APPEARANCES
 
 Part = str | tuple[str, str]
 """Some text, or some text with its style."""

@@ -10,10 +10,10 @@ from rich.console import Console, RenderableType
 from rich.status import Status
 from rich.text import Text
 
+from remotestatus.cli.fleet_table import NAMED, trouble_lines
 from remotestatus.cli.log_in_options import with_log_in
 from remotestatus.cli.options import choose, remote_argument
 from remotestatus.cli.ssh_session import known_names, note
-from remotestatus.cli.table import NAMED, trouble_lines
 from remotestatus.cli.terminal import Column, RowTable, make_console, paragraph, print_lines, text_of
 from remotestatus.inventory import read_inventory
 from remotestatus.model.fleet import Inventory, Proxy, Remote

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import click
 from remotestatus_playbook.protocol import HostAnswer, Outcome
 
+from remotestatus.cli.fleet_table import trouble_lines
 from remotestatus.cli.opened_inventory import open_inventory
 from remotestatus.cli.options import remote_argument, with_inventory
 from remotestatus.cli.ssh_session import find_remote, must_be_ssh, note, say_before_ssh, ssh_target, write_config
-from remotestatus.cli.table import trouble_lines
 from remotestatus.cli.terminal import make_console, print_lines
 from remotestatus.evaluate import diagnose
 from remotestatus.model.errors import ConfigurationError, RoundError

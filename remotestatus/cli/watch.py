@@ -16,13 +16,13 @@ import click
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 
+from remotestatus.cli.fleet_table import fleet_table, problems_lines, say_counts, summary_lines
 from remotestatus.cli.log_in_options import with_log_in
 from remotestatus.cli.options import now
 from remotestatus.cli.progress import say_troubles
 from remotestatus.cli.signals import Stop, stop_on_signal
-from remotestatus.cli.table import fleet_table, problems_lines, say_counts, summary_lines
 from remotestatus.cli.terminal import Part, make_console, paragraph, text_of
-from remotestatus.model.durations import parse_duration, say_duration
+from remotestatus.model.durations import parse_duration, say_duration, say_seconds
 from remotestatus.model.errors import RemotestatusError, RoundGivenUp, say_os_error
 from remotestatus.model.times import write_time
 from remotestatus.model.untrusted_text import one_line
@@ -138,7 +138,7 @@ def _line(report: Report) -> str:
     counts = say_counts(report)
     return (
         f"{write_time(report.round.finished_at)} round {report.round.id}: {report.verdict}"
-        f"{f' ({counts})' if counts else ''}, {report.round.seconds:.1f} s"
+        f"{f' ({counts})' if counts else ''}, {say_seconds(report.round.seconds)}"
     )
 
 

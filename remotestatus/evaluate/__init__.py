@@ -14,7 +14,6 @@ from remotestatus.evaluate.maintenance_windows import (
     window_of,
 )
 from remotestatus.evaluate.measurements import find_renewed
-from remotestatus.evaluate.planned_windows import planned_windows
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.proxy_advice import advise_proxy, dead_tunnels
 from remotestatus.evaluate.proxy_look import read_look
@@ -25,4 +24,5 @@ from remotestatus.evaluate.reply_codes import write_code
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.trends import LONGEST_LOOK, disks_until_full, kept_values
 from remotestatus.evaluate.tunnel_advice import advise
+from remotestatus.evaluate.upcoming_windows import planned_windows
 from remotestatus.evaluate.uptime import DaySums, Uptime, begin_today, no_days, share_out_time, uptimes

@@ -27,7 +27,7 @@ from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.memory import Memory
 from remotestatus.model.processes import Process, ProcessResult
-from remotestatus.model.statuses import Severity
+from remotestatus.model.status_words import Severity
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 

@@ -14,7 +14,7 @@ from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Remote
 from remotestatus.model.settings import CHECKER
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 
 _REACHED = (Status.UP, Status.DEGRADED)
 

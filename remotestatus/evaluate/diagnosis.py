@@ -19,7 +19,7 @@ from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.errors import say_error
 from remotestatus.model.fleet import Proxy, Remote
-from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.status_words import Severity, Status
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.worker_faults import NOT_STARTED, FaultKind
 

@@ -17,7 +17,7 @@ from remotestatus.model.check_result import MORE, PROCESSES, CheckResult, Key, T
 from remotestatus.model.fleet import Remote
 from remotestatus.model.settings import Limits
 from remotestatus.model.states import FindingState, Policy, State
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 
 REMEMBERED = 20
 """

@@ -18,7 +18,7 @@ from remotestatus.model.check_result import CheckResult, Key
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Remote
 from remotestatus.model.states import State
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.tunnels import Listener, TunnelPort
 from remotestatus.model.untrusted_text import one_line
 

@@ -17,7 +17,7 @@ from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.period_report import LastingProblem, Period, PeriodReport, RemoteUptime
 from remotestatus.model.settings import RegularReport
 from remotestatus.model.states import Kind, State, Subject
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.text import join_names
 from remotestatus.model.windows import PlannedWindow
 

@@ -16,7 +16,7 @@ from remotestatus.model.durations import say_duration
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Remote
 from remotestatus.model.memory import Memory, Start
-from remotestatus.model.statuses import Severity
+from remotestatus.model.status_words import Severity
 from remotestatus.model.text import count
 from remotestatus.model.untrusted_text import one_line
 

@@ -18,7 +18,7 @@ from datetime import datetime
 from remotestatus.evaluate.finding_states import Look, SeenFindings, came_again, follow_findings
 from remotestatus.model.check_result import Key, Trouble, most_severe_first, summarize
 from remotestatus.model.states import FindingState, Kind, Policy, State, StateChange, Transition
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 
 FLAP_WINDOW = 20
 """Check results that are remembered."""

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 from remotestatus.model.days import DAY_LETTERS, SHOWN_DAYS, SPANS, DayShare, PastDays
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 
 LONGEST_GAP = 2.5
 """A time longer than so many check intervals was not observed: the checker was away."""

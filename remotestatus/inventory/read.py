@@ -18,7 +18,7 @@ from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, Inv
 from remotestatus.evaluate import problem_of_window
 from remotestatus.inventory.host_pattern import match_hosts
 from remotestatus.inventory.json_schema import nearest
-from remotestatus.inventory.setting_errors import say_errors
+from remotestatus.inventory.validation_messages import say_errors
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem, with_vault_cure
 from remotestatus.model.fleet import Fleet, Inventory, LimitedPage, Remote, Worker
 from remotestatus.model.settings import (

@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 from enum import Enum, StrEnum
 from typing import Self
 
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.facts import Facts
 from remotestatus.model.memory import Memory
 from remotestatus.model.processes import ProcessResult
-from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.status_words import Severity, Status
 from remotestatus.model.text import join_names
 from remotestatus.model.tunnels import Tunnel, TunnelPort
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult

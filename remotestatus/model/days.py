@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 
 SHOWN_DAYS = 90
 """Days in the bar of a remote, today included."""

@@ -49,4 +49,9 @@ def say_duration(span: timedelta) -> str:
     return f"{whole} s"
 
 
+def say_seconds(seconds: float) -> str:
+    """Write how long something took, for people: `2.7 s`, and from a minute on as `say_duration`."""
+    return f"{seconds:.1f} s" if seconds < 60 else say_duration(timedelta(seconds=seconds))
+
+
 _SPOKEN = (((86400, "d"), (3600, "h")), ((3600, "h"), (60, "min")), ((60, "min"), (1, "s")))

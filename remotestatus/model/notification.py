@@ -11,7 +11,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Key, Trouble
 from remotestatus.model.replies import ReplyCode, ReplyInvitation, ReplyOutcome, TakenReplies
 from remotestatus.model.states import State, Subject
-from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.status_words import Severity, Status
 from remotestatus.model.windows import CommandWindow
 
 

@@ -10,7 +10,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.days import DayShare
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import Subject, Transition
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.windows import PlannedWindow
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from remotestatus_playbook.protocol import Process
 
-from remotestatus.model.statuses import Severity
+from remotestatus.model.status_words import Severity
 
 __all__ = ["NearMiss", "Process", "ProcessResult"]
 

@@ -35,7 +35,7 @@ from pydantic import (
 from remotestatus_playbook.protocol import CHECK_SECONDS, REMOTE_SECONDS, whole_unit
 
 from remotestatus.model.durations import parse_duration, write_duration
-from remotestatus.model.statuses import Severity
+from remotestatus.model.status_words import Severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from remotestatus.model.check_result import HasTroubles, Key, Trouble, most_severe_first
-from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.status_words import Severity, Status
 
 
 class Kind(StrEnum):

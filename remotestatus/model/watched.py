@@ -6,7 +6,7 @@ What the inventory asks of one remote by name, beyond processes: files, systemd 
 
 from dataclasses import dataclass
 
-from remotestatus.model.statuses import Severity
+from remotestatus.model.status_words import Severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from remotestatus.model.notification import (
 )
 from remotestatus.model.settings import Escalation, RemoteSettings
 from remotestatus.model.states import FindingState, Kind, State, Subject
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.times import say_moment
 from remotestatus.model.windows import OpenWindow
 

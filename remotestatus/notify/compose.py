@@ -31,7 +31,7 @@ from remotestatus.model.notification import (
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.replies import ReplyOutcome
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.status_words import Severity, Status
 from remotestatus.model.text import join_names, lower_first
 from remotestatus.model.untrusted_text import defuse, one_line
 from remotestatus.notify.assemble import (

@@ -35,7 +35,7 @@ from remotestatus.model.notification import (
 )
 from remotestatus.model.settings import QuietHours
 from remotestatus.model.states import Kind, State, Subject
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.text import join_names
 from remotestatus.model.times import say_moment
 from remotestatus.notify.case import Case, Difference, known_findings

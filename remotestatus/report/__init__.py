@@ -4,6 +4,7 @@ Everything that the pages and the machine formats show, and the site they are wr
 
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.fact_texts import say_size
+from remotestatus.report.formats import status_schema, status_table
 from remotestatus.report.incidents import Incident
 from remotestatus.report.pages import page_templates
 from remotestatus.report.process_view import ProcessView, SeenProcess
@@ -12,4 +13,3 @@ from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.root_causes import RootCause
 from remotestatus.report.site import examine_site
 from remotestatus.report.sites import make_sites
-from remotestatus.report.status_document import status_schema, status_table

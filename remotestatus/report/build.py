@@ -17,7 +17,7 @@ from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, Subject
-from remotestatus.model.statuses import APPEARANCES, Status
+from remotestatus.model.status_words import APPEARANCES, Status
 from remotestatus.model.text import name_inventory
 from remotestatus.model.windows import Note, PlannedWindow
 from remotestatus.report.charts import shares

@@ -1,8 +1,8 @@
 """
 Turns numbers into the shapes of small SVG charts: the bar of days, the share of statuses, the chart of log-in times.
 
-Days, counts and samples come in; path data and coordinates go out. Colours and text are the templates' part. A day's
-height tells its status, so that a bar can be read without its colours.
+Days, counts and samples come in; path data and coordinates go out. Colours, the heights of days and text are
+the templates' part.
 """
 
 import math
@@ -16,17 +16,13 @@ from typing import TypeVar
 
 from remotestatus.model.days import DAY_LETTERS, DayRange, DayShare, PastDays, Ranges
 from remotestatus.model.rounds import Sample
-from remotestatus.model.statuses import APPEARANCES
 
 T = TypeVar("T")
-
-HEIGHTS = {"none": 1, **{word: appearance.bar for word, appearance in APPEARANCES.items()}}
-"""The height of a day with this status, of 16."""
 
 
 @dataclass(frozen=True, slots=True)
 class DayCell:
-    """One UTC day of the bar: a word of HEIGHTS, and how long the remote was down, degraded and observed."""
+    """One UTC day of the bar: a word of DAY_LETTERS, and how long the remote was down, degraded and observed."""
 
     day: date
     word: str
@@ -81,8 +77,7 @@ def letter_paths(letters: str) -> tuple[tuple[str, str], ...]:
     left = 0
     for letter, run in groupby(letters):
         word, width = DAY_LETTERS[letter], sum(1 for _ in run)
-        height = HEIGHTS[word]
-        paths.setdefault(word, []).append(f"M{left} 16v-{height}h{width}v{height}z")
+        paths.setdefault(word, []).append(f"M{left} 0h{width}v16h-{width}z")
         left += width
     return tuple((word, "".join(parts)) for word, parts in paths.items())
 

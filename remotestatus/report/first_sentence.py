@@ -4,7 +4,7 @@ Says how the fleet is in one sentence: the first of the page, the last of the te
 RemoteViews and RootCauses come in; the sentence goes out, and what stands beside it.
 """
 
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.text import count, join_names, write_number
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.root_causes import RootCause

@@ -14,7 +14,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import Kind, State, Subject, Transition
-from remotestatus.model.statuses import APPEARANCES, Status
+from remotestatus.model.status_words import APPEARANCES, Status
 from remotestatus.report.clean_text import clean, clean_all, clean_trouble
 
 

@@ -27,11 +27,11 @@ from pydantic_core import to_json
 
 from remotestatus.evaluate import Uptime
 from remotestatus.model.days import PastDays
-from remotestatus.model.durations import say_duration
+from remotestatus.model.durations import say_duration, say_seconds
 from remotestatus.model.errors import RoundError
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import APPEARANCES, Status
+from remotestatus.model.status_words import APPEARANCES, Status
 from remotestatus.model.text import say_percent
 from remotestatus.model.times import write_time
 from remotestatus.model.windows import PlannedWindow
@@ -40,6 +40,7 @@ from remotestatus.report.charts import DayCell, letter_paths, troubled_days
 from remotestatus.report.fact_texts import say_size
 from remotestatus.report.fleet_columns import Row, fleet_columns, write_row, write_rows
 from remotestatus.report.incidents import Incident
+from remotestatus.report.machine_formats import all_formats
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.root_causes import RootCause
@@ -314,6 +315,7 @@ class PageMaker:
         self.assets = _assets(templates.folders)
         logo_path, self.notes = _take_logo(logo, self.assets)
         self._values: dict[str, object] = {"report": report, "logo": logo_path, "affected_shown": AFFECTED_SHOWN}
+        self._values["formats"] = [path for path in all_formats() if "/" not in path]
         if report.accent:
             self.assets["assets/accent.css"] = render_template(
                 templates, "accent.css.j2", {**self._values, "root": "", "icon": report.worst}
@@ -401,10 +403,6 @@ def _utc(moment: datetime, year: bool = False) -> str:
     return f"{shown}, {moment:%H:%M} UTC"
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else say_duration(timedelta(seconds=seconds))
-
-
 @lru_cache(maxsize=10_000)  # what many remotes have in common happened at the same time
 def _time_tag(moment: datetime, form: str = "", empty: bool = False) -> Markup:
     """
@@ -482,7 +480,7 @@ _FILTERS: dict[str, Callable[..., object]] = {
     "utc": _utc,
     "utc_clock": lambda moment: f"{moment.astimezone(UTC):%H:%M} UTC",
     "utc_exact": lambda moment: f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
-    "seconds": _seconds,
+    "seconds": say_seconds,
     "observed": say_observed,
     "time_tag": _time_tag,
     "fleet_columns": fleet_columns,

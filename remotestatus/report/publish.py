@@ -7,14 +7,12 @@ was, when a template is broken or the files cannot be written.
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from importlib import import_module
 from itertools import chain
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import TypeVar
 
-from remotestatus.report import formats
 from remotestatus.report.build import Report
+from remotestatus.report.machine_formats import all_formats
 from remotestatus.report.pages import PageMaker, page_templates, render_template
 from remotestatus.report.site import SiteFile, write_site
 from remotestatus.templates import Templates
@@ -43,19 +41,13 @@ def site_files(
 
 
 def machine_files(report: Report, templates: Templates) -> Iterator[SiteFile]:
-    """
-    The files of all machine formats: a module of `formats/` declares its own as FORMAT, by their path in the site.
-
-    A file is made of the report; one with `{slug}` in its path there is of each remote. Its function returns the text,
-    or the values for the template of the path's name: `feed.xml` is made by `feed.xml.j2`.
-    """
-    for found in iter_modules(formats.__path__):
-        for path, write in import_module(f"{formats.__name__}.{found.name}").FORMAT.items():
-            if "{slug}" not in path:
-                yield SiteFile(path, partial(_make, templates, f"{path}.j2", write, report))
-                continue
-            for remote in report.remotes:
-                yield SiteFile(path.format(slug=remote.slug), partial(_make, templates, "", write, remote))
+    """The files of all machine formats."""
+    for path, write in all_formats().items():
+        if "{slug}" not in path:
+            yield SiteFile(path, partial(_make, templates, f"{path}.j2", write, report))
+            continue
+        for remote in report.remotes:
+            yield SiteFile(path.format(slug=remote.slug), partial(_make, templates, "", write, remote))
 
 
 Subject = TypeVar("Subject")

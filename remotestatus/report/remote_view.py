@@ -19,7 +19,7 @@ from remotestatus.model.fleet import Remote
 from remotestatus.model.notification import Acknowledgement, SentMessage
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, State, Subject
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.report.charts import Chart, RangeChart, draw_chart, draw_ranges
 from remotestatus.report.clean_text import clean, clean_all, clean_trouble

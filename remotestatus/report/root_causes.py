@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import HasTroubles, Trouble
 from remotestatus.model.notification import Acknowledgement
-from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.status_words import Severity, Status
 from remotestatus.model.text import count
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView

@@ -20,7 +20,7 @@ from remotestatus.model.fleet import Inventory, LimitedPage, Proxy, Remote
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, Subject
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.limited_page import limit_input
 from remotestatus.report.pages import page_templates

@@ -15,7 +15,7 @@ from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import CHECKER
 from remotestatus.model.states import Kind
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.report.clean_text import clean, clean_trouble
 from remotestatus.report.incidents import Incident, open_note
 from remotestatus.report.remote_view import RemoteView

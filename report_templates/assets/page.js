@@ -20,6 +20,7 @@ if (known) body.dataset.made = told("--made") || body.dataset.made;
 // This runs where the banner stands, before the rest of the page is there: nothing moves when it is shown.
 const banner = document.getElementById("stale");
 
+// As say_duration in remotestatus/model/durations.py, but without seconds from five minutes on, which would only tick.
 function span(seconds) {
   seconds = Math.max(0, Math.round(seconds));
   const units = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
@@ -181,9 +182,8 @@ function start() {
     return made;
   }
 
-  // The same as HEIGHTS in remotestatus/report/charts.py and DAY_LETTERS in remotestatus/model/days.py.
+  // The same as DAY_LETTERS in remotestatus/model/days.py.
   const LETTERS = { ".": "none", u: "up", g: "degraded", d: "down", n: "unknown", m: "maintenance" };
-  const HEIGHTS = { none: 1, up: 4, maintenance: 4, unknown: 7, degraded: 10, down: 16 };
 
   function drawDays(text) {
     const runs = [...text.matchAll(/(\D)(\d+)/g)].map(([, letter, length]) => [LETTERS[letter], Number(length)]);
@@ -191,7 +191,7 @@ function start() {
     const paths = new Map();
     let left = 0;
     for (const [word, length] of runs) {
-      paths.set(word, `${paths.get(word) || ""}M${left} 16v-${HEIGHTS[word]}h${length}v${HEIGHTS[word]}z`);
+      paths.set(word, `${paths.get(word) || ""}M${left} 0h${length}v16h-${length}z`);
       left += length;
     }
     for (const [word, path] of paths) bar.append(svg("path", { class: `d-${word}`, d: path }));

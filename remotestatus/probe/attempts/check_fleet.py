@@ -15,7 +15,7 @@ from remotestatus_playbook.protocol import Order, Outcome
 from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.errors import RoundError, RoundGivenUp
 from remotestatus.model.fleet import Fleet, Inventory, Remote
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.probe.attempts.at_once import choose_retry_forks
 from remotestatus.probe.attempts.orders import (
     PAUSE_SECONDS,

@@ -27,7 +27,7 @@ from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.errors import RoundError, RoundGivenUp
 from remotestatus.model.fleet import Inventory, Remote, Worker
 from remotestatus.model.settings import CHECKER
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.attempts.at_once import choose_forks

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.states import Kind, State, Subject
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 
 FEWEST_SUSPECT = 3
 """From so many remotes that vanish behind one answering proxy, we suspect ourselves first."""

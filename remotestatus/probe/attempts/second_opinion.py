@@ -10,7 +10,7 @@ from operator import itemgetter
 from remotestatus.evaluate import is_worth_another_place
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Remote
-from remotestatus.model.statuses import Status
+from remotestatus.model.status_words import Status
 from remotestatus.probe.workers import Batch, pack_for
 
 _REACHED = (Status.UP, Status.DEGRADED)

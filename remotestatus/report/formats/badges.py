@@ -7,12 +7,14 @@ A label and a word come in, text goes out. Nothing is fetched: widths are estima
 import json
 from html import escape
 
-from remotestatus.model.statuses import APPEARANCES
+from remotestatus.model.status_words import APPEARANCES
 from remotestatus.report.build import Report
 from remotestatus.report.remote_view import RemoteView
 
 Badge = tuple[str, str, str]
 """The label on the left, the message on the right, and the status that gives the colour."""
+
+_COLOURS = {"down": "#c0322b", "degraded": "#9a6200", "unknown": "#6b5a94", "maintenance": "#31669c", "up": "#2a7d4f"}
 
 _NARROW, _WIDE = frozenset("ijlIt.,:;'!|()[]1 -fr"), frozenset("mwMW@%&")
 
@@ -37,7 +39,7 @@ def write_endpoint(badge: Badge) -> str:
         "schemaVersion": 1,
         "label": label,
         "message": message,
-        "color": APPEARANCES[word].colour.removeprefix("#"),
+        "color": _COLOURS[word].removeprefix("#"),
         "isError": word in ("down", "unknown"),
     }
     return json.dumps(values, ensure_ascii=False) + "\n"
@@ -54,7 +56,7 @@ def write_svg(badge: Badge) -> str:
         f'role="img"><title>{label}: {message}</title>'
         f'<clipPath id="r"><rect width="{width}" height="20" rx="3"/></clipPath><g clip-path="url(#r)">'
         f'<rect width="{left}" height="20" fill="#3d4248"/>'
-        f'<rect x="{left}" width="{right}" height="20" fill="{APPEARANCES[word].colour}"/></g>'
+        f'<rect x="{left}" width="{right}" height="20" fill="{_COLOURS[word]}"/></g>'
         f'<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">'
         f'<text x="{left / 2:g}" y="14" textLength="{left - 12}">{label}</text>'
         f'<text x="{left + right / 2:g}" y="14" textLength="{right - 12}">{message}</text></g></svg>\n'

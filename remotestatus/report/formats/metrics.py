@@ -10,7 +10,7 @@ is has the same series with another label.
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from remotestatus.model.statuses import Severity, Status
+from remotestatus.model.status_words import Severity, Status
 from remotestatus.report.build import WORDS, Report
 from remotestatus.report.clean_text import clean
 from remotestatus.report.fact_table import FACT_METRICS, Metric, read_metric

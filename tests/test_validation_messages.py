@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from remotestatus.inventory.setting_errors import say_errors
+from remotestatus.inventory.validation_messages import say_errors
 from remotestatus.model.settings import FleetSettings, RemoteSettings
 
 SECRET = "hunter2"

@@ -1,5 +1,5 @@
 """
-What a remote or proxy can be (Status), how bad a finding is (Severity), and every word, sign and colour they have.
+What a remote or proxy can be (Status), how bad a finding is (Severity), and every word that they have.
 
 A status's identifier (`degraded`) never changes: it stands in status.json, metrics, the database, CSS classes
 (`s-degraded`) and file names. What people read is the `label` or the `spoken` word of its row in APPEARANCES.
@@ -19,14 +19,13 @@ class NagiosState(IntEnum):
     UNKNOWN = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Appearance:
     """
-    How a status is written and drawn.
+    How a status is written.
 
     `label` stands in tables, on badges and in the feed, `spoken` in a message's sentence ("is not checked"). `sign`
-    and `style` (rich's colour) are the terminal's, `colour` is the badges', `bar` the height of a day in the bar,
-    of 16.
+    and `style` (rich's colour) are the terminal's. A page's colours, and heights of days, are in its style sheet.
     """
 
     label: str
@@ -34,32 +33,15 @@ class Appearance:
     nagios: NagiosState
     sign: str
     style: str
-    colour: str
-    bar: int
 
 
 APPEARANCES: Mapping[str, Appearance] = {
-    "down": Appearance(
-        label="down", spoken="down", nagios=NagiosState.CRITICAL,
-        sign="✖", style="red", colour="#c0322b", bar=16,
-    ),
-    "degraded": Appearance(
-        label="degraded", spoken="degraded", nagios=NagiosState.WARNING,
-        sign="▲", style="yellow", colour="#9a6200", bar=10,
-    ),
-    "unknown": Appearance(
-        label="unknown", spoken="not checked", nagios=NagiosState.UNKNOWN,
-        sign="?", style="magenta", colour="#6b5a94", bar=7,
-    ),
-    "maintenance": Appearance(
-        label="maintenance", spoken="in maintenance", nagios=NagiosState.OK,
-        sign="◌", style="blue", colour="#31669c", bar=4,
-    ),
-    "up": Appearance(
-        label="up", spoken="up", nagios=NagiosState.OK,
-        sign="●", style="green", colour="#2a7d4f", bar=4,
-    ),
-}  # fmt: skip
+    "down": Appearance("down", "down", NagiosState.CRITICAL, "✖", "red"),
+    "degraded": Appearance("degraded", "degraded", NagiosState.WARNING, "▲", "yellow"),
+    "unknown": Appearance("unknown", "not checked", NagiosState.UNKNOWN, "?", "magenta"),
+    "maintenance": Appearance("maintenance", "in maintenance", NagiosState.OK, "◌", "blue"),
+    "up": Appearance("up", "up", NagiosState.OK, "●", "green"),
+}
 """By identifier, in the order in which pages count and filter them; `maintenance` stands for a status there."""
 
 
@@ -115,7 +97,7 @@ class Status(StrEnum):
 
     @property
     def appearance(self) -> Appearance:
-        """Its words, signs and colours."""
+        """Its words."""
         return APPEARANCES[self]
 
     @property

@@ -23,8 +23,8 @@ from remotestatus.cli.terminal import (
     text_of,
 )
 from remotestatus.model.check_result import Trouble
-from remotestatus.model.durations import say_duration
-from remotestatus.model.statuses import APPEARANCES, Status
+from remotestatus.model.durations import say_duration, say_seconds
+from remotestatus.model.status_words import APPEARANCES, Status
 from remotestatus.model.text import count, join_names, say_percent
 from remotestatus.report import RemoteView, Report, RootCause
 from remotestatus.round import FinishedRound
@@ -47,7 +47,8 @@ def print_summary(finished: FinishedRound, console: Console) -> None:
     print_lines(console, fleet_lines(report, fold=True, fold_up=report.summary["up"] > UP_LISTED))
     round_ = finished.round
     print_lines(
-        console, [text_of(f"Round {round_.id} took {round_.seconds:.1f} s. Page: {inventory.site / 'index.html'}")]
+        console,
+        [text_of(f"Round {round_.id} took {say_seconds(round_.seconds)}. Page: {inventory.site / 'index.html'}")],
     )
 
 
@@ -261,7 +262,7 @@ def round_sentence(report: Report) -> str:
     age = max(timedelta(), report.generated_at - report.round.finished_at)
     left = report.next_expected_at - report.generated_at
     due = f"the next is due in {say_duration(left)}" if left > timedelta() else "the next is due now"
-    return f"Round {report.round.id} ended {say_duration(age)} ago and took {report.round.seconds:.1f} s; {due}."
+    return f"Round {report.round.id} ended {say_duration(age)} ago and took {say_seconds(report.round.seconds)}; {due}."
 
 
 def unseen_lines(names: Iterable[str]) -> Iterator[Paragraph]:
