@@ -11,7 +11,7 @@ from apprise.conversion import convert_between
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remotestatus.evaluate.diagnosis import explain
+from remotestatus.evaluate.explain_cause import explain
 from remotestatus.evaluate.finding_states import Look
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.model.causes import Cause

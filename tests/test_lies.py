@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from remotestatus_playbook.ssh_log import own_words, printed_words, read_own
 
-from remotestatus.evaluate.diagnosis import cause_of_text
+from remotestatus.evaluate.ssh_error_texts import cause_of_text
 from remotestatus.model.causes import Cause
 from tests.lab import Command, Lab
 from tests.lab.liar import Liar, Lies

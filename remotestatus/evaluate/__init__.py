@@ -4,8 +4,9 @@ Answers -> check results -> states. Pure: no files, network, clock, Ansible or S
 
 from remotestatus.evaluate.check_results import Past, read_proxy, read_remote, read_unlooked
 from remotestatus.evaluate.combine_places import combine, is_worth_another_place, without_proxys_fault
-from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker, failed_result, failed_trouble
+from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker
 from remotestatus.evaluate.ended_processes import add_endings, find_ended
+from remotestatus.evaluate.explain_cause import failed_result, failed_trouble
 from remotestatus.evaluate.fleet_states import current_states, evaluate_fleet, time_in_each_status
 from remotestatus.evaluate.log_files import asks_for_log_files
 from remotestatus.evaluate.maintenance_windows import (

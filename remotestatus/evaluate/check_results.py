@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
 
-from remotestatus.evaluate.diagnosis import diagnose, explain
+from remotestatus.evaluate.diagnosis import diagnose
 from remotestatus.evaluate.ended_processes import keep_endings, with_ending
+from remotestatus.evaluate.explain_cause import explain
 from remotestatus.evaluate.files_units_devices import examine_devices, examine_files, examine_units
 from remotestatus.evaluate.limits import examine_checks, examine_limits, examine_trends
 from remotestatus.evaluate.log_files import remember_log_files

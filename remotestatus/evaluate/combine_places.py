@@ -9,7 +9,7 @@ for its key or log-in says nothing about the remote.
 from collections.abc import Container, Mapping
 from dataclasses import replace
 
-from remotestatus.evaluate.diagnosis import explain
+from remotestatus.evaluate.explain_cause import explain
 from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Remote

@@ -1,0 +1,110 @@
+"""
+The error texts of SSH clients, and the cause that each means.
+
+Text comes in; a cause, the most telling line, or why a key was not used goes out. The texts are OpenSSH's own (8.4 to
+10) and Ansible's; they are believed in the order of the table, because one failure often brings the texts of others.
+"""
+
+import re
+from dataclasses import dataclass
+
+from remotestatus_playbook.checker_faults import without_warnings
+from remotestatus_playbook.protocol import PROXY_LOST
+
+from remotestatus.model.causes import Cause, SpecialCase
+from remotestatus.model.untrusted_text import one_line
+
+
+@dataclass(frozen=True, slots=True)
+class KnownText:
+    """A text of an SSH client, and what it means on a connection that passes no proxy."""
+
+    cause: Cause
+    pattern: re.Pattern[str]
+    special: SpecialCase | None = None
+
+
+_TEXTS = tuple(
+    KnownText(cause, re.compile(pattern, re.IGNORECASE), *special)
+    for cause, pattern, *special in (
+        (Cause.NOT_CHECKED, re.escape(PROXY_LOST), SpecialCase.PROXY_CONNECTION_LOST),
+        (Cause.HOST_KEY_CHANGED, r"host identification has changed|host key for \S+ has changed"),
+        (
+            Cause.HOST_KEY_UNKNOWN,
+            r"no \S+ host key is known for|authenticity of host .* can't be established"
+            r"|host key verification failed|host key checking is enabled",
+        ),
+        (Cause.AUTHENTICATION_FAILED, r"administratively prohibited", SpecialCase.FORWARDING_PROHIBITED),
+        (
+            Cause.AUTHENTICATION_FAILED,
+            r"unable to negotiate with|no matching \S+( \S+)* (found|method)",
+            SpecialCase.NO_COMMON_ALGORITHM,
+        ),
+        (
+            Cause.AUTHENTICATION_FAILED,
+            r"permission denied|too many authentication failures|no supported authentication methods"
+            r"|invalid/incorrect password|account .*(expired|locked)",
+        ),
+        (Cause.NAME_UNRESOLVED, r"could not resolve hostname|name or service not known|name resolution"),
+        (Cause.CONNECTION_REFUSED, r"session open refused by peer|open failed: connect failed: connection refused"),
+        (Cause.NO_ROUTE, r"no route to host|network is unreachable|host is (down|unreachable)"),
+        (Cause.CONNECTION_TIMEOUT, r"timed out during banner exchange", SpecialCase.SAYS_NOTHING),
+        (Cause.CONNECTION_TIMEOUT, r"port \d+: .*timed out|port \d+ timed out"),
+        (Cause.CONNECTION_REFUSED, r"connection refused"),
+        (Cause.SSHD_DOWN, r"kex_exchange_identification|ssh_exchange_identification|bad remote protocol version"),
+        (Cause.CONNECTION_TIMEOUT, r"(connection|operation) timed out"),
+        (
+            Cause.CONNECTION_LOST,
+            r"connection (to \S+ )?(reset|closed)|broken pipe|timeout, server \S+ not responding"
+            r"|client_loop|lost connection|read from master failed",
+        ),
+    )
+)
+
+_THROUGH_A_TUNNEL = {Cause.CONNECTION_TIMEOUT: Cause.TUNNEL_STALE, Cause.CONNECTION_REFUSED: Cause.TUNNEL_DOWN}
+"""Behind a proxy these texts are about the tunnel's port there, and not about the machine."""
+
+_WITHOUT_A_TUNNEL = {Cause.SSHD_DOWN: Cause.CONNECTION_LOST}
+"""What is closed before any banner may be a firewall where no tunnel has led us to the machine."""
+
+
+def cause_of_text(text: str, *, tunnelled: bool) -> Cause | None:
+    """
+    The cause that an SSH client's error text means, or None when the text says nothing known.
+
+    `tunnelled` tells whether the connection led through a proxy to the port of a tunnel. A proxy has no tunnel.
+    """
+    known = recognise(text)
+    if known is None:
+        return None
+    return (_THROUGH_A_TUNNEL if tunnelled else _WITHOUT_A_TUNNEL).get(known.cause, known.cause)
+
+
+def recognise(text: str) -> KnownText | None:
+    """The first text of the table that stands there."""
+    return next((known for known in _TEXTS if known.pattern.search(text)), None)
+
+
+def evidence(text: str) -> str:
+    """The most telling line of an SSH client's error text, cleaned and capped."""
+    lines = [line.strip() for line in without_warnings(text).splitlines() if line.strip()]
+    lines = [line for line in lines if not _CHATTER.search(line)]
+    for known in _TEXTS:
+        for line in lines:
+            if known.pattern.search(line):
+                return one_line(line)
+    return one_line(lines[-1]) if lines else ""
+
+
+_CHATTER = re.compile(
+    r"^(@+|Authenticated to |Transferred: |Bytes per second|IT IS POSSIBLE|Someone could be|Killed by signal)"
+)
+
+
+_KEY_TROUBLE = re.compile(r'^Load key ".*": (.+)$', re.MULTILINE)
+
+
+def key_trouble(text: str) -> str:
+    """Why our own ssh could not use the private key. A remote's banner may say the same, so no path is taken over."""
+    found = _KEY_TROUBLE.search(text)
+    return one_line(found[1], 80).rstrip(".") if found else ""
