@@ -209,6 +209,22 @@ def test_a_quiet_round_writes_next_to_nothing(tmp_path: Path) -> None:
         assert one < 0.6 * first
 
 
+def test_a_page_of_this_round_is_made_of_what_is_known_of_it(tmp_path: Path) -> None:
+    """What this round has measured is not read again for the page; what an earlier one has measured is."""
+    read: list[str] = []
+    rounds = Rounds(tmp_path, 5)
+    rounds.now += timedelta(microseconds=123456)
+    with rounds.history as history:
+        history.connection.set_trace_callback(lambda text: read.append(text) if "AS shown" in text else None)
+        rounds.run(10, {})
+        assert [remote.measurements().at for remote in rounds.report.remotes] == [rounds.now] * 5
+        assert read == []
+        first = rounds.now
+        rounds.run(1, {}, load=3.0)
+        assert first in {remote.measurements().at for remote in rounds.report.remotes}
+        assert read
+
+
 @pytest.mark.parametrize(
     ("minutes", "before", "now", "renewed"),
     [

@@ -20,6 +20,7 @@ from remotestatus.model.notification import Acknowledgement, SentMessage
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.status_words import Status
+from remotestatus.model.times import write_time
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 from remotestatus.report.charts import Chart, RangeChart, draw_chart, draw_ranges
 from remotestatus.report.clean_text import clean, clean_all, clean_trouble
@@ -230,13 +231,16 @@ def _measurements(
     name: str, result: CheckResult, latest: Measurements, at: datetime, report_input: ReportInput
 ) -> Measurements:
     """Read what the page shows: the last check result, or that of an earlier round."""
-    shown = result if at == result.at else report_input.measured(name) or result
-    restarted = {process.name for process in latest.processes if process.restarted}
-    processes = tuple(replace(one, restarted=one.name in restarted) for one in view_processes(shown, None))
+    shown, measured = result, latest
+    # The history keeps whole seconds.
+    if write_time(at) != write_time(result.at) and (earlier := report_input.measured(name)):
+        restarted = {process.name for process in latest.processes if process.restarted}
+        processes = tuple(replace(one, restarted=one.name in restarted) for one in view_processes(earlier, None))
+        shown, measured = earlier, _measured(earlier, processes)
     ranges = {} if report_input.fleet.settings.public else report_input.ranges(name)
     samples = [sample for sample in report_input.samples(name) if sample.at <= at]
     return replace(
-        _measured(shown, processes),
+        measured,
         trends=tuple(replace(one, label=clean(one.label)) for one in draw_ranges(ranges)),
         filling=tuple(_say_filling(shown, ranges)),
         chart=draw_chart(samples[-CHART_SAMPLES:]),
