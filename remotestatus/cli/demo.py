@@ -13,14 +13,14 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from remotestatus.cli.fleet_table import print_summary
-from remotestatus.cli.options import now, own_program
+from remotestatus.cli.options import FOLDER, now, own_program
 from remotestatus.cli.progress import run_with_progress
 from remotestatus.cli.terminal import make_console, paragraph, print_lines, text_of
 from remotestatus.demo import DemoFleet, Fault, ReceivedMessage, make_up_history
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.round import RoundOptions
 
-_DIRECTORY = click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+_DIRECTORY = click.argument("directory", type=FOLDER)
 _FAULTS = click.Choice([fault.value for fault in Fault])
 
 
@@ -68,7 +68,7 @@ class _Demo(click.Command):
 
 
 @click.command(cls=_Demo)
-@click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.argument("directory", required=False, type=FOLDER)
 @click.option(
     "--keep", is_flag=True, help="Leave the fleet running, and say how to run further rounds and break things."
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from remotestatus.cli.init import show_next
+from remotestatus.cli.options import EXISTING_FILE, FOLDER
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.model.text import count
 from remotestatus.setup import KNOWN_HOSTS_FILE, NewFleet, save_files
@@ -21,16 +22,10 @@ from remotestatus.setup.django import Gap, OldFleet, read_project, rename_host_k
 @click.command("import-django")
 @click.argument("settings", type=click.Path(path_type=Path))
 @click.argument("remotes", type=click.Path(path_type=Path), nargs=-1)
-@click.option(
-    "--to",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="Folder that is to hold the inventory.",
-)
+@click.option("--to", "directory", type=FOLDER, required=True, help="Folder that is to hold the inventory.")
 @click.option(
     "--vault-password-file",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=EXISTING_FILE,
     help="File (or program) with an Ansible Vault password: passwords are encrypted with it.",
 )
 @click.option("--no-passwords", is_flag=True, help="Leave passwords out.")

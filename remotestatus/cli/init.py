@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from remotestatus.cli.doctor import print_result
-from remotestatus.cli.options import now
+from remotestatus.cli.options import EXISTING_FILE, FILE, FOLDER, now
 from remotestatus.model.durations import parse_duration
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.model.text import count
@@ -57,7 +57,7 @@ class Flags:
 
 
 @click.command("init")
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@click.argument("directory", type=FOLDER, default=Path())
 @click.option("--title", help="Title of the page.")
 @click.option("--every", help="How often a round is run, for example 10m.")
 @click.option("--proxy", metavar="[USER@]HOST[:PORT]", help="SSH jump host that the remotes are reached through.")
@@ -73,11 +73,11 @@ class Flags:
 @click.option("--key", metavar="FILE", help="Private key for the remotes.")
 @click.option("--password-login", is_flag=True, help="The remotes want passwords.")
 @click.option("--from-ssh-config", is_flag=True, help="Take the hosts with a ProxyJump from your SSH configuration.")
-@click.option("--ssh-config", type=click.Path(path_type=Path, dir_okay=False), help="Another SSH configuration file.")
+@click.option("--ssh-config", type=FILE, help="Another SSH configuration file.")
 @click.option("--only", multiple=True, metavar="PATTERN", help="With --from-ssh-config: exactly these hosts.")
 @click.option(
     "--vault-password-file",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=EXISTING_FILE,
     help="File (or program) with the Ansible Vault password that the remotes' passwords are encrypted with.",
 )
 @click.option("--force", is_flag=True, help="Overwrite files that exist.")

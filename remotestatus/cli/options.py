@@ -22,6 +22,11 @@ from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.model.text import join_names
 from remotestatus.probe import AnsibleSource, TypedPasswords, read_configuration
 
+FILE = click.Path(path_type=Path, dir_okay=False)
+EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+EXISTING_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+
 DEFAULT_INVENTORY = Path("inventory")
 _PROMPT = "@prompt"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from remotestatus.cli.log_in_options import with_log_in
-from remotestatus.cli.options import now
+from remotestatus.cli.options import EXISTING_FOLDER, now
 from remotestatus.cli.signals import stop_on_signal
 from remotestatus.model.errors import RoundGivenUp
 from remotestatus.probe import AnsibleSource, PlaybookRunner
@@ -15,11 +15,7 @@ from remotestatus.probe import AnsibleSource, PlaybookRunner
 
 @click.command(context_settings={"allow_extra_args": True})
 @with_log_in
-@click.option(
-    "--templates",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Folder of templates of your own.",
-)
+@click.option("--templates", type=EXISTING_FOLDER, help="Folder of templates of your own.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only what went wrong with the round itself.")
 def command(source: AnsibleSource, templates: Path | None, quiet: bool) -> None:
     """

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from remotestatus.cli.opened_inventory import open_inventory
-from remotestatus.cli.options import now, own_program, with_inventory
+from remotestatus.cli.options import FOLDER, now, own_program, with_inventory
 from remotestatus.model.durations import write_duration
 from remotestatus.model.errors import ConfigurationError, RemotestatusError
 from remotestatus.model.fleet import Inventory
@@ -57,9 +57,7 @@ _CARRIED = (
     "--run-as", metavar="USER", help="Who runs a system unit.  [default: whoever owns the inventory's folder]"
 )
 @click.option("--name", default="remotestatus", show_default=True, help="Name of the units, for several fleets.")
-@click.option(
-    "--write-to", type=click.Path(path_type=Path, file_okay=False), help="Only write the units to this folder."
-)
+@click.option("--write-to", type=FOLDER, help="Only write the units to this folder.")
 def command(
     source: AnsibleSource,
     install: bool,

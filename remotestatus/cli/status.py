@@ -10,7 +10,7 @@ import click
 from remotestatus.cli.fleet_table import fleet_lines, is_overdue, overdue_lines, round_sentence, unseen_lines
 from remotestatus.cli.last_report import LastReport, read_last_report
 from remotestatus.cli.opened_inventory import open_inventory
-from remotestatus.cli.options import choose, now, remote_argument, with_inventory_options
+from remotestatus.cli.options import FILE, choose, now, remote_argument, with_inventory_options
 from remotestatus.cli.show import Details, details_lines, details_values
 from remotestatus.cli.terminal import make_console, paragraph, print_lines
 from remotestatus.history import History, outbox
@@ -28,11 +28,7 @@ from remotestatus.report.formats import write_status
 @click.command()
 @remote_argument(required=False, proxies=True)
 @with_inventory_options
-@click.option(
-    "--database",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Read this history and no inventory: faster, and names only.",
-)
+@click.option("--database", type=FILE, help="Read this history and no inventory: faster, and names only.")
 @click.option("--why", is_flag=True, help="With REMOTE: each decision to notify somebody or not, with its reason.")
 @click.option("-a", "--all", "everything", is_flag=True, help="Fold nothing: one line for each remote.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: the same document as the page's status.json.")

@@ -18,7 +18,7 @@ from rich.live import Live
 
 from remotestatus.cli.fleet_table import fleet_table, problems_lines, say_counts, summary_lines
 from remotestatus.cli.log_in_options import with_log_in
-from remotestatus.cli.options import now
+from remotestatus.cli.options import EXISTING_FOLDER, now
 from remotestatus.cli.progress import say_troubles
 from remotestatus.cli.signals import Stop, stop_on_signal
 from remotestatus.cli.terminal import Part, make_console, paragraph, text_of
@@ -44,11 +44,7 @@ _PAINTED_EVERY = 0.25
     metavar="DURATION",
     help="From one round to the next, such as 5m; the page still expects remotestatus_every, the default.",
 )
-@click.option(
-    "--templates",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Folder of templates of your own.",
-)
+@click.option("--templates", type=EXISTING_FOLDER, help="Folder of templates of your own.")
 @click.option("--plain", is_flag=True, help="One line for each round, on a terminal too.")
 def command(source: AnsibleSource, every: str | None, templates: Path | None, plain: bool) -> None:
     """
