@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
-from remotestatus.model.errors import RemotestatusError, RoundError
+from remotestatus.model.errors import RemotestatusError, RoundError, say_error
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.setup.doctor import connections, files_and_space, machine, notifications, rounds_and_timer, workers
@@ -68,4 +68,4 @@ def _section(name: str, *checks: Callable[[], Iterable[Result]]) -> Iterator[Fin
         except RemotestatusError as error:
             yield name, wrong(one_line(error, 600))
         except Exception as error:
-            yield name, warning(f"a check of the doctor itself failed: {type(error).__name__}: {one_line(error)}")
+            yield name, warning(f"a check of the doctor itself failed: {say_error(error)}")

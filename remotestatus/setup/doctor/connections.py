@@ -7,9 +7,10 @@ Only `check_proxies` connects to anybody, and only to proxies.
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from remotestatus_playbook.protocol import PROXIES, SOCKET_NAME, SOCKET_PATH, Order
 
@@ -30,6 +31,16 @@ _GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_know
 _CLEAR_PASSWORD = re.compile(
     r"""ansible_(?:ssh_)?pass(?:word)?["']?\s*[:=]\s*["']?(?!\s*["']?(?:!vault|\{\{|\$ANSIBLE_VAULT))[^\s"'{!]"""
 )
+
+Key = TypeVar("Key")
+
+
+def _names_by(pairs: Iterable[tuple[Key, str]]) -> dict[Key, list[str]]:
+    """The names that have the same key, by that key."""
+    found: dict[Key, list[str]] = {}
+    for key, name in pairs:
+        found.setdefault(key, []).append(name)
+    return found
 
 
 # -- secrets -----------------------------------------------------------------------------------------------------------
@@ -73,11 +84,7 @@ def _text_of(path: Path) -> str:
 
 def check_keys(examined: Examined) -> Iterator[Result]:
     """Every private key file is there, ours alone, and usable without anybody typing."""
-    users: dict[str, list[str]] = {}
-    for name in examined.by_ssh:
-        key_file = examined.hosts[name].key_file
-        if key_file:
-            users.setdefault(key_file, []).append(name)
+    users = _names_by((key_file, name) for name in examined.by_ssh if (key_file := examined.hosts[name].key_file))
     good = 0
     for key_file, names in users.items():
         path = examined.inventory.base / key_file
@@ -185,10 +192,8 @@ def check_strictness(examined: Examined) -> Iterator[Result]:
 
 def check_ignored(examined: Examined) -> Iterator[Result]:
     """There is no setting that Ansible honours and that means nothing here, for all hosts or for one."""
-    named: dict[str, list[str]] = {}
-    for name, host in examined.hosts.items():
-        for variable in host.ignored if name in examined.inventory.limited_to else ():
-            named.setdefault(variable, []).append(name)
+    hosts = [(name, host) for name, host in examined.hosts.items() if name in examined.inventory.limited_to]
+    named = _names_by((variable, name) for name, host in hosts for variable in host.ignored)
     if everywhere := read_configuration(examined.playbooks.source.base).without_effect:
         yield warning(
             f"in an ansible.cfg or the environment, without effect here: {', '.join(everywhere)}",
@@ -231,11 +236,8 @@ def check_configuration(examined: Examined) -> Iterator[Result]:
 
 def check_programs(examined: Examined) -> Iterator[Result]:
     """What is reached by a program that is no `ssh` is known, and what is lost by that."""
-    found: dict[str, list[str]] = {}
-    for remote in examined.inventory.fleet.remotes:
-        if remote.program and not remote.path:
-            found.setdefault(remote.program, []).append(remote.name)
-    for program, names in found.items():
+    remotes = [remote for remote in examined.inventory.fleet.remotes if remote.program and not remote.path]
+    for program, names in _names_by((remote.program, remote.name) for remote in remotes).items():
         verb = "is reached by its" if len(names) == 1 else "are reached by their"
         yield warning(
             f"{_names(names)} {verb} own ProxyCommand ({program}): each makes a connection of its own, and what fails "
@@ -252,24 +254,22 @@ def check_programs(examined: Examined) -> Iterator[Result]:
 
 def check_ports(examined: Examined) -> Iterator[Result]:
     """No two remotes are the same place, and no two want the same virtual port."""
-    places: dict[tuple[object, ...], list[str]] = {}
-    virtual: dict[int, list[str]] = {}
-    for remote in examined.inventory.fleet.remotes:
-        if remote.connection == "ssh":
-            places.setdefault((remote.path, remote.address, remote.port or 22), []).append(remote.name)
-        if remote.settings.forwarded_port:
-            virtual.setdefault(remote.settings.forwarded_port, []).append(remote.name)
+    remotes = examined.inventory.fleet.remotes
+    places = _names_by(
+        ((one.path, one.address, one.port or 22), one.name) for one in remotes if one.connection == "ssh"
+    )
+    virtual = _names_by((port, one.name) for one in remotes if (port := one.settings.forwarded_port))
     for (path, address, port), names in places.items():
         if len(names) > 1:
-            through = f" behind {path[-1]}" if isinstance(path, tuple) and path else ""
+            through = f" behind {path[-1]}" if path else ""
             yield warning(
                 f"{_names(names)} are the same place: {address} port {port}{through}",
                 "give each its own ansible_port, the remote port of its tunnel",
             )
-    for port_number, names in virtual.items():
+    for port, names in virtual.items():
         if len(names) > 1:
             yield warning(
-                f"{_names(names)} share the virtual port {port_number}: only one of them can be mapped at a time",
+                f"{_names(names)} share the virtual port {port}: only one of them can be mapped at a time",
                 "give each its own remotestatus_forwarded_port",
             )
 
@@ -307,10 +307,7 @@ def check_tunnels(examined: Examined) -> Iterator[Result]:
     fleet = examined.inventory.fleet
     results = examined.ask_history(History.check_results) or {}
     seen = [remote for remote in fleet.remotes if remote.name in results and results[remote.name].tunnels]
-    by_sentence: dict[str, list[str]] = {}
-    for remote in seen:
-        for sentence in advise(remote, fleet, results):
-            by_sentence.setdefault(sentence, []).append(remote.name)
+    by_sentence = _names_by((sentence, one.name) for one in seen for sentence in advise(one, fleet, results))
     for sentence, names in by_sentence.items():
         yield warning(f"{join_names(names, 6)}: {sentence}", "docs/tunnel.md shows a tunnel that keeps itself up")
     if seen and not by_sentence:
