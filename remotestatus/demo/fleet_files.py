@@ -93,7 +93,7 @@ def _write_programs(layout: Layout) -> None:
         home = layout.home(member.name)
         home.mkdir(parents=True, exist_ok=True)
         for program in member.programs:
-            (home / program.argv[1]).write_text(_PROGRAM, encoding="utf-8")
+            (home / program.words.split()[1]).write_text(_PROGRAM, encoding="utf-8")
 
 
 def _compose_inventory(layout: Layout, ports: Ports, password: str) -> str:
@@ -122,7 +122,7 @@ def _compose_host(member: Member, position: int, ports: Ports, password: str) ->
         f"remotestatus_location: {member.location}",
         f"remotestatus_forwarded_port: {1001 + position}",
         "remotestatus_processes:",
-        *(f"  - {program.setting}" for program in member.programs),
+        *(f"  - {program.setting or program.words}" for program in member.programs),
     ]
     return f"            {member.name}:\n" + "".join(f"              {line}\n" for line in lines)
 

@@ -8,7 +8,6 @@ yet is made: that of a fleet of one's own is never touched.
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -26,26 +25,18 @@ _DAYS = 89
 _STEADY = 24
 """Rounds without trouble before the demo's own, so that nothing seems to flap."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Episode:
-    """Something that was wrong: how many days ago it began, how many minutes it lasted, and why."""
-
-    days_ago: float
-    minutes: int
-    cause: Cause
-
-
 _NO_TUNNEL, _NO_PROCESS, _FULL = Cause.TUNNEL_DOWN, Cause.PROCESS_MISSING, Cause.LIMIT_EXCEEDED
-_EPISODES: dict[str, tuple[_Episode, ...]] = {
-    "capture-1": (_Episode(71, 50, _NO_TUNNEL), _Episode(34, 190, _NO_PROCESS), _Episode(9, 1700, _FULL)),
+_EPISODES: dict[str, tuple[tuple[float, int, Cause], ...]] = {
+    "capture-1": ((71, 50, _NO_TUNNEL), (34, 190, _NO_PROCESS), (9, 1700, _FULL)),
     # Its network came and went for two hours.
-    "upload-1": tuple(_Episode(20 - turn / 72, 10, _NO_TUNNEL) for turn in range(6)),
-    "kiosk-1": (_Episode(58, 420, _NO_PROCESS), _Episode(15, 60, _NO_TUNNEL)),
-    "sensors-1": (_Episode(80, 2900, _NO_TUNNEL), _Episode(41, 30, _NO_TUNNEL), _Episode(4, 340, _NO_TUNNEL)),
+    "upload-1": tuple((20 - turn / 72, 10, _NO_TUNNEL) for turn in range(6)),
+    "kiosk-1": ((58, 420, _NO_PROCESS), (15, 60, _NO_TUNNEL)),
+    "sensors-1": ((80, 2900, _NO_TUNNEL), (41, 30, _NO_TUNNEL), (4, 340, _NO_TUNNEL)),
     "shop-1": (),
-    PROXY: (_Episode(27, 90, Cause.CONNECTION_TIMEOUT),),
+    PROXY: ((27, 90, Cause.CONNECTION_TIMEOUT),),
 }
+"""What was wrong with each: how many days ago it began, how many minutes it lasted, and why."""
+
 _RESTING, _MAINTENANCE_DAYS_AGO = "shop-1", 12
 """The remote that was in maintenance for two hours, and when."""
 
@@ -91,13 +82,13 @@ def _checks(subject: Subject, now: datetime) -> Iterator[tuple[datetime, tuple[T
     """When the subject was checked and what was wrong with it, oldest first."""
     kind, name = subject
     found: list[tuple[datetime, tuple[Trouble, ...]]] = [(now - timedelta(days=_DAYS, hours=now.hour), ())]
-    outages = [(one, (_trouble(one.cause, name),)) for one in _EPISODES[name]]
+    outages = [(days_ago, minutes, _trouble(cause, name)) for days_ago, minutes, cause in _EPISODES[name]]
     if kind is Kind.REMOTE:
         behind = Trouble(Cause.PROXY_UNREACHABLE, f"Not checked: its proxy {PROXY} does not answer.", proxy=PROXY)
-        outages += [(one, (behind,)) for one in _EPISODES[PROXY]]
-    for one, troubles in outages:
-        began = now - timedelta(days=one.days_ago)
-        found += [(began, troubles), (began + timedelta(minutes=one.minutes), ())]
+        outages += [(days_ago, minutes, behind) for days_ago, minutes, _ in _EPISODES[PROXY]]
+    for days_ago, minutes, trouble in outages:
+        began = now - timedelta(days=days_ago)
+        found += [(began, (trouble,)), (began + timedelta(minutes=minutes), ())]
     if name == _RESTING:
         resting = now - timedelta(days=_MAINTENANCE_DAYS_AGO)
         found += [(resting - timedelta(hours=1), ()), (resting + timedelta(hours=1), ())]

@@ -29,17 +29,12 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A process that a remote runs: its command line, and how many of it run."""
+    """A process that a remote runs: its arguments, with a space between two, and how many of it run."""
 
     words: str
-    setting: str
-    """Its entry in `remotestatus_processes`, as YAML."""
+    setting: str = ""
+    """Its entry in `remotestatus_processes`, as YAML; the words, unless given."""
     count: int = 1
-
-    @property
-    def argv(self) -> tuple[str, ...]:
-        """The argument list, as `ps` shows it."""
-        return tuple(self.words.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +52,6 @@ class Member:
     faults: frozenset[Fault] = frozenset()
 
 
-def _plain(words: str) -> Program:
-    return Program(words, words)
-
-
 MEMBERS = (
     Member(
         name="capture-1",
@@ -70,7 +61,7 @@ MEMBERS = (
         location="Hall A",
         user="recorder",
         programs=(
-            _plain("python manage.py capture_videos.py"),
+            Program("python manage.py capture_videos.py"),
             Program(
                 "python manage.py encode_videos.py --preset fast",
                 "{name: encoder, regex: 'encode_videos[.]py --preset (fast|slow)', max: 2}",
@@ -101,8 +92,8 @@ MEMBERS = (
         location="Main entrance",
         user="kiosk",
         programs=(
-            _plain("python kiosk.py --screen entrance"),
-            _plain("python player.py --playlist welcome"),
+            Program("python kiosk.py --screen entrance"),
+            Program("python player.py --playlist welcome"),
         ),
         faults=frozenset({Fault.PROCESS}),
     ),
@@ -113,7 +104,7 @@ MEMBERS = (
         description="Collects temperature and humidity from the storage rooms.",
         location="Basement, rack 2",
         user="sensors",
-        programs=(_plain("python collect.py --rooms storage"),),
+        programs=(Program("python collect.py --rooms storage"),),
         faults=frozenset({Fault.TUNNEL}),
     ),
     Member(
@@ -124,8 +115,8 @@ MEMBERS = (
         location="Museum shop",
         user="shop",
         programs=(
-            _plain("python manage.py take_orders.py"),
-            _plain("python manage.py print_receipts.py"),
+            Program("python manage.py take_orders.py"),
+            Program("python manage.py print_receipts.py"),
         ),
     ),
 )

@@ -248,7 +248,7 @@ class RemoteServer:
         while len(running) < program.count:
             # The program ends with its standard input, which is closed however this process ends.
             process = subprocess.Popen(
-                program.argv,
+                program.words.split(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 cwd=self.server.home,
