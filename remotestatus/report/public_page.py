@@ -3,8 +3,8 @@ Leaves out what strangers must not see: addresses, ports, users, arguments, raw 
 
 ReportInput comes in and redacted ReportInput goes out, before anything is built of it, so that no template and no
 machine format can show what is not there. What an administrator wrote for people stays: nicknames, descriptions,
-locations, names that were given to processes, and the notes of acknowledgements. Which facts stay is decided beside
-them, in fact_table.py.
+locations, names that were given to processes, and the notes of acknowledgements. Only the settings that are named here
+stay. Which facts stay is decided beside them, in fact_table.py.
 """
 
 import ipaddress
@@ -17,7 +17,7 @@ from remotestatus.model.check_result import CheckResult, Finding, Trouble
 from remotestatus.model.fleet import Fleet, Proxy, Remote, SshAccess, Worker
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.report_input import ReportInput
-from remotestatus.model.settings import CheckSpec, FileSpec, Limits, ProcessSpec, RemoteSettings, WorkerSpec
+from remotestatus.model.settings import FileSpec, ProcessSpec, RemoteSettings, WorkerSpec
 from remotestatus.model.states import Kind, Subject, Transition
 from remotestatus.model.text import count
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
@@ -147,24 +147,16 @@ def _fleet(fleet: Fleet, names: _Names) -> Fleet:
 
 def _remote(remote: Remote, names: _Names) -> Remote:
     settings = remote.settings
-    redacted = settings.model_copy(
-        update={
-            "forwarded_port": None,
-            "processes": tuple(
-                ProcessSpec(name=title, words="-", min=spec.min, max=spec.max)
-                for title, spec in zip(_titles("process", settings.processes), settings.processes, strict=True)
-            ),
-            "checks": tuple(CheckSpec(name=check.name, command="-") for check in settings.checks),
-            "limits": Limits(),
-            "files": tuple(FileSpec(name=title, path="-") for title in _titles("file", settings.files)),
-            "units": (),
-            "devices": (),
-        }
-    )
     return Remote(
         name=names.of_either(remote.name),
         groups=remote.groups,
-        settings=redacted,
+        settings=RemoteSettings(
+            nickname=settings.nickname,
+            description=settings.description,
+            location=settings.location,
+            fail_after=settings.fail_after,
+            recover_after=settings.recover_after,
+        ),
         connection=remote.connection,
         path=tuple(names.proxies.get(proxy, proxy) for proxy in remote.path),
     )
