@@ -16,10 +16,10 @@ from remotestatus.model.fleet import Inventory, Remote
 from remotestatus.model.settings import CHECKER, RemoteSettings
 from remotestatus.model.status_words import Status
 from remotestatus.probe import AnsibleSource, PlaybookRunner
-from remotestatus.probe.attempts import Earlier, check_fleet
-from remotestatus.probe.attempts.orders import latest
+from remotestatus.probe.attempts import Earlier, check_fleet, places_of
+from remotestatus.probe.attempts.results_so_far import latest
 from remotestatus.probe.attempts.second_opinion import choose_second_opinions
-from remotestatus.probe.workers import WorkerCaller, clock_error, places_of
+from remotestatus.probe.workers import WorkerCaller, clock_error
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 AT = NOW.timestamp()

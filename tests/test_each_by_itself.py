@@ -21,7 +21,8 @@ from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.status_words import Status
 from remotestatus.notify.decide import plan_for_each
-from remotestatus.probe.attempts.orders import remote_result
+from remotestatus.probe.attempts import Earlier
+from remotestatus.probe.attempts.results_so_far import remote_result
 from remotestatus.report import page_templates
 from remotestatus.report.sites import make_site
 from tests.made_fleet import Made, make_report_input
@@ -46,7 +47,7 @@ def test_an_answer_that_cannot_be_evaluated_is_a_checker_error_of_its_remote() -
     """Whatever type an answer holds by mistake, it is one check result, with a sentence."""
     remote = make_fleet({"r1": {"limits": {"load": 1}}}).remotes[0]
     facts = Facts(load=("much", "more", "most"))  # type: ignore[arg-type]
-    result = remote_result(remote, RemoteAnswer(Outcome.ANSWERED, facts=facts), START)
+    result = remote_result(remote, RemoteAnswer(Outcome.ANSWERED, facts=facts), START, Earlier())
     assert result.trouble is not None
     assert result.trouble.cause is Cause.CHECKER_ERROR
     assert "TypeError" in result.trouble.detail

@@ -49,8 +49,8 @@ from remotestatus.model.settings import CHECKER, FleetSettings, RemoteSettings, 
 from remotestatus.model.states import Kind, State
 from remotestatus.model.status_words import Status
 from remotestatus.model.worker_faults import FaultKind
-from remotestatus.probe.workers.batch_queue import BatchQueue
-from remotestatus.probe.workers.batches import Batch, places_of, share_out_remotes
+from remotestatus.probe.attempts.batch_queue import BatchQueue
+from remotestatus.probe.attempts.batches import Batch, places_of, share_out_remotes
 from remotestatus.probe.workers.sent_inventory import sent_inventory, sent_known_hosts
 from remotestatus.probe.workers.worker_archive import ANSWER_BYTES, read_archive
 from remotestatus.probe.workers.worker_caller import password_variables
@@ -584,8 +584,8 @@ def test_a_proxy_that_answers_elsewhere_is_not_blamed() -> None:
     remote = _remote("camera-1", "gate")
     result = replace(_result(Cause.PROXY_UNREACHABLE), worker="north")
     blamed = replace(result, troubles=(replace(result.troubles[0], proxy="gate"),))
-    assert without_proxys_fault(remote, blamed, set()) is blamed
-    trouble = without_proxys_fault(remote, blamed, {"gate"}).trouble
+    assert without_proxys_fault(remote, blamed, {"gate": {"north"}}) is blamed
+    trouble = without_proxys_fault(remote, blamed, {"gate": {CHECKER, "north"}}).trouble
     assert trouble is not None
     assert trouble.cause is Cause.NOT_CHECKED
     assert trouble.message.startswith("camera-1 was not checked: its proxy gate does not answer north")

@@ -6,7 +6,7 @@ anywhere is up. When nobody reached it, the result of the first place that looke
 for its key or log-in says nothing about the remote.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from remotestatus.evaluate.explain_cause import explain
@@ -16,17 +16,15 @@ from remotestatus.model.fleet import Remote
 from remotestatus.model.settings import CHECKER
 from remotestatus.model.status_words import Status
 
-_REACHED = (Status.UP, Status.DEGRADED)
-
 
 def combine(results: Mapping[str, CheckResult]) -> CheckResult:
     """The check result that counts; `results` are by place, the first that looked first."""
-    reached = [place for place, result in results.items() if result.status in _REACHED]
+    reached = [place for place, result in results.items() if result.status.is_reached]
     place = reached[0] if reached else _most_telling(results)
     worker = None if place == CHECKER else place
     chosen = results[place] if worker is None else replace(results[place], troubles=_hints_there(results[place], place))
     if reached:
-        not_from = tuple(other for other, result in results.items() if result.status not in _REACHED)
+        not_from = tuple(other for other, result in results.items() if not result.status.is_reached)
         return replace(chosen, worker=worker, not_from=not_from)
     trouble = chosen.trouble
     if list(results) == [CHECKER] or (trouble and trouble.cause is Cause.WORKER_UNREACHABLE):
@@ -34,18 +32,22 @@ def combine(results: Mapping[str, CheckResult]) -> CheckResult:
     return replace(chosen, worker=worker, troubles=tuple(_told(chosen.troubles, place, results)))
 
 
-def without_proxys_fault(remote: Remote, result: CheckResult, answering: Container[str]) -> CheckResult:
+def without_proxys_fault(remote: Remote, result: CheckResult, reached: Mapping[str, Collection[str]]) -> CheckResult:
     """
-    The result, unless it blames a proxy that answers another place (`answering` are the proxies that were reached).
+    The result, unless it blames a proxy that answers another place; `reached` are those that it answers, by its name.
 
     The incident is not the proxy's then, and nobody would hear of the remote.
     """
     trouble = result.trouble
-    if trouble is None or trouble.cause is not Cause.PROXY_UNREACHABLE or trouble.proxy not in answering:
+    if trouble is None or trouble.cause is not Cause.PROXY_UNREACHABLE:
         return result
-    place = _spoken(result.worker or CHECKER)
+    place = result.worker or CHECKER
+    if not {*reached.get(trouble.proxy, ())} - {place}:
+        return result
     case = SpecialCase.PROXY_OUT_OF_SIGHT
-    return replace(result, troubles=(explain(Cause.NOT_CHECKED, remote, case, proxy=trouble.proxy, place=place),))
+    return replace(
+        result, troubles=(explain(Cause.NOT_CHECKED, remote, case, proxy=trouble.proxy, place=_spoken(place)),)
+    )
 
 
 def is_worth_another_place(result: CheckResult, proxies: Mapping[str, CheckResult], path: tuple[str, ...]) -> bool:
@@ -55,7 +57,7 @@ def is_worth_another_place(result: CheckResult, proxies: Mapping[str, CheckResul
     `proxies` are the results of the same place.
     """
     trouble = result.trouble
-    if trouble is None or result.status in _REACHED or trouble.cause.declaration.about_trust:
+    if trouble is None or result.status.is_reached or trouble.cause.declaration.about_trust:
         return False
     if trouble.cause is Cause.WORKER_UNREACHABLE:
         return False

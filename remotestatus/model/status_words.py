@@ -96,6 +96,11 @@ class Status(StrEnum):
         return self in (Status.DEGRADED, Status.DOWN)
 
     @property
+    def is_reached(self) -> bool:
+        """Whether it answered as it should, whatever is wrong on it."""
+        return self in (Status.UP, Status.DEGRADED)
+
+    @property
     def appearance(self) -> Appearance:
         """Its words."""
         return APPEARANCES[self]

@@ -1,32 +1,36 @@
 """
-Decides which remotes are probed again, and whether our own connections are suspect.
+Decides whether a remote is probed again by the same place, after which pause, and whether our own connections are
+suspect.
 
-Pure: takes check results and the last states; returns names. How often a remote is tried is its setting `attempts`; a
-proxy is tried twice (`Opener.attempts` in the playbook).
+How often a remote is tried is its setting `attempts`; a proxy is tried twice (`Opener.attempts` in the playbook). Which
+other places look as well is decided in `second_opinion`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping
+
+from remotestatus_playbook.protocol import Order
 
 from remotestatus.model.check_result import CheckResult
+from remotestatus.model.errors import RoundGivenUp
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.status_words import Status
+
+PAUSE_SECONDS = 2.0
+"""Between the first attempt and the next: what was only a hiccup is over by then."""
+
+SUSPICION_SECONDS = 5.0
+"""The same, when most of the remotes behind a proxy vanished at once."""
 
 FEWEST_SUSPECT = 3
 """From so many remotes that vanish behind one answering proxy, we suspect ourselves first."""
 
 
-def choose_retries(remotes: Sequence[Remote], results: Mapping[str, CheckResult], attempt: int) -> list[str]:
-    """The remotes to probe for the `attempt`-th time: not reached, with an attempt left, and worth one."""
-    return [
-        remote.name
-        for remote in remotes
-        if remote.settings.attempts >= attempt
-        and (result := results.get(remote.name)) is not None
-        and result.trouble is not None
-        and result.status in (Status.DOWN, Status.UNKNOWN)
-        and result.trouble.cause.declaration.retried
-    ]
+def deserves_retry(remote: Remote, result: CheckResult, attempt: int) -> bool:
+    """Whether a remote is probed for the `attempt`-th time: not reached, with an attempt left, and worth one."""
+    trouble = result.trouble
+    return trouble is not None and trouble.cause.declaration.retried and remote.settings.attempts >= attempt
 
 
 def suspect_ourselves(
@@ -48,3 +52,12 @@ def suspect_ourselves(
         if vanished and (most or len(vanished) == len(were_up)):
             return True
     return False
+
+
+def pause_before(order: Order, cancel: Callable[[], bool]) -> None:
+    """Wait before the attempt of this order. Raises RoundGivenUp when the round is given up meanwhile."""
+    end = time.monotonic() + (SUSPICION_SECONDS if order.fresh else PAUSE_SECONDS)
+    while (left := end - time.monotonic()) > 0:
+        if cancel():
+            raise RoundGivenUp
+        time.sleep(min(0.1, left))

@@ -10,10 +10,8 @@ from operator import itemgetter
 from remotestatus.evaluate import is_worth_another_place
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Remote
-from remotestatus.model.status_words import Status
-from remotestatus.probe.workers import Batch, pack_for
-
-_REACHED = (Status.UP, Status.DEGRADED)
+from remotestatus.probe.attempts.batches import Batch, pack_for
+from remotestatus.probe.attempts.retry import deserves_retry
 
 
 def choose_second_opinions(
@@ -33,7 +31,7 @@ def choose_second_opinions(
     for remote in remotes:
         results = found[remote.name]
         first = next(iter(results), None)
-        if first is None or any(result.status in _REACHED for result in results.values()):
+        if first is None or any(result.status.is_reached for result in results.values()):
             continue
         there = {proxy: seen[first] for proxy, seen in proxies.items() if first in seen}
         if not is_worth_another_place(results[first], there, remote.path):
@@ -41,18 +39,11 @@ def choose_second_opinions(
         trouble = results[first].trouble
         suspect = trouble is not None and bool(trouble.proxy)
         for place in places[remote.name]:
-            if _is_due(remote, results.get(place), attempt):
+            own = results.get(place)
+            if deserves_retry(remote, own, attempt) if own else attempt == 2:
                 wanted.setdefault(place, []).append((not suspect, remote))
     return [
         batch
         for place, them in wanted.items()
         for batch in pack_for(place, (remote for _, remote in sorted(them, key=itemgetter(0))))
     ]
-
-
-def _is_due(remote: Remote, result: CheckResult | None, attempt: int) -> bool:
-    """Whether a place with this result of its own looks at a remote in the pass of this number."""
-    if result is None:
-        return attempt == 2
-    trouble = result.trouble
-    return trouble is not None and trouble.cause.declaration.retried and remote.settings.attempts >= attempt

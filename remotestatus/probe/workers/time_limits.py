@@ -11,9 +11,6 @@ SILENCE_SECONDS = 15.0
 FIRST_LINE_SECONDS = 30.0
 """The same before its first line, while it is connected to and ansible-runner starts."""
 
-SPARED_SECONDS = SILENCE_SECONDS + 5
-"""So long are the last batches left to those who begin sooner; a worker that is frozen is found out in less."""
-
 START_SECONDS = 60
 """For the connection, the transfer both ways, and Ansible's start."""
 

@@ -13,7 +13,8 @@ from remotestatus_playbook.protocol import Order
 
 from remotestatus.evaluate import diagnose_worker, read_proxy
 from remotestatus.model.fleet import Inventory, Worker
-from remotestatus.probe.workers import WorkerAnswers, WorkerCaller, WorkerFault, clock_error, places_of
+from remotestatus.probe.attempts import places_of
+from remotestatus.probe.workers import WorkerAnswers, WorkerCaller, WorkerFault, clock_error
 from remotestatus.setup.doctor.examined import Examined, Result, fine, say_trouble, skipped, warning, wrong
 from remotestatus.setup.doctor.machine import NEWEST_ANSIBLE, OLDEST_ANSIBLE
 

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from threading import Condition
 
-from remotestatus.probe.workers.batches import Batch
-from remotestatus.probe.workers.time_limits import SPARED_SECONDS
+from remotestatus.probe.attempts.batches import Batch
+
+SPARED_SECONDS = 20.0
+"""So long are the last batches left to those who begin sooner; a worker that is frozen is found out in less."""
 
 _WAKE_SECONDS = 0.1
 

@@ -1,0 +1,208 @@
+"""
+What a round has found so far of each remote, proxy and worker, by name and by the place that looked.
+
+Answers of the playbook come in; check results go out. Several threads add to it, one for each place. Whatever is wrong
+with an answer is the check result of the one that it is about.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from threading import Lock
+
+from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
+
+from remotestatus.evaluate import (
+    combine,
+    failed_result,
+    read_look,
+    read_proxy,
+    read_remote,
+    read_unlooked,
+    without_proxys_fault,
+)
+from remotestatus.model.causes import Cause
+from remotestatus.model.check_result import CheckResult, FleetResults
+from remotestatus.model.fleet import Fleet, Proxy, Remote
+from remotestatus.model.settings import CHECKER
+from remotestatus.model.status_words import Status
+from remotestatus.probe.attempts.orders import Earlier
+from remotestatus.probe.playbook_run import Answers
+
+_CLOCK_SECONDS = 5.0
+"""A worker's clock that is further off has been wrong for the clocks of its remotes, too."""
+
+ByPlace = dict[str, dict[str, CheckResult]]
+"""Check results by name and place, the first place that looked first."""
+
+
+class ResultsSoFar:
+    """What is known so far in one round; `lock` is held while something is added."""
+
+    def __init__(
+        self, fleet: Fleet, remotes: Iterable[Remote], earlier: Earlier, clock: Callable[[], datetime]
+    ) -> None:
+        self.fleet, self.earlier, self.clock = fleet, earlier, clock
+        self.asked = {remote.name: remote for remote in remotes}
+        self.remotes: ByPlace = {name: {} for name in self.asked}
+        self.proxies: ByPlace = {}
+        self.looked: dict[str, CheckResult] = {}
+        self.workers: dict[str, CheckResult] = {}
+        self.troubles: list[str] = []
+        self.settled: set[str] = set()
+        """Remotes that another attempt finds no better: their variables are wrong."""
+        self.lock = Lock()
+
+    def add_from_here(self, answers: Answers, names: Iterable[str], *, again: bool) -> None:
+        """Add what the checker itself found of these remotes, of proxies, and of proxies that were looked at."""
+        now = self.clock()
+        with self.lock:
+            for proxy in self.fleet.proxies:
+                answer, seen = answers.proxies.get(proxy.alias), self.proxies.setdefault(proxy.name, {})
+                # A connection that an earlier attempt opened took the time that is known since then.
+                if answer and not (answer.kept and CHECKER in seen):
+                    seen[CHECKER] = proxy_result(proxy, answer, now)
+            self._add_looks(answers, now)
+            self._add(CHECKER, names, answers.remotes, now, again=again)
+            self.troubles += [answers.trouble] if answers.trouble else []
+
+    def add_from_worker(
+        self,
+        worker: str,
+        remotes: Mapping[str, RemoteAnswer],
+        proxies: Mapping[str, ProxyAnswer],
+        names: Iterable[str],
+        *,
+        again: bool,
+        clock_error: float,
+    ) -> None:
+        """Add what a worker that answers found of these remotes, and of proxies by their aliases."""
+        now = self.clock()
+        with self.lock:
+            self.workers[worker] = CheckResult(worker, now)
+            for proxy in self.fleet.proxies:
+                if answer := proxies.get(proxy.alias):
+                    self.proxies.setdefault(proxy.name, {})[worker] = proxy_result(proxy, answer, now)
+            self._add(worker, names, remotes, now, again=again, clock_error=clock_error)
+
+    def add_lost(self, names: Iterable[str]) -> None:
+        """Add that nobody could look at these remotes, whose worker failed."""
+        now = self.clock()
+        for name in names:
+            worker = next(one.name for one in self.fleet.workers if name in one.only)
+            self.remotes[name][worker] = read_unlooked(self.asked[name], worker, now)
+
+    def add_endings(self, ended: Mapping[str, CheckResult], combined: dict[str, CheckResult]) -> None:
+        """Put results that say more in the place of those that are known."""
+        self.looked |= {name: one for name, one in ended.items() if name in self.looked}
+        combined |= {name: one for name, one in ended.items() if name in combined}
+
+    def _add_looks(self, answers: Answers, now: datetime) -> None:
+        for proxy in self.fleet.looked_at:
+            answer, opened = answers.remotes.get(proxy.name), self.proxies.get(proxy.name, {}).get(CHECKER)
+            if answer is not None and opened is not None:
+                look = partial(read_look, proxy, opened, answer, now, self.earlier.past(proxy.name))
+                self.looked[proxy.name] = _result(proxy, now, look)
+
+    def _add(
+        self,
+        place: str,
+        names: Iterable[str],
+        answers: Mapping[str, RemoteAnswer],
+        now: datetime,
+        *,
+        again: bool,
+        clock_error: float = 0.0,
+    ) -> None:
+        """What was looked at `again` and brought nothing stays as it was; the first time silence is a result, too."""
+        for name in names:
+            answer = answers.get(name)
+            if answer is None and again:
+                continue
+            answer = answer and _by_our_clock(answer, clock_error)
+            result = remote_result(self.asked[name], answer, now, self.earlier)
+            if answer and answer.outcome is Outcome.MISCONFIGURED and result.status is Status.UNKNOWN:
+                self.settled.add(name)
+            self.remotes[name][place] = latest(self.remotes[name].get(place), result)
+
+    def combined(self, names: Iterable[str] | None = None) -> dict[str, CheckResult]:
+        """The check result that counts of each remote, of these `names` or all, that was looked at."""
+        with self.lock:
+            reached = {
+                name: {place for place, result in seen.items() if result.status.is_reached}
+                for name, seen in self.proxies.items()
+            }
+            return {
+                name: without_proxys_fault(self.asked[name], combine(results), reached)
+                for name in (self.remotes if names is None else names)
+                if (results := self.remotes[name])
+            }
+
+    def results(self, combined: Mapping[str, CheckResult]) -> FleetResults:
+        """What all attempts brought, with these results of remotes."""
+        now = self.clock()
+        silent = {
+            name: remote_result(self.asked[name], None, now, self.earlier)
+            for name in self.remotes
+            if name not in combined
+        }
+        proxies = self._unlooked_proxies() | {name: combine(seen) for name, seen in self.proxies.items() if seen}
+        looks = {name: self.looked.get(name, proxies[name]) for name in self.fleet.looked_at_by_name if name in proxies}
+        return FleetResults(
+            {**proxies, **self.earlier.remembered(looks)},
+            self.earlier.remembered({**combined, **silent}),
+            tuple(self.troubles),
+            self.workers,
+        )
+
+    def _unlooked_proxies(self) -> dict[str, CheckResult]:
+        """The results of the proxies that lead only to what nobody looked at."""
+        ways = {
+            hop: result
+            for name, seen in self.remotes.items()
+            for result in seen.values()
+            if result.trouble and result.trouble.cause is Cause.WORKER_UNREACHABLE
+            for hop in self.asked[name].path
+        }
+        return {
+            proxy.name: read_unlooked(proxy, ways[proxy.name].worker or "", ways[proxy.name].at)
+            for proxy in self.fleet.proxies
+            if proxy.name in ways
+        }
+
+
+def remote_result(remote: Remote, answer: RemoteAnswer | None, now: datetime, earlier: Earlier) -> CheckResult:
+    """What one remote answered."""
+    return _result(remote, now, partial(read_remote, remote, answer, now, earlier.past(remote.name)))
+
+
+def proxy_result(proxy: Proxy, answer: ProxyAnswer, now: datetime) -> CheckResult:
+    """What one proxy answered."""
+    return _result(proxy, now, partial(read_proxy, proxy, answer, now))
+
+
+def latest(before: CheckResult | None, now: CheckResult) -> CheckResult:
+    """
+    What is known of a remote after one more attempt.
+
+    One that did not come so far, because the connection to the proxy was lost meanwhile, says nothing against what the
+    attempt before has seen.
+    """
+    trouble = now.trouble
+    return before if before and trouble and trouble.cause is Cause.NOT_CHECKED else now
+
+
+def _result(subject: Remote | Proxy, now: datetime, read: Callable[[], CheckResult]) -> CheckResult:
+    try:
+        return read()
+    except Exception as error:
+        return failed_result(subject, error, now)
+
+
+def _by_our_clock(answer: RemoteAnswer, off: float) -> RemoteAnswer:
+    """The answer with the remote's clock compared with the checker's, and not with its worker's, which is `off`."""
+    offset = answer.facts.clock_offset_seconds if answer.facts else None
+    if answer.facts is None or offset is None or abs(off) <= _CLOCK_SECONDS:
+        return answer
+    return replace(answer, facts=replace(answer.facts, clock_offset_seconds=offset + off))
