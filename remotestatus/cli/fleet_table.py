@@ -12,16 +12,7 @@ from datetime import datetime, timedelta
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from remotestatus.cli.terminal import (
-    Column,
-    Paragraph,
-    Part,
-    RowTable,
-    paragraph,
-    print_lines,
-    status_text,
-    text_of,
-)
+from remotestatus.cli.terminal import Column, Paragraph, Part, RowTable, paragraph, print_lines, status_text, text_of
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.durations import say_duration, say_seconds
 from remotestatus.model.status_words import APPEARANCES, Status

@@ -7,7 +7,7 @@ What the history knows of it comes in; lines for a terminal, or plain values for
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -19,15 +19,13 @@ from remotestatus.model.notification import Acknowledgement, KeptDecision, SentM
 from remotestatus.model.states import State
 from remotestatus.model.status_words import APPEARANCES, Status
 from remotestatus.model.text import join_names
-from remotestatus.model.times import write_time
+from remotestatus.model.times import say_date, write_time
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.report import Incident, ProcessView, ProxyView, RemoteView, Report, SeenProcess
 from remotestatus.report.formats import write_status
 
 INCIDENTS_SHOWN = 10
 PROCESSES_SHOWN = 5
-
-_SPANS = {"1d": "1 d", "7d": "7 d", "30d": "30 d", "90d": "90 d"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +101,13 @@ def _head(details: Details) -> Iterator[RenderableType]:
         yield paragraph((subject.name, "bold"), " · proxy")
     unconfirmed = f"; {subject.unconfirmed}" if subject.unconfirmed else ""
     lasted = say_duration(details.now - state.since)
-    yield paragraph(status_text(state.status), f" for {lasted}, since {_say_time(state.since)}{unconfirmed}")
+    yield paragraph(status_text(state.status), f" for {lasted}, since {say_date(state.since)}{unconfirmed}")
     if isinstance(subject, RemoteView) and subject.maintenance is not None:
         yield paragraph(status_text("maintenance"), f" {subject.maintenance}")
     if state.flapping_since:
-        yield paragraph(f"It changes too often to be told each time, since {_say_time(state.flapping_since)}")
+        yield paragraph(f"It changes too often to be told each time, since {say_date(state.flapping_since)}")
     if state.problem_since and state.problem_since < state.since:
-        yield paragraph(f"The problem began {_say_time(state.problem_since)}.")
+        yield paragraph(f"The problem began {say_date(state.problem_since)}.")
     for trouble in subject.summary:
         severity = "" if state.status is Status.DOWN else f" ({trouble.severity})"
         yield paragraph((f"Cause: {trouble.cause}{severity}", "bold"), indent=2)
@@ -119,9 +117,9 @@ def _head(details: Details) -> Iterator[RenderableType]:
 
 
 def _say_acknowledgement(acknowledgement: Acknowledgement) -> str:
-    until = f" until {_say_time(acknowledgement.until)}" if acknowledgement.until else ""
+    until = f" until {say_date(acknowledgement.until)}" if acknowledgement.until else ""
     note = f": {one_line(acknowledgement.note)}" if acknowledgement.note else ""
-    return f"Acknowledged {_say_time(acknowledgement.at)}{until}{note}"
+    return f"Acknowledged {say_date(acknowledgement.at)}{until}{note}"
 
 
 def _where(remote: RemoteView) -> Iterator[RenderableType]:
@@ -142,7 +140,7 @@ def _where(remote: RemoteView) -> Iterator[RenderableType]:
         ("Remote port", str(remote.remote_port or "") if remote.path else ""),
         ("Virtual port", str(remote.virtual_port or "")),
         ("Log-in", f"took {latest.connect_ms} ms" if latest.connect_ms is not None else ""),
-        ("Checked", f"{_say_time(remote.seen_at)}{f', {latest.attempts} tries' if latest.attempts > 1 else ''}"),
+        ("Checked", f"{say_date(remote.seen_at)}{f', {latest.attempts} tries' if latest.attempts > 1 else ''}"),
     )
     yield from _pairs(pairs)
 
@@ -155,7 +153,7 @@ def _where_proxy(details: Details, proxy: ProxyView) -> Iterator[RenderableType]
         ("Address", proxy.address),
         ("Way", " → ".join(proxy.path)),
         ("Behind it", f"{proxy.behind}: {', '.join(counts)}" if counts else str(proxy.behind)),
-        ("Checked", _say_time(details.state.seen_at)),
+        ("Checked", say_date(details.state.seen_at)),
     )
     yield from _pairs(pairs)
     if behind:
@@ -186,7 +184,7 @@ def _processes(processes: Sequence[ProcessView]) -> Iterator[RenderableType]:
 
 
 def _say_seen(process: SeenProcess) -> str:
-    started = f" since {_say_time(process.started_at)}" if process.started_at else ""
+    started = f" since {say_date(process.started_at)}" if process.started_at else ""
     return f"pid {process.pid} {process.user}{started}: {process.command}"
 
 
@@ -210,10 +208,9 @@ def _commands(commands: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
 
 
 def _uptime(remote: RemoteView) -> Iterator[RenderableType]:
-    for span, name in _SPANS.items():
-        uptime = remote.uptime[span]
+    for span, uptime in remote.uptime.items():
         share = say_uptime(remote, span) or "not known"
-        yield text_of(f"  {name:<6}{share:>10}  ({uptime.observed:g} % of that time was observed)")
+        yield text_of(f"  {span.replace('d', ' d'):<6}{share:>10}  ({uptime.observed:g} % of that time was observed)")
 
 
 def _incidents(details: Details) -> Iterator[RenderableType]:
@@ -222,11 +219,7 @@ def _incidents(details: Details) -> Iterator[RenderableType]:
         ends = f"lasted {lasted}" if incident.ended_at else f"for {lasted}, still open"
         cause = f", {incident.cause}" if incident.cause else ""
         yield paragraph(
-            f"{_say_time(incident.started_at)}  ",
-            status_text(incident.status),
-            f"{cause}, {ends}",
-            indent=2,
-            hang=4,
+            f"{say_date(incident.started_at)}  ", status_text(incident.status), f"{cause}, {ends}", indent=2, hang=4
         )
     more = len(details.incidents) - INCIDENTS_SHOWN
     if more > 0:
@@ -238,7 +231,7 @@ def _messages(messages: Sequence[SentMessage]) -> Iterator[RenderableType]:
         state = "sent" if message.sent_at else f"dropped: {message.dropped}" if message.dropped else "still waits"
         when = message.sent_at or message.at
         yield paragraph(
-            f"{_say_time(when)}  {state} to {message.destination}: {one_line(message.subject)}", indent=2, hang=4
+            f"{say_date(when)}  {state} to {message.destination}: {one_line(message.subject)}", indent=2, hang=4
         )
 
 
@@ -246,19 +239,15 @@ def _decisions(decisions: Sequence[KeptDecision]) -> Iterator[RenderableType]:
     if not decisions:
         yield paragraph("There was nothing to decide yet.", indent=2)
     for kept in decisions:
-        since = f" (the same since {_say_time(kept.first_at)})" if kept.first_at < kept.last_at else ""
+        since = f" (the same since {say_date(kept.first_at)})" if kept.first_at < kept.last_at else ""
         who = kept.destination or "everybody"
         yield paragraph(
-            f"{_say_time(kept.last_at)}  {who}: ",
+            f"{say_date(kept.last_at)}  {who}: ",
             (one_line(kept.reason, 600), "bold" if kept.notified else ""),
             since,
             indent=2,
             hang=4,
         )
-
-
-def _say_time(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 # -- JSON --------------------------------------------------------------------------------------------------------------
