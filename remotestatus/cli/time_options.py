@@ -25,8 +25,9 @@ def read_moment(text: str, now: datetime) -> datetime:
     try:
         if len(written) <= len("22:30") and ":" in written:
             clock = datetime.strptime(written, "%H:%M").time()  # noqa: DTZ007 - a wall time has no zone
-            moment = datetime.combine(local.date(), clock).astimezone()
-            return (moment if moment > now else _next_day(moment)).astimezone(UTC)
+            days = (local.date(), local.date() + timedelta(days=1))
+            moments = (datetime.combine(day, clock).astimezone(UTC) for day in days)
+            return next(moment for moment in moments if moment > now)
         return datetime.fromisoformat(written).astimezone().astimezone(UTC)
     except (ValueError, OverflowError):
         raise click.BadParameter(f'"{written}" is not a time; {EXAMPLES}') from None
@@ -55,8 +56,3 @@ def read_end(lasting: str | None, until: str | None, now: datetime, begins: date
 def say_local(moment: datetime) -> str:
     """Write a time in the local zone: `2026-01-31 22:30 CET`."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M %Z}"
-
-
-def _next_day(moment: datetime) -> datetime:
-    wall = moment.replace(tzinfo=None) + timedelta(days=1)
-    return wall.astimezone()
