@@ -72,9 +72,8 @@ def find(history: History, name: str) -> tuple[Subject, State]:
     """
     states = history.states()
     order = (Kind.REMOTE, Kind.WORKER, Kind.PROXY)
-    found = sorted((one for one in states.items() if one[0][1] == name), key=lambda one: order.index(one[0][0]))
-    if found:
-        return next((one for one in found if one[1].status is not Status.UP), found[0])
+    if found := [one for one in states.items() if one[0][1] == name]:
+        return min(found, key=lambda one: (one[1].status is Status.UP, order.index(one[0][0])))
     guess = did_you_mean(name, [known for _, known in states])
     raise ConfigurationError(f'no remote or proxy "{name}" was checked so far{guess}')
 

@@ -55,8 +55,7 @@ def command(
         raise click.UsageError("write how long: --for 2h, or --until 22:30")
     inventory = open_inventory(source)
     fleet = inventory.fleet
-    if target:
-        check_target(fleet, target)
+    said = say_target(fleet, target) if target else ""
     with History.open(inventory.database) as history:
         if listing or not target:
             click.echo("\n".join(window_lines(fleet, outbox.command_windows(history, moment), moment)))
@@ -66,23 +65,23 @@ def command(
         else:
             assert end is not None
             outbox.open_window(history, target, start, end, one_line(note, 300))
-            click.echo(f"In maintenance: {say_target(fleet, target)}, from {say_local(start)} until {say_local(end)}.")
-
-
-def check_target(fleet: Fleet, target: str) -> None:
-    """Raise ConfigurationError, with the nearest right name, for a target that nothing of the fleet has."""
-    known = {EVERYTHING, *fleet.proxies_by_name, *fleet.remotes_by_name, *fleet.remotes_by_group}
-    known |= {worker.name for worker in fleet.workers}
-    if target not in known:
-        guess = did_you_mean(target, known)
-        raise ConfigurationError(f'"{target}" is no remote, proxy, worker or group of the inventory{guess}')
+            click.echo(f"In maintenance: {said}, from {say_local(start)} until {say_local(end)}.")
 
 
 def say_target(fleet: Fleet, target: str) -> str:
-    """What a window of this target is for: a name, or a group and how many remotes are in it."""
-    groups = {**fleet.remotes_by_group, EVERYTHING: fleet.remotes_by_name}
+    """
+    What a window of this target is for: a name, or a group and how many remotes are in it.
+
+    Raises ConfigurationError, with the nearest right name, for a target that nothing of the fleet has.
+    """
     names = {*fleet.proxies_by_name, *fleet.remotes_by_name, *(worker.name for worker in fleet.workers)}
-    return target if target in names else f"{target} ({count(len(groups[target]), 'remote')})"
+    groups = {**fleet.remotes_by_group, EVERYTHING: fleet.remotes_by_name}
+    if target in names:
+        return target
+    if target in groups:
+        return f"{target} ({count(len(groups[target]), 'remote')})"
+    guess = did_you_mean(target, {*names, *groups})
+    raise ConfigurationError(f'"{target}" is no remote, proxy, worker or group of the inventory{guess}')
 
 
 def window_lines(fleet: Fleet, commands: Iterable[CommandWindow], moment: datetime) -> list[str]:
