@@ -37,6 +37,12 @@ def test_a_time_is_the_checkers_own_unless_it_has_an_offset(text: str, utc: str)
     assert f"{read_moment(text, NOW):%Y-%m-%d %H:%M}" == utc
 
 
+def test_a_time_that_the_clock_skipped_today_is_tomorrows() -> None:
+    """On the morning after the clock change, 02:30 is the next 02:30 that clocks show."""
+    morning = datetime(2026, 3, 29, 8, 0, tzinfo=UTC)
+    assert read_moment("02:30", morning) == datetime(2026, 3, 30, 0, 30, tzinfo=UTC)
+
+
 @pytest.mark.parametrize("text", ["25:00", "soon", "", "2026-13-01", "10m"])
 def test_a_wrong_time_is_refused_with_an_example(text: str) -> None:
     """The error shows how to write one."""
