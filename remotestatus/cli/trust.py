@@ -17,7 +17,7 @@ from remotestatus.cli.ssh_session import known_names, note
 from remotestatus.cli.terminal import Column, RowTable, make_console, paragraph, print_lines, text_of
 from remotestatus.inventory import read_inventory
 from remotestatus.model.fleet import Inventory, Proxy, Remote
-from remotestatus.model.text import join_names
+from remotestatus.model.text import count, join_names
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.setup import Offer, Standing, trust
 
@@ -191,8 +191,7 @@ def _end_lines(offers: Sequence[Offer], inventory: Inventory, asker: _Asker) -> 
             )
     stored = [offer.name for offer in offers if offer.stored]
     if stored:
-        keys = "1 key" if len(stored) == 1 else f"{len(stored)} keys"
-        yield paragraph(f"Wrote {keys} to {inventory.known_hosts}: {join_names(stored, NAMED)}")
+        yield paragraph(f"Wrote {count(len(stored), 'key')} to {inventory.known_hosts}: {join_names(stored, NAMED)}")
     trusted = sum(offer.standing is Standing.TRUSTED for offer in offers)
     yield paragraph(f"Trusted: {trusted} of {len(offers)}.")
 

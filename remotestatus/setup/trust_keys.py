@@ -91,9 +91,7 @@ def trust(playbooks: PlaybookRunner, inventory: Inventory, names: Iterable[str],
         found |= {target.name: _not_asked(target, offers, opened) for target in stage if target not in reachable}
         offers |= _note_troubles(inventory.fleet, offers, opened)
         stage_offers = [found[target.name] for target in stage]
-        accepted = set(consent(stage_offers))
-        _store(inventory, [offer for offer in stage_offers if offer.name in accepted and offer.key])
-        offers |= {offer.name: _settled(offer, accepted) for offer in stage_offers}
+        offers |= _store(inventory, stage_offers, set(consent(stage_offers)))
     return list(offers.values())
 
 
@@ -251,21 +249,20 @@ def _note_troubles(fleet: Fleet, offers: Mapping[str, Offer], opened: Mapping[st
     return noted
 
 
-def _store(inventory: Inventory, offers: Sequence[Offer]) -> None:
-    if not offers:
-        return
+def _store(inventory: Inventory, offers: Sequence[Offer], accepted: Collection[str]) -> dict[str, Offer]:
+    """Trust the keys of those that are accepted; returns how all of them stand then."""
+    keys = {offer.name: offer.key for offer in offers if offer.name in accepted and offer.key}
 
     def change(text: str) -> str:
         for offer in offers:
-            assert offer.key is not None
-            write = known_hosts.replace if offer.standing is Standing.CHANGED else known_hosts.add
-            text = write(text, offer.looked_up_as, offer.key)
+            if key := keys.get(offer.name):
+                write = known_hosts.replace if offer.standing is Standing.CHANGED else known_hosts.add
+                text = write(text, offer.looked_up_as, key)
         return text
 
-    known_hosts.change_file(inventory.known_hosts, change)
-
-
-def _settled(offer: Offer, accepted: Collection[str]) -> Offer:
-    if offer.name in accepted and offer.key:
-        return replace(offer, standing=Standing.TRUSTED, stored=True)
-    return offer
+    if keys:
+        known_hosts.change_file(inventory.known_hosts, change)
+    return {
+        offer.name: replace(offer, standing=Standing.TRUSTED, stored=True) if offer.name in keys else offer
+        for offer in offers
+    }
