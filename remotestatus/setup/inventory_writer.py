@@ -60,9 +60,17 @@ def write_inventory(answers: NewFleet, *, vaulted: bool = False) -> dict[str, st
     secrets |= dict(answers.secrets)
     proxies = [_Host(one.name, _values(one, _jump(one.via)), one.gaps) for one in answers.proxies]
     hosts = {"proxies": proxies, "groups": _groups(answers, variables, vaulted=vaulted)}
+    fleet = {
+        "answers": answers,
+        "every": write_duration(answers.every),
+        "apprise": [_destination(url) for url in answers.apprise],
+        "known_hosts": KNOWN_HOSTS_FILE,
+        "vault": VAULT_FILE,
+        "has_vault": vaulted,
+    }
     files = {
         REMOTES_FILE: _render(templates, "remotes.yml.j2", hosts),
-        VARIABLES_FILE: _render(templates, "vars.yml.j2", _variables(answers, vaulted=vaulted)),
+        VARIABLES_FILE: _render(templates, "vars.yml.j2", fleet),
     }
     if vaulted:
         files[VAULT_FILE] = _render(templates, "vault.yml.j2", {"path": VAULT_FILE, "secrets": secrets})
@@ -71,19 +79,6 @@ def write_inventory(answers: NewFleet, *, vaulted: bool = False) -> dict[str, st
 
 def _render(templates: Templates, name: str, values: Mapping[str, object]) -> str:
     return templates.render(f"setup/{name}", values).rstrip("\n") + "\n"
-
-
-def _variables(answers: NewFleet, *, vaulted: bool) -> dict[str, object]:
-    """What `vars.yml.j2` is rendered with."""
-    return {
-        "title": answers.title,
-        "every": write_duration(answers.every),
-        "known_hosts": KNOWN_HOSTS_FILE,
-        "gaps": answers.gaps,
-        "apprise": [_destination(url) for url in answers.apprise],
-        "has_vault": vaulted,
-        "vault_file": VAULT_FILE,
-    }
 
 
 def _name_variables(answers: NewFleet) -> dict[str, str]:

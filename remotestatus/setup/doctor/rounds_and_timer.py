@@ -25,10 +25,7 @@ def check_rounds(examined: Examined) -> Iterator[Result]:
         return
     age = now - last.finished_at
     if age < -_AHEAD:
-        yield wrong(
-            f"the last round ended {say_duration(-age)} in the future: the clock was set back",
-            SET_CLOCK,
-        )
+        yield wrong(f"the last round ended {say_duration(-age)} in the future: the clock was set back", SET_CLOCK)
     elif is_on_time(last, every, now):
         yield fine(f"the last round ended {say_duration(age)} ago; one is due every {say_duration(every)}")
     else:
