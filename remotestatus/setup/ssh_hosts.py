@@ -31,8 +31,8 @@ def read_ssh_configuration(given: Path | None, only: tuple[str, ...]) -> tuple[N
         raise ConfigurationError(f"{path} can't be read ({error.strerror}); name another with --ssh-config") from None
     names = [name for name in list_ssh_hosts(path, notes) if not name.startswith("-")]
     entries: dict[str, Mapping[str, str]] = {name: _ask_ssh(path, name) for name in names}
-    for hop in {hop.strip() for entry in entries.values() for hop in entry.get("proxyjump", "").split(",")}:
-        if hop and hop not in entries and hop != "none" and "@" not in hop and ":" not in hop and hop[0] != "-":
+    for hop in {hop for entry in entries.values() for hop in _hops(entry)} - entries.keys():
+        if not re.search("^-|[@:]|^$", hop):
             entries[hop] = _ask_ssh(path, hop)
     chosen = [name for name in names if any(fnmatchcase(name, one) for one in only)] if only else None
     default = _ask_ssh(Path(os.devnull), "remotestatus.invalid").get("identityfile")
@@ -118,15 +118,11 @@ def fleet_from_ssh(
         except ValueError as error:
             notes.append(f"{wish}: left out, {error}")
             continue
-        name = name_host(wish, [*proxies.found, *remotes], entry.get("user", ""))
+        place = _read_place(wish, entry, default_key)
+        name = name_host(wish, [*proxies.found, *remotes], place.user or "")
+        nickname = {"remotestatus_nickname": wish if wish != name else ""}
         remotes[name] = NewRemote(
-            name=name,
-            address=entry.get("hostname", wish),
-            port=_port_of(entry),
-            user=entry.get("user"),
-            key_file=_key_of(entry, default_key),
-            via=via,
-            variables={"remotestatus_nickname": wish if wish != name else ""},
+            name, place.address, place.port, place.user, key_file=place.key_file, via=via, variables=nickname
         )
     return (*_link_chains(proxies.found, remotes), tuple(notes))
 
@@ -146,17 +142,12 @@ class _Proxies:
         if hop in self._names:
             return self._names[hop]
         entry = self._entries.get(hop)
-        if entry is not None:
-            via = tuple(self.add(h, (*seen, hop)) for h in _hops(entry) if h not in seen and h != hop)
-            address, port, user = entry.get("hostname", hop), _port_of(entry), entry.get("user")
-            key = _key_of(entry, self._default_key)
-        else:
-            target = read_target(hop)
-            via, key = (), None
-            address, port, user = target.address or hop, target.port, target.user
-        name = name_host(hop if entry is not None else address, [*self.found, *self._taken], user or "")
+        place = _read_place(hop, entry, self._default_key)
+        via = tuple(self.add(h, (*seen, hop)) for h in _hops(entry or {}) if h not in seen and h != hop)
+        wanted = hop if entry is not None else place.address
+        name = name_host(wanted, [*self.found, *self._taken], place.user or "")
         self._names[hop] = name
-        self.found[name] = NewProxy(name, address, port, user, key, via)
+        self.found[name] = replace(place, name=name, via=via)
         return name
 
 
@@ -187,10 +178,11 @@ def _hops(entry: Mapping[str, str]) -> tuple[str, ...]:
     return () if jump == "none" else tuple(hop.strip() for hop in jump.split(","))
 
 
-def _port_of(entry: Mapping[str, str]) -> int | None:
-    return read_port(entry["port"]) if "port" in entry else None
-
-
-def _key_of(entry: Mapping[str, str], default_key: str | None) -> str | None:
+def _read_place(wanted: str, entry: Mapping[str, str] | None, default_key: str | None) -> NewProxy:
+    """Where a host or a jump leads that has this entry, or none; its own name is still missing. Raises ValueError."""
+    if entry is None:
+        target = read_target(wanted)
+        return NewProxy("", target.address or wanted, target.port, target.user)
+    port = read_port(entry["port"]) if "port" in entry else None
     key = entry.get("identityfile")
-    return None if key == default_key else key
+    return NewProxy("", entry.get("hostname", wanted), port, entry.get("user"), None if key == default_key else key)
