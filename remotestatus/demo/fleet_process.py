@@ -64,7 +64,7 @@ async def serve(layout: Layout, *, keep: bool) -> None:
 
 def _build(layout: Layout, ports: Ports) -> tuple[ProxyServer, tuple[RemoteServer, ...]]:
     """Makes keys, files and servers; starts nothing."""
-    proxy_login, remote_login = _make_key(), _make_key()
+    logins = {"proxy": _make_key(), "remotes": _make_key()}
     tunnel_keys = {member.name: _make_key() for member in MEMBERS}
     host_keys = {name: _make_key() for name in (PROXY, *tunnel_keys)}
     password = secrets.token_urlsafe(12)
@@ -72,32 +72,21 @@ def _build(layout: Layout, ports: Ports) -> tuple[ProxyServer, tuple[RemoteServe
         layout,
         ports,
         password,
-        keys={
-            "proxy": proxy_login.export_private_key().decode(),
-            "remotes": remote_login.export_private_key().decode(),
-        },
+        keys={name: key.export_private_key().decode() for name, key in logins.items()},
         host_keys={name: key.export_public_key().decode() for name, key in host_keys.items()},
     )
     proxy_accounts = (
-        Account(PROXY_USER, keys=(proxy_login.convert_to_public(),)),
+        Account(PROXY_USER, keys=(logins["proxy"].convert_to_public(),)),
         Account(TUNNEL_USER, keys=tuple(key.convert_to_public() for key in tunnel_keys.values())),
     )
     proxy = ProxyServer(ports.proxy, host_keys[PROXY], proxy_accounts, layout.home(PROXY), ProxyLogin)
-    by_key = (remote_login.convert_to_public(),)
+    by_key = (logins["remotes"].convert_to_public(),)
     remotes = []
     for position, member in enumerate(MEMBERS):
         account = Account(member.user, password=password) if member.by_password else Account(member.user, keys=by_key)
         server = Server(ports.sshd(position), host_keys[member.name], (account,), layout.home(member.name))
         remotes.append(
-            RemoteServer(
-                member,
-                server,
-                ports.tunnel(position),
-                tunnel_keys[member.name],
-                proxy,
-                layout.programs,
-                set(member.faults),
-            )
+            RemoteServer(member, server, ports.tunnel(position), tunnel_keys[member.name], proxy, layout.programs)
         )
     return proxy, tuple(remotes)
 

@@ -158,12 +158,15 @@ class RemoteServer:
     tunnel_key: asyncssh.SSHKey
     proxy: ProxyServer
     programs_path: Path
-    faults: set[Fault]
+    faults: set[Fault] = field(init=False)
     _tunnel: asyncssh.SSHClientConnection | None = None
     _stale: socket.socket | None = None
     _running: dict[Program, list[subprocess.Popen[bytes]]] = field(default_factory=dict)
 
     possible_faults = frozenset(Fault) - {Fault.PROXY}
+
+    def __post_init__(self) -> None:
+        self.faults = set(self.member.faults)
 
     @property
     def name(self) -> str:
