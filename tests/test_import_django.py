@@ -18,7 +18,7 @@ from remotestatus.setup.django.expressions import Unknown
 from remotestatus.setup.django.old_host_keys import list_old_names
 from remotestatus.setup.django.project import Gap, Project
 from remotestatus.setup.inventory_writer import REMOTES_FILE, VAULT_FILE
-from remotestatus.setup.new_fleet import NewRemote
+from remotestatus.setup.new_fleet import NewHost
 from tests.lab import Command
 from tests.test_init import list_inventory
 
@@ -96,7 +96,7 @@ def _plan(folder: Path, settings: str, *remotes: str) -> OldFleet:
     return read_project(folder, [])
 
 
-def _one(folder: Path, entry: str) -> tuple[NewRemote, tuple[Gap, ...]]:
+def _one(folder: Path, entry: str) -> tuple[NewHost, tuple[Gap, ...]]:
     found = _plan(folder, SETTINGS, f"REMOTES = [\n{entry}\n]")
     return found.answers.remotes[0], found.gaps
 

@@ -21,7 +21,7 @@ from remotestatus.setup.inventory_writer import (
     write_inventory,
     write_value,
 )
-from remotestatus.setup.new_fleet import NewFleet, NewProxy, NewRemote, name_host, read_target
+from remotestatus.setup.new_fleet import NewFleet, NewHost, name_host, read_target
 from remotestatus.setup.ssh_hosts import fleet_from_ssh, list_ssh_hosts
 from tests.lab import Command
 
@@ -150,9 +150,9 @@ def test_hostile_answers_make_a_valid_inventory(tmp_path: Path) -> None:
     """Line breaks, quotes, templates and YAML in every field: Ansible reads back exactly what was typed."""
     nasty = "x\"'\n- a: {{ 1/0 }} # \u2028 é !!python/object ${HOME}\ttab"
     answers = NewFleet(
-        proxies=(NewProxy("p", "proxy.example.com", 22, nasty, nasty, gaps=(nasty,)),),
+        proxies=(NewHost("p", "proxy.example.com", 22, nasty, nasty, gaps=(nasty,)),),
         remotes=(
-            NewRemote("r", "127.0.0.1", 8001, nasty, nasty, key_file=nasty, via=("p",), gaps=(nasty,),
+            NewHost("r", "127.0.0.1", 8001, nasty, nasty, password=nasty, via=("p",), gaps=(nasty,),
                       variables={"remotestatus_nickname": nasty, "remotestatus_processes": (nasty, "b")}),
         ),
         title=nasty,
@@ -173,7 +173,7 @@ def test_hostile_answers_make_a_valid_inventory(tmp_path: Path) -> None:
 
 def test_every_written_line_is_short_enough_to_read() -> None:
     """Comments are wrapped, and the inventory reads top to bottom: proxies, then what is behind them."""
-    answers = NewFleet((NewProxy("p", "h"),), (NewRemote("r", "127.0.0.1", 8001, via=("p",)),))
+    answers = NewFleet((NewHost("p", "h"),), (NewHost("r", "127.0.0.1", 8001, via=("p",)),))
     files = write_inventory(answers)
     assert max(len(line) for text in files.values() for line in text.splitlines()) <= 120
     assert files[REMOTES_FILE].index("proxies:") < files[REMOTES_FILE].index("ProxyJump=p")
@@ -181,8 +181,8 @@ def test_every_written_line_is_short_enough_to_read() -> None:
     assert VAULT_FILE not in files
 
 
-@pytest.mark.parametrize("proxies", [(), (NewProxy("p", "proxy.example.com"),)])
-def test_an_inventory_without_remotes_shows_how_to_add_one(proxies: tuple[NewProxy, ...]) -> None:
+@pytest.mark.parametrize("proxies", [(), (NewHost("p", "proxy.example.com"),)])
+def test_an_inventory_without_remotes_shows_how_to_add_one(proxies: tuple[NewHost, ...]) -> None:
     """It is valid YAML, and holds a commented example."""
     text = write_inventory(NewFleet(proxies))[REMOTES_FILE]
     assert set(_load(text)["all"]["children"]) == ({"proxies"} if proxies else set())

@@ -22,8 +22,7 @@ from remotestatus.model.text import count
 from remotestatus.probe import AnsibleSource
 from remotestatus.setup import (
     NewFleet,
-    NewProxy,
-    NewRemote,
+    NewHost,
     name_host,
     read_ssh_configuration,
     read_target,
@@ -129,7 +128,7 @@ def _read_flags(flags: Flags, *, from_ssh: bool) -> NewFleet:
     key = read("--key", flags.key, lambda text: _find_key(text, flags.directory))
     proxy_key = read("--proxy-key", flags.proxy_key, lambda text: _find_key(text, flags.directory))
     proxy = read("--proxy", flags.proxy, lambda text: _new_proxy(text, flags.proxy_name, proxy_key))
-    remotes: list[NewRemote] = []
+    remotes: list[NewHost] = []
     for text in flags.remotes:
         if remote := read("--remote", text, lambda text: _new_remote(text, proxy, remotes)):
             remotes.append(remote)
@@ -168,14 +167,14 @@ def _find_key(text: str, directory: Path) -> str:
     return written
 
 
-def _new_proxy(text: str, name: str | None, key: str | None) -> NewProxy:
+def _new_proxy(text: str, name: str | None, key: str | None) -> NewHost:
     target = read_target(text)
     if target.address is None:
         raise ValueError(f"{text!r} has no host; write for example tunnels@proxy.example.com:22")
-    return NewProxy(name_host(name or "tunnel-proxy", ()), target.address, target.port, target.user, key or None)
+    return NewHost(name_host(name or "tunnel-proxy", ()), target.address, target.port, target.user, key or None)
 
 
-def _new_remote(text: str, proxy: NewProxy | None, others: Sequence[NewRemote]) -> NewRemote:
+def _new_remote(text: str, proxy: NewHost | None, others: Sequence[NewHost]) -> NewHost:
     wanted, equals, place = text.partition("=")
     if not equals or not wanted.strip() or not place.strip():
         raise ValueError(f"{text!r} is no remote; write NAME=USER@PORT, for example north-camera=camera@8001")
@@ -188,7 +187,7 @@ def _new_remote(text: str, proxy: NewProxy | None, others: Sequence[NewRemote]) 
         raise ValueError(f"{text!r} leads to {where} as {same} does; give each remote a remote port of its own")
     taken = [remote.name for remote in others] + ([proxy.name] if proxy else [])
     name = name_host(wanted.strip(), taken, str(target.port or ""))
-    return NewRemote(
+    return NewHost(
         name=name,
         address=address,
         port=target.port,
@@ -217,7 +216,7 @@ def _ask(flags: Flags) -> Flags:
     where = "the port of its tunnel on the proxy" if jump else "host:port"
     click.echo(f"Remotes, one a line, as NAME=USER@PORT, where PORT is {where}; Enter ends the list.")
     remotes: list[str] = []
-    found: list[NewRemote] = []
+    found: list[NewHost] = []
     while text := _prompt("  Remote", lambda text: _new_remote(text, jump, found)):
         remotes.append(text)
         found.append(_new_remote(text, jump, found))
@@ -264,7 +263,7 @@ def _find_vault(text: str) -> None:
         raise ValueError(f"there is no file {text}; make one with a long password in it, or press Enter")
 
 
-def _with_password(remote: NewRemote, encrypted: bool) -> NewRemote:
+def _with_password(remote: NewHost, encrypted: bool) -> NewHost:
     password = None
     if encrypted and sys.stdin.isatty():
         password = click.prompt(

@@ -3,7 +3,7 @@
 from remotestatus.setup.inventory_files import refuse_existing, save_files
 from remotestatus.setup.inventory_writer import KNOWN_HOSTS_FILE, write_inventory
 from remotestatus.setup.known_hosts import find_untrusted
-from remotestatus.setup.new_fleet import NewFleet, NewProxy, NewRemote, name_host, read_target
+from remotestatus.setup.new_fleet import NewFleet, NewHost, name_host, read_target
 from remotestatus.setup.ssh_hosts import read_ssh_configuration
 from remotestatus.setup.timer_units import (
     MARK,

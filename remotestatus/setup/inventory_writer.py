@@ -9,12 +9,12 @@ or asked here. Two filters keep any input safe: `yaml` quotes what YAML could ta
 import re
 import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
 from remotestatus.model.durations import write_duration
-from remotestatus.setup.new_fleet import RESERVED, NewFleet, NewProxy, NewRemote
+from remotestatus.setup.new_fleet import RESERVED, NewFleet, NewHost
 from remotestatus.templates import Templates
 
 REMOTES_FILE = "inventory/remotes.yml"
@@ -58,7 +58,7 @@ def write_inventory(answers: NewFleet, *, vaulted: bool = False) -> dict[str, st
     variables = _name_variables(answers)
     secrets = {variables[remote.name]: remote.password for remote in answers.remotes if remote.password is not None}
     secrets |= dict(answers.secrets)
-    proxies = [_Host(one.name, _values(one, _jump(one.via)), one.gaps) for one in answers.proxies]
+    proxies = [_host(replace(one, variables=_jump(one.via)), "", vaulted=vaulted) for one in answers.proxies]
     hosts = {"proxies": proxies, "groups": _groups(answers, variables, vaulted=vaulted)}
     fleet = {
         "answers": answers,
@@ -98,7 +98,7 @@ def _free_name(base: str, taken: Iterable[str]) -> str:
 
 def _groups(answers: NewFleet, variables: Mapping[str, str], *, vaulted: bool) -> list[_Group]:
     """One group for all remotes that are reached through the same proxies."""
-    by_path: dict[tuple[str, ...], list[NewRemote]] = {}
+    by_path: dict[tuple[str, ...], list[NewHost]] = {}
     for remote in answers.remotes:
         by_path.setdefault(remote.via, []).append(remote)
     taken = {proxy.name for proxy in answers.proxies} | {remote.name for remote in answers.remotes} | RESERVED
@@ -120,27 +120,24 @@ def _shared_values(hosts: list[_Host]) -> dict[str, object]:
     return {name: value for name, value in candidates.items() if all(one.values.get(name) == value for one in hosts)}
 
 
-def _host(remote: NewRemote, variable: str, *, vaulted: bool) -> _Host:
-    password = AnsibleTemplate(f"{{{{ {variable} }}}}") if vaulted and remote.password is not None else None
-    gaps = remote.gaps
-    if password is None and (remote.wants_password or remote.password is not None):
+def _host(host: NewHost, variable: str, *, vaulted: bool) -> _Host:
+    """A host with the variables that have a value, in the order of the file. `variable` is that of its password."""
+    password = AnsibleTemplate(f"{{{{ {variable} }}}}") if vaulted and host.password is not None else None
+    gaps = host.gaps
+    if password is None and (host.wants_password or host.password is not None):
         gaps += (
             f"its password. Put `{variable}: ...` into {VAULT_FILE} (ansible-vault create {VAULT_FILE}) and add here: "
             f'ansible_password: "{{{{ {variable} }}}}"',
         )
-    return _Host(remote.name, _values(remote, {"ansible_password": password, **remote.variables}), gaps)
-
-
-def _values(host: NewProxy | NewRemote, more: Mapping[str, object]) -> dict[str, object]:
-    """The variables of a host that have a value, in the order of the file."""
     values = {
         "ansible_host": host.address,
         "ansible_port": host.port,
         "ansible_user": host.user,
         "ansible_ssh_private_key_file": host.key_file,
-        **more,
+        "ansible_password": password,
+        **host.variables,
     }
-    return {variable: value for variable, value in values.items() if value not in (None, "", ())}
+    return _Host(host.name, {name: value for name, value in values.items() if value not in (None, "", ())}, gaps)
 
 
 def _jump(via: tuple[str, ...]) -> dict[str, object]:

@@ -21,22 +21,9 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class NewProxy:
-    """A jump host to be. `via` names the proxies passed before it, checker's side first."""
-
-    name: str
-    address: str
-    port: int | None = None
-    user: str | None = None
-    key_file: str | None = None
-    via: tuple[str, ...] = ()
-    gaps: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NewRemote:
+class NewHost:
     """
-    A remote to be. `via` names the proxies passed, checker's side first; `gaps` are sentences on what is missing.
+    A remote or proxy to be. `via` names the proxies passed, checker's side first; `gaps` say what is missing.
 
     `variables` are written as they are; an empty one is left out.
     """
@@ -45,9 +32,9 @@ class NewRemote:
     address: str | None = None
     port: int | None = None
     user: str | None = None
+    key_file: str | None = None
     password: str | None = None
     wants_password: bool = False
-    key_file: str | None = None
     via: tuple[str, ...] = ()
     variables: Mapping[str, object] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
@@ -57,8 +44,8 @@ class NewRemote:
 class NewFleet:
     """All that a new inventory says. `apprise` are destinations' URLs; `secrets` further vaulted variables."""
 
-    proxies: tuple[NewProxy, ...] = ()
-    remotes: tuple[NewRemote, ...] = ()
+    proxies: tuple[NewHost, ...] = ()
+    remotes: tuple[NewHost, ...] = ()
     title: str = "remotestatus"
     every: timedelta = timedelta(minutes=10)
     apprise: tuple[str, ...] = ()

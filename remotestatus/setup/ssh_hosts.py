@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from remotestatus.model.errors import ConfigurationError
-from remotestatus.setup.new_fleet import NewFleet, NewProxy, NewRemote, name_host, read_port, read_target
+from remotestatus.setup.new_fleet import NewFleet, NewHost, name_host, read_port, read_target
 
 
 def read_ssh_configuration(given: Path | None, only: tuple[str, ...]) -> tuple[NewFleet, tuple[str, ...]]:
@@ -95,7 +95,7 @@ def list_ssh_hosts(path: Path, notes: list[str], depth: int = 0) -> tuple[str, .
 
 def fleet_from_ssh(
     entries: Mapping[str, Mapping[str, str]], default_key: str | None, chosen: Iterable[str] | None = None
-) -> tuple[tuple[NewProxy, ...], tuple[NewRemote, ...], tuple[str, ...]]:
+) -> tuple[tuple[NewHost, ...], tuple[NewHost, ...], tuple[str, ...]]:
     """
     Proxies and remotes from what `ssh -G` said about each name, and sentences on what was left out.
 
@@ -106,7 +106,7 @@ def fleet_from_ssh(
     used = {hop for name, hops in jumps.items() for hop in hops}
     wanted = tuple(chosen) if chosen is not None else tuple(n for n, hops in jumps.items() if hops and n not in used)
     proxies = _Proxies(entries, default_key, wanted)
-    remotes: dict[str, NewRemote] = {}
+    remotes: dict[str, NewHost] = {}
     notes: list[str] = []
     for wish in wanted:
         entry = entries[wish]
@@ -120,10 +120,8 @@ def fleet_from_ssh(
             continue
         place = _read_place(wish, entry, default_key)
         name = name_host(wish, [*proxies.found, *remotes], place.user or "")
-        nickname = {"remotestatus_nickname": wish if wish != name else ""}
-        remotes[name] = NewRemote(
-            name, place.address, place.port, place.user, key_file=place.key_file, via=via, variables=nickname
-        )
+        nickname = wish if wish != name else ""
+        remotes[name] = replace(place, name=name, via=via, variables={"remotestatus_nickname": nickname})
     return (*_link_chains(proxies.found, remotes), tuple(notes))
 
 
@@ -131,7 +129,7 @@ class _Proxies:
     """The proxies that the hops of some hosts lead to, each once; `found` has them by their inventory name."""
 
     def __init__(self, entries: Mapping[str, Mapping[str, str]], default_key: str | None, taken: Iterable[str]) -> None:
-        self.found: dict[str, NewProxy] = {}
+        self.found: dict[str, NewHost] = {}
         self._entries = entries
         self._default_key = default_key
         self._taken = tuple(taken)
@@ -145,15 +143,15 @@ class _Proxies:
         place = _read_place(hop, entry, self._default_key)
         via = tuple(self.add(h, (*seen, hop)) for h in _hops(entry or {}) if h not in seen and h != hop)
         wanted = hop if entry is not None else place.address
-        name = name_host(wanted, [*self.found, *self._taken], place.user or "")
+        name = name_host(wanted or hop, [*self.found, *self._taken], place.user or "")
         self._names[hop] = name
         self.found[name] = replace(place, name=name, via=via)
         return name
 
 
 def _link_chains(
-    proxies: dict[str, NewProxy], remotes: dict[str, NewRemote]
-) -> tuple[tuple[NewProxy, ...], tuple[NewRemote, ...]]:
+    proxies: dict[str, NewHost], remotes: dict[str, NewHost]
+) -> tuple[tuple[NewHost, ...], tuple[NewHost, ...]]:
     """
     Write `ProxyJump a,b` as b behind a, and the remote behind b: then b itself can be probed too.
 
@@ -178,11 +176,11 @@ def _hops(entry: Mapping[str, str]) -> tuple[str, ...]:
     return () if jump == "none" else tuple(hop.strip() for hop in jump.split(","))
 
 
-def _read_place(wanted: str, entry: Mapping[str, str] | None, default_key: str | None) -> NewProxy:
+def _read_place(wanted: str, entry: Mapping[str, str] | None, default_key: str | None) -> NewHost:
     """Where a host or a jump leads that has this entry, or none; its own name is still missing. Raises ValueError."""
     if entry is None:
         target = read_target(wanted)
-        return NewProxy("", target.address or wanted, target.port, target.user)
+        return NewHost("", target.address or wanted, target.port, target.user)
     port = read_port(entry["port"]) if "port" in entry else None
     key = entry.get("identityfile")
-    return NewProxy("", entry.get("hostname", wanted), port, entry.get("user"), None if key == default_key else key)
+    return NewHost("", entry.get("hostname", wanted), port, entry.get("user"), None if key == default_key else key)

@@ -16,7 +16,7 @@ from remotestatus.model.durations import write_duration
 from remotestatus.setup.django.expressions import Unknown, Value
 from remotestatus.setup.django.old_values import OldKey, Taken, take
 from remotestatus.setup.django.project import Gap, Project
-from remotestatus.setup.new_fleet import NewFleet, NewProxy, NewRemote, name_host
+from remotestatus.setup.new_fleet import NewFleet, NewHost, name_host
 
 _PROXY = {
     "address": OldKey(("RS_PROXY_HOSTNAME",), "text", "the proxy's ansible_host"),
@@ -121,8 +121,8 @@ class _Planner:
 
     def __init__(self, project: Project, base: str) -> None:
         self.project, self.settings, self.note, self.base = project, project.settings, project.note, base
-        self.proxies: dict[tuple[object, ...], NewProxy] = {}
-        self.remotes: dict[str, NewRemote] = {}
+        self.proxies: dict[tuple[object, ...], NewHost] = {}
+        self.remotes: dict[str, NewHost] = {}
         self.seen: set[int] = set()
         self.counts: Counter[str] = Counter()
         before = len(project.gaps)
@@ -168,7 +168,7 @@ class _Planner:
         gaps = self._sentences(before)
         if "nickname" not in taken:
             self.note(where, "it has no nickname", f"it is called {name} now; say otherwise in remotestatus_nickname")
-        self.remotes[name] = NewRemote(
+        self.remotes[name] = NewHost(
             name=name,
             address=address,
             port=port,
@@ -207,7 +207,7 @@ class _Planner:
             name = name_host(proxy, self.names(), user or str(port or ""))
             key_file = self.absolute(self.usual.get("key_file"))
             gaps = self.usual_gaps if same else ()
-            self.proxies[proxy, port, user] = NewProxy(name, proxy, port, user, key_file, gaps=gaps)
+            self.proxies[proxy, port, user] = NewHost(name, proxy, port, user, key_file, gaps=gaps)
         return (self.proxies[proxy, port, user].name,), address or "127.0.0.1"
 
     def read_processes(self, found: Iterable[Value]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ Renames the lines of an old known_hosts file: `ssh-keygen -F` finds them, also u
 import subprocess
 from pathlib import Path
 
-from remotestatus.setup.new_fleet import NewFleet
+from remotestatus.setup.new_fleet import NewFleet, NewHost
 
 
 def list_old_names(answers: NewFleet) -> dict[str, tuple[str, ...]]:
@@ -14,7 +14,7 @@ def list_old_names(answers: NewFleet) -> dict[str, tuple[str, ...]]:
 
     A remote was looked up under its virtual port; a proxy and a direct remote under its address.
     """
-    found = {proxy.name: _name_address(proxy.address, proxy.port) for proxy in answers.proxies}
+    found = {proxy.name: _name_address(proxy) for proxy in answers.proxies}
     virtual = {remote.name: remote.variables.get("remotestatus_forwarded_port") for remote in answers.remotes}
     for remote in answers.remotes:
         # A remote port that is somebody else's virtual port would give that remote's key.
@@ -22,13 +22,14 @@ def list_old_names(answers: NewFleet) -> dict[str, tuple[str, ...]]:
         # [localhost]:22 is the checker itself.
         wanted = [port for port in ports if port not in (None, 22)]
         names = tuple(f"[{host}]:{port}" for port in wanted for host in ("localhost", "127.0.0.1"))
-        found[remote.name] = names if remote.via else _name_address(remote.address or "", remote.port)
+        found[remote.name] = names if remote.via else _name_address(remote)
     return found
 
 
-def _name_address(address: str, port: int | None) -> tuple[str, ...]:
+def _name_address(host: NewHost) -> tuple[str, ...]:
     """With brackets and port, unless that is 22, see sshd(8)."""
-    return (address,) if port in (None, 22) else (f"[{address}]:{port}",)
+    address = host.address or ""
+    return (address,) if host.port in (None, 22) else (f"[{address}]:{host.port}",)
 
 
 def rename_host_keys(file: Path, answers: NewFleet) -> tuple[str, tuple[str, ...]]:
