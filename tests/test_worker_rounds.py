@@ -171,6 +171,28 @@ def test_nothing_stays_on_a_worker(seen: Seen) -> None:
     assert _on_workers(seen.lab) == []
 
 
+def test_a_worker_tells_two_ways_to_one_proxy_apart(lab: Lab, remotestatus: Command) -> None:
+    """The checker reaches a proxy directly and through another one; a worker sent one of both names it alike."""
+    lab.proxy("gate")
+    lab.proxy("outer")
+    lab.remote("near", proxy="gate")
+    lab.remote("far", proxy=("outer", "gate"), group="site")
+    program = f"{sys.executable} {MESH} {_programs(lab)}"
+    lab.write_inventory(remotestatus_workers=[{"name": "inside", "only": "site", "command": program}])
+    run_round(lab, remotestatus, lab.inventory)
+    status = json.loads((lab.directory / "site" / "status.json").read_text())
+    assert {one["name"]: (one["status"], one["worker"]) for one in status["remotes"]} == {
+        "near": ("up", None),
+        "far": ("up", "inside"),
+    }
+    assert [(one["name"], one["status"], one["cause"]) for one in status["workers"]] == [("inside", "up", None)]
+    assert {one["name"]: one["status"] for one in status["proxies"]} == {
+        "gate": "up",
+        "outer": "up",
+        "gate (through outer)": "up",
+    }
+
+
 def test_a_frozen_and_killed_worker(lab: Lab, remotestatus: Command, http_sink: HttpSink) -> None:
     """
     Frozen at its first try, killed at its second: what only it looks at is unknown, and it is one incident.

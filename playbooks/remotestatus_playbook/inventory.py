@@ -19,6 +19,7 @@ from remotestatus_playbook.client_config import ClientConfig
 from remotestatus_playbook.handed_passwords import take_passwords
 from remotestatus_playbook.host_variables import HostVariables, needs_lookup, say_error, say_unreadable
 from remotestatus_playbook.jump_steps import program_of
+from remotestatus_playbook.order import given_proxy_names
 from remotestatus_playbook.protocol import (
     BASE,
     PREFIX,
@@ -292,7 +293,7 @@ def _evaluate_password(hostvars: Any, name: str, variables: Sequence[str], given
 def topology_of(entries: Mapping[str, Entry], base: Path) -> Topology:
     """The way to every host that is reached by SSH."""
     proxies = [name for name, entry in entries.items() if PROXIES in entry.groups]
-    return trace(_ssh_hosts(entries), proxies, ClientConfig(), base)
+    return trace(_ssh_hosts(entries), proxies, ClientConfig(), base, given_proxy_names())
 
 
 def _ssh_hosts(entries: Mapping[str, Entry]) -> dict[str, Host]:

@@ -8,6 +8,7 @@ host of the play once.
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from remotestatus_playbook.protocol import ARTIFACTS, ORDER, ROOT, SENT_ORDER, WORKDIR, Order
@@ -24,6 +25,11 @@ def given_workdir() -> Path | None:
 def artifacts_on_worker() -> Path | None:
     """Where ansible-runner takes results from, when this run is a worker's; else None."""
     return Path(os.environ[ARTIFACTS]) if ORDER not in os.environ and _SENT_ORDER.exists() else None
+
+
+def given_proxy_names() -> Mapping[str, tuple[str, str]]:
+    """What the checker calls the proxies on the way to each host, on a worker; elsewhere nothing."""
+    return take_order().proxy_names if artifacts_on_worker() else {}
 
 
 def take_order() -> Order:

@@ -137,7 +137,8 @@ class Order:
     these systemd units, and for the last lines of these files, and nothing else. Of the proxies those in `look_at` are
     probed like remotes, each through its shared connection once that is open. With `passwords_to`, a named pipe, the
     passwords of these hosts are written there as JSON by name, and nothing is connected to. With `gives_way` whoever
-    waits for the answers is given the processor first.
+    waits for the answers is given the processor first. `proxy_names` has the name and the alias of proxies of the
+    inventory by the way to them, with a space between the hops: a worker knows only some of the ways to tell apart.
     """
 
     names: tuple[str, ...] | None = None
@@ -155,6 +156,7 @@ class Order:
     passwords_to: str | None = None
     look_at: tuple[str, ...] = ()
     gives_way: bool = False
+    proxy_names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str) -> "Order":

@@ -156,14 +156,16 @@ def trace(
     proxies: Iterable[str] = (),
     client: ClientConfig | None = None,
     base: Path | None = None,
+    named: Mapping[str, tuple[str, str]] | None = None,
 ) -> Topology:
     """
     Find the way to every host. Hosts named in `proxies` become hops even when no remote uses them.
 
-    Without a `client` nobody is asked what ssh's own configuration says. Relative paths start at `base`.
+    Without a `client` nobody is asked what ssh's own configuration says. Relative paths start at `base`. `named` are
+    the `proxy_names` of an order.
     """
     proxies = [name for name in proxies if name in hosts]
-    tracer = _Tracer(hosts, proxies, client, base, {host.address for host in hosts.values()})
+    tracer = _Tracer(hosts, proxies, client, base, {host.address for host in hosts.values()}, named or {})
     topology = tracer.topology
     tracer.ask_ahead()
     for name, host in hosts.items():
@@ -192,6 +194,7 @@ class _Tracer:
     client: ClientConfig | None
     base: Path | None
     addresses: Collection[str]
+    named: Mapping[str, tuple[str, str]]
     topology: Topology = field(default_factory=Topology)
     _meant: dict[JumpStep, Host | None] = field(default_factory=dict)
     _known: set[JumpStep] = field(default_factory=set)
@@ -302,12 +305,16 @@ class _Tracer:
 
     def _make_hop(self, step: JumpStep, host: Host | None, before: Way) -> Hop:
         parent = before.hop
-        target = self._free_target(step, parent, host)
+        way = " ".join(hop.written for hop in (*parent.path, parent)) + " " if parent else ""
+        name, target = (host and self.named.get(f"{way}{step.written}")) or (
+            self._free_name(step.written, parent),
+            self._free_target(step, parent, host),
+        )
         renamed = target != step.target
         client = self.client if host is None else None
         found = client.settings_of(_question(step)) if client else None
         return Hop(
-            name=self._free_name(step.written, parent),
+            name=name,
             target=target,
             spec=target if renamed or host is not None else step.written,
             written=step.written,

@@ -10,6 +10,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class WorkerCaller:
             folder=self._runner.workdir / f"worker-{next(self._numbers)}",
             inventory=json.dumps(inventory),
             known_hosts=sent_known_hosts(self._described, names, self._trusted),
-            order=order,
+            order=replace(order, proxy_names=self._proxy_names(names)),
             names=names,
             aliases=[proxy.alias for proxy in self._proxies(names)],
             environment=password_variables(self._passwords_for(worker, names)),
@@ -106,6 +107,15 @@ class WorkerCaller:
     def _proxies(self, names: Sequence[str]) -> list[Proxy]:
         passed = {hop for name in names for hop in self._described.hosts[name].path}
         return [proxy for proxy in self._inventory.fleet.proxies if proxy.name in passed]
+
+    def _proxy_names(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """The name and alias of each proxy of the inventory on the way to these remotes, by the way as it is sent."""
+        jumps = self._described.ssh.jumps
+        return {
+            " ".join(jumps[hop] for hop in (*proxy.path, proxy.name)): (proxy.name, proxy.alias)
+            for proxy in self._proxies(names)
+            if proxy.in_inventory
+        }
 
     def _seconds(self, order: Order, names: Sequence[str]) -> int:
         """How long a worker may take: as long as if nothing answered."""
