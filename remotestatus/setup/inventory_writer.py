@@ -34,18 +34,11 @@ class AnsibleTemplate(str):
 
 
 @dataclass(frozen=True, slots=True)
-class _Host:
-    name: str
-    values: Mapping[str, object]
-    gaps: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Group:
     name: str
     via: tuple[str, ...]
     values: Mapping[str, object]
-    hosts: tuple[_Host, ...]
+    hosts: tuple[NewHost, ...]
 
 
 def write_inventory(answers: NewFleet, *, vaulted: bool = False) -> dict[str, str]:
@@ -110,18 +103,19 @@ def _groups(answers: NewFleet, variables: Mapping[str, str], *, vaulted: bool) -
         taken.add(name)
         hosts = [_host(remote, variables[remote.name], vaulted=vaulted) for remote in remotes]
         shared = _shared_values(hosts)
-        own = [_Host(host.name, {k: v for k, v in host.values.items() if k not in shared}, host.gaps) for host in hosts]
-        groups.append(_Group(name, via, shared | _jump(via), tuple(own)))
+        own = ({k: v for k, v in host.variables.items() if k not in shared} for host in hosts)
+        hosts = [replace(host, variables=variables) for host, variables in zip(hosts, own, strict=True)]
+        groups.append(_Group(name, via, shared | _jump(via), tuple(hosts)))
     return groups
 
 
-def _shared_values(hosts: list[_Host]) -> dict[str, object]:
-    candidates = {name: value for name, value in hosts[0].values.items() if name in _SHARED and len(hosts) > 1}
-    return {name: value for name, value in candidates.items() if all(one.values.get(name) == value for one in hosts)}
+def _shared_values(hosts: list[NewHost]) -> dict[str, object]:
+    candidates = {name: value for name, value in hosts[0].variables.items() if name in _SHARED and len(hosts) > 1}
+    return {name: value for name, value in candidates.items() if all(one.variables.get(name) == value for one in hosts)}
 
 
-def _host(host: NewHost, variable: str, *, vaulted: bool) -> _Host:
-    """A host with the variables that have a value, in the order of the file. `variable` is that of its password."""
+def _host(host: NewHost, variable: str, *, vaulted: bool) -> NewHost:
+    """The host with all that is written of it in its variables, in their order. `variable` is that of its password."""
     password = AnsibleTemplate(f"{{{{ {variable} }}}}") if vaulted and host.password is not None else None
     gaps = host.gaps
     if password is None and (host.wants_password or host.password is not None):
@@ -137,7 +131,8 @@ def _host(host: NewHost, variable: str, *, vaulted: bool) -> _Host:
         "ansible_password": password,
         **host.variables,
     }
-    return _Host(host.name, {name: value for name, value in values.items() if value not in (None, "", ())}, gaps)
+    values = {name: value for name, value in values.items() if value not in (None, "", ())}
+    return replace(host, variables=values, gaps=gaps)
 
 
 def _jump(via: tuple[str, ...]) -> dict[str, object]:
