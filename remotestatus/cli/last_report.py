@@ -43,18 +43,15 @@ def read_last_report(
     if round_ is None:
         raise RoundError(f"no round was run yet: the history {history.path} holds none; `remotestatus run` runs one")
     fleet = inventory.fleet if inventory else fleet_of(history)
-    names = None if whole or inventory is None else inventory.limited_to
-    remotes = tuple(remote for remote in fleet.remotes if names is None or remote.name in names)
-    on_paths = {proxy for remote in remotes for proxy in remote.path}
-    proxies = tuple(
-        proxy
-        for proxy in fleet.proxies
-        if len(remotes) == len(fleet.remotes) or proxy.name in on_paths or (names is not None and proxy.name in names)
-    )
+    everything = {*fleet.remotes_by_name, *fleet.proxies_by_name}
+    names = everything if whole or inventory is None else inventory.limited_to
+    remotes = tuple(remote for remote in fleet.remotes if remote.name in names)
+    names = everything if len(remotes) == len(fleet.remotes) else names.union(*(remote.path for remote in remotes))
+    proxies = tuple(proxy for proxy in fleet.proxies if proxy.name in names)
     listed = {(Kind.REMOTE, remote.name) for remote in remotes} | {(Kind.PROXY, proxy.name) for proxy in proxies}
     listed |= {(Kind.WORKER, worker.name) for worker in fleet.workers}
     states = {subject: state for subject, state in history.states().items() if subject in listed}
-    looked_at = tuple(one for one in fleet.looked_at if one.name in {proxy.name for proxy in proxies})
+    looked_at = tuple(one for one in fleet.looked_at if one.name in names)
     shown = Fleet(remotes, proxies, fleet.settings, fleet.workers, looked_at=looked_at)
     report_input = replace(
         read_past(history, shown, round_, states, history.check_results(), {}, now),
