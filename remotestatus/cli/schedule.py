@@ -278,9 +278,8 @@ def _uninstall_cron(name: str) -> None:
 def _show_next_round(schedule: Schedule, *, installed: bool) -> None:
     moment = next_round(schedule.every, now())
     would = "is" if installed else "would be"
-    if moment is not None:
-        click.echo(f"The next round {would} at {moment.astimezone():%Y-%m-%d %H:%M:%S %Z}.", err=True)
-    else:
-        click.echo(f"The next round {would} {write_duration(schedule.every)} after the last.", err=True)
+    after = f"{write_duration(schedule.every)} after the last"
+    when = f"at {moment.astimezone():%Y-%m-%d %H:%M:%S %Z}" if moment else after
+    click.echo(f"The next round {would} {when}.", err=True)
     if not installed:
         click.echo("Nothing was installed; --install does that.", err=True)

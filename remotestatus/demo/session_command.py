@@ -27,9 +27,7 @@ async def run_session(session: asyncssh.SSHServerProcess[bytes], home: Path, use
         session.exit(1)
         return
     environment = {"PATH": _SEARCH_PATH, "HOME": str(home), "USER": user, "LOGNAME": user, "SHELL": "/bin/sh"}
-    child = await asyncio.create_subprocess_exec(
-        "/bin/sh",
-        "-c",
+    child = await asyncio.create_subprocess_shell(
         session.command,
         stdin=PIPE,
         stdout=PIPE,
