@@ -25,7 +25,9 @@ from remotestatus.evaluate import (
 )
 from remotestatus.history import (
     History,
+    acks_windows_notes,
     back_up,
+    forget,
     only_round,
     open_or_repair,
     outbox,
@@ -173,7 +175,7 @@ class _Found:
 
 def _evaluate(tools: _Tools, earlier: Earlier, results: FleetResults, now: datetime) -> _Found:
     """The state of everything in the inventory after this round."""
-    fleet, windows = tools.fleet, outbox.command_windows(tools.history, now)
+    fleet, windows = tools.fleet, acks_windows_notes.command_windows(tools.history, now)
     changes = evaluate_fleet(fleet, earlier.states, results, now, windows)
     looks = {name: one for name, one in results.proxies.items() if name in fleet.looked_at_by_name}
     return _Found(results, looks, changes, current_states(fleet, earlier.states, changes))
@@ -185,7 +187,7 @@ def _record(
     """Write down what was found and what is to be told, both or neither; return the round with its number."""
     history, remotes, now = tools.history, found.results.remotes, round_.finished_at
     measured = {**remotes, **found.looks}
-    with history.transaction():
+    with history.transaction() as db:
         recorded = history.record(
             round_,
             found.changes,
@@ -196,7 +198,7 @@ def _record(
             looks=found.looks.values(),
         )
         outgoing.keep(history, tools.option, now)
-        _forget(history, tools.fleet.settings, now)
+        forget(db, tools.fleet.settings, now)
     return recorded
 
 
@@ -349,13 +351,6 @@ def _read_earlier(history: History, inventory: Inventory, now: datetime) -> Earl
     asked += [proxy.name for proxy in fleet.looked_at if proxy.settings.limits.disk_full_within]
     ranges = history.disk_ranges(asked, now.date() - timedelta(days=LONGEST_LOOK)) if asked else {}
     return Earlier(history.states(), history.check_results(), fleet.settings.every, ranges)
-
-
-def _forget(history: History, settings: FleetSettings, now: datetime) -> None:
-    """Forget what is older than the retention, unless the clock may be wrong."""
-    if history.may_forget(settings.retention, settings.every):
-        history.prune(now, settings.retention)
-        outbox.prune(history, now, settings.retention)
 
 
 def _back_up(history: History, settings: FleetSettings, now: datetime) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from remotestatus.evaluate import find_renewed, next_state, share_out_time
 from remotestatus.evaluate.measurements import renews_measurements
-from remotestatus.history import History, add_note, outbox, read_past, remove_notes
+from remotestatus.history import History, acks_windows_notes, add_note, read_past, remove_notes
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.facts import Facts
@@ -125,9 +125,13 @@ def test_the_site_is_that_of_its_last_round(steps: list[tuple[int, dict[str, str
                 elif event == "clear":
                     remove_notes(history, NAMES[0])
                 elif event == "window":
-                    outbox.open_window(history, "all", rounds.now, rounds.now + timedelta(minutes=30), "cables")
+                    acks_windows_notes.open_window(
+                        history, "all", rounds.now, rounds.now + timedelta(minutes=30), "cables"
+                    )
                 elif event == "ack":
-                    outbox.acknowledge(history, (Kind.REMOTE, NAMES[1]), Acknowledgement(rounds.now, note="Sam"))
+                    acks_windows_notes.acknowledge(
+                        history, (Kind.REMOTE, NAMES[1]), Acknowledgement(rounds.now, note="Sam")
+                    )
                 elif event == "touch" and rounds.site.exists():
                     (rounds.site / "remotes" / f"{NAMES[0]}.html").write_text("cut")
                 elif event == "drop" and rounds.site.exists():
@@ -183,8 +187,8 @@ def test_every_process_says_the_same(tmp_path: Path) -> None:
     """What decides whether a page is made again has no set in it, of which each process has another order."""
     rounds = Rounds(tmp_path, 5)
     with rounds.history:
-        outbox.open_window(rounds.history, "all", NOW, NOW + timedelta(hours=1), "cables")
-        outbox.open_window(rounds.history, NAMES[0], NOW, NOW + timedelta(hours=2), "")
+        acks_windows_notes.open_window(rounds.history, "all", NOW, NOW + timedelta(hours=1), "cables")
+        acks_windows_notes.open_window(rounds.history, NAMES[0], NOW, NOW + timedelta(hours=2), "")
         add_note(rounds.history, NAMES[0], "A word.", NOW, None)
         rounds.run(10, {NAMES[0]: "down", NAMES[1]: "full"})
         assert rounds.report.planned

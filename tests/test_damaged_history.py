@@ -14,6 +14,7 @@ import pytest
 from remotestatus.evaluate import write_code
 from remotestatus.history import (
     History,
+    acks_windows_notes,
     back_up,
     only_round,
     open_or_repair,
@@ -25,6 +26,7 @@ from remotestatus.history import (
     what_is_damaged,
 )
 from remotestatus.history.backup import backups
+from remotestatus.history.retention import may_forget
 from remotestatus.model.errors import RoundError, RoundRunning
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.replies import CODE_LIFE, ReadSource, ReplyCode
@@ -88,7 +90,7 @@ def read_all(history: History) -> None:
     outbox.due(history, {OPS.key: OPS.name}, START)
     outbox.carry_over(history, [OPS])
     history.rounds()
-    history.may_forget(timedelta(days=1), timedelta(minutes=1))
+    may_forget(history.connection, timedelta(days=1), timedelta(minutes=1))
     history.disk_ranges(last.check_results, START.date())
     period.last_report_at(history)
     period.read_for_page(history, "", {"r1"})
@@ -171,10 +173,10 @@ def test_what_was_deleted_since_the_copy_stays_deleted(tmp_path: Path, whole: by
     path, remote = tmp_path / "history.sqlite3", (Kind.REMOTE, "r1")
     path.write_bytes(whole)
     with History.open(path) as history:
-        outbox.acknowledge(history, remote, Acknowledgement(START, note="known"))
+        acks_windows_notes.acknowledge(history, remote, Acknowledgement(START, note="known"))
         taken_replies.keep_codes(history, [ReplyCode(7, "ops", (remote,), START + CODE_LIFE)])
         back_up(history, START, 7)
-        outbox.clear_acknowledgement(history, remote)
+        acks_windows_notes.clear_acknowledgement(history, remote)
         states = history.states()
         pages = "SELECT rootpage FROM sqlite_master WHERE name IN ('subjects', 'answer_codes')"
         roots = [row[0] for row in history.connection.execute(pages)]
@@ -186,7 +188,7 @@ def test_what_was_deleted_since_the_copy_stays_deleted(tmp_path: Path, whole: by
     assert "set aside" in repair(path, START)
     with History.open(path) as history:
         assert history.states() == states
-        assert outbox.acknowledgements(history) == {}
+        assert acks_windows_notes.acknowledgements(history) == {}
         assert history.connection.execute("SELECT count(*) FROM answer_codes").fetchone()[0] == 0
 
 
@@ -310,7 +312,7 @@ def test_nothing_is_forgotten_on_the_word_of_one_round(tmp_path: Path, steps: li
         for step in steps:
             now += step
             history.record(Round(0, now, now, 1), [], [])
-        assert history.may_forget(RETENTION, EVERY) is believed
+        assert may_forget(history.connection, RETENTION, EVERY) is believed
 
 
 def test_two_rounds_through_a_link_are_one_at_a_time(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remotestatus.evaluate.maintenance_windows import window_of
-from remotestatus.history import outbox
+from remotestatus.history import acks_windows_notes, outbox
 from remotestatus.history.database import History
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.settings import FleetSettings
@@ -160,8 +160,8 @@ def test_whatever_happens_each_transition_is_sent_in_order_and_nothing_that_was_
             now += step.after
             with History.open(path) as history:
                 if step.maintained:
-                    outbox.open_window(history, "all", now, now + timedelta(minutes=15))
-                windows = outbox.command_windows(history, now)
+                    acks_windows_notes.open_window(history, "all", now, now + timedelta(minutes=15))
+                windows = acks_windows_notes.command_windows(history, now)
                 found = {"jump": step.jump, "r1": step.r1, "r2": step.r2}
                 states = record(history, FLEET, found, urls, now)
                 history.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

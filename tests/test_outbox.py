@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from remotestatus.history import outbox
+from remotestatus.history import acks_windows_notes, outbox, retention
 from remotestatus.history.database import History
 from remotestatus.history.migrations import MIGRATIONS
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.notification import Acknowledgement, Receiver
+from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind
 from tests.stories import EVERY, OPS, START, make_fleet, record_round
 
@@ -126,7 +127,7 @@ def test_a_repeated_decision_is_kept_once_with_its_first_and_last_time(history: 
     """A hold that lasts many rounds is one row, so the file grows with changes and not with rounds."""
     fleet = make_fleet()
     have_round(history, fleet, "u", 0, (OPS,))
-    outbox.open_window(history, "r1", START, START + timedelta(days=1))
+    acks_windows_notes.open_window(history, "r1", START, START + timedelta(days=1))
     for number in range(1, 31):
         have_round(history, fleet, "d", number, (OPS,))
     (kept,) = outbox.decisions_about(history, R1)
@@ -139,35 +140,35 @@ def test_decisions_do_not_grow_without_bound(history: History) -> None:
     fleet = make_fleet({"r1": {"fail_after": 2}})
     for number in range(90):
         have_round(history, fleet, "udu"[number % 3], number, (OPS, CHAT))
-    assert len(outbox.decisions_about(history, R1, limit=1000)) <= outbox.DECISIONS_KEPT
+    assert len(outbox.decisions_about(history, R1, limit=1000)) <= retention.DECISIONS_KEPT
 
 
 def test_an_acknowledgement_is_kept_replaced_and_cleared(history: History) -> None:
     """A later word replaces an earlier one; clearing says whether there was one."""
-    outbox.acknowledge(history, R1, Acknowledgement(START, None, "mine"))
-    outbox.acknowledge(history, R1, Acknowledgement(START, START + EVERY, "really"))
-    assert outbox.acknowledgements(history) == {R1: Acknowledgement(START, START + EVERY, "really")}
-    assert outbox.clear_acknowledgement(history, R1)
-    assert not outbox.clear_acknowledgement(history, R1)
+    acks_windows_notes.acknowledge(history, R1, Acknowledgement(START, None, "mine"))
+    acks_windows_notes.acknowledge(history, R1, Acknowledgement(START, START + EVERY, "really"))
+    assert acks_windows_notes.acknowledgements(history) == {R1: Acknowledgement(START, START + EVERY, "really")}
+    assert acks_windows_notes.clear_acknowledgement(history, R1)
+    assert not acks_windows_notes.clear_acknowledgement(history, R1)
 
 
 def test_recovery_clears_an_acknowledgement(history: History) -> None:
     """The round that finds it up again takes the acknowledgement away."""
     fleet = make_fleet()
     have_round(history, fleet, "d", 0)
-    outbox.acknowledge(history, R1, Acknowledgement(START))
+    acks_windows_notes.acknowledge(history, R1, Acknowledgement(START))
     have_round(history, fleet, "u", 1)
-    assert outbox.acknowledgements(history) == {}
+    assert acks_windows_notes.acknowledgements(history) == {}
 
 
 def test_windows_given_by_command_are_listed_until_they_are_over(history: History) -> None:
     """Open and coming windows are listed; ending takes effect at once."""
-    outbox.open_window(history, "r1", START, START + EVERY, "disk")
-    outbox.open_window(history, "boxes", START + EVERY, START + 3 * EVERY)
-    assert [window.target for window in outbox.command_windows(history, START)] == ["r1", "boxes"]
-    assert [window.target for window in outbox.command_windows(history, START + EVERY)] == ["boxes"]
-    assert outbox.end_windows(history, "boxes", START) == 1
-    assert outbox.end_windows(history, "boxes", START) == 0
+    acks_windows_notes.open_window(history, "r1", START, START + EVERY, "disk")
+    acks_windows_notes.open_window(history, "boxes", START + EVERY, START + 3 * EVERY)
+    assert [window.target for window in acks_windows_notes.command_windows(history, START)] == ["r1", "boxes"]
+    assert [window.target for window in acks_windows_notes.command_windows(history, START + EVERY)] == ["boxes"]
+    assert acks_windows_notes.end_windows(history, "boxes", START) == 1
+    assert acks_windows_notes.end_windows(history, "boxes", START) == 0
 
 
 def test_old_messages_are_forgotten_and_waiting_ones_are_not(history: History) -> None:
@@ -176,7 +177,8 @@ def test_old_messages_are_forgotten_and_waiting_ones_are_not(history: History) -
     have_round(history, fleet, "d", 0)
     (first, _) = outbox.due(history, BOTH, START)
     outbox.mark_sent(history, first, START)
-    outbox.prune(history, START + timedelta(days=30), timedelta(days=1))
+    settings = FleetSettings.model_validate({"retention": "1d"})
+    retention.forget(history.connection, settings, START + timedelta(days=30))
     assert [message.destination for message in outbox.messages_about(history, R1)] == ["chat"]
     assert outbox.decisions_about(history, R1) == []
 

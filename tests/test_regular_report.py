@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from remotestatus.evaluate.regular_report import is_report_due, make_period_report
-from remotestatus.history import outbox, period
+from remotestatus.history import acks_windows_notes, period
 from remotestatus.history.database import History
 from remotestatus.model.causes import Cause
 from remotestatus.model.days import DayShare
@@ -69,8 +69,8 @@ def week_of(
             )
         now += timedelta(hours=8)
     span = period.read_period(history, START - timedelta(days=1), now)
-    outbox.acknowledge(history, R2, Acknowledgement(START, until, note="spare part is ordered"))
-    acknowledged = outbox.acknowledgements(history)
+    acks_windows_notes.acknowledge(history, R2, Acknowledgement(START, until, note="spare part is ordered"))
+    acknowledged = acks_windows_notes.acknowledgements(history)
     return make_period_report(span, told_of(fleet, receiver), history.states(), acknowledged, ())
 
 

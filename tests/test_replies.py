@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from remotestatus.evaluate.read_replies import is_meant, read_reply
 from remotestatus.evaluate.reply_codes import read_code, write_code
-from remotestatus.history import outbox, taken_replies
+from remotestatus.history import acks_windows_notes, outbox, taken_replies
 from remotestatus.history.database import History
 from remotestatus.model.errors import RoundGivenUp
 from remotestatus.model.replies import CODE_LIFE, ReadSource, Refusal, Reply, ReplyCommand, ReplyOutcome
@@ -115,7 +115,9 @@ class Desk:
 
     @property
     def changed(self) -> bool:
-        return bool(outbox.acknowledgements(self.history) or outbox.command_windows(self.history, START))
+        return bool(
+            acks_windows_notes.acknowledgements(self.history) or acks_windows_notes.command_windows(self.history, START)
+        )
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def test_an_answer_acknowledges_what_its_message_is_about(desk: Desk) -> None:
     """Both remotes of the message are acknowledged for so long, and who answered is told so."""
     assert desk.say(f"ack 4h {desk.code}") == []
-    found = outbox.acknowledgements(desk.history)
+    found = acks_windows_notes.acknowledgements(desk.history)
     assert found.keys() == {R1, R2}
     assert found[R1].until == START + EVERY + timedelta(hours=4)
     ends = START + EVERY + timedelta(hours=4)
@@ -140,7 +142,7 @@ def test_an_answer_acknowledges_what_its_message_is_about(desk: Desk) -> None:
 def test_an_answer_mutes_one_remote_of_its_message(desk: Desk) -> None:
     """It opens a maintenance window."""
     assert desk.say(f"mute r2 2h {desk.code}") == []
-    (window,) = outbox.command_windows(desk.history, START)
+    (window,) = acks_windows_notes.command_windows(desk.history, START)
     assert (window.target, window.until) == ("r2", START + EVERY + timedelta(hours=2))
 
 
@@ -169,8 +171,8 @@ def test_what_is_forged_foreign_or_too_late_changes_nothing(
 def test_an_answer_that_is_replayed_changes_nothing(desk: Desk) -> None:
     """A code is good for one answer: whoever sees it later, in the topic for example, can do nothing with it."""
     desk.say(f"ack {desk.code}")
-    outbox.clear_acknowledgement(desk.history, R1)
-    outbox.clear_acknowledgement(desk.history, R2)
+    acks_windows_notes.clear_acknowledgement(desk.history, R1)
+    acks_windows_notes.clear_acknowledgement(desk.history, R2)
     assert desk.say(f"ack {desk.code}", f"mute r1 2h {desk.code}") == [Refusal.REPLAYED, Refusal.REPLAYED]
     assert not desk.changed
 

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from remotestatus.evaluate.limits import examine_trends
 from remotestatus.evaluate.trends import days_until_full, kept_values
 from remotestatus.history.database import History
+from remotestatus.history.retention import forget
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.days import DayRange
 from remotestatus.model.facts import Disk, Facts
 from remotestatus.model.rounds import Round
-from remotestatus.model.settings import Limits
+from remotestatus.model.settings import FleetSettings, Limits
 from remotestatus.model.states import Kind, State, StateChange
 from remotestatus.model.status_words import Severity, Status
 from remotestatus.report.charts import draw_ranges
@@ -98,7 +99,7 @@ def test_each_day_keeps_its_lowest_and_highest(tmp_path: Path) -> None:
         disks = history.disk_ranges(["box-1", "new"], TODAY)
         assert disks == {"box-1": {"disk /": found["disk /"]}, "new": {}}
         assert history.disk_ranges(["box-1"], TODAY + timedelta(days=1)) == {"box-1": {"disk /": found["disk /"][1:]}}
-        history.prune(NOW + timedelta(days=92), timedelta(days=400))
+        forget(history.connection, FleetSettings(), NOW + timedelta(days=92))
         assert [one.day for one in history.ranges("box-1")["disk /"]] == [TODAY + timedelta(days=1)]
 
 

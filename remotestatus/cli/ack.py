@@ -5,7 +5,7 @@ import click
 from remotestatus.cli.opened_inventory import open_inventory
 from remotestatus.cli.options import now, remote_argument, with_inventory
 from remotestatus.cli.time_options import read_end, say_local
-from remotestatus.history import History, outbox
+from remotestatus.history import History, acks_windows_notes
 from remotestatus.model.errors import ConfigurationError, RoundError
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import Kind, State, Subject
@@ -52,12 +52,12 @@ def command(
             return
         subject, state = find(history, name)
         if clear:
-            was = outbox.clear_acknowledgement(history, subject)
+            was = acks_windows_notes.clear_acknowledgement(history, subject)
             click.echo(f"{name} is no longer acknowledged." if was else f"{name} was not acknowledged.")
             return
         if state.status is Status.UP and state.confirmed is Status.UP:
             raise ConfigurationError(f"{name} is up: there is nothing to acknowledge")
-        outbox.acknowledge(history, subject, Acknowledgement(moment, end, one_line(note, 300)))
+        acks_windows_notes.acknowledge(history, subject, Acknowledgement(moment, end, one_line(note, 300)))
     lasts = f" until {say_local(end)}" if end else ""
     click.echo(
         f"Acknowledged: {name} is {state.status.spoken}; no reminders and no escalation{lasts or ' until it is over'}."
@@ -79,7 +79,7 @@ def find(history: History, name: str) -> tuple[Subject, State]:
 
 
 def _list(history: History) -> None:
-    found = outbox.acknowledgements(history)
+    found = acks_windows_notes.acknowledgements(history)
     if not found:
         click.echo("Nothing is acknowledged.")
     for (_, name), one in sorted(found.items(), key=lambda item: item[0][1]):

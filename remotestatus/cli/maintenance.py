@@ -9,7 +9,7 @@ from remotestatus.cli.opened_inventory import open_inventory
 from remotestatus.cli.options import now, remote_argument, with_inventory
 from remotestatus.cli.time_options import read_end, read_moment, say_local
 from remotestatus.evaluate import EVERYTHING, planned_windows
-from remotestatus.history import History, outbox
+from remotestatus.history import History, acks_windows_notes
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.text import count, did_you_mean
@@ -58,13 +58,13 @@ def command(
     said = say_target(fleet, target) if target else ""
     with History.open(inventory.database) as history:
         if listing or not target:
-            click.echo("\n".join(window_lines(fleet, outbox.command_windows(history, moment), moment)))
+            click.echo("\n".join(window_lines(fleet, acks_windows_notes.command_windows(history, moment), moment)))
         elif ending:
-            ended = outbox.end_windows(history, target, moment)
+            ended = acks_windows_notes.end_windows(history, target, moment)
             click.echo(f"Ended: {target} is out of maintenance." if ended else f"{target} has no window by command.")
         else:
             assert end is not None
-            outbox.open_window(history, target, start, end, one_line(note, 300))
+            acks_windows_notes.open_window(history, target, start, end, one_line(note, 300))
             click.echo(f"In maintenance: {said}, from {say_local(start)} until {say_local(end)}.")
 
 

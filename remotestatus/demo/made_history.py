@@ -13,7 +13,7 @@ from pathlib import Path
 
 from remotestatus.demo.members import MEMBERS, PROXY
 from remotestatus.evaluate import next_state, share_out_time
-from remotestatus.history import History, add_note, outbox
+from remotestatus.history import History, acks_windows_notes, add_note
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.days import DayShare
@@ -59,7 +59,7 @@ def make_up_history(database: Path, now: datetime) -> None:
         words = f"The ninety days before {now:%Y-%m-%d %H:%M} UTC are made up, so that there is something to see."
         add_note(history, "", f"{words} All rounds since then are real.", now, None)
         begins = (now + timedelta(days=1)).replace(hour=2, minute=0, second=0, microsecond=0)
-        outbox.open_window(history, _RESTING, begins, begins + timedelta(hours=2), "a new receipt printer")
+        acks_windows_notes.open_window(history, _RESTING, begins, begins + timedelta(hours=2), "a new receipt printer")
 
 
 def _live(subject: Subject, now: datetime, changes: list[StateChange], days: list[tuple[Subject, DayShare]]) -> None:

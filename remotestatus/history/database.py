@@ -12,9 +12,8 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from types import NoneType, TracebackType
 from typing import Any, ClassVar, Protocol, Self, TypeVar, get_args
@@ -23,24 +22,13 @@ from pydantic import TypeAdapter
 
 from remotestatus.evaluate import kept_values
 from remotestatus.history.migrations import MIGRATIONS
+from remotestatus.history.retention import ROUNDS_KEPT, SAMPLES_KEPT
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.days import DayRange, DayShare
 from remotestatus.model.errors import RoundError, say_error
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, StateChange, Subject
 from remotestatus.model.times import read_time, write_time
-
-SAMPLES_KEPT = 300
-"""Connect times kept per remote, for the chart."""
-
-RANGES_KEPT = timedelta(days=91)
-"""How long the lowest and highest values of each day are kept: the page shows 90 days of them."""
-
-ROUNDS_KEPT = 2000
-"""Rounds kept, for the page's footer and the doctor."""
-
-BELIEVED_AFTER = timedelta(days=3)
-"""So long rounds have to follow each other after the clock has jumped."""
 
 _STATE = TypeAdapter(State)
 _CHECK_RESULT = TypeAdapter(CheckResult)
@@ -202,38 +190,6 @@ class History:
             if len(troubles) > len(round_.troubles):
                 db.execute("UPDATE rounds SET troubles = ? WHERE id = ?", (json.dumps(troubles), number))
         return replace(round_, id=number, troubles=tuple(troubles))
-
-    def prune(self, now: datetime, retention: timedelta) -> None:
-        """
-        Forget days, transitions and departed subjects older than the retention; what is open stays.
-
-        Ask `may_forget` first.
-        """
-        limit = write_time(now - retention)
-        with self.transaction() as db:
-            db.execute("DELETE FROM days WHERE day < ?", (limit[:10],))
-            db.execute("DELETE FROM ranges WHERE day < ?", (write_time(now - min(retention, RANGES_KEPT))[:10],))
-            db.execute(
-                "DELETE FROM transitions WHERE at < ? AND id NOT IN (SELECT max(id) FROM transitions "
-                "GROUP BY subject_id, stage)",
-                (limit,),
-            )
-            db.execute("DELETE FROM subjects WHERE gone_since < ?", (limit,))
-
-    def may_forget(self, retention: timedelta, every: timedelta) -> bool:
-        """
-        Whether the clock can be believed that it is time to forget something.
-
-        After a jump back, or one forward by more than a tenth of the retention, rounds have to agree for some days: a
-        clock that was two years ahead for one round must not cost the history of two years.
-        """
-        gap = max(retention / 10, every * 3).total_seconds()
-        rows = self.connection.execute("SELECT finished FROM rounds ORDER BY id DESC")
-        ends = list(readable(rows, lambda row: float(row["finished"])))
-        for later, earlier in pairwise(ends):
-            if not 0 <= later - earlier <= gap:
-                return ends[0] - later >= BELIEVED_AFTER.total_seconds()
-        return True
 
     # -- what the next round reads ---------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
 """
-Keeps what is to be sent, what was sent, what each receiver knows, and what people answered by command.
+Keeps what is to be sent, what was sent, and what each receiver knows.
 
 A round's Plan comes in and is written in the same transaction as the round itself; messages that are due go out, and
 are marked only when the service took them. So a crash may double a message and never loses one. All of it is in the
@@ -9,14 +9,14 @@ history file, which never holds a URL.
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
 
+from remotestatus.history.acks_windows_notes import acknowledgements, command_windows
 from remotestatus.history.database import History, insert, readable, row_as, subject_of
+from remotestatus.history.retention import BODIES_KEPT, DECISIONS_KEPT
 from remotestatus.model.notification import (
-    Acknowledgement,
     Decision,
     FailingDestination,
     KeptDecision,
@@ -33,13 +33,6 @@ from remotestatus.model.notification import (
 from remotestatus.model.states import Subject
 from remotestatus.model.times import read_time
 from remotestatus.model.untrusted_text import one_line
-from remotestatus.model.windows import CommandWindow, Note
-
-DECISIONS_KEPT = 50
-"""Decisions kept per remote or proxy."""
-
-BODIES_KEPT = timedelta(days=14)
-"""So long the words of a sent message are kept; its subject stays as long as the history."""
 
 FIRST_PAUSE = timedelta(minutes=1)
 GROWTH = 1.5
@@ -348,61 +341,6 @@ def decisions_about(history: History, subject: Subject, limit: int = DECISIONS_K
     return list(readable(rows, row_as(KeptDecision)))
 
 
-def prune(history: History, now: datetime, retention: timedelta) -> None:
-    """Forget messages and decisions older than the retention; what still waits stays."""
-    limit = now - retention
-    with history.transaction() as db:
-        db.execute("DELETE FROM messages WHERE at < ? AND (sent_at IS NOT NULL OR dropped IS NOT NULL)", (limit,))
-        db.execute("DELETE FROM decisions WHERE last_at < ?", (limit,))
-        db.execute("DELETE FROM windows WHERE until < ?", (limit,))
-
-
-# -- what people say by command ----------------------------------------------------------------------------------------
-
-
-def acknowledge(history: History, subject: Subject, acknowledgement: Acknowledgement) -> None:
-    """Note that somebody takes care of a problem; a later word replaces an earlier one."""
-    kind, name = subject
-    with history.transaction() as db:
-        insert(db, "INSERT OR REPLACE INTO acknowledgements", kind=kind, name=name, **asdict(acknowledgement))
-
-
-def clear_acknowledgement(history: History, subject: Subject) -> bool:
-    """Take an acknowledgement back; returns whether there was one."""
-    with history.transaction() as db:
-        cursor = db.execute("DELETE FROM acknowledgements WHERE kind = ? AND name = ?", subject)
-    return cursor.rowcount > 0
-
-
-def acknowledgements(history: History) -> dict[Subject, Acknowledgement]:
-    """All acknowledgements, also those whose time is over."""
-    rows = history.connection.execute("SELECT * FROM acknowledgements")
-    read_acknowledgement = row_as(Acknowledgement)
-    return dict(readable(rows, lambda row: (subject_of(row), read_acknowledgement(row))))
-
-
-def open_window(history: History, target: str, starts: datetime, until: datetime, note: str = "") -> int:
-    """Add a maintenance window given by command and return its number."""
-    with history.transaction() as db:
-        return insert(db, "INSERT INTO windows", target=target, starts=starts, until=until, note=note)
-
-
-def end_windows(history: History, target: str, now: datetime) -> int:
-    """End every window of a target that is open or still to come; returns how many there were."""
-    with history.transaction() as db:
-        cursor = db.execute(
-            "UPDATE windows SET until = ?, starts = min(starts, ?) WHERE target = ? AND until > ?",
-            (now, now, target, now),
-        )
-    return cursor.rowcount
-
-
-def command_windows(history: History, now: datetime) -> tuple[CommandWindow, ...]:
-    """The windows given by command that are open or still to come, the first to start first."""
-    rows = history.connection.execute("SELECT * FROM windows WHERE until > ? ORDER BY starts, id", (now,))
-    return tuple(readable(rows, row_as(CommandWindow)))
-
-
 def _known(row: sqlite3.Row) -> tuple[tuple[str, Subject], NotificationState]:
     return (row["destination"], subject_of(row)), _NOTIFICATION_STATE.validate_json(row["told"])
 
@@ -413,21 +351,3 @@ def count_waiting(history: History) -> int:
         "SELECT count(*) FROM messages WHERE sent_at IS NULL AND dropped IS NULL"
     ).fetchone()
     return int(count)
-
-
-def add_note(history: History, name: str, text: str, at: datetime, until: datetime | None) -> int:
-    """Add a note, about all when `name` is empty, and return its number."""
-    with history.transaction() as db:
-        return insert(db, "INSERT INTO notes", name=name, text=text, at=at, until=until)
-
-
-def remove_notes(history: History, name: str) -> int:
-    """Take all notes about one remote or proxy, or about all, away; returns how many there were."""
-    with history.transaction() as db:
-        return db.execute("DELETE FROM notes WHERE name = ?", (name,)).rowcount
-
-
-def current_notes(history: History, now: datetime) -> tuple[Note, ...]:
-    """The notes that hold now, the newest first."""
-    rows = history.connection.execute("SELECT * FROM notes WHERE until IS NULL OR until > ? ORDER BY id DESC", (now,))
-    return tuple(readable(rows, row_as(Note)))

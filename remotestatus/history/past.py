@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from remotestatus.evaluate import DaySums, planned_windows, window_of
-from remotestatus.history import outbox
+from remotestatus.history import acks_windows_notes, outbox
 from remotestatus.history.database import History, readable, row_as
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
@@ -61,19 +61,21 @@ def read_past(
         first_seen=history.of_subjects("first_seen", read_time),
         before=before,
         acknowledgements={
-            subject: known for subject, known in outbox.acknowledgements(history).items() if known.holds(now)
+            subject: known
+            for subject, known in acks_windows_notes.acknowledgements(history).items()
+            if known.holds(now)
         },
         maintenance=_maintenance(history, fleet, now),
         messages=outbox.newest_messages(history, MESSAGES_SHOWN),
         failing=outbox.failing_destinations(history),
-        planned=planned_windows(fleet, outbox.command_windows(history, now), now),
-        notes=outbox.current_notes(history, now),
+        planned=planned_windows(fleet, acks_windows_notes.command_windows(history, now), now),
+        notes=acks_windows_notes.current_notes(history, now),
     )
 
 
 def _maintenance(history: History, fleet: Fleet, now: datetime) -> dict[str, str]:
     """The windows that are open now, in words, by the remote's name."""
-    windows = outbox.command_windows(history, now)
+    windows = acks_windows_notes.command_windows(history, now)
     found = ((remote.name, window_of((Kind.REMOTE, remote.name), fleet, windows, now)) for remote in fleet.remotes)
     return {
         name: f"until {window.until:%Y-%m-%d %H:%M} UTC{': ' if window.note else ''}{window.note}"

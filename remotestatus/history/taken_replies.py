@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import assert_never
 
 from remotestatus.evaluate import check_reply, is_meant, write_code
-from remotestatus.history import outbox
+from remotestatus.history import acks_windows_notes
 from remotestatus.history.database import History, insert, readable
 from remotestatus.model.notification import Acknowledgement, Notification, Plan
 from remotestatus.model.replies import (
@@ -81,13 +81,13 @@ def _do(
             return ReplyOutcome(answer.command)
         case ReplyCommand.MUTE:
             assert until is not None
-            outbox.open_window(history, answer.name, now, until, "muted by an answer to a message")
+            acks_windows_notes.open_window(history, answer.name, now, until, "muted by an answer to a message")
             return ReplyOutcome(answer.command, (answer.name,), until)
         case ReplyCommand.ACK:
             wrong = [subject for subject in code.subjects if subject in states and not states[subject].is_well]
             for subject in wrong:
                 note = "acknowledged by an answer to a message"
-                outbox.acknowledge(history, subject, Acknowledgement(now, until, note))
+                acks_windows_notes.acknowledge(history, subject, Acknowledgement(now, until, note))
             return ReplyOutcome(answer.command, tuple(name for _, name in wrong), until)
         case _:
             assert_never(answer.command)
