@@ -175,8 +175,8 @@ def _new_proxy(text: str, name: str | None, key: str | None) -> NewHost:
 
 
 def _new_remote(text: str, proxy: NewHost | None, others: Sequence[NewHost]) -> NewHost:
-    wanted, equals, place = text.partition("=")
-    if not equals or not wanted.strip() or not place.strip():
+    wanted, equals, place = (part.strip() for part in text.partition("="))
+    if not wanted or not equals or not place:
         raise ValueError(f"{text!r} is no remote; write NAME=USER@PORT, for example north-camera=camera@8001")
     target = read_target(place)
     # A port alone is the far end of a tunnel, on the proxy's (or without one, on our) loopback address.
@@ -186,15 +186,10 @@ def _new_remote(text: str, proxy: NewHost | None, others: Sequence[NewHost]) -> 
         where = f"port {target.port}" if target.port else address
         raise ValueError(f"{text!r} leads to {where} as {same} does; give each remote a remote port of its own")
     taken = [remote.name for remote in others] + ([proxy.name] if proxy else [])
-    name = name_host(wanted.strip(), taken, str(target.port or ""))
-    return NewHost(
-        name=name,
-        address=address,
-        port=target.port,
-        user=target.user,
-        via=(proxy.name,) if proxy else (),
-        variables={"remotestatus_nickname": wanted.strip() if wanted.strip() != name else ""},
-    )
+    name = name_host(wanted, taken, str(target.port or ""))
+    nickname = wanted if wanted != name else ""
+    via = (proxy.name,) if proxy else ()
+    return NewHost(name, address, target.port, target.user, via=via, variables={"remotestatus_nickname": nickname})
 
 
 # -- asking for what the options leave open
