@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from itertools import groupby
 
 import click
@@ -10,7 +11,7 @@ from rich.text import Text
 from remotestatus.cli.log_in_options import with_log_in
 from remotestatus.cli.opened_inventory import open_inventory
 from remotestatus.cli.options import now
-from remotestatus.cli.terminal import make_console, paragraph, print_lines, text_of
+from remotestatus.cli.terminal import Paragraph, make_console, paragraph, print_lines, text_of
 from remotestatus.history import only_round
 from remotestatus.history import repair as repair_history
 from remotestatus.probe import AnsibleSource
@@ -63,8 +64,7 @@ def command(source: AnsibleSource, offline: bool, as_json: bool, repair: bool) -
         for _, result in members:
             counts[result.mark] += 1
             print_result(result)
-    print_lines(console, [Text()])
-    _say_sum(counts)
+    print_lines(console, [Text(), _sum_of(counts)])
     sys.exit(NEEDS_MENDING if counts[Mark.WRONG] else 0)
 
 
@@ -77,10 +77,9 @@ def print_result(result: Result) -> None:
         print_lines(console, [paragraph(("-> ", "bold"), result.remedy, indent=4, hang=7)])
 
 
-def _say_sum(counts: dict[Mark, int]) -> None:
-    console = make_console()
+def _sum_of(counts: Mapping[Mark, int]) -> Paragraph:
     wrong, warnings = counts[Mark.WRONG], counts[Mark.WARNING]
     total = "Nothing needs mending" if not wrong else f"{wrong} thing{'s need' if wrong > 1 else ' needs'} mending"
     style = "red" if wrong else "green"
     more = f", {warnings} may be meant so" if warnings else ""
-    print_lines(console, [paragraph((f"{total}{more}.", f"bold {style}"))])
+    return paragraph((f"{total}{more}.", f"bold {style}"))

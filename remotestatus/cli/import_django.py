@@ -123,7 +123,7 @@ def _convert_known_hosts(old: OldFleet) -> tuple[str, tuple[Gap, ...]]:
 
 
 def _say_found(old: OldFleet) -> None:
-    click.echo(f"\nFound, with the settings of {old.settings_file or 'no file'}:")
+    click.echo(f"\nFound, with the settings of {old.settings_file}:")
     for file, number in sorted(old.counts.items()):
         click.echo(f"  {number:>3} remote{' ' if number == 1 else 's'} in {file}")
     click.echo(f"  {sum(old.counts.values()):>3} in all")

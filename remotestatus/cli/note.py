@@ -65,18 +65,16 @@ def command(
 
 def _read_words(words: tuple[str, ...], *, everybody: bool, without_text: bool) -> tuple[str | None, str]:
     """The name, empty for all and None where there is none, and the text."""
-    names = 0 if everybody else 1
-    texts = 0 if without_text else 1
     if without_text and not words and not everybody:
         return None, ""
-    if len(words) != names + texts:
+    if len(words) != (not everybody) + (not without_text):
         raise click.UsageError(
             'write about what, and one text in quotes: `note capture-1 "a text"`, or `note --all "a text"`'
         )
-    text = one_line(words[-1], _LONGEST) if texts else ""
-    if texts and not text:
+    text = "" if without_text else one_line(words[-1], _LONGEST)
+    if not text and not without_text:
         raise click.UsageError("the text is empty")
-    return words[0] if names else "", text
+    return "" if everybody else words[0], text
 
 
 def note_lines(notes: Iterable[Note], name: str | None) -> list[str]:

@@ -64,8 +64,7 @@ def ask(config: Path, arguments: Sequence[str], trusted: Sequence[str], environm
         if not offered.exists() and _CHANGED.search(text):
             # ssh names the new key's fingerprint but keeps the key to itself, unless it knows no other.
             _run_ssh(config, [*_KNOW_NOTHING, *arguments], [f'"{offered}"'], environment)
-        line = read_line(offered.read_text()) if offered.exists() else None
-        if line is not None:
+        if offered.exists() and (line := read_line(offered.read_text())):
             names, key = line
             return KeyScan(key=key, name=names.split(",")[0], type=key.type, fingerprint=key.fingerprint, text=text)
         revoked = _REVOKED.search(text) is not None

@@ -7,7 +7,6 @@ of the file behind, and puts a file in the place of a symbolic link. A line that
 """
 
 import base64
-import binascii
 import hashlib
 import os
 import re
@@ -58,7 +57,7 @@ def read_line(text: str) -> tuple[str, HostKey] | None:
     names, key_type, blob = words[:3]
     try:
         key = base64.b64decode(blob, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
     # The key's own first field is its type (RFC 4253, 6.6).
     return (names, HostKey(key_type, blob)) if key[4 : 4 + int.from_bytes(key[:4])] == key_type.encode() else None
