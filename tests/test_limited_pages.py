@@ -11,6 +11,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Finding, Trouble
 from remotestatus.model.facts import Disk, Facts, Mount
 from remotestatus.model.fleet import Fleet, LimitedPage
+from remotestatus.model.notes import Note
 from remotestatus.model.notification import Acknowledgement, Receiver
 from remotestatus.model.period_report import LastingProblem, PeriodReport
 from remotestatus.model.report_input import ReportInput
@@ -18,7 +19,7 @@ from remotestatus.model.settings import FleetSettings, PageSpec
 from remotestatus.model.states import Kind
 from remotestatus.model.status_words import Status
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
-from remotestatus.model.windows import Note, PlannedWindow
+from remotestatus.model.windows import PlannedWindow
 from remotestatus.notify import settings_for
 from remotestatus.report.build import build_report
 from remotestatus.report.limited_page import limit_input

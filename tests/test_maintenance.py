@@ -9,9 +9,9 @@ import pytest
 from remotestatus.cli.maintenance import window_lines
 from remotestatus.cli.note import note_lines
 from remotestatus.evaluate.maintenance_windows import open_now, problem_of_window, window_of, window_of_remote
-from remotestatus.model.settings import Window
+from remotestatus.model.notes import Note
 from remotestatus.model.states import Kind
-from remotestatus.model.windows import CommandWindow, Note, OpenWindow
+from remotestatus.model.windows import CommandWindow, OpenWindow, Window
 from tests.stories import START, make_fleet
 
 BERLIN = {"timezone": "Europe/Berlin"}

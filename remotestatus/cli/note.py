@@ -9,8 +9,8 @@ from remotestatus.cli.options import choose, now, with_inventory
 from remotestatus.cli.ssh_session import known_names
 from remotestatus.cli.time_options import read_end, say_local
 from remotestatus.history import History, add_note, current_notes, remove_notes
+from remotestatus.model.notes import Note
 from remotestatus.model.untrusted_text import one_line
-from remotestatus.model.windows import Note
 from remotestatus.probe import AnsibleSource
 
 _LONGEST = 1000

@@ -17,9 +17,8 @@ from cronsim import CronSim, CronSimError
 from dateutil.rrule import rrule, rruleset, rrulestr
 
 from remotestatus.model.fleet import Fleet, Remote
-from remotestatus.model.settings import Window
 from remotestatus.model.states import Kind, Subject
-from remotestatus.model.windows import CommandWindow, OpenWindow
+from remotestatus.model.windows import CommandWindow, OpenWindow, Window
 
 EVERYTHING = "all"
 """The target of a window that is for every remote and proxy."""

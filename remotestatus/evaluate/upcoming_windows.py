@@ -11,9 +11,8 @@ from itertools import islice
 
 from remotestatus.evaluate.maintenance_windows import EVERYTHING, occurrences
 from remotestatus.model.fleet import Fleet
-from remotestatus.model.settings import Window
 from remotestatus.model.text import join_names
-from remotestatus.model.windows import CommandWindow, PlannedWindow
+from remotestatus.model.windows import CommandWindow, PlannedWindow, Window
 
 AHEAD = timedelta(days=30)
 """How far ahead windows are listed."""

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from datetime import datetime
 
 from remotestatus.history.database import History, insert, readable, row_as, subject_of
+from remotestatus.model.notes import Note
 from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import Subject
-from remotestatus.model.windows import CommandWindow, Note
+from remotestatus.model.windows import CommandWindow
 
 
 def acknowledge(history: History, subject: Subject, acknowledgement: Acknowledgement) -> None:

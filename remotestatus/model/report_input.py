@@ -9,11 +9,12 @@ from datetime import datetime
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.days import PastDays, Ranges
 from remotestatus.model.fleet import Fleet, SshAccess
+from remotestatus.model.notes import Note
 from remotestatus.model.notification import Acknowledgement, FailingDestination, SentMessage
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.rounds import Round, Sample
 from remotestatus.model.states import Kind, State, Subject, Transition
-from remotestatus.model.windows import Note, PlannedWindow
+from remotestatus.model.windows import PlannedWindow
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,12 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import PurePath
 from typing import Annotated, Generic, Literal, Self, TypeVar
 from urllib.parse import unquote, urlsplit
-from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    PlainSerializer,
     StringConstraints,
     ValidationError,
     ValidationInfo,
@@ -34,15 +30,24 @@ from pydantic import (
 )
 from remotestatus_playbook.protocol import CHECK_SECONDS, REMOTE_SECONDS, whole_unit
 
-from remotestatus.model.durations import parse_duration, write_duration
+from remotestatus.model.setting_types import (
+    TEXTS_OR_MAPPINGS,
+    Colour,
+    Duration,
+    OneOrMore,
+    Port,
+    SettingsModel,
+    Tag,
+    Tags,
+    Text,
+    Timeout,
+    TypeName,
+    Url,
+    VariableValue,
+    Zone,
+)
 from remotestatus.model.status_words import Severity
-
-
-@dataclass(frozen=True, slots=True)
-class TypeName:
-    """What the table of variables calls a type, where the Python type alone says too little."""
-
-    name: str
+from remotestatus.model.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,76 +55,12 @@ class ForProbe:
     """Marks a setting of a remote that its probe needs to know. It is sent to workers; the others stay here."""
 
 
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration),
-    PlainSerializer(write_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": "^([0-9]+[wdhms])+$", "examples": ["10m", "1h30m"]}),
-    TypeName("duration"),
-]
-
-
-def _seconds_or_duration(value: object) -> timedelta:
-    """Accept a bare number of seconds as Ansible's own timeouts do, or a duration."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return parse_duration(f"{value}s")
-    return parse_duration(value)
-
-
-Timeout = Annotated[
-    timedelta,
-    BeforeValidator(_seconds_or_duration),
-    PlainSerializer(write_duration, return_type=str),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^([0-9]+[wdhms])+$"}]}),
-    TypeName("seconds or duration"),
-]
-
-
-def _as_text(value: object) -> object:
-    """Let a number that stands where text is meant (a nickname `42`) be text."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    return value
-
-
-def _as_list(value: object) -> object:
-    """Let one value stand for a list of one."""
-    return [value] if isinstance(value, str | dict) else value
-
-
 def _or_text(key: str) -> BeforeValidator:
     """Let a text stand for a mapping with only this key."""
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f'"{name}" is not a time zone; write for example Europe/Berlin or UTC') from error
-    return name
-
-
-Item = TypeVar("Item")
-OneOrMore = Annotated[tuple[Item, ...], BeforeValidator(_as_list)]
-Text = Annotated[str, BeforeValidator(_as_text), StringConstraints(strip_whitespace=True, max_length=4000)]
-Tag = Annotated[str, BeforeValidator(_as_text), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Tags = Annotated[OneOrMore[Tag], TypeName("list of tags")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Zone = Annotated[str, AfterValidator(_known_zone)]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$"), TypeName("URL")]
-Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9A-Fa-f]{6}$"), TypeName("colour")]
-TEXTS_OR_MAPPINGS = TypeName("list of texts or mappings")
-
-
-VariableValue = str | int | float | bool | None
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class ProcessSpec(_Model):
+class ProcessSpec(SettingsModel):
     """A process that has to run: exactly one of `words`, `command`, `regex`, `contains` says which."""
 
     name: Text | None = Field(default=None, description="its name on the page")
@@ -186,7 +127,7 @@ Degrees = Annotated[float, Field(ge=-50, le=200)]
 Value = TypeVar("Value", float, timedelta)
 
 
-class Bounds(_Model, Generic[Value]):
+class Bounds(SettingsModel, Generic[Value]):
     """The values beyond which something is a warning, and critical; one of the two may be missing."""
 
     warning: Value | None = None
@@ -249,7 +190,7 @@ def _disks(value: object) -> object:
 SharesByMount = Annotated[dict[str, Shares], BeforeValidator(_disks)]
 
 
-class Limits(_Model):
+class Limits(SettingsModel):
     """Bounds of a remote's own resources; over one of them it is degraded. One bound alone is a warning."""
 
     disk: SharesByMount = Field(
@@ -269,7 +210,7 @@ class Limits(_Model):
 _LIMITS = [f"`{name}`" for name in Limits.model_fields]
 
 
-class CheckSpec(_Model):
+class CheckSpec(SettingsModel):
     """A command that speaks the Nagios plugin convention (exit 0 to 3, one line of text, perfdata)."""
 
     name: Text
@@ -295,7 +236,7 @@ Size = Annotated[
 WORSE = "how bad it is when it is wrong: `warning` or `critical`"
 
 
-class FileSpec(_Model):
+class FileSpec(SettingsModel):
     """A file that has to be there, new and large enough: the newest one that the pattern finds."""
 
     name: Text | None = Field(default=None, description="its name on the page")
@@ -312,7 +253,7 @@ class FileSpec(_Model):
         return self.name or self.path
 
 
-class DeviceSpec(_Model):
+class DeviceSpec(SettingsModel):
     """A device behind a remote: connected to over TCP, through the remote's own SSH connection."""
 
     name: Text | None = Field(default=None, description="its name on the page")
@@ -329,7 +270,7 @@ class DeviceSpec(_Model):
         return self.name or f"{self.host}:{self.port}"
 
 
-class UnitSpec(_Model):
+class UnitSpec(SettingsModel):
     """A systemd unit that has to be active, or that no unit at all may have failed."""
 
     unit: (
@@ -350,49 +291,14 @@ class UnitSpec(_Model):
         return self.unit or "failed units"
 
 
-class Window(_Model):
-    """A maintenance window: one-off (`from`, `until`) or recurring (`cron` or `rrule`, with `for`)."""
-
-    from_: datetime | None = Field(default=None, alias="from", description="start of a one-off window, or of a rrule")
-    until: datetime | None = Field(default=None, description="end of a one-off window")
-    cron: Text | None = Field(default=None, description="five fields: when a recurring window starts")
-    rrule: Text | None = Field(default=None, description="RFC 5545 recurrence rule: when a recurring window starts")
-    for_: Duration | None = Field(default=None, alias="for", description="how long a recurring window lasts")
-    timezone: Zone = Field(default="UTC", description="the zone its times are in, unless they carry an offset")
-    note: Text = ""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        recurring = [kind for kind in (self.cron, self.rrule) if kind]
-        if len(recurring) > 1:
-            raise ValueError("write either cron or rrule, not both")
-        if recurring and not self.for_:
-            raise ValueError("a recurring window needs `for`, for example 2h")
-        if not recurring and not (self.from_ and self.until):
-            raise ValueError("write `from` and `until`, or `cron` (or `rrule`) and `for`")
-        if not recurring and self.from_ and self.until and self._aware(self.until) <= self._aware(self.from_):
-            raise ValueError("`until` is not after `from`")
-        return self
-
-    def _aware(self, moment: datetime) -> datetime:
-        return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.timezone))
-
-    @field_validator("from_", "until", mode="before")
-    @classmethod
-    def _not_a_number(cls, value: object) -> object:
-        if isinstance(value, int | float):
-            raise ValueError("write a date and time, for example 2026-01-31 22:00")  # noqa: TRY004 - pydantic reads it
-        return value
-
-
-class Escalation(_Model):
+class Escalation(SettingsModel):
     """Whom else to tell when a problem lasts."""
 
     after: Duration = Field(description="how long the problem has to last")
     notify: Tags = Field(description="the further tags to tell then")
 
 
-class RemoteSettings(_Model):
+class RemoteSettings(SettingsModel):
     """What can be set per remote, and so per group."""
 
     nickname: Text = Field(default="", description="the name shown to people")
@@ -460,7 +366,7 @@ class RemoteSettings(_Model):
         return value
 
 
-class DestinationSpec(_Model):
+class DestinationSpec(SettingsModel):
     """One place that messages go to."""
 
     url: Annotated[str, StringConstraints(min_length=1)] = Field(description="an Apprise URL; a secret, best vaulted")
@@ -471,7 +377,7 @@ class DestinationSpec(_Model):
     )
 
 
-class AnswerSource(_Model):
+class AnswerSource(SettingsModel):
     """A place where people answer messages: exactly one of `ntfy` and `imap`."""
 
     ntfy: Url | None = Field(default=None, description="the URL of an ntfy topic; a secret, best vaulted")
@@ -509,7 +415,7 @@ class AnswerSource(_Model):
         return hashlib.sha256(address.encode()).hexdigest()[:16]
 
 
-class RegularReport(_Model):
+class RegularReport(SettingsModel):
     """A report that comes regularly: by cron expression, or after each span."""
 
     cron: Text | None = Field(default=None, description="five fields: when it is sent")
@@ -536,7 +442,7 @@ class RegularReport(_Model):
         return value
 
 
-class QuietHours(_Model):
+class QuietHours(SettingsModel):
     """Hours in which receivers are not told: their messages are held and then sent as a digest."""
 
     from_: time = Field(alias="from")
@@ -558,7 +464,7 @@ CHECKER = "checker"
 """What the machine that runs the rounds is called among the places that remotes are looked at from."""
 
 
-class WorkerSpec(_Model):
+class WorkerSpec(SettingsModel):
     """Another machine that looks for the checker, through ansible-runner's `transmit | worker | process`."""
 
     name: Tag = Field(description="a host of the inventory, or any name where `command` is given")
@@ -585,7 +491,7 @@ class WorkerSpec(_Model):
         return self
 
 
-class PageSpec(_Model):
+class PageSpec(SettingsModel):
     """A further page of the same round, for other readers: of a part of the fleet, public or not."""
 
     site: Text = Field(description="the folder that it is written to")
@@ -600,7 +506,7 @@ class PageSpec(_Model):
     templates: Text | None = Field(default=None, description="a folder of templates of its own")
 
 
-class FleetSettings(_Model):
+class FleetSettings(SettingsModel):
     """What is set once for the whole inventory, in `group_vars/all`."""
 
     title: Text = Field(default="remotestatus", description="the page's title")

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from remotestatus import __version__
 from remotestatus.model.causes import Cause
 from remotestatus.model.fleet import Fleet
+from remotestatus.model.notes import Note
 from remotestatus.model.notification import FailingDestination
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.report_input import ReportInput
@@ -19,7 +20,7 @@ from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.status_words import APPEARANCES, Status
 from remotestatus.model.text import name_inventory
-from remotestatus.model.windows import Note, PlannedWindow
+from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.charts import shares
 from remotestatus.report.clean_text import clean, clean_all
 from remotestatus.report.first_sentence import say_first_sentence

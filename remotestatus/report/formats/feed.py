@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Literal
 
+from remotestatus.model.notes import Note
 from remotestatus.model.states import Kind
 from remotestatus.model.times import write_time
-from remotestatus.model.windows import Note, PlannedWindow
+from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.build import Report
 from remotestatus.report.incidents import Incident
 

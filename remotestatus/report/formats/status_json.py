@@ -15,10 +15,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from remotestatus.model.check_result import Finding, HasTroubles, Trouble
+from remotestatus.model.notes import Note
 from remotestatus.model.rounds import Round
 from remotestatus.model.status_words import Severity
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
-from remotestatus.model.windows import Note, PlannedWindow
+from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.build import WORDS, Report
 from remotestatus.report.fact_table import FACTS_PART
 from remotestatus.report.incidents import Incident
