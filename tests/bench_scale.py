@@ -104,7 +104,7 @@ def one_round(place: Path) -> None:
     figures: Figures = {}
     with _timed(figures), _written(place / "site", figures):
         started = time.monotonic()
-        with PlaybookRunner(AnsibleSource((place / "inventory",))) as runner:
+        with PlaybookRunner(AnsibleSource((place / "inventory",)), for_round=True) as runner:
             run_round(runner, RoundOptions(clock=lambda: datetime.now(UTC)))
         figures["all"] = time.monotonic() - started
     _tell(figures)

@@ -8,7 +8,7 @@ returned. The rule worth knowing: what is wrong with one host is a problem of th
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from remotestatus_playbook.protocol import (
     BASE,
     PREFIX,
     PROXIES,
+    ROUND,
     HostDescription,
     InventoryDescription,
     Proxy,
@@ -345,16 +346,21 @@ def describe_ssh(
     hosts = _ssh_hosts(entries)
     known_hosts = known_hosts_of(entries, base)
     hops = topology.in_order()
-    return SshAccess(
+    access = SshAccess(
         blocks=write_blocks(topology, hosts, known_hosts=known_hosts),
         end=end_of_blocks(),
+        jumps={hop.name: name_by_hand(hop) for hop in hops},
+        key_names={hop.name: hop.host.key_name for hop in hops if hop.host is not None},
+    )
+    if ROUND in os.environ:
+        return access
+    return replace(
+        access,
         hosts={
             name: with_config(host.options.config, reaching_arguments(host, topology, known_hosts=known_hosts))
             for name, host in hosts.items()
         },
         proxies={hop.spec: with_config(hop.config, opening_arguments(hop)) for hop in hops},
-        jumps={hop.name: name_by_hand(hop) for hop in hops},
-        key_names={hop.name: hop.host.key_name for hop in hops if hop.host is not None},
         mapped={name: mapped_arguments(host, known_hosts=known_hosts) for name, host in hosts.items()},
     )
 

@@ -29,6 +29,9 @@ WORKDIR = "REMOTESTATUS_WORKDIR"
 ORDER = "REMOTESTATUS_ORDER"
 """Environment variable: the file that the Order is written to."""
 
+ROUND = "REMOTESTATUS_ROUND"
+"""Environment variable: set for a round, which has no use for the arguments of ssh to each host."""
+
 ROOT = "REMOTESTATUS_ROOT"
 """Environment variable: the process that gives the order, and whose children the playbook's processes are."""
 
@@ -208,10 +211,11 @@ class SshAccess:
     """
     How plain `ssh` reaches each host; made by the playbook, which alone knows how SSH paths are written.
 
-    `blocks` of ssh_config(5) by the name of a host or proxy, and the `end` that follows them with `ssh -F`. Through
-    the round's own configuration, these arguments of ssh lead to `hosts`, by name, and to `proxies`, by alias. Those of
-    `mapped` go with a host whose port is mapped to another place. By a proxy's name, `jumps` has what the inventory
-    writes for it, and `key_names` the name of its host key, if that is the inventory's to choose.
+    `blocks` of ssh_config(5) by the name of a host or proxy, and the `end` that follows them with `ssh -F`. By a
+    proxy's name, `jumps` has what the inventory writes for it, and `key_names` the name of its host key, if that is the
+    inventory's to choose. For commands, and not for a round: through the round's own configuration, these arguments of
+    ssh lead to `hosts`, by name, and to `proxies`, by alias; those of `mapped` go with a host whose port is mapped to
+    another place.
     """
 
     blocks: Mapping[str, str] = field(default_factory=dict)

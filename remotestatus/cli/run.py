@@ -30,7 +30,7 @@ def command(source: AnsibleSource, templates: Path | None, quiet: bool) -> None:
         raise click.UsageError(f"a round takes no names; to check only some: remotestatus run --limit {limit}")
     if source.warning:
         click.echo(f"remotestatus: {source.warning}", err=True)
-    with stop_on_signal() as stop, PlaybookRunner(source) as runner:
+    with stop_on_signal() as stop, PlaybookRunner(source, for_round=True) as runner:
         runner.begin()
         # Ansible starts while the rest of the program is loaded, which takes as long.
         from remotestatus.cli.fleet_table import print_summary

@@ -83,7 +83,7 @@ def _watch(
         out.begin()
         options = RoundOptions(clock=now, templates=templates, progress=out.progress, cancel=stop.asked)
         try:
-            with PlaybookRunner(source) as runner:
+            with PlaybookRunner(source, for_round=True) as runner:
                 finished = run_round(runner, options)
             every = given or finished.inventory.fleet.settings.every
             out.show(finished)

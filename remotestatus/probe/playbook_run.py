@@ -28,6 +28,7 @@ from remotestatus_playbook.protocol import (
     PASSWORDS,
     PROXY_ANSWERS,
     REMOTE_ANSWERS,
+    ROUND,
     SSH_CONFIG,
     InventoryDescription,
     Order,
@@ -81,10 +82,15 @@ class Answers:
 
 
 class PlaybookRunner:
-    """The round's private directory, and the runs of the playbook in it, one after the other. Use it in a `with`."""
+    """
+    The round's private directory, and the runs of the playbook in it, one after the other. Use it in a `with`.
 
-    def __init__(self, source: AnsibleSource, patience: float = 600) -> None:
+    One `for_round` does not describe the arguments of ssh to each host, which takes a while for ten thousand.
+    """
+
+    def __init__(self, source: AnsibleSource, patience: float = 600, *, for_round: bool = False) -> None:
         self.source = source
+        self.for_round = for_round
         self.patience = patience
         self.runs = 0
         self._run: AnsibleRun | None = None
@@ -258,10 +264,11 @@ class PlaybookRunner:
         self._end_run()
         self.runs += 1
         limit = self.source.absolute_limit
-        typed = {PASSWORDS: self._passwords.log_ins} if self._passwords.log_ins else {}
+        more = {PASSWORDS: self._passwords.log_ins} if self._passwords.log_ins else {}
+        more |= {ROUND: "1"} if self.for_round else {}
         if vault_ids := self._passwords.vault_ids:
             # In place of what an ansible.cfg lists: there may be one that Ansible would ask for.
-            typed["ANSIBLE_VAULT_IDENTITY_LIST"] = ",".join([*self.source.configured_vault_ids, *vault_ids])
+            more["ANSIBLE_VAULT_IDENTITY_LIST"] = ",".join([*self.source.configured_vault_ids, *vault_ids])
         private = self._private
         with self._writing():
             private.mkdir(mode=0o700)
@@ -274,7 +281,7 @@ class PlaybookRunner:
             project_dir=str(Path.cwd()) if os.access(".", os.X_OK) else None,
             playbook=str(playbooks_folder() / "check.yml"),
             inventory=list(self.source.sources),
-            envvars={**ansible_environment(self.workdir, self._order_file, self.source.base), **typed},
+            envvars={**ansible_environment(self.workdir, self._order_file, self.source.base), **more},
             cmdline=shlex.join([*self.source.arguments, "--skip-tags=alone"]),
             limit=limit,
         )
