@@ -1,4 +1,4 @@
-# The probe: all that is read on one remote.
+# The probe: all that is read on one remote. Facts that are a line of some file are listed in machine_facts.py.
 #
 # Comes in on standard input of `exec /bin/sh -s`, after lines that set
 #   NONCE  letters and digits that only this attempt knows; every marker carries it, so nothing else can pass for one

@@ -40,7 +40,7 @@ from remotestatus.model.errors import ConfigurationError, ConfigurationProblem, 
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe.ansible_configuration import ansible_environment
 from remotestatus.probe.ansible_errors import NO_FILES, find_ansible_errors, find_own_fault, last_words
-from remotestatus.probe.ansible_process import AnsibleRun
+from remotestatus.probe.ansible_run import AnsibleRun
 from remotestatus.probe.ansible_source import AnsibleSource
 from remotestatus.probe.child_processes import ChildProcesses
 from remotestatus.probe.runtime_directories import make_kept_folder, make_round_directory
