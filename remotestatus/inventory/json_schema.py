@@ -19,12 +19,12 @@ from pydantic.json_schema import JsonSchemaValue as Schema
 from remotestatus_playbook.protocol import PREFIX
 
 from remotestatus.model.durations import write_duration
-from remotestatus.model.setting_types import TypeName
+from remotestatus.model.setting_types import SettingsModel, TypeName
 from remotestatus.model.settings import FleetSettings, RemoteSettings, fleet_names, remote_names
 
 _TEMPLATE: Schema = {"type": "string", "pattern": r"\{\{|\{%", "title": "a template"}
 
-_ALSO_TEXT = frozenset({"ProcessSpec", "FileSpec", "UnitSpec", "DestinationSpec", "WorkerSpec"})
+_ALSO_TEXT = {model.__name__ for model in SettingsModel.__subclasses__() if model.text_means}
 """Models that a plain text may stand for."""
 
 _OTHER_WORDS = {
@@ -174,7 +174,7 @@ def _name_type(annotation: object) -> str:
         case typing.Annotated:
             return _name_type(get_args(annotation)[0])
         case origin if origin is tuple:
-            return "list of mappings"
+            return "list of texts or mappings" if get_args(annotation)[0].text_means else "list of mappings"
         case origin if origin is bool:
             return "true or false"
         case origin if isinstance(origin, type) and issubclass(origin, BaseModel):

@@ -4,7 +4,7 @@ The types that values of `remotestatus_` variables have: how each may be written
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -16,6 +16,7 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 
 from remotestatus.model.durations import parse_duration, write_duration
@@ -82,7 +83,6 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$"), TypeName("URL")]
 Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9A-Fa-f]{6}$"), TypeName("colour")]
-TEXTS_OR_MAPPINGS = TypeName("list of texts or mappings")
 VariableValue = str | int | float | bool | None
 
 
@@ -90,3 +90,10 @@ class SettingsModel(BaseModel):
     """What every part of the settings is: it cannot change, and a key that it does not know is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    text_means: ClassVar[str] = ""
+    """The key that a plain text stands for, where one may be written in place of a mapping with this key alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_text(cls, value: object) -> object:
+        return {cls.text_means: value} if cls.text_means and isinstance(value, str) else value

@@ -31,7 +31,6 @@ from pydantic import (
 from remotestatus_playbook.protocol import CHECK_SECONDS, REMOTE_SECONDS, whole_unit
 
 from remotestatus.model.setting_types import (
-    TEXTS_OR_MAPPINGS,
     Colour,
     Duration,
     OneOrMore,
@@ -41,7 +40,6 @@ from remotestatus.model.setting_types import (
     Tags,
     Text,
     Timeout,
-    TypeName,
     Url,
     VariableValue,
     Zone,
@@ -55,14 +53,10 @@ class ForProbe:
     """Marks a setting of a remote that its probe needs to know. It is sent to workers; the others stay here."""
 
 
-def _or_text(key: str) -> BeforeValidator:
-    """Let a text stand for a mapping with only this key."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
-
-
 class ProcessSpec(SettingsModel):
     """A process that has to run: exactly one of `words`, `command`, `regex`, `contains` says which."""
 
+    text_means = "words"
     name: Text | None = Field(default=None, description="its name on the page")
     words: Text | None = Field(default=None, description="these words, consecutive, somewhere in the argv")
     command: Text | None = Field(default=None, description="the program's name: the last path component of argv[0]")
@@ -239,6 +233,7 @@ WORSE = "how bad it is when it is wrong: `warning` or `critical`"
 class FileSpec(SettingsModel):
     """A file that has to be there, new and large enough: the newest one that the pattern finds."""
 
+    text_means = "path"
     name: Text | None = Field(default=None, description="its name on the page")
     path: Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00\n]+$")] = Field(
         description="a path, or a pattern of the shell; the newest file that it finds is looked at"
@@ -273,6 +268,7 @@ class DeviceSpec(SettingsModel):
 class UnitSpec(SettingsModel):
     """A systemd unit that has to be active, or that no unit at all may have failed."""
 
+    text_means = "unit"
     unit: (
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_.@\\-]{1,200}$"), AfterValidator(whole_unit)] | None
     ) = Field(default=None, description="a unit's name; without an ending it is a service")
@@ -308,7 +304,7 @@ class RemoteSettings(SettingsModel):
         default=None,
         description="the virtual port: a port on your machine that `remotestatus tunnel` maps to the remote",
     )
-    processes: Annotated[OneOrMore[Annotated[ProcessSpec, _or_text("words")]], TEXTS_OR_MAPPINGS] = Field(
+    processes: OneOrMore[ProcessSpec] = Field(
         default=(),
         description="processes that have to run: words as text, or a mapping with `command`, `regex` or `contains`",
     )
@@ -316,10 +312,10 @@ class RemoteSettings(SettingsModel):
     checks: Annotated[OneOrMore[CheckSpec], ForProbe()] = Field(
         default=(), description="commands that speak the Nagios plugin convention: `name`, `command`, `timeout`"
     )
-    files: Annotated[OneOrMore[Annotated[FileSpec, _or_text("path")]], TEXTS_OR_MAPPINGS, ForProbe()] = Field(
+    files: Annotated[OneOrMore[FileSpec], ForProbe()] = Field(
         default=(), description="files that have to be there: `name`, `path`, `newer_than`, `min_size`, `severity`"
     )
-    units: Annotated[OneOrMore[Annotated[UnitSpec, _or_text("unit")]], TEXTS_OR_MAPPINGS, ForProbe()] = Field(
+    units: Annotated[OneOrMore[UnitSpec], ForProbe()] = Field(
         default=(), description="systemd units that have to be active: names, or `unit`, `severity`; `failed: none`"
     )
     devices: Annotated[OneOrMore[DeviceSpec], ForProbe()] = Field(
@@ -369,6 +365,7 @@ class RemoteSettings(SettingsModel):
 class DestinationSpec(SettingsModel):
     """One place that messages go to."""
 
+    text_means = "url"
     url: Annotated[str, StringConstraints(min_length=1)] = Field(description="an Apprise URL; a secret, best vaulted")
     tags: Tags = Field(default=(), description="the tags that it is told for")
     name: Text | None = Field(default=None, description="its name wherever it is mentioned")
@@ -467,6 +464,7 @@ CHECKER = "checker"
 class WorkerSpec(SettingsModel):
     """Another machine that looks for the checker, through ansible-runner's `transmit | worker | process`."""
 
+    text_means = "name"
     name: Tag = Field(description="a host of the inventory, or any name where `command` is given")
     only: Text | None = Field(
         default=None, description="an Ansible pattern: it looks at these remotes, and nobody else"
@@ -519,10 +517,9 @@ class FleetSettings(SettingsModel):
     known_hosts: Text = Field(
         default="known_hosts", description="the file of trusted host keys, a line per remote and proxy under its name"
     )
-    apprise: (
-        Annotated[str, StringConstraints(min_length=1)]
-        | Annotated[tuple[Annotated[DestinationSpec, _or_text("url")], ...], TEXTS_OR_MAPPINGS]
-    ) = Field(default=(), description="Apprise URLs with their `tags`, or the path of an Apprise configuration file")
+    apprise: Annotated[str, StringConstraints(min_length=1)] | tuple[DestinationSpec, ...] = Field(
+        default=(), description="Apprise URLs with their `tags`, or the path of an Apprise configuration file"
+    )
     quiet_hours: OneOrMore[QuietHours] = Field(
         default=(), description="`from`, `until`, `timezone`, `tags`, `let_down_pass`"
     )
@@ -542,11 +539,11 @@ class FleetSettings(SettingsModel):
         default="auto", description="how many remotes are checked at the same time; `auto`: by the fleet's size"
     )
     keep_connections: bool = Field(default=False, description="keep SSH connections to the remotes between rounds")
-    workers: Annotated[OneOrMore[Annotated[WorkerSpec, _or_text("name")]], TEXTS_OR_MAPPINGS] = Field(
+    workers: OneOrMore[WorkerSpec] = Field(
         default=(), description="other machines that look too: `name`, `only`, `program`, `command`, `vars`, `secrets`"
     )
 
-    pages: Annotated[OneOrMore[PageSpec], TypeName("list of mappings")] = Field(
+    pages: OneOrMore[PageSpec] = Field(
         default=(),
         description="further pages, of all or a part of the fleet: `site`, `limit`, `public`, `title`, `logo`, "
         "`accent`, `url`, `templates`",
