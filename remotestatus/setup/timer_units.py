@@ -54,19 +54,10 @@ class Schedule:
 
     def __post_init__(self) -> None:
         texts = (self.name, *self.command, self.folder, *self.writable, *self.environment.values())
+        cure = "a control character, or a backslash or space at the end, has no place in a unit or crontab; rename it"
         odd = [text for text in texts if not text.isprintable() or text != text.rstrip("\\ ")]
         if odd:
-            raise ConfigurationError(
-                "no timer can be written",
-                [
-                    ConfigurationProblem(
-                        ascii(text),
-                        "a control character, or a backslash or space at the end, has no place in a unit or crontab; "
-                        "rename it",
-                    )
-                    for text in odd
-                ],
-            )
+            raise ConfigurationError("no timer can be written", [ConfigurationProblem(ascii(one), cure) for one in odd])
 
     @property
     def marker(self) -> str:
@@ -166,11 +157,8 @@ def cron_times(every: timedelta) -> str:
     if fields := _by_clock(seconds)[1]:
         return fields
     possible = [one for one in range(_MINUTE, _WEEK + 1, _MINUTE) if _by_clock(one)[1]]
-    nearest = (
-        max((s for s in possible if s < seconds), default=0),
-        min((s for s in possible if s > seconds), default=0),
-    )
-    near = " and ".join(write_duration(timedelta(seconds=one)) for one in nearest if one)
+    nearest = [one for one in possible if one < seconds][-1:] + [one for one in possible if one > seconds][:1]
+    near = " and ".join(write_duration(timedelta(seconds=one)) for one in nearest)
     raise ConfigurationError(
         f"cron can't run something every {write_duration(every)}; the nearest that it can are {near}: set "
         "remotestatus_every to one of them, or use systemd or `remotestatus watch`"

@@ -28,6 +28,7 @@ _LARGEST_FILE = 1_000_000
 _NAMED = 8
 _names = partial(join_names, most=_NAMED - 1)
 _GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
+_LOOSE = re.compile(r"StrictHostKeyChecking\s*[= ]\s*(no|off|accept-new)$", re.IGNORECASE)
 _CLEAR_PASSWORD = re.compile(
     r"""ansible_(?:ssh_)?pass(?:word)?["']?\s*[:=]\s*["']?(?!\s*["']?(?:!vault|\{\{|\$ANSIBLE_VAULT))[^\s"'{!]"""
 )
@@ -175,14 +176,7 @@ def check_host_keys(examined: Examined) -> Iterator[Result]:
 
 def check_strictness(examined: Examined) -> Iterator[Result]:
     """No host is logged in to whatever its key."""
-    loose = [
-        name
-        for name in examined.by_ssh
-        if any(
-            re.match(r"StrictHostKeyChecking\s*[= ]\s*(no|off|accept-new)$", option, re.IGNORECASE)
-            for option in examined.hosts[name].ssh_options
-        )
-    ]
+    loose = [name for name in examined.by_ssh if any(map(_LOOSE.match, examined.hosts[name].ssh_options))]
     if loose:
         yield warning(
             f"{_names(loose)}: the inventory switches host key checking off, so anybody may answer in its place",
