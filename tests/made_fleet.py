@@ -19,11 +19,12 @@ from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.uptime import share_out_time
 from remotestatus.history.database import History
 from remotestatus.history.past import read_past
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.days import DayShare
 from remotestatus.model.fleet import Fleet, Proxy, Remote
-from remotestatus.model.notification import Acknowledgement, EventType, FailingDestination, SentMessage
+from remotestatus.model.notification import EventType, FailingDestination, SentMessage
 from remotestatus.model.period_report import LastingProblem, PeriodReport, RemoteUptime
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round

@@ -14,10 +14,11 @@ from remotestatus.evaluate.explain_cause import explain
 from remotestatus.evaluate.fleet_states import policy_of
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.history import History, outbox
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble, most_severe_first
 from remotestatus.model.fleet import Fleet, Proxy, Remote
-from remotestatus.model.notification import Acknowledgement, Message, Notification, NotificationMemory, Plan, Receiver
+from remotestatus.model.notification import Message, Notification, NotificationMemory, Plan, Receiver
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings, RemoteSettings
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject

@@ -18,7 +18,6 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Fleet, Remote
-from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, Policy
 from remotestatus.report import pages
@@ -129,9 +128,7 @@ def test_the_site_is_that_of_its_last_round(steps: list[tuple[int, dict[str, str
                         history, "all", rounds.now, rounds.now + timedelta(minutes=30), "cables"
                     )
                 elif event == "ack":
-                    acks_windows_notes.acknowledge(
-                        history, (Kind.REMOTE, NAMES[1]), Acknowledgement(rounds.now, note="Sam")
-                    )
+                    acks_windows_notes.acknowledge(history, (Kind.REMOTE, NAMES[1]), rounds.now, note="Sam")
                 elif event == "touch" and rounds.site.exists():
                     (rounds.site / "remotes" / f"{NAMES[0]}.html").write_text("cut")
                 elif event == "drop" and rounds.site.exists():

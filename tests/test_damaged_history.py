@@ -28,7 +28,6 @@ from remotestatus.history import (
 from remotestatus.history.backup import backups
 from remotestatus.history.retention import may_forget
 from remotestatus.model.errors import RoundError, RoundRunning
-from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.replies import CODE_LIFE, ReadSource, ReplyCode
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind
@@ -173,7 +172,7 @@ def test_what_was_deleted_since_the_copy_stays_deleted(tmp_path: Path, whole: by
     path, remote = tmp_path / "history.sqlite3", (Kind.REMOTE, "r1")
     path.write_bytes(whole)
     with History.open(path) as history:
-        acks_windows_notes.acknowledge(history, remote, Acknowledgement(START, note="known"))
+        acks_windows_notes.acknowledge(history, remote, START, note="known")
         taken_replies.keep_codes(history, [ReplyCode(7, "ops", (remote,), START + CODE_LIFE)])
         back_up(history, START, 7)
         acks_windows_notes.clear_acknowledgement(history, remote)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Finding, Trouble
 from remotestatus.model.facts import Disk, Facts, Mount
 from remotestatus.model.fleet import Fleet, LimitedPage
 from remotestatus.model.notes import Note
-from remotestatus.model.notification import Acknowledgement, Receiver
+from remotestatus.model.notification import Receiver
 from remotestatus.model.period_report import LastingProblem, PeriodReport
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import FleetSettings, PageSpec

@@ -12,8 +12,9 @@ import pytest
 from remotestatus.history import acks_windows_notes, outbox, retention
 from remotestatus.history.database import History
 from remotestatus.history.migrations import MIGRATIONS
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.fleet import Fleet
-from remotestatus.model.notification import Acknowledgement, Receiver
+from remotestatus.model.notification import Receiver
 from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind
 from tests.stories import EVERY, OPS, START, make_fleet, record_round
@@ -145,8 +146,8 @@ def test_decisions_do_not_grow_without_bound(history: History) -> None:
 
 def test_an_acknowledgement_is_kept_replaced_and_cleared(history: History) -> None:
     """A later word replaces an earlier one; clearing says whether there was one."""
-    acks_windows_notes.acknowledge(history, R1, Acknowledgement(START, None, "mine"))
-    acks_windows_notes.acknowledge(history, R1, Acknowledgement(START, START + EVERY, "really"))
+    acks_windows_notes.acknowledge(history, R1, START, None, "mine")
+    acks_windows_notes.acknowledge(history, R1, START, START + EVERY, "really")
     assert acks_windows_notes.acknowledgements(history) == {R1: Acknowledgement(START, START + EVERY, "really")}
     assert acks_windows_notes.clear_acknowledgement(history, R1)
     assert not acks_windows_notes.clear_acknowledgement(history, R1)
@@ -156,7 +157,7 @@ def test_recovery_clears_an_acknowledgement(history: History) -> None:
     """The round that finds it up again takes the acknowledgement away."""
     fleet = make_fleet()
     have_round(history, fleet, "d", 0)
-    acks_windows_notes.acknowledge(history, R1, Acknowledgement(START))
+    acks_windows_notes.acknowledge(history, R1, START)
     have_round(history, fleet, "u", 1)
     assert acks_windows_notes.acknowledgements(history) == {}
 

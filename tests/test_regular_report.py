@@ -12,7 +12,7 @@ from remotestatus.history.database import History
 from remotestatus.model.causes import Cause
 from remotestatus.model.days import DayShare
 from remotestatus.model.fleet import LimitedPage
-from remotestatus.model.notification import Acknowledgement, Receiver
+from remotestatus.model.notification import Receiver
 from remotestatus.model.period_report import Period, PeriodReport
 from remotestatus.model.settings import PageSpec, RegularReport
 from remotestatus.model.states import Kind
@@ -69,7 +69,7 @@ def week_of(
             )
         now += timedelta(hours=8)
     span = period.read_period(history, START - timedelta(days=1), now)
-    acks_windows_notes.acknowledge(history, R2, Acknowledgement(START, until, note="spare part is ordered"))
+    acks_windows_notes.acknowledge(history, R2, START, until, note="spare part is ordered")
     acknowledged = acks_windows_notes.acknowledgements(history)
     return make_period_report(span, told_of(fleet, receiver), history.states(), acknowledged, ())
 

@@ -16,10 +16,10 @@ from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.uptime import DaySums
 from remotestatus.history.database import History
 from remotestatus.history.past import read_past
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Worker
-from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Sample

@@ -7,7 +7,6 @@ from remotestatus.cli.options import now, remote_argument, with_inventory
 from remotestatus.cli.time_options import read_end, say_local
 from remotestatus.history import History, acks_windows_notes
 from remotestatus.model.errors import ConfigurationError, RoundError
-from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.status_words import Status
 from remotestatus.model.text import did_you_mean
@@ -55,9 +54,9 @@ def command(
             was = acks_windows_notes.clear_acknowledgement(history, subject)
             click.echo(f"{name} is no longer acknowledged." if was else f"{name} was not acknowledged.")
             return
-        if state.status is Status.UP and state.confirmed is Status.UP:
+        if state.is_well:
             raise ConfigurationError(f"{name} is up: there is nothing to acknowledge")
-        acks_windows_notes.acknowledge(history, subject, Acknowledgement(moment, end, one_line(note, 300)))
+        acks_windows_notes.acknowledge(history, subject, moment, end, one_line(note, 300))
     lasts = f" until {say_local(end)}" if end else ""
     click.echo(
         f"Acknowledged: {name} is {state.status.spoken}; no reminders and no escalation{lasts or ' until it is over'}."

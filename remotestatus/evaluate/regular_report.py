@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
-from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.period_report import LastingProblem, Period, PeriodReport, RemoteUptime
 from remotestatus.model.settings import RegularReport
 from remotestatus.model.states import Kind, State, Subject

@@ -2,21 +2,22 @@
 Keeps what people say by command: acknowledgements, maintenance windows, and notes for readers of the page.
 """
 
-from dataclasses import asdict
 from datetime import datetime
 
 from remotestatus.history.database import History, insert, readable, row_as, subject_of
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.notes import Note
-from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import Subject
 from remotestatus.model.windows import CommandWindow
 
 
-def acknowledge(history: History, subject: Subject, acknowledgement: Acknowledgement) -> None:
+def acknowledge(
+    history: History, subject: Subject, at: datetime, until: datetime | None = None, note: str = ""
+) -> None:
     """Note that somebody takes care of a problem; a later word replaces an earlier one."""
     kind, name = subject
     with history.transaction() as db:
-        insert(db, "INSERT OR REPLACE INTO acknowledgements", kind=kind, name=name, **asdict(acknowledgement))
+        insert(db, "INSERT OR REPLACE INTO acknowledgements", kind=kind, name=name, at=at, until=until, note=note)
 
 
 def clear_acknowledgement(history: History, subject: Subject) -> bool:

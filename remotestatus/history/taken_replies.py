@@ -17,7 +17,7 @@ from typing import assert_never
 from remotestatus.evaluate import check_reply, is_meant, write_code
 from remotestatus.history import acks_windows_notes
 from remotestatus.history.database import History, insert, readable
-from remotestatus.model.notification import Acknowledgement, Notification, Plan
+from remotestatus.model.notification import Notification, Plan
 from remotestatus.model.replies import (
     CODE_LIFE,
     ReadSource,
@@ -87,7 +87,7 @@ def _do(
             wrong = [subject for subject in code.subjects if subject in states and not states[subject].is_well]
             for subject in wrong:
                 note = "acknowledged by an answer to a message"
-                acks_windows_notes.acknowledge(history, subject, Acknowledgement(now, until, note))
+                acks_windows_notes.acknowledge(history, subject, now, until, note)
             return ReplyOutcome(answer.command, tuple(name for _, name in wrong), until)
         case _:
             assert_never(answer.command)

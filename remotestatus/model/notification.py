@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Key, Trouble
 from remotestatus.model.replies import ReplyCode, ReplyInvitation, ReplyOutcome, TakenReplies
@@ -114,19 +115,6 @@ class NotificationState:
 
 
 NOT_NOTIFIED = NotificationState(findings=())
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """Somebody takes care of a problem: no reminders and no escalation until `until`, or until the recovery."""
-
-    at: datetime
-    until: datetime | None = None
-    note: str = ""
-
-    def holds(self, now: datetime) -> bool:
-        """Whether it still counts."""
-        return self.until is None or now < self.until
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
 from remotestatus.model.days import DayShare
-from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import Subject, Transition
 from remotestatus.model.status_words import Status
 from remotestatus.model.windows import PlannedWindow

@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.days import PastDays, Ranges
 from remotestatus.model.fleet import Fleet, SshAccess
 from remotestatus.model.notes import Note
-from remotestatus.model.notification import Acknowledgement, FailingDestination, SentMessage
+from remotestatus.model.notification import FailingDestination, SentMessage
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.rounds import Round, Sample
 from remotestatus.model.states import Kind, State, Subject, Transition

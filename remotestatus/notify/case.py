@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from remotestatus.evaluate import window_of
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Key, Trouble
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.notification import (
     NOT_NOTIFIED,
-    Acknowledgement,
     Decision,
     EventType,
     FindingChange,

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
-from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.states import Kind, State, Subject, Transition
 from remotestatus.model.status_words import APPEARANCES, Status
 from remotestatus.report.clean_text import clean, clean_all, clean_trouble

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.check_result import CheckResult, Finding, Trouble
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Fleet, LimitedPage, Proxy, Remote
-from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.report_input import ReportInput

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from remotestatus.evaluate import Uptime, advise_proxy, dead_tunnels, uptimes
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.check_result import HasTroubles, Trouble
 from remotestatus.model.days import PastDays
 from remotestatus.model.fleet import Proxy, Remote
-from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind
 from remotestatus.model.status_words import Status

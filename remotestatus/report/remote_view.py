@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from remotestatus.evaluate import Uptime, advise, begin_today, disks_until_full, no_days, uptimes
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.check_result import CheckResult, Finding, HasTroubles, Trouble
 from remotestatus.model.days import PastDays, Ranges
 from remotestatus.model.durations import say_duration
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Remote
-from remotestatus.model.notification import Acknowledgement, SentMessage
+from remotestatus.model.notification import SentMessage
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.status_words import Status

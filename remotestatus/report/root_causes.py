@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import HasTroubles, Trouble
-from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.status_words import Severity, Status
 from remotestatus.model.text import count
 from remotestatus.report.proxy_view import ProxyView

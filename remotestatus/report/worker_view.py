@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.check_result import HasTroubles, Trouble
 from remotestatus.model.fleet import Worker
-from remotestatus.model.notification import Acknowledgement
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import CHECKER
 from remotestatus.model.states import Kind
