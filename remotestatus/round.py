@@ -39,8 +39,10 @@ from remotestatus.inventory import read_inventory
 from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.errors import RoundError, say_error
 from remotestatus.model.fleet import Fleet, Inventory, LimitedPage
-from remotestatus.model.notification import Message, NotificationMemory, OrphanedQueue, Plan, Waiting
+from remotestatus.model.messages import Message, Waiting
+from remotestatus.model.notification import Plan
 from remotestatus.model.period_report import PeriodReport
+from remotestatus.model.receiver_memory import NotificationMemory, OrphanedQueue
 from remotestatus.model.replies import TakenReplies
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round

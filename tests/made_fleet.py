@@ -24,8 +24,10 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.days import DayShare
 from remotestatus.model.fleet import Fleet, Proxy, Remote
-from remotestatus.model.notification import EventType, FailingDestination, SentMessage
+from remotestatus.model.messages import SentMessage
+from remotestatus.model.notification import EventType
 from remotestatus.model.period_report import LastingProblem, PeriodReport, RemoteUptime
+from remotestatus.model.receiver_memory import FailingDestination
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.settings import FleetSettings, RemoteSettings

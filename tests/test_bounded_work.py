@@ -30,7 +30,7 @@ from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Remote
-from remotestatus.model.notification import NotificationMemory
+from remotestatus.model.receiver_memory import NotificationMemory
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.settings import ProcessSpec, RemoteSettings
 from remotestatus.model.states import Kind, Policy

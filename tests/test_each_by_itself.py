@@ -16,7 +16,7 @@ from remotestatus.history import History
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.failing_subjects import find_failing
-from remotestatus.model.notification import NotificationMemory
+from remotestatus.model.receiver_memory import NotificationMemory
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.status_words import Status

@@ -16,7 +16,8 @@ from remotestatus.evaluate.finding_states import Look
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Key, Trouble, most_severe_first
-from remotestatus.model.notification import NotificationType, Receiver
+from remotestatus.model.messages import NotificationType
+from remotestatus.model.notification import Receiver
 from remotestatus.model.states import Kind, Policy
 from remotestatus.model.status_words import Severity, Status
 from remotestatus.notify.compose import compose_message

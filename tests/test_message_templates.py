@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from remotestatus.model.notification import Message
+from remotestatus.model.messages import Message
 from remotestatus.notify import compose_each
 from remotestatus.notify.assemble import assemble, complete_commands
 from remotestatus.notify.compose import compose_message

@@ -14,7 +14,7 @@ from remotestatus.cli.time_options import say_local
 from remotestatus.history import History, outbox, taken_replies
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Inventory
-from remotestatus.model.notification import FailingDestination
+from remotestatus.model.receiver_memory import FailingDestination
 from remotestatus.model.replies import Refusal
 from remotestatus.notify import Destination, Sending, load_destinations, problems_of_tags, send_test
 from remotestatus.probe import AnsibleSource

@@ -16,7 +16,8 @@ from remotestatus.cli.fleet_table import NAMED, say_uptime, trouble_lines
 from remotestatus.cli.terminal import paragraph, status_sign, status_text, text_of
 from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.durations import say_duration
-from remotestatus.model.notification import KeptDecision, SentMessage
+from remotestatus.model.messages import SentMessage
+from remotestatus.model.notification import KeptDecision
 from remotestatus.model.states import State
 from remotestatus.model.status_words import APPEARANCES, Status
 from remotestatus.model.text import join_names

@@ -19,7 +19,7 @@ from remotestatus.evaluate.uptime import share_out_time
 from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.days import DayShare
 from remotestatus.model.fleet import Fleet
-from remotestatus.model.notification import NotificationMemory
+from remotestatus.model.receiver_memory import NotificationMemory
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
 from remotestatus.model.windows import CommandWindow
 

@@ -16,20 +16,9 @@ from pydantic import TypeAdapter
 from remotestatus.history.acks_windows_notes import acknowledgements, command_windows
 from remotestatus.history.database import History, insert, readable, row_as, subject_of
 from remotestatus.history.retention import BODIES_KEPT, DECISIONS_KEPT
-from remotestatus.model.notification import (
-    Decision,
-    FailingDestination,
-    KeptDecision,
-    Message,
-    NotificationMemory,
-    NotificationState,
-    OrphanedQueue,
-    Plan,
-    Receiver,
-    SentMessage,
-    Waiting,
-    WaitingMessage,
-)
+from remotestatus.model.messages import Message, SentMessage, Waiting, WaitingMessage
+from remotestatus.model.notification import Decision, KeptDecision, Plan, Receiver
+from remotestatus.model.receiver_memory import FailingDestination, NotificationMemory, NotificationState, OrphanedQueue
 from remotestatus.model.states import Subject
 from remotestatus.model.times import read_time
 from remotestatus.model.untrusted_text import one_line

@@ -1,19 +1,17 @@
 """
-What receivers are notified of, what they know already, and what people answered.
+What receivers are notified of, before it is put into words, and why they are or are not.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from remotestatus.model.acknowledgement import Acknowledgement
-from remotestatus.model.causes import Cause
-from remotestatus.model.check_result import Key, Trouble
-from remotestatus.model.replies import ReplyCode, ReplyInvitation, ReplyOutcome, TakenReplies
+from remotestatus.model.check_result import Trouble
+from remotestatus.model.receiver_memory import FailingDestination, KnownFinding, NotificationState, OrphanedQueue
+from remotestatus.model.replies import ReplyCode, ReplyInvitation, ReplyOutcome
 from remotestatus.model.states import State, Subject
 from remotestatus.model.status_words import Severity, Status
-from remotestatus.model.windows import CommandWindow
 
 
 class EventType(StrEnum):
@@ -51,31 +49,6 @@ class Receiver:
 
 
 @dataclass(frozen=True, slots=True)
-class OrphanedQueue:
-    """Messages that wait for a destination that is no longer configured; `newest` is the headline of the last one."""
-
-    key: str
-    name: str
-    messages: int
-    newest: str
-
-
-@dataclass(frozen=True, slots=True)
-class KnownFinding:
-    """A finding that a receiver was notified of, and how severe it was then. `since` is when it was held back."""
-
-    cause: Cause
-    what: str
-    severity: Severity
-    since: datetime | None = None
-
-    @property
-    def key(self) -> Key:
-        """What it is about."""
-        return self.cause, self.what
-
-
-@dataclass(frozen=True, slots=True)
 class FindingChange:
     """
     A finding that is new, over, worse or better than a receiver knows: `before` and `now`, None: not there.
@@ -93,52 +66,6 @@ class FindingChange:
     def is_bad(self) -> bool:
         """Whether it is new or worse."""
         return self.now is not None and (self.before is None or self.now > self.before)
-
-
-@dataclass(frozen=True, slots=True)
-class NotificationState:
-    """
-    What one receiver knows of one subject.
-
-    `status` is what it was notified of last, `since` when that problem began, `at` when it was notified or reminded.
-    `held` are the changes that quiet hours kept from it, oldest first, and `held_findings` are findings that came in
-    them. `findings` are those that it was notified of, or None where an older version did not record them.
-    """
-
-    status: Status = Status.UP
-    since: datetime | None = None
-    at: datetime | None = None
-    flapping: bool = False
-    held: tuple[tuple[datetime, Status], ...] = ()
-    findings: tuple[KnownFinding, ...] | None = None
-    held_findings: tuple[KnownFinding, ...] = ()
-
-
-NOT_NOTIFIED = NotificationState(findings=())
-
-
-@dataclass(frozen=True, slots=True)
-class FailingDestination:
-    """A destination that takes no messages. `error` holds no secrets."""
-
-    key: str
-    name: str
-    since: datetime
-    error: str
-    permanent: bool = False
-    others_notified_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NotificationMemory:
-    """What earlier rounds and commands recorded. `known` is by the key of a receiver and a subject."""
-
-    known: Mapping[tuple[str, Subject], NotificationState] = field(default_factory=dict)
-    acknowledged: Mapping[Subject, Acknowledgement] = field(default_factory=dict)
-    windows: tuple[CommandWindow, ...] = ()
-    failing: tuple[FailingDestination, ...] = ()
-    orphans: tuple[OrphanedQueue, ...] = ()
-    replies: TakenReplies = field(default_factory=TakenReplies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,73 +188,6 @@ class Plan:
     """Queues that are given up, because their destination is no longer configured."""
     codes: tuple[ReplyCode, ...] = ()
     """With which the notifications can be answered."""
-
-
-class NotificationType(StrEnum):
-    """How bad a message is at its worst, as services colour it: Apprise's notification types."""
-
-    FAILURE = "failure"
-    WARNING = "warning"
-    INFO = "info"
-    SUCCESS = "success"
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """
-    One notification in words, without the footer, which is added when it is sent.
-
-    `headline` is its subject without the fleet's title. `about` says which remotes and proxies it mentions, and how.
-    """
-
-    destination: str
-    destination_name: str
-    at: datetime
-    type: NotificationType
-    headline: str
-    subject: str
-    text: str
-    html: str
-    about: tuple[tuple[Subject, EventType], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingMessage:
-    """A Message with its number in the outbox, and how often its service refused just this one."""
-
-    id: int
-    message: Message
-    refused: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Messages that wait for one destination, oldest first; `attempts` is how often in a row it failed."""
-
-    destination: str
-    messages: tuple[WaitingMessage, ...]
-    attempts: int = 0
-
-    def part(self, messages: Sequence[WaitingMessage]) -> "Waiting":
-        """Only these messages."""
-        return replace(self, messages=tuple(messages))
-
-
-@dataclass(frozen=True, slots=True)
-class SentMessage:
-    """One message of the history; `sent_at` is None while it waits, `event_type` is what it says of the subject."""
-
-    at: datetime
-    destination: str
-    subject: str
-    event_type: EventType
-    sent_at: datetime | None = None
-    dropped: str = ""
-
-    @property
-    def delivered(self) -> bool:
-        """Whether its service took it."""
-        return self.sent_at is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.days import PastDays, Ranges
 from remotestatus.model.fleet import Fleet, SshAccess
+from remotestatus.model.messages import SentMessage
 from remotestatus.model.notes import Note
-from remotestatus.model.notification import FailingDestination, SentMessage
 from remotestatus.model.period_report import PeriodReport
+from remotestatus.model.receiver_memory import FailingDestination
 from remotestatus.model.rounds import Round, Sample
 from remotestatus.model.states import Kind, State, Subject, Transition
 from remotestatus.model.windows import PlannedWindow

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import apprise
 from apprise.manager_plugins import NotificationManager
 
-from remotestatus.model.notification import Message
+from remotestatus.model.messages import Message
 from remotestatus.model.text import did_you_mean
 from remotestatus.notify.failures import explain_failure
 from remotestatus.notify.sendings import Attempt, Destination

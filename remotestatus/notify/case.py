@@ -15,17 +15,8 @@ from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Key, Trouble
 from remotestatus.model.fleet import Fleet, Remote
-from remotestatus.model.notification import (
-    NOT_NOTIFIED,
-    Decision,
-    EventType,
-    FindingChange,
-    KnownFinding,
-    NotificationMemory,
-    NotificationState,
-    Reason,
-    Receiver,
-)
+from remotestatus.model.notification import Decision, EventType, FindingChange, Reason, Receiver
+from remotestatus.model.receiver_memory import NOT_NOTIFIED, KnownFinding, NotificationMemory, NotificationState
 from remotestatus.model.settings import Escalation, RemoteSettings
 from remotestatus.model.states import FindingState, Kind, State, Subject
 from remotestatus.model.status_words import Status

@@ -17,18 +17,10 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import MORE, NAMED, Key, Trouble, summarize
 from remotestatus.model.errors import say_error
 from remotestatus.model.fleet import Fleet, Remote
-from remotestatus.model.notification import (
-    EventType,
-    FailingDestination,
-    Line,
-    Message,
-    Notification,
-    NotificationType,
-    OrphanedQueue,
-    Plan,
-    Receiver,
-)
+from remotestatus.model.messages import Message, NotificationType
+from remotestatus.model.notification import EventType, Line, Notification, Plan, Receiver
 from remotestatus.model.period_report import PeriodReport
+from remotestatus.model.receiver_memory import FailingDestination, OrphanedQueue
 from remotestatus.model.replies import ReplyOutcome
 from remotestatus.model.states import Kind
 from remotestatus.model.status_words import Severity, Status

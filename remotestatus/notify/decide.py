@@ -20,19 +20,8 @@ from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import say_error
 from remotestatus.model.failing_subjects import find_failing
 from remotestatus.model.fleet import Fleet
-from remotestatus.model.notification import (
-    NOT_NOTIFIED,
-    Decision,
-    EventType,
-    FailingDestination,
-    Line,
-    Notification,
-    NotificationMemory,
-    NotificationState,
-    Plan,
-    Reason,
-    Receiver,
-)
+from remotestatus.model.notification import Decision, EventType, Line, Notification, Plan, Reason, Receiver
+from remotestatus.model.receiver_memory import NOT_NOTIFIED, FailingDestination, NotificationMemory, NotificationState
 from remotestatus.model.settings import QuietHours
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.status_words import Status

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 
-from remotestatus.model.notification import Message, Waiting, WaitingMessage
+from remotestatus.model.messages import Message, Waiting, WaitingMessage
 from remotestatus.model.settings import FleetSettings
 from remotestatus.notify.assemble import assemble, complete_commands, shorten, write_test
 from remotestatus.notify.failures import Failure

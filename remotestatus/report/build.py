@@ -13,8 +13,8 @@ from remotestatus import __version__
 from remotestatus.model.causes import Cause
 from remotestatus.model.fleet import Fleet
 from remotestatus.model.notes import Note
-from remotestatus.model.notification import FailingDestination
 from remotestatus.model.period_report import PeriodReport
+from remotestatus.model.receiver_memory import FailingDestination
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, Subject

@@ -17,7 +17,7 @@ from remotestatus.model.days import PastDays, Ranges
 from remotestatus.model.durations import say_duration
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Remote
-from remotestatus.model.notification import SentMessage
+from remotestatus.model.messages import SentMessage
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.status_words import Status
