@@ -17,7 +17,6 @@ import yaml
 from remotestatus.history.database import History
 from remotestatus.model.rounds import Round
 from remotestatus.setup.doctor.connections import check_key
-from remotestatus.setup.doctor.rounds_and_timer import is_on_time
 from tests.lab import Command, Lab
 from tests.rounds import forget_key
 from tests.terminal import Terminal
@@ -309,7 +308,7 @@ def test_a_round_is_overdue_after_one_and_a_half_intervals_and_a_minute(minutes:
     """The same bound as the page's and `status`."""
     ended = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
     round_ = Round(1, ended - timedelta(seconds=4), ended, 3)
-    assert is_on_time(round_, timedelta(minutes=10), ended + timedelta(minutes=minutes)) is on_time
+    assert (ended + timedelta(minutes=minutes) <= round_.overdue_at(timedelta(minutes=10))) is on_time
 
 
 def test_a_key_in_an_agent_is_no_mistake_but_a_warning(lab: Lab, remotestatus: Command, tmp_path: Path) -> None:

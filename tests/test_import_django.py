@@ -643,6 +643,18 @@ def test_no_password_is_written_in_clear(remotestatus: Command, project: Path, t
     assert not (tmp_path / "fleet").exists()
 
 
+def test_a_destination_that_is_taken_along_is_told_of_everything(remotestatus: Command, tmp_path: Path) -> None:
+    """It has no tag, which nothing would name: the doctor would call the new inventory wrong."""
+    (tmp_path / "settings.py").write_text(f"{SETTINGS}EMAIL_HOST = 'mail.example.com'\n")
+    (tmp_path / "remotes.py").write_text(FIRST)
+    done = remotestatus(
+        "import-django", tmp_path / "settings.py", tmp_path, "--to", tmp_path / "fleet", "--no-passwords"
+    )
+    assert done.returncode == 0, done.stderr
+    (destination,) = list_inventory(tmp_path / "fleet")["north-camera"]["remotestatus_apprise"]
+    assert destination.keys() == {"url"}
+
+
 @pytest.mark.parametrize("option", ["--vault-password-file=vault", "--no-passwords"])
 def test_the_clear_text_of_an_earlier_version_is_removed(
     option: str, remotestatus: Command, project: Path, tmp_path: Path

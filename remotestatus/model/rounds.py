@@ -3,7 +3,7 @@ A finished round, and what is kept of each.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,10 @@ class Round:
     def seconds(self) -> float:
         """How long it took, in seconds."""
         return (self.finished_at - self.started_at).total_seconds()
+
+    def overdue_at(self, every: timedelta) -> datetime:
+        """When the round after this one is overdue: half an interval and a minute after it was due."""
+        return self.finished_at + every * 1.5 + timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)

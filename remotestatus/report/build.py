@@ -110,7 +110,7 @@ class Report:
     @property
     def overdue_at(self) -> datetime:
         """When this page is out of date, unless the next round has replaced it."""
-        return self.round.finished_at + self.every * 1.5 + timedelta(minutes=1)
+        return self.round.overdue_at(self.every)
 
     @property
     def shares(self) -> tuple[tuple[str, float, float], ...]:

@@ -2,12 +2,11 @@
 
 import shutil
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from remotestatus.history import History
 from remotestatus.model.durations import say_duration, write_duration
-from remotestatus.model.rounds import Round
 from remotestatus.setup.doctor.examined import Examined, Result, fine, warning, wrong
 from remotestatus.setup.doctor.machine import SET_CLOCK, run
 from remotestatus.setup.timer_units import CRON_MARK, MARK, unit_folder
@@ -26,7 +25,7 @@ def check_rounds(examined: Examined) -> Iterator[Result]:
     age = now - last.finished_at
     if age < -_AHEAD:
         yield wrong(f"the last round ended {say_duration(-age)} in the future: the clock was set back", SET_CLOCK)
-    elif is_on_time(last, every, now):
+    elif now <= last.overdue_at(every):
         yield fine(f"the last round ended {say_duration(age)} ago; one is due every {say_duration(every)}")
     else:
         yield wrong(
@@ -40,11 +39,6 @@ def check_rounds(examined: Examined) -> Iterator[Result]:
             f"the last round took {took}, longer than the {say_duration(every)} from one to the next",
             "set remotestatus_every higher, or remotestatus_timeout lower",
         )
-
-
-def is_on_time(last: Round, every: timedelta, now: datetime) -> bool:
-    """Whether the round after this one is not overdue yet; as on the page."""
-    return now <= last.finished_at + every * 1.5 + timedelta(minutes=1)
 
 
 def check_timer(examined: Examined) -> Iterator[Result]:
