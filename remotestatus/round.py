@@ -39,6 +39,7 @@ from remotestatus.inventory import read_inventory
 from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.errors import RoundError, say_error
 from remotestatus.model.fleet import Fleet, Inventory, LimitedPage
+from remotestatus.model.inventory_variables import FleetSettings
 from remotestatus.model.messages import Message, Waiting
 from remotestatus.model.notification import Plan
 from remotestatus.model.period_report import PeriodReport
@@ -46,7 +47,6 @@ from remotestatus.model.receiver_memory import NotificationMemory, OrphanedQueue
 from remotestatus.model.replies import TakenReplies
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
-from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import State, StateChange, Subject
 from remotestatus.notify import (
     Attempt,

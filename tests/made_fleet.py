@@ -24,13 +24,13 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.days import DayShare
 from remotestatus.model.fleet import Fleet, Proxy, Remote
+from remotestatus.model.inventory_variables import FleetSettings, RemoteSettings
 from remotestatus.model.messages import SentMessage
 from remotestatus.model.notification import EventType
 from remotestatus.model.period_report import LastingProblem, PeriodReport, RemoteUptime
 from remotestatus.model.receiver_memory import FailingDestination
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
-from remotestatus.model.settings import FleetSettings, RemoteSettings
 from remotestatus.model.states import Kind, Policy, State, StateChange
 from remotestatus.model.status_words import Status
 

@@ -18,11 +18,11 @@ from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble, most_severe_first
 from remotestatus.model.fleet import Fleet, Proxy, Remote
+from remotestatus.model.inventory_variables import FleetSettings, RemoteSettings
 from remotestatus.model.messages import Message
 from remotestatus.model.notification import Notification, Plan, Receiver
 from remotestatus.model.receiver_memory import NotificationMemory
 from remotestatus.model.rounds import Round
-from remotestatus.model.settings import FleetSettings, RemoteSettings
 from remotestatus.model.states import Kind, Policy, State, StateChange, Subject
 from remotestatus.model.status_words import Severity
 from remotestatus.model.windows import CommandWindow

@@ -13,7 +13,7 @@ from remotestatus.inventory import read_inventory
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Inventory, Remote
-from remotestatus.model.settings import CHECKER, RemoteSettings
+from remotestatus.model.inventory_variables import CHECKER, RemoteSettings
 from remotestatus.model.status_words import Status
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.probe.attempts import Earlier, check_fleet, places_of

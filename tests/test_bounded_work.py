@@ -30,9 +30,9 @@ from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Remote
+from remotestatus.model.inventory_variables import ProcessSpec, RemoteSettings
 from remotestatus.model.receiver_memory import NotificationMemory
 from remotestatus.model.report_input import ReportInput
-from remotestatus.model.settings import ProcessSpec, RemoteSettings
 from remotestatus.model.states import Kind, Policy
 from remotestatus.notify.compose import compose_message
 from remotestatus.notify.decide import plan_notifications

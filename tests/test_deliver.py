@@ -18,8 +18,8 @@ from remotestatus.history import outbox
 from remotestatus.history.database import History
 from remotestatus.model.errors import ConfigurationError
 from remotestatus.model.fleet import Fleet
+from remotestatus.model.inventory_variables import FleetSettings
 from remotestatus.model.replies import ReplyInvitation
-from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind
 from remotestatus.notify.apprise_client import hand_over
 from remotestatus.notify.assemble import assemble

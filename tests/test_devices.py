@@ -17,7 +17,7 @@ from remotestatus_playbook.device_probe import valid_until
 from remotestatus_playbook.protocol import DeviceOutput
 
 from remotestatus.evaluate.files_units_devices import examine_devices
-from remotestatus.model.settings import DeviceSpec
+from remotestatus.model.inventory_variables import DeviceSpec
 from tests.lab import Command, Lab
 from tests.rounds import run_round
 

@@ -24,7 +24,7 @@ from remotestatus.evaluate.ssh_error_texts import cause_of_text, evidence
 from remotestatus.model.causes import Cause, causes_table
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
-from remotestatus.model.settings import RemoteSettings
+from remotestatus.model.inventory_variables import RemoteSettings
 from remotestatus.model.status_words import Status
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe.read_answers import AnswerFiles

@@ -32,8 +32,8 @@ from remotestatus.evaluate.ended_processes import Ended, add_endings, find_ended
 from remotestatus.evaluate.log_files import asks_for_log_files
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Remote
+from remotestatus.model.inventory_variables import RemoteSettings
 from remotestatus.model.memory import Memory
-from remotestatus.model.settings import RemoteSettings
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 BOX = Remote("box-1", (), RemoteSettings.model_validate({"processes": ["encode"]}))

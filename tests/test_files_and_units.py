@@ -9,7 +9,7 @@ from remotestatus_playbook.protocol import FileOutput, UnitOutput
 
 from remotestatus.evaluate.files_units_devices import examine_files, examine_units
 from remotestatus.model.facts import Facts
-from remotestatus.model.settings import FileSpec, UnitSpec
+from remotestatus.model.inventory_variables import FileSpec, UnitSpec
 from remotestatus.model.watched import UnitResult
 
 

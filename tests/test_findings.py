@@ -18,7 +18,7 @@ from remotestatus.evaluate.state_machine import next_state
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble, most_severe_first, summarize
 from remotestatus.model.fleet import Remote
-from remotestatus.model.settings import RemoteSettings
+from remotestatus.model.inventory_variables import RemoteSettings
 from remotestatus.model.states import Kind, Policy, State
 from remotestatus.model.status_words import Severity, Status
 

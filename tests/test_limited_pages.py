@@ -12,11 +12,11 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Finding, Trouble
 from remotestatus.model.facts import Disk, Facts, Mount
 from remotestatus.model.fleet import Fleet, LimitedPage
+from remotestatus.model.inventory_variables import FleetSettings, PageSpec
 from remotestatus.model.notes import Note
 from remotestatus.model.notification import Receiver
 from remotestatus.model.period_report import LastingProblem, PeriodReport
 from remotestatus.model.report_input import ReportInput
-from remotestatus.model.settings import FleetSettings, PageSpec
 from remotestatus.model.states import Kind
 from remotestatus.model.status_words import Status
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from remotestatus.evaluate.limits import LIMITS, MOUNT_LIMITS, examine_limits
 from remotestatus.model.facts import Disk, Facts
-from remotestatus.model.settings import Limits
+from remotestatus.model.inventory_variables import Limits
 from remotestatus.model.status_words import Severity
 
 FACTS = Facts(

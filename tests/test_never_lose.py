@@ -21,7 +21,7 @@ from remotestatus.evaluate.maintenance_windows import window_of
 from remotestatus.history import acks_windows_notes, outbox
 from remotestatus.history.database import History
 from remotestatus.model.fleet import Fleet
-from remotestatus.model.settings import FleetSettings
+from remotestatus.model.inventory_variables import FleetSettings
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.status_words import Status
 from remotestatus.notify.deliver import Sending

@@ -11,10 +11,10 @@ from remotestatus.evaluate.state_machine import next_state
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Worker
+from remotestatus.model.inventory_variables import WorkerSpec
 from remotestatus.model.messages import Message
 from remotestatus.model.notification import EventType, Notification, Receiver
 from remotestatus.model.receiver_memory import FailingDestination, NotificationMemory
-from remotestatus.model.settings import WorkerSpec
 from remotestatus.model.states import Kind, Policy, State
 from remotestatus.model.status_words import Status
 from remotestatus.model.windows import CommandWindow

@@ -14,8 +14,8 @@ from remotestatus.history.database import History
 from remotestatus.history.migrations import MIGRATIONS
 from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.fleet import Fleet
+from remotestatus.model.inventory_variables import FleetSettings
 from remotestatus.model.notification import Receiver
-from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind
 from tests.stories import EVERY, OPS, START, make_fleet, record_round
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remotestatus.evaluate.process_matching import MAX_LINE, match, why_not, words_of
+from remotestatus.model.inventory_variables import ProcessSpec
 from remotestatus.model.processes import Process
-from remotestatus.model.settings import ProcessSpec
 
 ZOMBIE = "is a zombie: it has ended, and its parent has not noticed"
 CASE = "upper and lower case differ"

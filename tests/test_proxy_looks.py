@@ -21,7 +21,7 @@ from remotestatus.evaluate.proxy_look import read_look, tunnel_ports, unseen_of_
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Fleet, LimitedPage, Proxy, Remote
-from remotestatus.model.settings import FleetSettings, PageSpec, RemoteSettings
+from remotestatus.model.inventory_variables import FleetSettings, PageSpec, RemoteSettings
 from remotestatus.model.states import Kind, Policy
 from remotestatus.model.status_words import Status
 from remotestatus.model.tunnels import TunnelPort

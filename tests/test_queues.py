@@ -8,8 +8,8 @@ import pytest
 from remotestatus.history import outbox
 from remotestatus.history.database import History
 from remotestatus.model.errors import ConfigurationError
+from remotestatus.model.inventory_variables import DestinationSpec, FleetSettings
 from remotestatus.model.notification import Receiver
-from remotestatus.model.settings import DestinationSpec, FleetSettings
 from remotestatus.model.states import Kind
 from remotestatus.notify.destinations import load_destinations
 from tests.lab import Command, HttpSink, Lab

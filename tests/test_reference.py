@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from remotestatus.inventory.json_schema import json_schema, nearest, variables_table
-from remotestatus.model.settings import FleetSettings, RemoteSettings, fleet_names, remote_names
+from remotestatus.model.inventory_variables import FleetSettings, RemoteSettings, fleet_names, remote_names
 from tests.lab import Command
 
 NAMES = (*remote_names(), *fleet_names())

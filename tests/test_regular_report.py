@@ -12,9 +12,9 @@ from remotestatus.history.database import History
 from remotestatus.model.causes import Cause
 from remotestatus.model.days import DayShare
 from remotestatus.model.fleet import LimitedPage
+from remotestatus.model.inventory_variables import PageSpec, RegularReport
 from remotestatus.model.notification import Receiver
 from remotestatus.model.period_report import Period, PeriodReport
-from remotestatus.model.settings import PageSpec, RegularReport
 from remotestatus.model.states import Kind
 from remotestatus.model.status_words import Status
 from remotestatus.model.windows import PlannedWindow

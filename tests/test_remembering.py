@@ -13,8 +13,8 @@ from remotestatus.evaluate.remembering import find_boot_loop, find_storage_fault
 from remotestatus.model.causes import Cause
 from remotestatus.model.facts import Facts, Mount
 from remotestatus.model.fleet import Remote
+from remotestatus.model.inventory_variables import RemoteSettings
 from remotestatus.model.memory import Memory, Start
-from remotestatus.model.settings import RemoteSettings
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 EVERY = timedelta(minutes=10)

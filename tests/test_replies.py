@@ -19,8 +19,8 @@ from remotestatus.evaluate.reply_codes import read_code, write_code
 from remotestatus.history import acks_windows_notes, outbox, taken_replies
 from remotestatus.history.database import History
 from remotestatus.model.errors import RoundGivenUp
+from remotestatus.model.inventory_variables import AnswerSource
 from remotestatus.model.replies import CODE_LIFE, ReadSource, Refusal, Reply, ReplyCommand, ReplyOutcome
-from remotestatus.model.settings import AnswerSource
 from remotestatus.model.states import Kind
 from remotestatus.notify import reply_sources
 from remotestatus.notify.reply_sources import read_sources

@@ -20,10 +20,10 @@ from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Worker
+from remotestatus.model.inventory_variables import WorkerSpec
 from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Sample
-from remotestatus.model.settings import WorkerSpec
 from remotestatus.model.states import Kind, Policy, State, Transition
 from remotestatus.model.status_words import Status
 from remotestatus.report.build import Report, build_report

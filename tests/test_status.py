@@ -21,8 +21,8 @@ from remotestatus.history.database import History
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Proxy, Remote
+from remotestatus.model.inventory_variables import RemoteSettings
 from remotestatus.model.rounds import Round
-from remotestatus.model.settings import RemoteSettings
 from remotestatus.model.states import Kind, Policy, State
 from remotestatus.model.status_words import Severity
 from tests.lab import Command, HttpSink, Lab

@@ -17,8 +17,8 @@ from remotestatus.history.retention import forget
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.days import DayRange
 from remotestatus.model.facts import Disk, Facts
+from remotestatus.model.inventory_variables import FleetSettings, Limits
 from remotestatus.model.rounds import Round
-from remotestatus.model.settings import FleetSettings, Limits
 from remotestatus.model.states import Kind, State, StateChange
 from remotestatus.model.status_words import Severity, Status
 from remotestatus.report.charts import draw_ranges

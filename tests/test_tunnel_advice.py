@@ -16,7 +16,7 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Fleet, Proxy, Remote
-from remotestatus.model.settings import FleetSettings, RemoteSettings
+from remotestatus.model.inventory_variables import FleetSettings, RemoteSettings
 from remotestatus.model.tunnels import Tunnel
 from tests.lab import Command, Lab
 from tests.rounds import run_round

@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from remotestatus.inventory.validation_messages import say_errors
-from remotestatus.model.settings import FleetSettings, RemoteSettings
+from remotestatus.model.inventory_variables import FleetSettings, RemoteSettings
 
 SECRET = "hunter2"
 

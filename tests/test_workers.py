@@ -43,9 +43,9 @@ from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Fleet, Inventory, Remote, Worker
 from remotestatus.model.fleet import Proxy as FleetProxy
+from remotestatus.model.inventory_variables import CHECKER, FleetSettings, RemoteSettings, WorkerSpec, probe_names
 from remotestatus.model.report_input import ReportInput
 from remotestatus.model.rounds import Round
-from remotestatus.model.settings import CHECKER, FleetSettings, RemoteSettings, WorkerSpec, probe_names
 from remotestatus.model.states import Kind, State
 from remotestatus.model.status_words import Status
 from remotestatus.model.worker_faults import FaultKind

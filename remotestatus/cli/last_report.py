@@ -13,8 +13,8 @@ from itertools import pairwise
 from remotestatus.history import History, read_past
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote, SshAccess, Worker
+from remotestatus.model.inventory_variables import FleetSettings, RemoteSettings, WorkerSpec
 from remotestatus.model.report_input import ReportInput
-from remotestatus.model.settings import FleetSettings, RemoteSettings, WorkerSpec
 from remotestatus.model.states import Kind
 from remotestatus.report import Report, build_report
 

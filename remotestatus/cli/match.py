@@ -25,8 +25,8 @@ from remotestatus.model.check_result import Trouble
 from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Remote
+from remotestatus.model.inventory_variables import ProcessSpec
 from remotestatus.model.processes import Process, ProcessResult
-from remotestatus.model.settings import ProcessSpec
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe import AnsibleSource, Answers, PlaybookRunner
 from remotestatus.report import say_size

@@ -13,7 +13,7 @@ from remotestatus.evaluate.explain_cause import explain
 from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Remote
-from remotestatus.model.settings import CHECKER
+from remotestatus.model.inventory_variables import CHECKER
 from remotestatus.model.status_words import Status
 
 

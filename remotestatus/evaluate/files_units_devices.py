@@ -12,7 +12,7 @@ from remotestatus_playbook.protocol import DeviceOutput, FileOutput, UnitOutput
 
 from remotestatus.model.durations import say_duration, write_duration
 from remotestatus.model.facts import Facts
-from remotestatus.model.settings import DeviceSpec, FileSpec, UnitSpec
+from remotestatus.model.inventory_variables import DeviceSpec, FileSpec, UnitSpec
 from remotestatus.model.text import count, say_bytes
 from remotestatus.model.times import say_date
 from remotestatus.model.untrusted_text import one_line

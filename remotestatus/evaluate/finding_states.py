@@ -15,7 +15,7 @@ from remotestatus.evaluate.limits import LIMITS
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import MORE, PROCESSES, CheckResult, Key, Trouble
 from remotestatus.model.fleet import Remote
-from remotestatus.model.settings import Limits
+from remotestatus.model.inventory_variables import Limits
 from remotestatus.model.states import FindingState, Policy, State
 from remotestatus.model.status_words import Status
 

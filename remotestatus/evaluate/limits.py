@@ -15,7 +15,7 @@ from remotestatus_playbook.protocol import CheckOutput
 from remotestatus.model.check_result import Finding
 from remotestatus.model.durations import say_duration, write_duration
 from remotestatus.model.facts import Disk, Facts
-from remotestatus.model.settings import Bounds, CheckSpec, Limits
+from remotestatus.model.inventory_variables import Bounds, CheckSpec, Limits
 from remotestatus.model.status_words import NagiosState, Severity
 
 AnyBounds = Bounds[float] | Bounds[timedelta]

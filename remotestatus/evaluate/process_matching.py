@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from remotestatus.evaluate.pattern_search import PatternSearch
+from remotestatus.model.inventory_variables import ProcessSpec
 from remotestatus.model.processes import NearMiss, Process, ProcessResult
-from remotestatus.model.settings import ProcessSpec
 
 MAX_LINE = 16_384
 """Characters of a command line that `regex` and `contains` search."""

@@ -14,8 +14,8 @@ from cronsim import CronSim, CronSimError
 
 from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
+from remotestatus.model.inventory_variables import RegularReport
 from remotestatus.model.period_report import LastingProblem, Period, PeriodReport, RemoteUptime
-from remotestatus.model.settings import RegularReport
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.status_words import Status
 from remotestatus.model.text import join_names

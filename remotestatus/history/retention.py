@@ -8,7 +8,7 @@ import sqlite3
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from remotestatus.model.settings import FleetSettings
+from remotestatus.model.inventory_variables import FleetSettings
 from remotestatus.model.times import write_time
 
 SAMPLES_KEPT = 300

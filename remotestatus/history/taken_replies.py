@@ -17,6 +17,7 @@ from typing import assert_never
 from remotestatus.evaluate import check_reply, is_meant, write_code
 from remotestatus.history import acks_windows_notes
 from remotestatus.history.database import History, insert, readable
+from remotestatus.model.inventory_variables import AnswerSource
 from remotestatus.model.notification import Notification, Plan
 from remotestatus.model.replies import (
     CODE_LIFE,
@@ -29,7 +30,6 @@ from remotestatus.model.replies import (
     ReplyOutcome,
     TakenReplies,
 )
-from remotestatus.model.settings import AnswerSource
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.times import read_time
 

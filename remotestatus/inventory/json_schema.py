@@ -19,8 +19,8 @@ from pydantic.json_schema import JsonSchemaValue as Schema
 from remotestatus_playbook.protocol import PREFIX
 
 from remotestatus.model.durations import write_duration
+from remotestatus.model.inventory_variables import FleetSettings, RemoteSettings, fleet_names, remote_names
 from remotestatus.model.setting_types import SettingsModel, TypeName
-from remotestatus.model.settings import FleetSettings, RemoteSettings, fleet_names, remote_names
 
 _TEMPLATE: Schema = {"type": "string", "pattern": r"\{\{|\{%", "title": "a template"}
 

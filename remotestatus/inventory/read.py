@@ -21,7 +21,7 @@ from remotestatus.inventory.json_schema import nearest
 from remotestatus.inventory.validation_messages import say_errors
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem, with_vault_cure
 from remotestatus.model.fleet import Fleet, Inventory, LimitedPage, Remote, Worker
-from remotestatus.model.settings import (
+from remotestatus.model.inventory_variables import (
     FleetSettings,
     RemoteSettings,
     fleet_names,

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from remotestatus_playbook.protocol import PREFIX
 
-from remotestatus.model.settings import SECRET_SETTINGS
+from remotestatus.model.inventory_variables import SECRET_SETTINGS
 
 _LONGEST = 60
 

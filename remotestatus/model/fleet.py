@@ -12,7 +12,7 @@ from pathlib import Path
 
 from remotestatus_playbook.protocol import Proxy, SshAccess
 
-from remotestatus.model.settings import FleetSettings, PageSpec, RemoteSettings, WorkerSpec
+from remotestatus.model.inventory_variables import FleetSettings, PageSpec, RemoteSettings, WorkerSpec
 from remotestatus.model.states import Kind, Subject
 
 __all__ = ["Fleet", "Inventory", "Proxy", "Remote", "SshAccess", "Worker"]

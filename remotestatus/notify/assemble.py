@@ -10,9 +10,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from html import escape
 
+from remotestatus.model.inventory_variables import FleetSettings
 from remotestatus.model.messages import Message, NotificationType
 from remotestatus.model.notification import Receiver
-from remotestatus.model.settings import FleetSettings
 from remotestatus.model.text import name_inventory
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.templates import Templates

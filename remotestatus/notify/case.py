@@ -15,9 +15,9 @@ from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Key, Trouble
 from remotestatus.model.fleet import Fleet, Remote
+from remotestatus.model.inventory_variables import Escalation, RemoteSettings
 from remotestatus.model.notification import Decision, EventType, FindingChange, Reason, Receiver
 from remotestatus.model.receiver_memory import NOT_NOTIFIED, KnownFinding, NotificationMemory, NotificationState
-from remotestatus.model.settings import Escalation, RemoteSettings
 from remotestatus.model.states import FindingState, Kind, State, Subject
 from remotestatus.model.status_words import Status
 from remotestatus.model.times import say_moment

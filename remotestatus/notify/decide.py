@@ -20,9 +20,9 @@ from remotestatus.model.durations import say_duration
 from remotestatus.model.errors import say_error
 from remotestatus.model.failing_subjects import find_failing
 from remotestatus.model.fleet import Fleet
+from remotestatus.model.inventory_variables import QuietHours
 from remotestatus.model.notification import Decision, EventType, Line, Notification, Plan, Reason, Receiver
 from remotestatus.model.receiver_memory import NOT_NOTIFIED, FailingDestination, NotificationMemory, NotificationState
-from remotestatus.model.settings import QuietHours
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.status_words import Status
 from remotestatus.model.text import join_names

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 
+from remotestatus.model.inventory_variables import FleetSettings
 from remotestatus.model.messages import Message, Waiting, WaitingMessage
-from remotestatus.model.settings import FleetSettings
 from remotestatus.notify.assemble import assemble, complete_commands, shorten, write_test
 from remotestatus.notify.failures import Failure
 from remotestatus.notify.sendings import Attempt, Destination, run_together

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.model.fleet import Fleet, Inventory
-from remotestatus.model.settings import DestinationSpec
+from remotestatus.model.inventory_variables import DestinationSpec
 from remotestatus.model.text import did_you_mean
 from remotestatus.notify.sendings import Destination
 

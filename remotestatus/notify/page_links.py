@@ -7,8 +7,8 @@ page of everything. Pure: no clock and no network.
 """
 
 from remotestatus.model.fleet import Fleet, Remote
+from remotestatus.model.inventory_variables import FleetSettings, RegularReport
 from remotestatus.model.notification import Receiver
-from remotestatus.model.settings import FleetSettings, RegularReport
 from remotestatus.model.states import Kind, Subject
 
 

@@ -22,8 +22,8 @@ from email.parser import BytesParser
 from ipaddress import ip_address
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from remotestatus.model.inventory_variables import AnswerSource
 from remotestatus.model.replies import ReadSource
-from remotestatus.model.settings import AnswerSource
 from remotestatus.notify.failures import explain_failure
 from remotestatus.notify.sendings import Attempt, run_together
 

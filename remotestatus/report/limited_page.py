@@ -16,10 +16,10 @@ from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.check_result import CheckResult, Finding, Trouble
 from remotestatus.model.facts import Facts
 from remotestatus.model.fleet import Fleet, LimitedPage, Proxy, Remote
+from remotestatus.model.inventory_variables import FleetSettings
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.processes import ProcessResult
 from remotestatus.model.report_input import ReportInput
-from remotestatus.model.settings import FleetSettings
 from remotestatus.model.states import Kind, Subject
 from remotestatus.model.text import join_names
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 from remotestatus.model.check_result import CheckResult, Finding, Trouble
 from remotestatus.model.fleet import Fleet, Proxy, Remote, SshAccess, Worker
+from remotestatus.model.inventory_variables import FileSpec, ProcessSpec, RemoteSettings, WorkerSpec
 from remotestatus.model.period_report import PeriodReport
 from remotestatus.model.report_input import ReportInput
-from remotestatus.model.settings import FileSpec, ProcessSpec, RemoteSettings, WorkerSpec
 from remotestatus.model.states import Kind, Subject, Transition
 from remotestatus.model.text import count
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult

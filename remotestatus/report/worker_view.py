@@ -12,8 +12,8 @@ from datetime import datetime
 from remotestatus.model.acknowledgement import Acknowledgement
 from remotestatus.model.check_result import HasTroubles, Trouble
 from remotestatus.model.fleet import Worker
+from remotestatus.model.inventory_variables import CHECKER
 from remotestatus.model.report_input import ReportInput
-from remotestatus.model.settings import CHECKER
 from remotestatus.model.states import Kind
 from remotestatus.model.status_words import Status
 from remotestatus.report.clean_text import clean, clean_trouble

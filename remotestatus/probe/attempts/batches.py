@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from remotestatus.model.fleet import Inventory, Remote, Worker
-from remotestatus.model.settings import CHECKER
+from remotestatus.model.inventory_variables import CHECKER
 
 SMALLEST_BATCH, LARGEST_BATCH = 50, 500
 """So many remotes are sent to a worker at least, if there are so many, and no more unless one proxy has more."""

@@ -18,7 +18,7 @@ from remotestatus_playbook.protocol import Order, RemoteAnswer
 from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.errors import RoundError, RoundGivenUp
 from remotestatus.model.fleet import Inventory
-from remotestatus.model.settings import CHECKER
+from remotestatus.model.inventory_variables import CHECKER
 from remotestatus.probe.attempts.at_once import choose_forks, choose_retry_forks
 from remotestatus.probe.attempts.batch_queue import BatchQueue
 from remotestatus.probe.attempts.batches import Batch, places_of, share_out_remotes

@@ -25,7 +25,7 @@ from remotestatus.evaluate import (
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, FleetResults
 from remotestatus.model.fleet import Fleet, Proxy, Remote
-from remotestatus.model.settings import CHECKER
+from remotestatus.model.inventory_variables import CHECKER
 from remotestatus.model.status_words import Status
 from remotestatus.probe.attempts.orders import Earlier
 from remotestatus.probe.playbook_run import Answers

@@ -13,8 +13,8 @@ from pathlib import PurePath
 
 from remotestatus_playbook.protocol import PREFIX, PROXIES, HostDescription, InventoryDescription
 
+from remotestatus.model.inventory_variables import probe_names
 from remotestatus.model.setting_types import VariableValue
-from remotestatus.model.settings import probe_names
 
 Value = VariableValue | list["Value"] | dict[str, "Value"]
 
