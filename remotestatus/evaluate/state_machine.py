@@ -4,11 +4,6 @@ The state machine: the last State and one new check result give the new State.
 The same inputs always give the same state. The page shows a status at once; people are told of it only after
 `fail_after` bad (or `recover_after` good) rounds in a row (soft and hard states in Nagios). A round that could not
 check changes nothing of what people were told.
-
-A remote or proxy that changes its confirmed status again and again, or leaves it and comes back, is flapping. This is
-measured as Icinga and Nagios do (https://icinga.com/docs/icinga-2/latest/doc/08-advanced-topics/#check-flapping): of
-the last check results, newer changes weigh more than older ones. Flapping starts over one share of changes and ends
-under a lower one, or after enough results in a row without a change. Rounds in a maintenance window leave it alone.
 """
 
 from collections.abc import Mapping
@@ -16,21 +11,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from remotestatus.evaluate.finding_states import Look, SeenFindings, came_again, follow_findings
+from remotestatus.evaluate.flapping import detect_flapping
 from remotestatus.model.check_result import Key, Trouble, most_severe_first, summarize
 from remotestatus.model.states import FindingState, Kind, Policy, State, StateChange, Transition
 from remotestatus.model.status_words import Status
-
-FLAP_WINDOW = 20
-"""Check results that are remembered."""
-
-FLAP_STARTS = 20.0
-"""Weighted share of changes in the window, in percent, from which flapping starts: four changes close together."""
-
-FLAP_ENDS = 10.0
-"""Weighted share under which it ends."""
-
-STEADY_RESULTS = 8
-"""So many check results in a row without a change also end it."""
 
 
 def next_state(
@@ -69,7 +53,7 @@ def next_state(
     state = replace(state, findings=follow_findings(base, seen_now, policy, newly_bad=changed and is_bad))
     if (is_good or is_bad) and not policy.maintained:
         unsteady = changed or _came_back(base, state.findings, is_bad=is_bad)
-        state = _detect_flapping(state, changed=unsteady, now=now)
+        state = detect_flapping(state, changed=unsteady, now=now)
     seen = None if before is status else Transition(kind, name, now, before, status, trouble)
     confirmed = Transition(kind, name, now, base.confirmed, status, trouble, base.problem_since) if changed else None
     return StateChange(state, seen, confirmed)
@@ -96,25 +80,8 @@ def _count_round(
     )
 
 
-def change_share(recent: str) -> float:
-    """The weighted share of changes among the last check results, in percent; weights rise from 0.8 to 1.2."""
-    step = 0.4 / (FLAP_WINDOW - 1)
-    newest_first = reversed(recent)
-    return 100 / FLAP_WINDOW * sum(1.2 - step * age for age, mark in enumerate(newest_first) if mark == "1")
-
-
 def _came_back(base: State, findings: tuple[FindingState, ...], *, is_bad: bool) -> bool:
     """Whether it is as it was before the last rounds, or stays bad and one of its findings is there again."""
     if is_bad and base.status.is_bad and came_again(base.findings, findings):
         return True
     return base.good > 0 and is_bad if base.confirmed is not Status.UP else base.bad > 0 and not is_bad
-
-
-def _detect_flapping(state: State, *, changed: bool, now: datetime) -> State:
-    recent = (state.recent + ("1" if changed else "0"))[-FLAP_WINDOW:]
-    share = change_share(recent)
-    if not state.flapping:
-        return replace(state, recent=recent, flapping_since=now if changed and share >= FLAP_STARTS else None)
-    if recent.endswith("0" * STEADY_RESULTS):
-        return replace(state, recent="", flapping_since=None)
-    return replace(state, recent=recent, flapping_since=state.flapping_since if share >= FLAP_ENDS else None)

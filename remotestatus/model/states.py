@@ -104,6 +104,11 @@ class State(HasTroubles):
         return self.status is Status.UP and self.confirmed is Status.UP
 
     @property
+    def changes(self) -> int:
+        """How many of the `recent` check results were changes."""
+        return self.recent.count("1")
+
+    @property
     def flapping(self) -> bool:
         """Whether it changes too often for a notification each time."""
         return self.flapping_since is not None
