@@ -14,14 +14,14 @@ from remotestatus.model.windows import CommandWindow
 def acknowledge(
     history: History, subject: Subject, at: datetime, until: datetime | None = None, note: str = ""
 ) -> None:
-    """Note that somebody takes care of a problem; a later word replaces an earlier one."""
+    """Store an acknowledgement; a later one replaces an earlier one."""
     kind, name = subject
     with history.transaction() as db:
         insert(db, "INSERT OR REPLACE INTO acknowledgements", kind=kind, name=name, at=at, until=until, note=note)
 
 
 def clear_acknowledgement(history: History, subject: Subject) -> bool:
-    """Take an acknowledgement back; returns whether there was one."""
+    """Remove an acknowledgement; returns whether there was one."""
     with history.transaction() as db:
         cursor = db.execute("DELETE FROM acknowledgements WHERE kind = ? AND name = ?", subject)
     return cursor.rowcount > 0
@@ -51,7 +51,7 @@ def end_windows(history: History, target: str, now: datetime) -> int:
 
 
 def command_windows(history: History, now: datetime) -> tuple[CommandWindow, ...]:
-    """The windows given by command that are open or still to come, the first to start first."""
+    """The windows given by command that are open or still to come, in order of their start."""
     rows = history.connection.execute("SELECT * FROM windows WHERE until > ? ORDER BY starts, id", (now,))
     return tuple(readable(rows, row_as(CommandWindow)))
 
@@ -63,12 +63,12 @@ def add_note(history: History, name: str, text: str, at: datetime, until: dateti
 
 
 def remove_notes(history: History, name: str) -> int:
-    """Take all notes about one remote or proxy, or about all, away; returns how many there were."""
+    """Remove all notes about one remote or proxy, or about all; returns how many there were."""
     with history.transaction() as db:
         return db.execute("DELETE FROM notes WHERE name = ?", (name,)).rowcount
 
 
 def current_notes(history: History, now: datetime) -> tuple[Note, ...]:
-    """The notes that hold now, the newest first."""
+    """The current notes, newest first."""
     rows = history.connection.execute("SELECT * FROM notes WHERE until IS NULL OR until > ? ORDER BY id DESC", (now,))
     return tuple(readable(rows, row_as(Note)))

@@ -1,8 +1,8 @@
 """
-Copies the history once a day, so that there is something to go back to.
+Makes a daily backup of the history.
 
-The open history and the time come in; a file beside it with the day in its name goes out. The copy is made by SQLite
-itself, so it is whole whatever else happens meanwhile, and it is there whole or not at all.
+A backup is a file beside the history with the date in its name. SQLite's backup API makes it consistent, and a rename
+makes it appear whole or not at all.
 """
 
 import os
@@ -20,9 +20,9 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 def back_up(history: History, now: datetime, kept: int) -> None:
     """
-    Make the day's copy unless it is there, and remove all but the newest of so many.
+    Make today's backup unless it exists, and keep only the newest `kept`.
 
-    Copies of days to come, of a clock that was wrong, count as the oldest. Raises RoundError when it cannot be written.
+    Backups dated in the future, from a wrong clock, count as the oldest. Raises RoundError when it cannot be written.
     """
     copies = backups(history.path)
     today = _path_of(history.path, f"{now:%Y-%m-%d}")
@@ -41,14 +41,14 @@ def back_up(history: History, now: datetime, kept: int) -> None:
 
 
 def backups(database: Path) -> list[Path]:
-    """The copies of a history, oldest first."""
+    """The backups of a history, oldest first."""
     real = Path(os.path.realpath(database))
     found = real.parent.glob(f"{real.name}.backup-*")
     return sorted(path for path in found if _DAY.fullmatch(path.name.removeprefix(f"{real.name}.backup-")))
 
 
 def newest_backup(database: Path) -> Path | None:
-    """The newest copy of a history, or None."""
+    """The newest backup of a history, or None."""
     return next(reversed(backups(database)), None)
 
 

@@ -1,8 +1,8 @@
 """
 Keeps the history in one SQLite file: opens and migrates it, records a round, and reads what the next one starts from.
 
-State changes and check results of one round come in and are recorded in one transaction; states and check results go
-out. The file grows with changes and days, not with rounds: the results of a round are overwritten by the next.
+A round is recorded in one transaction. The file grows with changes and days, not with rounds: each round overwrites the
+check results of the last.
 """
 
 import errno
@@ -71,7 +71,7 @@ class History:
         """
         try:
             if read_only:
-                # SQLite makes a file beside it to read it, unless it is told that nobody writes to it meanwhile.
+                # SQLite makes a file beside it even to read, unless it is told that the file is immutable.
                 unchanging = "" if os.access(path.parent, os.W_OK) else "&immutable=1"
                 uri = f"{path.absolute().as_uri()}?mode=ro{unchanging}"
                 connection = sqlite3.connect(uri, uri=True, isolation_level=None)
@@ -83,7 +83,7 @@ class History:
             raise RoundError(unusable(path, error)) from error
         try:
             connection.row_factory = sqlite3.Row
-            connection.text_factory = _text  # one damaged letter must not cost the row, and all after it
+            connection.text_factory = _text  # one damaged byte must not lose the row and those after it
             connection.execute("PRAGMA foreign_keys = ON")
             if not read_only:
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -113,7 +113,7 @@ class History:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing: what happens inside is committed whole or not at all. May be nested."""
+        """Commit all changes inside, or none. May be nested."""
         if self.connection.in_transaction:
             yield self.connection
             return
@@ -166,9 +166,8 @@ class History:
         Record one round and return it with its number. Call inside `transaction()` to record its messages with it.
 
         `gone` are subjects that are no longer in the inventory: they keep their history and leave the page. `renewed`
-        are the remotes whose page shows the measurements of this round; None: all of them. `looks` are the results of
-        proxies that were looked at as remotes are. What of one subject cannot be recorded is left out, and is a trouble
-        of the round.
+        are the remotes whose page shows the measurements of this round; None: all. `looks` are the results of probed
+        proxies. A subject that cannot be recorded is skipped, with a trouble of the round.
         """
         started, finished = round_.started_at.timestamp(), round_.finished_at.timestamp()
         troubles = list(round_.troubles)
@@ -194,14 +193,14 @@ class History:
     # -- what the next round reads ---------------------------------------------------------------------------------
 
     def of_subjects(self, column: str, read: Callable[[Any], T]) -> dict[Subject, T]:
-        """What a column has of each subject of the inventory; what can't be read back counts as never seen."""
+        """The column's value for each subject in the inventory; an unreadable value is skipped."""
         rows = self.connection.execute(
             f"SELECT kind, name, {column} FROM subjects WHERE gone_since IS NULL AND {column} IS NOT NULL"  # noqa: S608
         )
         return dict(readable(rows, lambda row: (subject_of(row), read(row[column]))))
 
     def states(self) -> dict[Subject, State]:
-        """The last State of every subject of the inventory; one that can't be read back counts as never seen."""
+        """The last State of every subject in the inventory, except unreadable ones."""
         return self.of_subjects("state", _STATE.validate_json)
 
     def check_results(self) -> dict[str, CheckResult]:
@@ -263,7 +262,7 @@ _text = partial(str, encoding="utf-8", errors="replace")
 
 
 def readable(rows: Iterable[sqlite3.Row], read: Callable[[sqlite3.Row], T]) -> Iterator[T]:
-    """What can be read of the rows: a damaged one is left out and costs no more than itself."""
+    """The rows that can be read; a damaged one is skipped."""
     for row in rows:
         try:
             found = read(row)
@@ -273,7 +272,7 @@ def readable(rows: Iterable[sqlite3.Row], read: Callable[[sqlite3.Row], T]) -> I
 
 
 def row_as(kind: type[Record], *absent: str) -> Callable[[sqlite3.Row], Record]:
-    """What reads a row as a record of this kind: each field of it but the `absent` from the column of its name."""
+    """A function that reads a row as this dataclass: each field, but those `absent`, from its column."""
     known = [(field.name, _converter(field.type)) for field in fields(kind) if field.name not in absent]
     return lambda row: kind(**{name: convert(row[name]) for name, convert in known})
 
@@ -313,7 +312,7 @@ def _round(row: sqlite3.Row) -> Round:
 
 @contextmanager
 def _left_out(troubles: list[str], name: str) -> Iterator[None]:
-    """Leave out a value that cannot be written: it is a trouble of the one that it is about, and of nobody else."""
+    """Skip a subject that cannot be written, and note a trouble of the round."""
     try:
         yield
     except (ValueError, TypeError, OverflowError) as error:
@@ -350,7 +349,7 @@ def _record_change(db: sqlite3.Connection, number: int, change: StateChange) -> 
 
 
 def _record_check_result(db: sqlite3.Connection, kind: Kind, result: CheckResult, *, renewed: bool) -> None:
-    # What the page shows is kept a second time only where it is another round's.
+    # `measured` is set only while the page shows an older round's measurements.
     change = "measured = NULL, measured_at = ?2" if renewed else "measured = coalesce(measured, reading)"
     row = db.execute(
         f"UPDATE subjects SET {change}, reading = ?1 WHERE kind = ?3 AND name = ?4 RETURNING id",  # noqa: S608 - ours

@@ -1,8 +1,8 @@
 """
-Lets one round at a time work on a history.
+Allows only one round at a time on a history.
 
-Takes the history's path; holds `<history>.lock` while the `with` lasts. The lock is the kernel's (flock), so it goes
-with the process that holds it, however that ends.
+It holds `<history>.lock` while the `with` lasts. The lock is a flock(2), which the kernel releases when the process
+ends.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from remotestatus.model.errors import RoundError, RoundRunning
 @contextmanager
 def only_round(database: Path) -> Iterator[None]:
     """Hold the lock; raises RoundRunning when another round has it, RoundError when it can't be made."""
-    # Of the file itself: the path may lead to it through a link.
+    # Resolve symlinks, so that each path to it gives one lock.
     real = Path(os.path.realpath(database))
     path = real.with_name(real.name + ".lock")
     try:
@@ -36,7 +36,7 @@ def only_round(database: Path) -> Iterator[None]:
                 f"another round is running (process {holder}); wait until it has finished, or end that process"
             ) from None
         with suppress(OSError):
-            # Only for who finds it locked: a disk that is full keeps nobody from holding the lock.
+            # The process id is for the message only: a full disk must not prevent the lock.
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield

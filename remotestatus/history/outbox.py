@@ -1,9 +1,8 @@
 """
 Keeps what is to be sent, what was sent, and what each receiver knows.
 
-A round's Plan comes in and is written in the same transaction as the round itself; messages that are due go out, and
-are marked only when the service took them. So a crash may double a message and never loses one. All of it is in the
-history file, which never holds a URL.
+A round's Plan is written in the transaction of the round. A message is marked as sent only when its service accepted
+it, so a crash may repeat a message but never lose one. All of it is in the history file, which holds no URL.
 """
 
 import json
@@ -25,12 +24,12 @@ from remotestatus.model.untrusted_text import one_line
 
 FIRST_PAUSE = timedelta(minutes=1)
 GROWTH = 1.5
-"""Each pause is so many times the one before."""
+"""Backoff factor of the pauses."""
 
 LONGEST_PAUSE = timedelta(hours=1)
 
 UNCONFIGURED = "the destination is no longer configured"
-"""Why a message is given up that waits for nobody."""
+"""Why a message without a destination is dropped."""
 
 _UNREADABLE = "what is kept of it is damaged"
 
@@ -39,7 +38,7 @@ _NOTIFICATION_STATE = TypeAdapter(NotificationState)
 
 def read_memory(history: History, now: datetime, receivers: Sequence[Receiver] | None = None) -> NotificationMemory:
     """
-    What the next plan has to know; windows that are over are left out.
+    What the next plan has to know, without past windows.
 
     With `receivers`, those of this round, also what waits for others.
     """
@@ -109,7 +108,7 @@ def _add_decision(db: sqlite3.Connection, decision: Decision) -> None:
 
 
 def carry_over(history: History, receivers: Sequence[Receiver]) -> None:
-    """Give what is kept for a key that is not configured any more to the receiver that it belongs to."""
+    """Move the state of a key that is no longer configured to the receiver with its identity."""
     keys = {receiver.key for receiver in receivers}
     with history.transaction() as db:
         earlier = {row["identity"]: row["key"] for row in db.execute("SELECT key, identity FROM receivers")}
@@ -225,7 +224,7 @@ def _is_due(next_attempt: str | None, now: datetime) -> bool:
 
 
 def mark_sent(history: History, waiting: Waiting, now: datetime) -> None:
-    """Note that the service took these messages."""
+    """Mark these messages as accepted."""
     with history.transaction() as db:
         _update(db, waiting, "sent_at = ?", now)
         db.execute("DELETE FROM destinations WHERE key = ?", (waiting.destination,))
@@ -238,7 +237,7 @@ def pause_after(attempts: int) -> timedelta:
 
 
 def mark_failed(history: History, waiting: Waiting, error: str, now: datetime, *, permanent: bool) -> None:
-    """Note that the service did not take them, and when to try again. `error` must hold no secrets."""
+    """Mark them as rejected, with the time of the next attempt. `error` must hold no secrets."""
     attempts = waiting.attempts + 1
     wait = pause_after(attempts)
     with history.transaction() as db:
@@ -267,7 +266,7 @@ def mark_refused(history: History, waiting: Waiting) -> None:
 
 
 def drop(history: History, waiting: Waiting, why: str) -> None:
-    """Give these messages up for good; `why` is shown with them and must hold no secrets."""
+    """Drop these messages; `why` is shown with them and must hold no secrets."""
     with history.transaction() as db:
         _update(db, waiting, "dropped = ?", one_line(why))
 
@@ -335,7 +334,7 @@ def _known(row: sqlite3.Row) -> tuple[tuple[str, Subject], NotificationState]:
 
 
 def count_waiting(history: History) -> int:
-    """How many messages still wait to be taken."""
+    """How many messages still wait to be sent."""
     (count,) = history.connection.execute(
         "SELECT count(*) FROM messages WHERE sent_at IS NULL AND dropped IS NULL"
     ).fetchone()

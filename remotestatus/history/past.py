@@ -1,8 +1,7 @@
 """
-Reads from the history what the report says of the time before this round.
+Reads from the history what the report needs from before this round.
 
-The open history, and what the round has in memory, come in; a ReportInput goes out. A damaged row costs that row, not
-the page.
+The result is a ReportInput. A damaged row is skipped.
 """
 
 import sqlite3
@@ -106,11 +105,11 @@ def _read_transition(row: sqlite3.Row) -> Transition:
 
 
 def _days(history: History, now: datetime) -> dict[Subject, PastDays]:
-    """What the last days of each subject come to."""
+    """The sums of the last days of each subject."""
     subjects = {number: subject for subject, number in history.of_subjects("id", int).items()}
     sums = DaySums(now)
     cursor = history.connection.cursor()
-    cursor.row_factory = None  # a million rows, each of which would have to be asked by name
+    cursor.row_factory = None  # plain tuples: there may be a million rows
     rows = cursor.execute(
         "SELECT subject_id, day, up, degraded, down, unknown, maintenance FROM days WHERE day >= ? "
         "ORDER BY subject_id, day",

@@ -1,6 +1,4 @@
-"""
-Reads what the history knows of a span of time, and keeps when the regular report was made, and what it said.
-"""
+"""Reads a span of the history, and keeps the regular report and its time."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -29,7 +27,7 @@ def note_report(history: History, now: datetime) -> None:
 
 
 def keep_for_pages(history: History, reports: Mapping[str, tuple[Collection[Subject], PeriodReport]]) -> None:
-    """Keep the report of each page, and what it is about, in the place of the last ones."""
+    """Replace the kept reports of the pages, with the names they are about."""
     with history.transaction() as db:
         db.execute("DELETE FROM regular_report_pages")
         db.executemany(
@@ -42,7 +40,7 @@ def keep_for_pages(history: History, reports: Mapping[str, tuple[Collection[Subj
 
 
 def read_for_page(history: History, site: str, names: Collection[str] | None = None) -> PeriodReport | None:
-    """The last report of a page; none, if that is about others than `names` too."""
+    """The last report of a page; None if it is about more than `names`."""
     row = history.connection.execute("SELECT * FROM regular_report_pages WHERE site = ?", (site,)).fetchone()
     try:
         if row is None or (names is not None and not set(json.loads(row["names"])) <= set(names)):

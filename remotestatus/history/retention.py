@@ -54,10 +54,10 @@ def forget(db: sqlite3.Connection, settings: FleetSettings, now: datetime) -> No
 
 def may_forget(db: sqlite3.Connection, retention: timedelta, every: timedelta) -> bool:
     """
-    Whether the clock can be believed that it is time to forget something.
+    Whether the clock can be trusted enough to delete something.
 
-    After a jump back, or one forward by more than a tenth of the retention, rounds have to agree for some days: a
-    clock that was two years ahead for one round must not cost the history of two years.
+    After a jump back, or forward by more than a tenth of the retention, rounds have to agree for some days, so that one
+    round with a wrong clock does not delete two years of history.
     """
     gap = max(retention / 10, every * 3).total_seconds()
     rows = db.execute("SELECT finished FROM rounds ORDER BY id DESC")

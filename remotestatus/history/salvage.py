@@ -1,8 +1,7 @@
 """
-Sets a damaged history aside, and makes a new one of what can be read of it and of the newest copy.
+Repairs a damaged history: makes a new one of what can be read of it and of the newest backup.
 
-Takes the path of the history; leaves a history that can be used, and the damaged file beside it under another name.
-Nothing is ever deleted. Only whoever holds the round's lock may do this.
+The damaged file stays beside it under another name; nothing is deleted. The caller has to hold the round's lock.
 """
 
 import os
@@ -35,10 +34,10 @@ _LATER_SAID = "messages"
 
 def what_is_damaged(path: Path, *, every_page: bool = True) -> str | None:
     """
-    What is wrong with the file of a history, or None: it is whole, new, or only cannot be opened now.
+    What is damaged in a history's file; None if it is intact, new, or cannot be opened now.
 
-    With `every_page` all of it is read, which takes about 10 ms for a megabyte. Raises RoundError for a database that
-    is another program's: that is not ours to move.
+    With `every_page` (of SQLite) all of it is read, at about 10 ms per MB. Raises RoundError for a database that is
+    another program's: that is not ours to move.
     """
     try:
         with path.open("rb") as file:
@@ -62,7 +61,7 @@ def what_is_damaged(path: Path, *, every_page: bool = True) -> str | None:
             found = [str(row[0]) for row in db.execute("PRAGMA quick_check(1)")] if every_page else ["ok"]
             return None if found == ["ok"] else found[0].splitlines()[-1]
     except sqlite3.OperationalError:
-        return None  # locked, or not ours to read: said when it is opened
+        return None  # locked or not readable: opening it reports that
     except sqlite3.DatabaseError as error:
         return str(error)
 
@@ -78,7 +77,7 @@ def _tables_of(version: int) -> set[str]:
 @contextmanager
 def open_or_repair(path: Path, now: datetime) -> Iterator[tuple[History, str]]:
     """
-    Open the history, and repair it before if it is damaged; also return a sentence about that, or nothing.
+    Open the history, repaired if it is damaged; also return a sentence about that, or nothing.
 
     Every page of a large one is looked at once a day, before the day's copy is made.
     """
@@ -91,7 +90,7 @@ def open_or_repair(path: Path, now: datetime) -> Iterator[tuple[History, str]]:
 
 def repair(path: Path, now: datetime, *, every_page: bool = True) -> str:
     """
-    Put a new history in the place of a damaged one; return what became of it, or nothing if it is whole.
+    Replace a damaged history by a new one; return a sentence about it, or nothing if it is intact.
 
     Raises RoundError when nothing can be written there.
     """
@@ -122,7 +121,7 @@ def repair(path: Path, now: datetime, *, every_page: bool = True) -> str:
 
 
 def _keep_also_as(path: Path, aside: Path) -> None:
-    """Give the file a second name, so that a round that is stopped here leaves no place where it was."""
+    """Hard-link the file to its new name, so that the old path is never without a file."""
     try:
         os.link(path, aside)
     except OSError:
@@ -137,7 +136,7 @@ def _fill(history: History, damaged: Path) -> None:
     lacking = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()]
     lacking = _copy_all(damaged, history, lacking, is_copy=False)
     if (copy := newest_backup(damaged)) is not None:
-        # What was deleted since the copy was made is not lacking.
+        # Tables read whole are left out: their rows were deleted.
         _copy_all(copy, history, [table for table in lacking if table != _ONCE], is_copy=True)
     with history.transaction():
         for table, rowid, *_ in db.execute("PRAGMA foreign_key_check").fetchall():
@@ -163,7 +162,7 @@ def _copy_all(source: Path, history: History, tables: Sequence[str], *, is_copy:
 
 @dataclass
 class _Rows:
-    """The rows of a query, to the first place that cannot be read; `whole` then says whether there was none."""
+    """The rows of a query up to the first unreadable one; `whole` says whether there was none."""
 
     db: sqlite3.Connection
     query: str
@@ -189,7 +188,7 @@ def _copy(old: sqlite3.Connection, history: History, table: str, *, is_copy: boo
     insert = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
     key = _key(old, table)
     with history.transaction() as db:
-        # The rows before the first place that cannot be read, and then those behind the last one.
+        # The rows before the first unreadable place, then those after the last one.
         for direction in ("ASC", "DESC"):
             order = ", ".join(f"{name} {direction}" for name in key)
             rows = _Rows(old, select + order)

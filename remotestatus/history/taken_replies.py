@@ -1,8 +1,8 @@
 """
-Keeps the codes that messages are answered with, does what was answered, and notes how far each source was read.
+Applies the replies to messages, and keeps their codes and the read position of each source.
 
-All that the answers of one round change is changed in one transaction, with the positions of their sources, so each is
-done once. The key that signs codes is made once and lies in the history file, which only its owner can read.
+One transaction applies the replies of a round and stores the positions, so each is applied once. The key that signs
+codes is made once and kept in the history file, which only its owner can read.
 """
 
 import json
@@ -44,7 +44,7 @@ def take(
     now: datetime,
 ) -> TakenReplies:
     """
-    Do what the answers say; what is forged, replayed, too late or not for its code changes nothing and is counted.
+    Apply the replies; forged, replayed, late or not allowed ones are refused and counted.
 
     `places` has the words for each source, `states` is what the last round found.
     """
@@ -123,7 +123,7 @@ def signing_key(history: History) -> bytes:
 
 
 def _new_number(history: History, given: Collection[int]) -> int:
-    """A number for a new code, drawn by chance: a copy of the history that is put back must not give one again."""
+    """A random number for a new code, so that a restored backup gives none twice."""
     while True:
         number = int.from_bytes(os.urandom(3), "big")
         if number not in given and _code_of(history, number) is None:
@@ -153,13 +153,13 @@ def _answer_code(row: sqlite3.Row) -> ReplyCode:
 
 
 def _use_code(history: History, number: int) -> None:
-    """Note that a code was used: it is good for nothing more."""
+    """Mark a code as used; it is not accepted again."""
     with history.transaction() as db:
         db.execute("UPDATE answer_codes SET used = 1 WHERE id = ?", (number,))
 
 
 def read_until(history: History, source: str) -> str:
-    """How far a source was read, in its own words; empty when it was never read."""
+    """How far a source was read, in its own format; empty when it was never read."""
     row = history.connection.execute("SELECT position FROM answer_sources WHERE key = ?", (source,)).fetchone()
     return str(row["position"]) if row else ""
 
@@ -171,7 +171,7 @@ def _note_position(history: History, source: str, position: str) -> None:
 
 
 def _count_refused(history: History, refused: Sequence[Refusal], now: datetime) -> None:
-    """Count answers that changed nothing."""
+    """Count refused replies."""
     with history.transaction() as db:
         db.executemany(
             "INSERT INTO answers_refused (why, number, last_at) VALUES (?, ?, ?) ON CONFLICT (why) DO UPDATE SET "
@@ -181,6 +181,6 @@ def _count_refused(history: History, refused: Sequence[Refusal], now: datetime) 
 
 
 def refused_so_far(history: History) -> dict[Refusal, int]:
-    """How many answers changed nothing so far, by the reason."""
+    """How many replies were refused so far, by the reason."""
     rows = history.connection.execute("SELECT why, number FROM answers_refused ORDER BY why")
     return dict(readable(rows, lambda row: (Refusal(row["why"]), int(row["number"]))))

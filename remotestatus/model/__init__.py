@@ -1,3 +1,1 @@
-"""
-The words that every stage speaks: plain types without files, network, clock, Ansible or SQLite.
-"""
+"""The types that all stages share: plain, without files, network, clock, Ansible or SQLite."""

@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """Somebody takes care of a problem: no reminders and no escalation until `until`, or until the recovery."""
+    """An acknowledged problem: no reminders and no escalation until `until`, or until the recovery."""
 
     at: datetime
     until: datetime | None = None

@@ -17,10 +17,9 @@ class CauseDeclaration:
     """
     A cause's code, and what follows from it.
 
-    `message` and `hint` are for people; `{name}`, `{proxy}`, `{port}`, `{address}`, `{login}` and `{names}` are
-    filled in. `over` says that findings of this cause are no longer there. `proxy_hint` takes the hint's place for
-    a proxy. `public` is the sentence for strangers, which names nothing. The documents show it too, or `seen` where
-    there is more to say.
+    `message` and `hint` are for people; `{name}`, `{proxy}`, `{port}`, `{address}`, `{login}` and `{names}` are filled
+    in. `over` is the message when findings of this cause are over. `proxy_hint` takes the hint's place for a proxy.
+    `public` is the message for public pages, without names. The documentation shows it, or `seen` if that says more.
     """
 
     code: str
@@ -35,9 +34,9 @@ class CauseDeclaration:
     retried: bool = True
     """Whether it is worth another attempt in the same round."""
     waits: bool = False
-    """Whether an attempt that ends so has waited for its whole timeout."""
+    """Whether an attempt with this cause took its whole timeout."""
     of_another: bool = False
-    """Whether a proxy or worker is to blame, whose incident it is a part of."""
+    """Whether it belongs to the incident of a proxy or worker."""
     about_trust: bool = False
     """Whether one side refused the other by its key or log-in: trying again could only lock us out."""
 
@@ -317,9 +316,9 @@ class Cause(StrEnum):
 
 class SpecialCase(Enum):
     """
-    A case of a cause that can be told more exactly: the message and hint that take the place of the cause's own.
+    A more specific case of a cause: its message and hint replace those of the cause.
 
-    An empty hint leaves the cause's. `{owners}` (of a host key) and `{key}` (why a key was not used) are filled in too.
+    An empty one keeps the cause's. `{owners}` (of a host key) and `{key}` (why a key was not used) are filled in too.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -471,7 +470,7 @@ class SpecialCase(Enum):
 
 
 def causes_table(*, hints: bool = True) -> str:
-    """The Markdown table of all causes for the documents; with the hints that people are given, if wanted."""
+    """The Markdown table of all causes for the documentation, with their hints if wanted."""
     columns = ["cause", "status", "what was seen", *(["what to do"] if hints else [])]
     rows = [columns, ["---"] * len(columns)]
     words = {word: word.upper() for word in ("proxy", "port", "address", "login", "become", "method")}

@@ -1,6 +1,4 @@
-"""
-The check result of one remote or proxy: what one round learned about it, and what is wrong with it.
-"""
+"""The check result of one remote or proxy: what one round found, and what is wrong with it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,13 +14,13 @@ from remotestatus.model.tunnels import Tunnel, TunnelPort
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 
 NAMED = 6
-"""Findings of one cause that a summary names; it counts the others."""
+"""Most findings of a cause that a summary names; it counts the rest."""
 
 Key = tuple[Cause, str]
-"""What one finding is about, and stays about from round to round: its cause, and the process, limit, file and so on."""
+"""Identifies a finding over rounds: its cause, and the process, limit, file and so on."""
 
 MORE: Key = (Cause.CHECK_FAILED, "more")
-"""The finding that there are more than are listed."""
+"""The finding that more findings are not listed."""
 
 PROCESSES = "processes"
 """The name in the finding that not all processes could be listed."""
@@ -31,12 +29,12 @@ PROCESSES = "processes"
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """
-    One finding: what is wrong, its cause, a sentence for people, what to try, and one raw line of evidence.
+    One problem: its cause, a message, a hint, and one raw line of evidence.
 
     `proxy` is the proxy that did not answer, where that is the cause. `what` names the process, limit, check, file or
-    unit that it is about; it is empty where a cause can be found only once. `phrase` says it in a few words, for a list
-    of several with one cause: `disk / 97 % (limit 90 %)`. `log` are the last lines that a process logged.
-    Histories keep troubles as JSON: a new field needs a default.
+    unit; it is empty where a cause occurs only once. `phrase` says it in a few words, for a list of several with one
+    cause: `disk / 97 % (limit 90 %)`. `log` are the last log lines of a process. Histories keep troubles as JSON: a new
+    field needs a default.
     """
 
     cause: Cause
@@ -51,12 +49,12 @@ class Trouble:
 
     @property
     def key(self) -> Key:
-        """What it is about, whatever it says of it."""
+        """What it is about."""
         return self.cause, self.what
 
 
 def most_severe_first(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
-    """Sort troubles by status and severity; what is equally bad stays in its order."""
+    """Sort troubles by status and severity; the sort is stable."""
     return tuple(sorted(troubles, key=lambda one: (-one.cause.status.rank, -one.severity.rank)))
 
 
@@ -79,7 +77,7 @@ def _list_together(troubles: list[Trouble], most: int) -> Trouble:
         return first
     names = join_names([trouble.phrase for trouble in troubles], most)
     message = first.cause.declaration.message.replace("{names}", names)
-    # Several processes may have ended with one service: its words are said once.
+    # Several processes may have ended with one service: quote it once.
     evidence = dict.fromkeys((trouble.detail, trouble.log) for trouble in troubles[:most])
     detail = "; ".join(detail for detail, _ in evidence if detail)
     log = tuple(line for _, lines in evidence for line in lines)
@@ -89,10 +87,10 @@ def _list_together(troubles: list[Trouble], most: int) -> Trouble:
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    What one limit or custom check found. `perfdata` is what a plugin wrote behind its `|`, as it stands.
+    The result of one limit or custom check. `perfdata` is the unparsed text after a plugin's `|`.
 
-    `severity` counts where it is not `ok`. `number` is a limit's value, `warning` and `critical` are its bounds.
-    `exit` is a check's exit code. `subject` is what the value is said of, where that is not the name.
+    `severity` is meaningful if not `ok`. `number` is a limit's value; `warning` and `critical` are its bounds. `exit`
+    is a check's exit code. `subject` is what was measured, if that is not the name.
     """
 
     kind: str
@@ -123,17 +121,17 @@ class HasTroubles:
 
     @property
     def trouble(self) -> Trouble | None:
-        """The most telling thing that is wrong, or None."""
+        """The most severe trouble, or None."""
         return self.troubles[0] if self.troubles else None
 
     @property
     def summary(self) -> tuple[Trouble, ...]:
-        """What is wrong, with the findings of one cause as one: what people read."""
+        """The troubles for people, with those of one cause joined."""
         return summarize(self.troubles)
 
     @property
     def severity(self) -> Severity | None:
-        """How bad it is at its worst; None when it is up."""
+        """The highest severity; None when it is up."""
         return max((trouble.severity for trouble in self.troubles), default=None)
 
 
@@ -143,10 +141,9 @@ class CheckResult(HasTroubles):
     What one round learned about one remote.
 
     `troubles` holds everything that is wrong, one for each finding, most severe first; empty means up. `connect_ms` is
-    the time from start to a finished log-in in milliseconds, None when there was none. `worker` is the one that looked,
-    None for the checker itself; `not_from` are the places (CHECKER, or a worker's name) from which it could not be
-    reached although it is up. `memory` is what the next rounds have to know. `ports` are those of a
-    proxy that tunnels may have bound.
+    the time from start to a finished log-in in milliseconds, None when there was none. `worker` is the one that probed
+    it, None for the checker; `not_from` are those (CHECKER, or a worker's name) that could not reach it although it is
+    up. `memory` is for later rounds. `ports` are those of a proxy that tunnels may have bound.
     """
 
     name: str
@@ -175,9 +172,9 @@ class CheckResult(HasTroubles):
 @dataclass(frozen=True, slots=True)
 class FleetResults:
     """
-    What all attempts of a round brought, by name, and sentences about what went wrong with the attempts.
+    The results of all attempts of a round, by name, and sentences about failures of the attempts.
 
-    `workers` has those that were asked to look.
+    `workers` has those that were used.
     """
 
     proxies: Mapping[str, CheckResult]

@@ -1,6 +1,4 @@
-"""
-How long a subject spent in each status, by day, and the lowest and highest value of a day of what it measures.
-"""
+"""The time of a subject in each status, by day, and the lowest and highest measurement of each day."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ SPANS: Mapping[str, int] = {"1d": 1, "7d": 7, "30d": 30, "90d": 90}
 DAY_LETTERS: Mapping[str, str] = {
     ".": "none", "u": "up", "g": "degraded", "d": "down", "n": "unknown", "m": "maintenance"
 }  # fmt: skip
-"""What a day of the bar was, by its letter in `PastDays.letters`; `none` is a day without any check."""
+"""The status of a day in the bar, by its letter in `PastDays.letters`; `none`: not checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class DayShare:
 
     @property
     def worst(self) -> Status | None:
-        """The worst status of the day that lasted, or None when nothing was observed."""
+        """The worst status with any time on the day, or None when nothing was observed."""
         if self.down:
             return Status.DOWN
         if self.degraded:
@@ -56,11 +54,11 @@ class DayShare:
 @dataclass(frozen=True, slots=True)
 class PastDays:
     """
-    What the last days of one subject come to.
+    The sums of the last days of one subject.
 
-    `letters` has one of DAY_LETTERS for each day of the bar, the oldest first and today last. `troubled` are those of
-    its days in which it was not only up. `counted` and `reachable` are the seconds of each of SPANS that count for or
-    against uptime, and in which it could be reached.
+    `letters` has one of DAY_LETTERS for each day of the bar, the oldest first and today last. `troubled` are the days
+    on which it was not only up. `counted` and `reachable` are the seconds of each of SPANS that count for or against
+    uptime, and in which it could be reached.
     """
 
     today: date

@@ -1,7 +1,7 @@
 """
 Durations as people write them: `90s`, `10m`, `1h30m`, `2d`, `1w`.
 
-Text comes in, a timedelta goes out, and back. A bare number is refused because it could be seconds or minutes.
+Parses and writes them. A bare number is an error, because it could be seconds or minutes.
 """
 
 from datetime import timedelta

@@ -1,8 +1,8 @@
 """
-The few kinds of error that reach a person.
+The errors that are shown to people.
 
-Each carries what is wrong, where, and the cure, as plain text; the CLI prints it and exits with `exit_code`. Nothing
-here ever holds a secret: whoever raises one leaves values of passwords and URLs out.
+Each says what is wrong, where, and the fix, as plain text; the CLI prints it and exits with `exit_code`. No error
+contains a secret: code that raises one leaves out passwords and URLs.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class ConfigurationProblem:
 
 
 def with_vault_cure(sentence: str) -> str:
-    """What Ansible says, with what to do if a Vault password is missing or wrong."""
+    """Add the fix to Ansible's message if a Vault password is missing or wrong."""
     lowered = sentence.lower()
     if "decryption failed" in lowered or "could decrypt" in lowered:
         return f"{sentence} (the Vault password is wrong: it opens nothing here; give the right one)"
@@ -33,12 +33,12 @@ def with_vault_cure(sentence: str) -> str:
 
 
 def say_os_error(error: OSError) -> str:
-    """What the system said, and of which file, for where nobody foresaw that it might."""
+    """An unexpected OSError for people, with its file."""
     return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
 
 
 def say_error(error: Exception) -> str:
-    """An error that nobody foresaw, for people."""
+    """An unexpected error for people."""
     return one_line(f"{type(error).__name__}: {error}")
 
 
@@ -68,7 +68,7 @@ class RoundRunning(RoundError):
 
 
 class RoundGivenUp(RoundError):
-    """Somebody asked to stop during the round: nothing of it was recorded."""
+    """The round was cancelled: nothing of it was recorded."""
 
     def __init__(self) -> None:
         super().__init__("the round was given up; nothing of it was recorded")

@@ -1,6 +1,4 @@
-"""
-What a remote reports of itself. `remotestatus_playbook/protocol.py` declares it; the playbook fills it in.
-"""
+"""The facts of a remote: types that `remotestatus_playbook/machine_facts.py` declares and fills in."""
 
 from remotestatus_playbook.machine_facts import Disk, Facts, Mount, ReserveState
 

@@ -1,8 +1,7 @@
 """
-Finds the remotes and proxies that keep a stage of the round from being done, so that it can be done for all others.
+Finds the remotes and proxies for which a stage of the round fails, so that it can run for all others.
 
-The subjects of a stage and a test of some of them come in, the subjects that fail go out. Costs nothing unless
-something has failed already.
+It searches by bisection with a test function, and only after a stage has failed.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ def find_failing(subjects: Sequence[Subject], works: Callable[[Sequence[Subject]
     """
     The subjects for which a stage fails; `works` tries the stage for some of them, and tells whether it succeeds.
 
-    Empty when it fails even without any: then it is nobody's fault.
+    Empty when it also fails for none: then no subject is at fault.
     """
     return tuple(_search(subjects, works)) if works(()) else ()
 

@@ -1,8 +1,7 @@
 """
 What is checked and how it is reached: Remote, Proxy, and the Fleet that holds them.
 
-Comes from the inventory reader and goes to every later stage. A Remote's path is the proxies in the order they are
-passed, so the last one is the proxy that its tunnel ends at.
+A Remote's `path` lists the proxies from the checker's side, so the last one is the proxy at which its tunnel ends.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -35,7 +34,7 @@ class Remote:
     user: str | None = None
     path: tuple[str, ...] = ()
     become_method: str = ""
-    """How the user is changed after the log-in; empty when it is not."""
+    """The become plugin; empty without become."""
     become_user: str = ""
     program: str = ""
 
@@ -52,7 +51,7 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Another machine that looks for the checker. `only` has the names of the remotes that it alone looks at."""
+    """Another machine that probes for the checker. `only` has the names of the remotes that it alone probes."""
 
     name: str
     settings: WorkerSpec
@@ -77,11 +76,11 @@ class Fleet:
     workers: tuple[Worker, ...] = ()
     pages: tuple[LimitedPage, ...] = ()
     looked_at: tuple[Remote, ...] = ()
-    """The proxies that are probed as remotes are: what a remote would be in the same place."""
+    """The proxies that are probed like remotes, as Remotes."""
 
     @cached_property
     def looked_at_by_name(self) -> Mapping[str, Remote]:
-        """Each proxy that is probed as a remote is, by its name."""
+        """Each proxy that is probed like a remote, by its name."""
         return {proxy.name: proxy for proxy in self.looked_at}
 
     @cached_property
@@ -91,7 +90,7 @@ class Fleet:
 
     @cached_property
     def proxies_by_name(self) -> Mapping[str, Proxy]:
-        """Each proxy by its name; of those that stand on several ways, the last."""
+        """Each proxy by its name; of several paths to it, the last."""
         return {proxy.name: proxy for proxy in self.proxies}
 
     @cached_property
@@ -127,16 +126,16 @@ class Fleet:
         return (*((Kind.PROXY, name) for name in proxies), *((Kind.REMOTE, remote.name) for remote in remotes))
 
     def behind(self, proxy: str) -> tuple[Remote, ...]:
-        """The remotes that pass this proxy on their way."""
+        """The remotes that are reached through this proxy."""
         return self._remotes_by_proxy.get(proxy, ())
 
     def only_from(self, worker: str) -> tuple[Remote, ...]:
-        """The remotes that just this worker, and those like it, may look at."""
+        """The remotes that only this worker may probe."""
         names = next((one.only for one in self.workers if one.name == worker), frozenset())
         return tuple(remote for remote in self.remotes if remote.name in names)
 
     def hops(self, path: Sequence[str]) -> tuple[Proxy, ...]:
-        """The proxies of a Remote's or Proxy's path; the same name may stand on several ways."""
+        """The proxies of a path; one name may be on several paths."""
         return tuple(
             next(proxy for proxy in self.proxies if (*proxy.path, proxy.name) == tuple(path[: number + 1]))
             for number in range(len(path))
@@ -145,7 +144,7 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The fleet, where relative paths start, and the names that a limit leaves (all of them without one)."""
+    """The fleet, the base of relative paths, and the names that the limit selects (all without one)."""
 
     fleet: Fleet
     base: Path
@@ -154,7 +153,7 @@ class Inventory:
     passwords: frozenset[str] = frozenset()
     """The names of the hosts that have a password, never the passwords."""
     problems: Mapping[str, str] = field(default_factory=dict)
-    """What is wrong with the variables of single hosts, by name: each costs that host and no other."""
+    """Problems with the variables of single hosts, by name; each affects only its host."""
 
     @property
     def site(self) -> Path:

@@ -2,8 +2,8 @@
 The one definition of every `remotestatus_` variable.
 
 The validator, the JSON Schema (`remotestatus schema`) and the table in the documents are made from the two models here:
-RemoteSettings (per remote, so also per group) and FleetSettings (one value for the whole inventory). Names here are
-without their prefix. The models say what a right value is; the inventory reader says where a wrong one was found.
+RemoteSettings (per remote, so also per group) and FleetSettings (one value for the whole inventory). Names have no
+prefix here. The models validate a value; the inventory reader says where it was found.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ from remotestatus.model.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class ForProbe:
-    """Marks a setting of a remote that its probe needs to know. It is sent to workers; the others stay here."""
+    """Marks a setting of a remote that its probe needs. Only these are sent to workers."""
 
 
 class ProcessSpec(SettingsModel):
@@ -122,7 +122,7 @@ Value = TypeVar("Value", float, timedelta)
 
 
 class Bounds(SettingsModel, Generic[Value]):
-    """The values beyond which something is a warning, and critical; one of the two may be missing."""
+    """The bounds for warning and critical; one of them may be missing."""
 
     warning: Value | None = None
     critical: Value | None = None
@@ -135,7 +135,7 @@ class Bounds(SettingsModel, Generic[Value]):
 
 
 def _bounds(value: object, validate: ValidatorFunctionWrapHandler) -> object:
-    """Let one value stand for a warning; what is wrong with it is said of the limit itself."""
+    """Accept one value as the warning bound; its errors name the limit."""
     if isinstance(value, dict | Bounds):
         return validate(value)
     try:
@@ -176,7 +176,7 @@ TimesLeft = Annotated[
 
 
 def _disks(value: object) -> object:
-    """Let bounds without a mount point hold for every disk."""
+    """Apply bounds without a mount point to every disk."""
     per_mount = isinstance(value, dict) and not value.keys() <= {"warning", "critical"}
     return value if per_mount else {"*": value}
 
@@ -231,7 +231,7 @@ WORSE = "how bad it is when it is wrong: `warning` or `critical`"
 
 
 class FileSpec(SettingsModel):
-    """A file that has to be there, new and large enough: the newest one that the pattern finds."""
+    """A file that has to exist, new and large enough: the newest match of a pattern."""
 
     text_means = "path"
     name: Text | None = Field(default=None, description="its name on the page")
@@ -249,7 +249,7 @@ class FileSpec(SettingsModel):
 
 
 class DeviceSpec(SettingsModel):
-    """A device behind a remote: connected to over TCP, through the remote's own SSH connection."""
+    """A device behind a remote, probed over TCP through the remote's SSH connection."""
 
     name: Text | None = Field(default=None, description="its name on the page")
     host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=253, pattern=r"^\S+$")] = (
@@ -266,7 +266,7 @@ class DeviceSpec(SettingsModel):
 
 
 class UnitSpec(SettingsModel):
-    """A systemd unit that has to be active, or that no unit at all may have failed."""
+    """A systemd unit that has to be active, or the rule that no unit may have failed."""
 
     text_means = "unit"
     unit: (
@@ -283,12 +283,12 @@ class UnitSpec(SettingsModel):
 
     @property
     def title(self) -> str:
-        """The unit's name, or what is asked of all units."""
+        """The unit's name, or the rule for all units."""
         return self.unit or "failed units"
 
 
 class Escalation(SettingsModel):
-    """Whom else to tell when a problem lasts."""
+    """Whom else to notify when a problem lasts."""
 
     after: Duration = Field(description="how long the problem has to last")
     notify: Tags = Field(description="the further tags to tell then")
@@ -363,7 +363,7 @@ class RemoteSettings(SettingsModel):
 
 
 class DestinationSpec(SettingsModel):
-    """One place that messages go to."""
+    """One destination of messages."""
 
     text_means = "url"
     url: Annotated[str, StringConstraints(min_length=1)] = Field(description="an Apprise URL; a secret, best vaulted")
@@ -375,7 +375,7 @@ class DestinationSpec(SettingsModel):
 
 
 class AnswerSource(SettingsModel):
-    """A place where people answer messages: exactly one of `ntfy` and `imap`."""
+    """A source of replies to messages: exactly one of `ntfy` and `imap`."""
 
     ntfy: Url | None = Field(default=None, description="the URL of an ntfy topic; a secret, best vaulted")
     token: Annotated[str, StringConstraints(min_length=1)] | None = Field(
@@ -396,7 +396,7 @@ class AnswerSource(SettingsModel):
 
     @property
     def place(self) -> str:
-        """Where people answer to, without secrets."""
+        """The address for replies, without secrets."""
         parts = urlsplit(str(self.ntfy or self.imap))
         if self.ntfy:
             return self.address or f"{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
@@ -405,7 +405,7 @@ class AnswerSource(SettingsModel):
 
     @property
     def key(self) -> str:
-        """What the history knows it by: a hash of its address without secrets."""
+        """Its key in the history: a hash of its address without secrets."""
         parts = urlsplit(str(self.ntfy or self.imap))
         user = parts.username if self.imap else ""
         address = f"{user}@{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
@@ -413,7 +413,7 @@ class AnswerSource(SettingsModel):
 
 
 class RegularReport(SettingsModel):
-    """A report that comes regularly: by cron expression, or after each span."""
+    """A regular report: by cron expression, or at an interval."""
 
     cron: Text | None = Field(default=None, description="five fields: when it is sent")
     every: Duration | None = Field(default=None, description="how often it is sent, for example 1w")
@@ -440,7 +440,7 @@ class RegularReport(SettingsModel):
 
 
 class QuietHours(SettingsModel):
-    """Hours in which receivers are not told: their messages are held and then sent as a digest."""
+    """Hours in which receivers are not notified: messages are held, then sent as a digest."""
 
     from_: time = Field(alias="from")
     until: time
@@ -458,11 +458,11 @@ class QuietHours(SettingsModel):
 
 
 CHECKER = "checker"
-"""What the machine that runs the rounds is called among the places that remotes are looked at from."""
+"""The name of the machine that runs the rounds, beside the names of workers."""
 
 
 class WorkerSpec(SettingsModel):
-    """Another machine that looks for the checker, through ansible-runner's `transmit | worker | process`."""
+    """Another machine that probes for the checker, by ansible-runner's `transmit | worker | process`."""
 
     text_means = "name"
     name: Tag = Field(description="a host of the inventory, or any name where `command` is given")
@@ -490,7 +490,7 @@ class WorkerSpec(SettingsModel):
 
 
 class PageSpec(SettingsModel):
-    """A further page of the same round, for other readers: of a part of the fleet, public or not."""
+    """A further page of the same round, of all or a part of the fleet, public or not."""
 
     site: Text = Field(description="the folder that it is written to")
     limit: Text | None = Field(
@@ -578,7 +578,7 @@ def remote_names() -> tuple[str, ...]:
 
 
 def probe_names() -> tuple[str, ...]:
-    """Those of them that the probe needs to know."""
+    """Those that the probe needs."""
     return tuple(name for name, field in RemoteSettings.model_fields.items() if ForProbe() in field.metadata)
 
 

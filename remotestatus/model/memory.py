@@ -1,6 +1,4 @@
-"""
-What is remembered of one remote from round to round, so that a change can be told from what was always so.
-"""
+"""What is kept of one remote between rounds, so that changes can be noticed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +7,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One start of a remote: what tells it from others, and when it was."""
+    """One boot of a remote: its boot id, and its time."""
 
     boot_id: str
     at: datetime
@@ -17,7 +15,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class WrittenTo:
-    """A process, and the path of the file that it writes to; empty when there is none that the account may read."""
+    """A process and the path of its log file; empty without a readable one."""
 
     pid: int
     started: int | None
@@ -27,15 +25,14 @@ class WrittenTo:
 @dataclass(frozen=True, slots=True)
 class Memory:
     """
-    What earlier rounds have seen on one remote. It is kept while the remote cannot be reached.
+    What earlier rounds found on one remote. It is kept while the remote cannot be reached.
 
     `starts` are its last starts, oldest first. `writable` are mounts, as device and mount point, that were seen to be
     writable. `filesystem_errors` are the errors that each device had counted when it was first seen. `oom_kills` is how
     many processes had been killed for lack of memory since the last start, in the last round, and `new_oom_kills` how
     many of them since the round before. `endings` says, by its name, how a process that is missing has ended, and
     `last_lines` what it or its service logged last. `log_files` are the files that the processes of each rule write to;
-    where none runs any more, those of the last ones.
-    `hourly_at` is when it was last asked what is asked only once an hour; the answers follow.
+    where none runs any more, those of the last ones. `hourly_at` is the time of the last hourly facts, which follow it.
     """
 
     starts: tuple[Start, ...] = ()

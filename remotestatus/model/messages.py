@@ -12,7 +12,7 @@ from remotestatus.model.states import Subject
 
 
 class NotificationType(StrEnum):
-    """How bad a message is at its worst, as services colour it: Apprise's notification types."""
+    """The type of a message, by which services colour it: Apprise's notification types."""
 
     FAILURE = "failure"
     WARNING = "warning"
@@ -23,7 +23,7 @@ class NotificationType(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Message:
     """
-    One notification in words, without the footer, which is added when it is sent.
+    One rendered notification, without the footer, which is added when it is sent.
 
     `headline` is its subject without the fleet's title. `about` says which remotes and proxies it mentions, and how.
     """
@@ -41,7 +41,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class WaitingMessage:
-    """A Message with its number in the outbox, and how often its service refused just this one."""
+    """A Message with its number in the outbox, and how often its service rejected it."""
 
     id: int
     message: Message
@@ -50,7 +50,7 @@ class WaitingMessage:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Messages that wait for one destination, oldest first; `attempts` is how often in a row it failed."""
+    """Messages that wait for one destination, oldest first; `attempts` counts its failures in a row."""
 
     destination: str
     messages: tuple[WaitingMessage, ...]

@@ -32,9 +32,9 @@ class Receiver:
     """
     A destination without its URL. `room` is how many characters its service takes; 0 means no limit.
 
-    It is sent plain text if `plain`, else HTML. One that is not `titled` shows the subject above the text, and both
-    have to fit. It hears of nothing that is less severe than `least`. `identity` is a
-    hash of its address without secrets, `former` are keys under which older versions knew it.
+    It is sent plain text if `plain`, else HTML. One that is not `titled` shows the subject above the text; both have to
+    fit. It is notified of severity `least` and above. `identity` is a hash of its address without secrets, `former` are
+    keys under which older versions knew it.
     """
 
     key: str
@@ -51,9 +51,9 @@ class Receiver:
 @dataclass(frozen=True, slots=True)
 class FindingChange:
     """
-    A finding that is new, over, worse or better than a receiver knows: `before` and `now`, None: not there.
+    A finding that differs from what a receiver knows: severity `before` and `now`; None: not there.
 
-    `trouble` is how it was last seen, None when it is over. One that is `lost` ended because nobody looks for it.
+    `trouble` is how it was last seen, None when it is over. A `lost` one ended because it is no longer checked.
     """
 
     finding: KnownFinding
@@ -71,7 +71,7 @@ class FindingChange:
 @dataclass(frozen=True, slots=True)
 class Line:
     """
-    One event of a notification: the status `now`, and `before` what the receiver knew.
+    One event of a notification: the new status `now`, and `before` what the receiver knew.
 
     `troubles` are all findings that the receiver knows of afterwards, most severe first; `changes` are those that are
     news to it. `escalated` means that it is sent because the problem lasts.
@@ -92,24 +92,24 @@ class Line:
 
     @property
     def severity(self) -> Severity:
-        """How bad the news is at its worst; where there is none, how bad it is."""
+        """The highest severity of the changes; without any, of the troubles."""
         news = [change.now for change in self.changes if change.is_bad and change.now]
         return max(news or [trouble.severity for trouble in self.troubles], default=Severity.CRITICAL)
 
     @property
     def all_lost(self) -> bool:
-        """Whether all that was wrong ended because nobody looks at it any more."""
+        """Whether all troubles ended because they are no longer checked."""
         return bool(self.changes) and all(change.lost for change in self.changes)
 
     @property
     def is_problem(self) -> bool:
-        """Whether something is newly wrong, or wrong for good after it flapped."""
+        """Whether it is a new problem, or a steady one after flapping."""
         steady = self.event_type is EventType.STEADY and self.now is not Status.UP
         return steady or self.event_type in (EventType.PROBLEM, EventType.WORSE)
 
     @property
     def is_recovery(self) -> bool:
-        """Whether it is up again, or up for good after it flapped."""
+        """Whether it is up again, or steadily up after flapping."""
         return self.event_type is EventType.RECOVERED or (self.event_type is EventType.STEADY and not self.is_problem)
 
 
@@ -118,8 +118,8 @@ class Notification:
     """
     Everything that one receiver is notified of in one round, before it is put into words.
 
-    `done` says what became of its answers, `standing` counts the remotes by status where it asked for that. With
-    `answer` it can be answered.
+    `done` has the outcomes of its replies, `standing` the remotes by status if it asked for that. With `answer` people
+    can reply.
     """
 
     receiver: Receiver
@@ -177,7 +177,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Whom a round notifies of what. `known` is what receivers know afterwards (None: nothing left to remember)."""
+    """The notifications of a round. `known` is what receivers know afterwards (None: nothing to keep)."""
 
     notifications: tuple[Notification, ...]
     decisions: tuple[Decision, ...]
@@ -185,14 +185,14 @@ class Plan:
     recovered: tuple[Subject, ...] = ()
     """Subjects whose acknowledgement ends because they recovered."""
     orphans: tuple[OrphanedQueue, ...] = ()
-    """Queues that are given up, because their destination is no longer configured."""
+    """Queues that are dropped, because their destination is no longer configured."""
     codes: tuple[ReplyCode, ...] = ()
-    """With which the notifications can be answered."""
+    """The codes for replies to the notifications."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptDecision:
-    """A Decision as kept in the history: when it was the same first and last, and its reason in words."""
+    """A Decision in the history: the first and last time of an equal one, and its reason as text."""
 
     first_at: datetime
     last_at: datetime

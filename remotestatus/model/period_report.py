@@ -1,6 +1,4 @@
-"""
-What a regular report says of a span of time: how much could be reached, what went wrong, and what lasts.
-"""
+"""The regular report on a span of time: uptime, incidents, and open problems."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +15,9 @@ from remotestatus.model.windows import PlannedWindow
 @dataclass(frozen=True, slots=True)
 class Period:
     """
-    What the history knows of a span: days, the transitions that were confirmed, and what flapped.
+    The history of a span: days, confirmed transitions, and flapping subjects.
 
-    A day counts whole: `days` begin with the one that the span begins in, at `counted_since`.
+    Days count whole: `days` begin at `counted_since`, with the day in which the span begins.
     """
 
     since: datetime
@@ -35,7 +33,7 @@ class Period:
 
     @property
     def counted_seconds(self) -> float:
-        """The seconds that can have been observed of one remote."""
+        """The most seconds that one remote can be observed."""
         return (self.until - self.counted_since).total_seconds()
 
 
@@ -64,8 +62,8 @@ class PeriodReport:
     """
     The regular report for one receiver.
 
-    `percent` and `observed` are of all its remotes together, None when nothing was observed; `least` are those that
-    could be reached least, `incidents` counts those that began in the span by their cause.
+    `percent` and `observed` are of all its remotes together, None when nothing was observed. `least` has the remotes
+    with the lowest uptime; `incidents` counts, by cause, those that began in the span.
     """
 
     since: datetime
@@ -81,5 +79,5 @@ class PeriodReport:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing happened, and nothing lasts."""
+        """Whether nothing happened, and nothing is open."""
         return not (self.incidents or self.flapped or self.lasting)

@@ -1,6 +1,4 @@
-"""
-The processes of a remote, and what was found of those that have to run there.
-"""
+"""The processes of a remote, and the results for those that have to run."""
 
 from dataclasses import dataclass
 
@@ -22,8 +20,8 @@ class NearMiss:
 @dataclass(frozen=True, slots=True)
 class ProcessResult:
     """
-    What one rule found. `running` is None when nobody could tell, and otherwise whether `min` of them run, but at least
-    one; `count` is None when the processes are unknown altogether.
+    The result of one rule. `running` says whether `min` (at least one) run, None if unknown; `count` is None when the
+    processes could not be listed.
     """
 
     name: str

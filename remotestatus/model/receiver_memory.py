@@ -27,7 +27,7 @@ class OrphanedQueue:
 
 @dataclass(frozen=True, slots=True)
 class KnownFinding:
-    """A finding that a receiver was notified of, and how severe it was then. `since` is when it was held back."""
+    """A finding that a receiver was notified of, with its severity then. `since` is when it was held."""
 
     cause: Cause
     what: str
@@ -46,8 +46,8 @@ class NotificationState:
     What one receiver knows of one subject.
 
     `status` is what it was notified of last, `since` when that problem began, `at` when it was notified or reminded.
-    `held` are the changes that quiet hours kept from it, oldest first, and `held_findings` are findings that came in
-    them. `findings` are those that it was notified of, or None where an older version did not record them.
+    `held` are the changes held back by quiet hours, oldest first; `held_findings` the findings in them. `findings` are
+    those that it was notified of, or None where an older version did not record them.
     """
 
     status: Status = Status.UP
@@ -64,7 +64,7 @@ NOT_NOTIFIED = NotificationState(findings=())
 
 @dataclass(frozen=True, slots=True)
 class FailingDestination:
-    """A destination that takes no messages. `error` holds no secrets."""
+    """A destination that rejects messages. `error` holds no secrets."""
 
     key: str
     name: str

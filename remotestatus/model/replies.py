@@ -1,6 +1,4 @@
-"""
-What people answer to a message from a phone: commands with a code, what became of them, and how many were refused.
-"""
+"""Replies to messages: commands with a code, their outcomes, and how many were refused."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,11 +7,11 @@ from enum import StrEnum
 from remotestatus.model.states import Subject
 
 CODE_LIFE = timedelta(days=3)
-"""So long a message can be answered."""
+"""How long replies are accepted."""
 
 
 class ReplyCommand(StrEnum):
-    """What an answer may ask for."""
+    """What a reply may ask for."""
 
     ACK = "ack"
     MUTE = "mute"
@@ -22,7 +20,7 @@ class ReplyCommand(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer as it was read: for `mute` the name and how long, for `ack` how long if that is said."""
+    """One parsed reply: for `mute` the name and duration, for `ack` an optional duration."""
 
     command: ReplyCommand
     code: str
@@ -32,7 +30,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class ReplyCode:
-    """What a code is good for: the subjects of one message, for one receiver, until it expires or was used."""
+    """What a code allows: the subjects of one message, for one receiver, until it expires or is used."""
 
     id: int
     destination: str
@@ -43,7 +41,7 @@ class ReplyCode:
 
 @dataclass(frozen=True, slots=True)
 class ReplyInvitation:
-    """How a message can be answered: with which code, where to, until when, and a name to mute."""
+    """How to reply to a message: the code, the addresses, the end, and a name to mute."""
 
     code: str
     places: tuple[str, ...]
@@ -53,7 +51,7 @@ class ReplyInvitation:
 
 @dataclass(frozen=True, slots=True)
 class ReplyOutcome:
-    """What one answer did: to which remotes and proxies, and until when; None is until it is over."""
+    """The effect of one reply: on which remotes and proxies, and until when; None: until it is over."""
 
     command: ReplyCommand
     names: tuple[str, ...] = ()
@@ -61,7 +59,7 @@ class ReplyOutcome:
 
 
 class Refusal(StrEnum):
-    """Why an answer changes nothing."""
+    """Why a reply is refused."""
 
     UNREADABLE = "unreadable"
     FORGED = "forged"
@@ -82,7 +80,7 @@ class ReadSource:
 
 @dataclass(frozen=True, slots=True)
 class TakenReplies:
-    """What became of the answers of one round. `done` has the key of the receiver whose message was answered."""
+    """The outcomes of the replies of one round. `done` has the key of the receiver of the message."""
 
     done: tuple[tuple[str, ReplyOutcome], ...] = ()
     asked: frozenset[str] = frozenset()

@@ -1,6 +1,4 @@
-"""
-Everything that a report is made of: what one round found, and what the history knows of the time before.
-"""
+"""The input of a report: the results of one round, and the history before it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,15 +22,15 @@ class ReportInput:
     """
     What `build_report` takes.
 
-    `transitions` are those seen in the last 90 days or more, oldest first; `days` is what the same time comes to.
-    `check_results` are by a remote's name. `measured_at` says when the measurements that its page shows were made;
-    `measured` reads them, `samples` its last connect times and `ranges` what its days were, oldest first, when they are
-    asked for: only pages that are written anew need them. Where a remote has no `measured_at` its page shows those of
-    its check result. `maintenance` has the remotes that are in maintenance now, with a description of the window.
-    `before` holds the check results of the round before: with them the page says that a process was restarted.
-    `planned` are the maintenance windows that are open or to come, the first to start first, and `regular` is the last
-    regular report. `ssh` says how each remote is reached by hand, and `inventory_option` what names the inventory in a
-    command of ours (`-i FOLDER`), if anything has to.
+    `transitions` are those seen in the last 90 days or more, oldest first; `days` are the sums of that time.
+    `check_results` are by a remote's name. `measured_at` is the time of the measurements on its page. `measured` reads
+    them, `samples` its last connect times and `ranges` its daily ranges, oldest first. They are functions, because only
+    pages that are rewritten need them. Where a remote has no `measured_at` its page shows those of its check result.
+    `maintenance` has the remotes that are in maintenance now, with a description of the window. `before` holds the
+    check results of the round before: with them the page says that a process was restarted. `planned` are the
+    maintenance windows that are open or to come, the first to start first, and `regular` is the last regular report.
+    `ssh` says how each remote is reached by hand; `inventory_option` is the `-i FOLDER` that commands in hints need, or
+    empty.
     """
 
     fleet: Fleet
@@ -58,7 +56,7 @@ class ReportInput:
     inventory_option: str = ""
 
     def only(self, subjects: Collection[Subject]) -> "ReportInput":
-        """The same of these remotes, proxies and workers alone."""
+        """The input limited to these remotes, proxies and workers."""
         fleet, wanted = self.fleet, set(subjects)
         return replace(
             self,

@@ -1,6 +1,4 @@
-"""
-A finished round, and what is kept of each.
-"""
+"""A finished round, and one connect time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

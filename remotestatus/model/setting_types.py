@@ -24,7 +24,7 @@ from remotestatus.model.durations import parse_duration, write_duration
 
 @dataclass(frozen=True, slots=True)
 class TypeName:
-    """What the table of variables calls a type, where the Python type alone says too little."""
+    """The name of a type in the table of variables, where the Python type says too little."""
 
     name: str
 
@@ -55,14 +55,14 @@ Timeout = Annotated[
 
 
 def _as_text(value: object) -> object:
-    """Let a number that stands where text is meant (a nickname `42`) be text."""
+    """Accept a number as text (a nickname `42`)."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return value
 
 
 def _as_list(value: object) -> object:
-    """Let one value stand for a list of one."""
+    """Accept one value as a list of one."""
     return [value] if isinstance(value, str | dict) else value
 
 

@@ -1,6 +1,4 @@
-"""
-What is known of a remote or proxy over rounds, and how that changed.
-"""
+"""The state of a remote or proxy over rounds, and its changes."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,13 +23,12 @@ Subject = tuple[Kind, str]
 @dataclass(frozen=True, slots=True)
 class FindingState:
     """
-    What is known of one finding over rounds.
+    The state of one finding over rounds.
 
-    `trouble` is how it was last seen, `since` when it was first seen. `bad` and `good` count the rounds in a row in
-    which it was found or not found; rounds that could not tell leave them alone. `confirmed` is the severity that
-    people are told of, None before that and after it is over. `returns` is how often it came back; what is over is
-    remembered for a while to know that. `unseen` counts the rounds in a row that reached the remote and could not look
-    for it, or did not ask for it.
+    `trouble` is how it was last seen, `since` when it was first seen. `bad` and `good` count the rounds in a row that
+    found it or not; rounds that could not check it do not count. `confirmed` is its confirmed severity, None before and
+    after. `returns` is how often it came back; a finding that is over is kept for a while for that. `unseen` counts the
+    rounds in a row that reached the remote but did not check it.
     """
 
     trouble: Trouble
@@ -49,26 +46,26 @@ class FindingState:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is no longer there, and people know that or were never told of it."""
+        """Whether it is over, and that is confirmed or it never was."""
         return self.confirmed is None and self.good > 0
 
     @property
     def lost(self) -> bool:
-        """Whether it ended because nobody looks for it any more, and not because it is over."""
+        """Whether it ended because it is no longer checked, and not because it is over."""
         return bool(self.good and self.unseen)
 
 
 @dataclass(frozen=True, slots=True)
 class State(HasTroubles):
     """
-    What is known of one subject after a round.
+    The state of one subject after a round.
 
-    `since` is when the present status began. `bad` and `good` count the rounds in a row that were not up or up; rounds
-    with the status unknown leave them alone. `confirmed` is the status that people are told of (Nagios: the hard
-    state), `confirmed_since` when it was confirmed. `problem_since` is when the present problem was first seen; it is
-    over when up is confirmed. `recent` has a 1 for each of the last check results that changed the confirmed status,
-    or came back to it before it was changed, or in which a finding came back or went again, and a 0 for all others,
-    oldest first. `findings` are those of the present and of the last rounds.
+    `since` is when the present status began. `bad` and `good` count the rounds in a row that were not up, or up;
+    unknown rounds do not count. `confirmed` is the hard state of Nagios, of which people are notified,
+    `confirmed_since` when it was confirmed. `problem_since` is when the present problem was first seen; it is over when
+    up is confirmed. `recent` has a 1 for each of the last check results that changed the confirmed status, returned to
+    it before a change, or in which a finding came back or went again; 0 for others, oldest first. `findings` are those
+    of the present and of the last rounds.
     """
 
     kind: Kind
@@ -88,7 +85,7 @@ class State(HasTroubles):
 
     @property
     def confirmed_troubles(self) -> tuple[Trouble, ...]:
-        """The findings that people are told of, with the confirmed status, most severe first."""
+        """The confirmed findings, with the confirmed status, most severe first."""
         if not self.findings:  # recorded by an older version
             return tuple(trouble for trouble in self.troubles if trouble.cause.status is self.confirmed)
         found = [
@@ -100,7 +97,7 @@ class State(HasTroubles):
 
     @property
     def is_well(self) -> bool:
-        """Whether it is up, and up for good."""
+        """Whether it is up, and confirmed up."""
         return self.status is Status.UP and self.confirmed is Status.UP
 
     @property
@@ -116,7 +113,7 @@ class State(HasTroubles):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A subject that went from one status to another. `before` is None when it was seen for the first time."""
+    """A change of a subject's status. `before` is None at the first round."""
 
     kind: Kind
     name: str
@@ -130,7 +127,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """The new State, the transition that was seen, and the one that is confirmed and may be notified."""
+    """The new State, and its soft (`seen`) and hard (`confirmed`) transition, if any."""
 
     state: State
     seen: Transition | None = None
@@ -142,7 +139,7 @@ class Policy:
     """
     How many rounds in a row confirm a problem or a recovery.
 
-    What changes when it is `maintained` is planned, and no sign of flapping.
+    A change while `maintained` is planned, and no sign of flapping.
     """
 
     fail_after: int = 1

@@ -2,7 +2,7 @@
 What a remote or proxy can be (Status), how bad a finding is (Severity), and every word that they have.
 
 A status's identifier (`degraded`) never changes: it stands in status.json, metrics, the database, CSS classes
-(`s-degraded`) and file names. What people read is the `label` or the `spoken` word of its row in APPEARANCES.
+(`s-degraded`) and file names. People read the `label` or the `spoken` word in APPEARANCES.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ APPEARANCES: Mapping[str, Appearance] = {
 
 
 class Severity(StrEnum):
-    """How bad a finding is. They compare by that: `max` of several is the worst."""
+    """The severity of a finding. They are ordered: `max` is the worst."""
 
     WARNING = "warning"
     CRITICAL = "critical"
@@ -92,7 +92,7 @@ class Status(StrEnum):
 
     @property
     def is_bad(self) -> bool:
-        """Whether something was found that is wrong."""
+        """Whether a problem was found."""
         return self in (Status.DEGRADED, Status.DOWN)
 
     @property

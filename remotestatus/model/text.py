@@ -9,9 +9,9 @@ from difflib import get_close_matches
 
 def name_inventory(text: str, option: str) -> str:
     """
-    The same text, with commands of ours that name the inventory by this option (`-i FOLDER`), if there is one.
+    Add this option (`-i FOLDER`), if there is one, to the remotestatus commands in a text.
 
-    Those that name one already stay as they are.
+    Commands that have one are not changed.
     """
     return _COMMAND.sub(lambda found: f"{found[0]} {option}", text) if option else text
 
@@ -30,7 +30,7 @@ def count(number: int, noun: str) -> str:
 
 
 def say_percent(percent: float) -> str:
-    """Write a share, `97.5 %` or `99.96 %`: only what is all is written as 100, and only what is nothing as 0."""
+    """Write a share, `97.5 %` or `99.96 %`; it is never rounded to 100 or 0."""
     if percent <= 0 or percent >= 100:
         return f"{min(max(percent, 0), 100):.0f} %"
     return f"{percent:.1f} %" if 1 <= percent <= 99 else f"{min(max(percent, 0.01), 99.99):.2f} %"
@@ -57,7 +57,7 @@ def join_names(names: Sequence[str], most: int) -> str:
 
 
 def lower_first(sentence: str) -> str:
-    """Begin a sentence with a small letter, so that it can follow a colon."""
+    """Lower-case a sentence's first letter, so that it can follow a colon."""
     return sentence[:1].lower() + sentence[1:]
 
 

@@ -1,6 +1,4 @@
-"""
-Moments as text: RFC 3339, UTC, whole seconds.
-"""
+"""Times as text: RFC 3339, UTC, whole seconds."""
 
 from datetime import UTC, datetime
 
@@ -18,11 +16,11 @@ def read_time(text: str) -> datetime:
 
 
 def say_moment(moment: datetime, now: datetime) -> str:
-    """Write a moment for people: `02:10 UTC`, or with its date when that is not today's."""
+    """Write a time for people: `02:10 UTC`, with the date unless it is today."""
     moment, now = moment.astimezone(UTC), now.astimezone(UTC)
     return f"{moment:%H:%M} UTC" if moment.date() == now.date() else say_date(moment)
 
 
 def say_date(moment: datetime) -> str:
-    """Write a moment for people who read it on any day: `2026-01-31 02:10 UTC`."""
+    """Write a time with its date for people: `2026-01-31 02:10 UTC`."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,6 +1,4 @@
-"""
-The two ends of a tunnel: what a remote's own ssh was started with to keep it (ssh(1), -R), and what listens on a proxy.
-"""
+"""The two ends of a tunnel: the options of the ssh -R on the remote, and the listening port on the proxy."""
 
 from dataclasses import dataclass
 
@@ -12,9 +10,9 @@ __all__ = ["Listener", "Tunnel", "TunnelPort"]
 @dataclass(frozen=True, slots=True)
 class Tunnel:
     """
-    One reverse forwarding of one ssh: the port that it asks for on the proxy, and the address there, if it says one.
+    One remote forwarding (ssh -R): its port on the proxy, and its bind address, if any.
 
-    `exit_on_failure` and `alive_interval` are its options, None where its command line does not say.
+    `exit_on_failure` and `alive_interval` are its options, None if not on its command line.
     """
 
     port: int
@@ -26,10 +24,10 @@ class Tunnel:
 @dataclass(frozen=True, slots=True)
 class TunnelPort:
     """
-    One address and port of a proxy that a tunnel may have bound, and whose it is.
+    One address and port of a proxy that a tunnel may have bound, and its owner.
 
     `session` tells whether an SSH session holds it; None where the account may not see that. `pids` are the processes
-    that hold it, as far as that is known, and `peers` the addresses that those wait for in vain.
+    that hold it, as far as known; `peers` are addresses that do not answer them.
     """
 
     port: int

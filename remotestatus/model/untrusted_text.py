@@ -1,7 +1,7 @@
 """
-Makes text that came from elsewhere fit to be shown: on a terminal, in a message, in an error.
+Cleans untrusted text for terminals, messages and errors.
 
-Any text comes in, hostile ones too; a single line without control characters goes out.
+The result is one line without control characters.
 """
 
 import re
@@ -10,7 +10,7 @@ _EVIDENCE = 300
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 _PLAIN = re.compile(r"(?:[!-~]++(?: [!-~]++)*+)?")
-"""Words of ASCII with one space between them: nearly all texts are that, and stay as they are."""
+"""ASCII words with single spaces: nearly all texts are, and need no cleaning."""
 
 
 def one_line(text: object, limit: int = _EVIDENCE) -> str:
@@ -23,9 +23,9 @@ def one_line(text: object, limit: int = _EVIDENCE) -> str:
 
 def defuse(text: str) -> str:
     """
-    Write text of a remote so that no service takes it for a mention, a link or a tag: `@everyone`, `[x](http://y)`.
+    Escape text of a remote, so that no service takes it for a mention, a link or a tag: `@everyone`, `[x](http://y)`.
 
-    A space without width breaks what would be one. An address (`me@box`) stays as it is, because people copy it.
+    A zero-width space breaks those. An address (`me@box`) stays as it is, because people copy it.
     """
     return _ACTIVE.sub("\\g<0>\u200b", text)
 

@@ -1,7 +1,7 @@
 """
-What the inventory asks of one remote by name, beyond processes: files, systemd units, devices; and what was found.
+The results for the files, systemd units and devices that the inventory lists for one remote.
 
-`ok` is None where nobody could tell. `sentence` says in a few words what is wrong, or how it is.
+`ok` is None if unknown. `sentence` says in a few words what is wrong, or its state.
 """
 
 from dataclasses import dataclass

@@ -1,24 +1,22 @@
-"""
-How a worker fails a batch.
-"""
+"""The kinds of worker faults."""
 
 from enum import StrEnum
 
 NOT_STARTED = "ansible-runner could not be started"
-"""What is said on a worker, on standard error, when its program cannot be run."""
+"""Printed to a worker's standard error when its program cannot be run."""
 
 
 class FaultKind(StrEnum):
-    """What was seen of a worker that did not bring its answers."""
+    """How a worker without answers failed."""
 
     SILENT = "silent"
     ENDED = "ended"
     LOST = "lost"
-    """Its SSH connection ended, and nobody said why: ssh says nothing when a line that was cut never answers."""
+    """Its SSH connection ended without an error: ssh prints none when the network is cut."""
     GARBAGE = "garbage"
     FAILED = "failed"
     LIES = "lies"
-    """It brought answers, and some that nobody asked for."""
+    """It sent answers that nobody asked for."""
     TOO_SLOW = "too slow"
     GIVEN_UP = "given up"
     """Nobody wanted the answers any more: no fault of the worker's."""

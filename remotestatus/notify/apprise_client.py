@@ -1,8 +1,8 @@
 """
-Speaks to Apprise: makes its services from URLs and files, and hands messages over to them.
+Wraps Apprise: makes its services from URLs and files, and sends messages through them.
 
-The rule: what Apprise logs quotes URLs, so it is printed nowhere. This is the only module that loads Apprise, which
-takes a while, so others import it where they need it.
+The rule: Apprise's log quotes URLs, so it is never printed. Only this module imports Apprise, which loads slowly, so
+others import it on use.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ def read_file(path: Path) -> tuple[list[Destination], list[str]]:
 
 
 def _complaint(line: str) -> str:
-    """What Apprise complains about in a configuration file: where it is, and not the URL that the line quotes."""
+    """Apprise's complaint about a configuration file: the line number, without the URL."""
     if place := re.search(r"\b(?:line|entry) #?\d+", line):
         return f"{place[0].replace('#', '')}: not an entry that Apprise can use"
     schema = re.search(r"URL ([a-z0-9]{1,20})://", line, re.IGNORECASE)
@@ -72,7 +72,7 @@ def _destination(service: apprise.NotifyBase, tags: Sequence[str], name: str | N
 
 
 def _address(service: apprise.NotifyBase) -> str:
-    """Where a service delivers to, without passwords and tokens, and without what is only a matter of taste."""
+    """The address of a service, without passwords, tokens and options such as formats."""
     rest = str(service.url(privacy=True)).partition("://")[2].partition("?")[0]
     # Apprise masks a password as ****, and of a token it shows the first and the last character.
     masked = re.sub(r"(?<![^/:@])[^/:@]?\.\.\.[^/:@]?(?![^/:@])", "…", rest.replace(":****", "").replace("****", "…"))
@@ -86,7 +86,7 @@ def _hash(text: str) -> str:
 
 
 def say_what_is_wrong(url: str) -> str:
-    """Why Apprise can't use a URL, and the cure, without the URL."""
+    """Why Apprise can't use a URL, with the fix, without the URL."""
     schema = url.partition("://")[0].strip().lower()
     if "://" not in url or not re.fullmatch(r"[a-z0-9]{1,20}", schema):
         return "not an Apprise URL; write for example mailto://… or ntfy://…"
@@ -109,9 +109,9 @@ def _asset() -> apprise.AppriseAsset:
 
 
 def hand_over(destination: Destination, message: Message) -> Attempt:
-    """Hand one message over to a destination's service, and say what became of it."""
+    """Send one message through a destination's service, and return the Attempt."""
     service: apprise.NotifyBase = destination.service
-    # What is too long all the same goes out in several pieces, never cut in silence.
+    # A message that is still too long is split, never cut.
     service.overflow_mode = apprise.OverflowMode.SPLIT
     sender = apprise.Apprise(asset=_asset())
     sender.add(service)
@@ -125,7 +125,7 @@ def hand_over(destination: Destination, message: Message) -> Attempt:
         log_callback=lambda entry, _service: logged.append(f"{entry.level} {entry.message}"),
     )
     outcomes = [attempt.status for one in result for attempt in one]
-    # A destination that is `optional` reports success whatever happened: only its last attempt tells.
+    # An `optional` destination always reports success: only its last attempt tells.
     if outcomes and outcomes[-1] == apprise.AppriseResultStatus.SUCCESS:
         return Attempt(destination.key, taken=True)
     error, failure = explain_failure(logged, destination.secrets)
@@ -133,14 +133,14 @@ def hand_over(destination: Destination, message: Message) -> Attempt:
 
 
 def _wants_plain_text(service: apprise.NotifyBase) -> bool:
-    """Whether the service's own format (the first it names) is plain text; HTML is what Apprise converts best."""
+    """Whether the service's own format (the first it names) is plain text; Apprise converts HTML best."""
     wanted = service.notify_format
     first = wanted[0] if isinstance(wanted, tuple | list) else wanted
     return bool(first == apprise.NotifyFormat.TEXT)
 
 
 def _pieces(url: str) -> tuple[str, ...]:
-    """Everything of a URL that could be secret: all words of it but the service's own name, longest first."""
+    """All parts of a URL that may be secret: all words but the service's name, longest first."""
     rest = url.partition("://")[2]
     words = {word for text in (rest, unquote(rest)) for word in re.split(r"[/:@?&=,;+\s]+", text) if len(word) > 2}
     return tuple(sorted(words, key=len, reverse=True))
@@ -152,5 +152,5 @@ def _silence_apprise() -> None:
         if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
             logger.addHandler(logging.NullHandler())
         logger.propagate = False
-    # Its reasons are debugging lines, and reach nobody but the capture of a sending.
+    # Its reasons are debug lines, which only the capture in `hand_over` reads.
     _LOGGER.setLevel(logging.DEBUG)

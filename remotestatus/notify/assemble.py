@@ -1,8 +1,7 @@
 """
-Makes one message of all that waits for a destination, as it is sent: several at once, late ones, refused ones, a test.
+Makes the one message that is sent to a destination from all that wait: several, late or refused ones, a test.
 
-Messages come in, and one with its footer goes out; the sentences are the templates of `messages/`. Pure: no clock and
-no network.
+It has a footer. The sentences are in the templates of `messages/`. Pure: no clock and no network.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,13 +20,13 @@ SUBJECT = 140
 """Characters of a subject at most."""
 
 LATE = timedelta(minutes=5)
-"""A message that is older when it is sent says so."""
+"""A message older than this says so."""
 
 LITTLE_ROOM = 500
-"""A service that takes less than so many characters, as by SMS, gets one message, brief, and never several pieces."""
+"""A service that takes fewer characters, such as SMS, gets one brief message, never several."""
 
 WIDE = Receiver("", "")
-"""A receiver whose service takes any length."""
+"""A receiver without a limit on the length."""
 
 
 def assemble(
@@ -40,14 +39,14 @@ def assemble(
     whole: bool = False,
 ) -> Message:
     """
-    Make one message of all that waits for a destination, oldest first, and say of late ones when they happened.
+    Make one message of all that wait for a destination, oldest first, with the time of late ones.
 
-    Of what needs more room than the service has, the older ones are given by their headlines alone, or not at all;
-    with `whole` everything is there, whether it fits or not.
+    If they do not fit, older ones are cut to their headlines, or left out. `whole` keeps everything, whether it fits or
+    not.
     """
     newest = messages[-1]
     late = len(messages) == 1 and now - newest.at >= LATE
-    # The worst must not hide behind a recovery that came later.
+    # A later recovery must not lower the type.
     worst = min(reversed(messages), key=lambda message: list(NotificationType).index(message.type))
     subject = newest.subject
     if late or len(messages) > 1:
@@ -66,7 +65,7 @@ def assemble(
 
 
 def _parts(messages: Sequence[Message], receiver: Receiver) -> Iterator[Sequence[Message]]:
-    """The messages with all their words; then with fewer and fewer, and then the newest alone, by their headlines."""
+    """The messages in full; then with less and less text; then the newest headlines alone."""
     number = len(messages)
     yield messages
     if number == 1 and not has_little_room(receiver):
@@ -77,7 +76,7 @@ def _parts(messages: Sequence[Message], receiver: Receiver) -> Iterator[Sequence
 
 
 def has_little_room(receiver: Receiver) -> bool:
-    """Whether its service takes no more than an SMS or a few."""
+    """Whether its service takes only as much as a few SMS."""
     return 0 < receiver.room < LITTLE_ROOM
 
 
@@ -90,7 +89,7 @@ def fits(message: Message, receiver: Receiver) -> bool:
 
 
 def _cut(message: Message, receiver: Receiver) -> Message:
-    """The message; where there is little room and it does not fit in any form, as much of its subject as fits."""
+    """The message; if nothing fits where there is little room, as much of its subject as fits."""
     if not has_little_room(receiver) or fits(message, receiver):
         return message
     words = one_line(message.subject, receiver.room)
@@ -126,7 +125,7 @@ def shorten(
     message: Message, why: str, settings: FleetSettings, templates: Templates, receiver: Receiver = WIDE
 ) -> Message:
     """
-    The same message as its subject and where it can be read, for a service that refuses its words.
+    Cut a message to its subject and a link, for a service that refuses its text.
 
     `why` is what the service answered.
     """

@@ -1,8 +1,8 @@
 """
-One remote or proxy to decide on: its state, whose settings count, and what each receiver should know of it.
+One remote or proxy to decide on: its state, its settings, and what each receiver should know of it.
 
-A State and the memory come in. What a receiver knows is a status and a set of findings; the Difference is what it
-should know besides that. Pure: no clock, database or network.
+A receiver knows a status and a set of findings; the Difference is what it should know in addition. Pure: no clock,
+database or network.
 """
 
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ from remotestatus.model.times import say_moment
 from remotestatus.model.windows import OpenWindow
 
 UNCHECKED_ROUNDS = 3
-"""What the checker itself could not check for so many check intervals is a problem."""
+"""After this many check intervals, unchecked counts as a problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """
-    What one receiver should know of one subject, beside what it knows.
+    What one receiver has to be notified of, for one subject.
 
-    `event_type` is None where there is nothing to say. `troubles` are all findings that it should know.
+    `event_type` is None if there is nothing. `troubles` are all findings that it should know.
     """
 
     known: NotificationState
@@ -66,10 +66,10 @@ class Case:
 
     def known(self, receiver: Receiver) -> NotificationState:
         """
-        The same, as it counts now.
+        The same, corrected for now.
 
-        A time in the future means that the clock was set back: reminders count from now on then. What an older version
-        recorded without findings stands for those that were there before this round.
+        A time in the future means that the clock was set back: reminders count from now on then. A record of an older
+        version has no findings: those before this round are assumed.
         """
         recorded = self.recorded(receiver)
         if recorded.at and recorded.at > self.now:
@@ -81,7 +81,7 @@ class Case:
 
     @cached_property
     def remotes(self) -> tuple[Remote, ...]:
-        """The remote itself, or the remotes behind the proxy or worker: whose settings count."""
+        """The remotes whose settings count: itself, or those behind the proxy or worker."""
         if self.state.kind is Kind.PROXY:
             return self.fleet.behind(self.state.name)
         if self.state.kind is Kind.WORKER:
@@ -110,12 +110,12 @@ class Case:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether somebody takes care of it now."""
+        """Whether it is acknowledged now."""
         return self.acknowledgement is not None and self.acknowledgement.holds(self.now)
 
     @cached_property
     def tags(self) -> frozenset[str] | None:
-        """The tags of its receivers; None means everybody."""
+        """The tags of its receivers; None: all receivers."""
         if not self.remotes or any(not remote.settings.notify for remote in self.remotes):
             return None
         return frozenset(tag for remote in self.remotes for tag in remote.settings.notify)
@@ -130,7 +130,7 @@ class Case:
 
     @cached_property
     def remind_every(self) -> timedelta | None:
-        """How often its problems are told again; None: never."""
+        """The interval of reminders; None: never."""
         spans = [remote.settings.remind_every for remote in self.remotes]
         return min((span for span in spans if span), default=None)
 
@@ -147,7 +147,7 @@ class Case:
 
     @cached_property
     def is_unchecked(self) -> bool:
-        """Whether it could not be checked for some rounds, and no proxy is to blame: that is a problem too."""
+        """Whether it was not checked for some rounds, but not because of a proxy: a problem too."""
         state = self.state
         own_cause = state.trouble is not None and not state.trouble.cause.declaration.of_another
         lasting = self.now - state.since >= self.fleet.settings.every * UNCHECKED_ROUNDS
@@ -155,7 +155,7 @@ class Case:
 
     @property
     def unconfirmed(self) -> Reason | None:
-        """Why the last check result is no ground to notify anybody; None when it is."""
+        """Why the last check result cannot be notified; None when it can."""
         if self.state.status is Status.UNKNOWN:
             return Reason.NO_NEW_RESULT
         if not self.is_bad and self.state.status is not Status.UP:
@@ -173,7 +173,7 @@ class Case:
 
     @cached_property
     def for_all(self) -> Decision | None:
-        """Why nobody is notified of something: it is not confirmed, or not a problem of its own."""
+        """Why nobody is notified: it is not confirmed, or part of another problem."""
         state, settings = self.state, self.settings
         if state.status is Status.UNKNOWN:
             return self.decide(Reason.UNKNOWN, message=self.why_unknown)
@@ -188,18 +188,18 @@ class Case:
         return None
 
     def gap(self, receiver: Receiver) -> Difference:
-        """What this receiver should know, beside what it knows."""
+        """What this receiver has to be notified of."""
         known = self.known(receiver)
         troubles = self._wanted(receiver, known)
         truth = self._status(known)
         if not troubles and truth is not Status.UP and (self.state.findings or self.confirmed_troubles):
-            truth = Status.UP  # nothing is confirmed, or it does not want to hear of warnings
+            truth = Status.UP  # nothing is confirmed, or the receiver takes no warnings
         changes = _changes(known, troubles, self)
         event_type = self._event_type(receiver, known, truth, changes)
         return Difference(known, truth, event_type, troubles, changes)
 
     def _status(self, known: NotificationState) -> Status:
-        """The status that somebody who knows this should know now."""
+        """The status that a receiver with this state should know."""
         if self.is_unchecked and not self.is_bad and known.status in (Status.UP, Status.UNKNOWN):
             return Status.UNKNOWN
         if self.state.status is Status.UNKNOWN and known.status is Status.UNKNOWN:
@@ -248,7 +248,7 @@ class Case:
 
 
 def known_findings(troubles: Sequence[Trouble]) -> tuple[KnownFinding, ...]:
-    """What somebody knows who was notified of these."""
+    """These troubles as KnownFindings."""
     return tuple(KnownFinding(trouble.cause, trouble.what, trouble.severity) for trouble in troubles)
 
 
@@ -264,9 +264,9 @@ def _changes(known: NotificationState, troubles: tuple[Trouble, ...], case: Case
     ]
     gone = [one for one in known.findings if one.key not in {trouble.key for trouble in troubles}]
     if case.state.confirmed is Status.DOWN:
-        gone = []  # what it lacked when it was reached is not over; and it is down for one reason at a time
+        gone = []  # findings of a reached remote are not over while it is down, which has one cause at a time
     left = {trouble.key: trouble for trouble in case.confirmed_troubles}
-    # What is left of it is less than this receiver wants to hear of.
+    # The rest is less severe than this receiver takes.
     found += [
         FindingChange(one, one.severity, left[one.key].severity, left[one.key]) for one in gone if one.key in left
     ]
@@ -276,7 +276,7 @@ def _changes(known: NotificationState, troubles: tuple[Trouble, ...], case: Case
 
 
 def _say_pending(one: FindingState, state: State, settings: RemoteSettings) -> str:
-    """Why a finding is not told yet, or not told as over; empty when it is."""
+    """Why a finding or its end is not confirmed; empty when it is."""
     name = f"{one.trouble.cause} {one.trouble.what}".strip()
     if one.trouble.cause.status is not state.status:
         return ""

@@ -1,10 +1,9 @@
 """
-Puts a notification into words with the templates of `messages/`.
+Renders a notification with the templates of `messages/`.
 
-A Notification comes in; a Message with its subject, plain text and HTML goes out. What is said is sorted, grouped and
-counted here; the sentences are the templates'. It is read at three in the morning: the subject says what and where,
-each problem says first what to do, and what is too long for its service is cut with a count and the place where the
-rest is. Pure: no clock and no network.
+The result is a Message with subject, plain text and HTML. Entries are sorted, grouped and counted here; the sentences
+are in the templates. The subject says what and where, and each problem begins with what to do. Text that is too long
+for its service is cut, with a count and a link to the rest. Pure: no clock and no network.
 """
 
 import re
@@ -39,13 +38,13 @@ from remotestatus.notify.page_links import settings_for
 from remotestatus.templates import Templates
 
 GROUP = 4
-"""So many remotes behind one proxy with the same cause are one entry."""
+"""This many remotes behind one proxy with one cause are one entry."""
 
 NO_LONGER_LOOKED_AT = "No longer looked at: {names}."
-"""Says that findings ended because they could not be looked for, or nobody asks for them any more."""
+"""For findings that ended because they are no longer checked."""
 
 LOOKED_AT_AGAIN = "Could be looked at again: {names}."
-"""Says that a check failed only because nobody could look."""
+"""For a check that failed only because it could not run."""
 
 FORMS = (
     *((most, False) for most in (25, 12, 6, 3, 2, 1)),
@@ -54,7 +53,7 @@ FORMS = (
 """
 Entries per section at most, and whether each is one sentence only; less where the service has less room.
 
-Without entries there are no sections: the subject says what and where.
+With 0 entries there are no sections, only the subject.
 """
 
 
@@ -64,10 +63,10 @@ class MessageEntry:
     One remote or proxy in a message, or several remotes behind one proxy with the same event and cause.
 
     `names` are all of them; everything else is about the one of `line`. `troubles` are all its findings, `news` those
-    that are new or worse, `left` the others; those of one cause are one. `over` says what is over, `lost` names what of
-    it nobody looks at any more, `passed` names what came and went while quiet hours held it. `since` and `ended` are
-    None where that was in the last minute, `since` also where it was not the same for all, `lasted` where it is not
-    known. `after` is how long it was not up: the shortest and the longest.
+    that are new or worse, `left` the others; those of one cause are one. `over` says what is over, `lost` names what is
+    no longer checked, `passed` names what came and went in quiet hours. `since` and `ended` are None where that was in
+    the last minute, `since` also where it was not the same for all, `lasted` where it is not known. `after` is how long
+    it was not up: the shortest and the longest.
     """
 
     line: Line
@@ -87,12 +86,12 @@ class MessageEntry:
 
     @property
     def trouble(self) -> Trouble | None:
-        """What to look at first: the most severe of what is new, else of what is left."""
+        """The most severe of the new troubles, else of the others."""
         return next(iter((*self.news, *self.troubles)), None)
 
     @property
     def stays(self) -> bool:
-        """Whether the status is what the receiver knows already, and only findings differ."""
+        """Whether only findings differ from what the receiver knows, not the status."""
         return self.line.event_type in (EventType.WORSE, EventType.BETTER) and self.line.before.status is self.line.now
 
 
@@ -114,13 +113,13 @@ class MessageSection:
 def compose_each(
     plan: Plan, fleet: Fleet, templates: Templates, option: str = ""
 ) -> tuple[Sequence[Message], Sequence[str]]:
-    """A message for each notification; one that cannot be composed says the names, and is a trouble of the round."""
+    """A message for each notification; if one fails, it has only the names, and the round a trouble."""
     messages, troubles = [], []
     for notification in plan.notifications:
         try:
             messages.append(compose_message(notification, fleet, templates, option))
         except Exception as error:
-            # The round has to be recorded all the same, and somebody has to hear of it.
+            # The round still has to be recorded, and people notified.
             messages.append(compose_names(notification))
             troubles.append(f"a message could not be composed: {say_error(error)}; please report this")
     return messages, troubles
@@ -160,7 +159,7 @@ def compose_message(notification: Notification, fleet: Fleet, templates: Templat
 
 
 def _headline(notification: Notification, fleet: Fleet, templates: Templates) -> str:
-    """The subject without the fleet's title: with as many names as leave room for all that is said of others."""
+    """The subject without the fleet's title, with as many names of each kind as fit."""
     receiver, values = notification.receiver, _subject(notification, fleet)
     length = min(SUBJECT, receiver.room // 2) if has_little_room(receiver) else SUBJECT
     for most in (3, 2, 1):
@@ -171,7 +170,7 @@ def _headline(notification: Notification, fleet: Fleet, templates: Templates) ->
 
 
 def compose_names(notification: Notification) -> Message:
-    """Write the names alone, for a notification that cannot be composed: nobody is left without a word."""
+    """Write the names alone, for a notification that cannot be composed."""
     names = ", ".join(one_line(line.state.name, 80) for line in notification.lines) or "a destination"
     headline = one_line(f"changed: {names}", SUBJECT)
     text = f"Something changed: {one_line(names, 2000)}. This message could not be composed; see `remotestatus status`."
@@ -180,7 +179,7 @@ def compose_names(notification: Notification) -> Message:
 
 
 def compose_notice(receiver: Receiver, fleet: Fleet, sentence: str, now: datetime) -> Message:
-    """Write one sentence about the checker itself, such as that its history was damaged."""
+    """Write a message about the checker itself, such as a damaged history."""
     headline = one_line(sentence, SUBJECT)
     return _sentence(receiver, now, headline, one_line(f"{fleet.settings.title}: {headline}", SUBJECT), sentence)
 
@@ -201,7 +200,7 @@ def _type(notification: Notification) -> NotificationType:
 
 
 def _subject(notification: Notification, fleet: Fleet) -> Mapping[str, object]:
-    """What the template of the subject is given: names by what is said of them, the most urgent first."""
+    """The values for the subject's template: names by kind, the most urgent first."""
     problems = [line for line in notification.lines if line.is_problem]
     recovered = [line for line in notification.lines if line.is_recovery]
     reminders = _of(notification, EventType.REMINDER)
@@ -232,11 +231,11 @@ def _subject(notification: Notification, fleet: Fleet) -> Mapping[str, object]:
 
 
 _WORDS = ("proxies", "workers", "down", "changed", "degraded", "worse", "warning", "worse warning", "unknown")
-"""Under which words the subject names what is wrong, the most urgent first."""
+"""The kinds of problems in the subject, the most urgent first."""
 
 
 def _word(line: Line) -> str:
-    """Under which of _WORDS the subject names a problem."""
+    """Which of _WORDS a problem is."""
     if line.state.kind is Kind.WORKER or (line.state.kind is Kind.PROXY and line.now is not Status.DEGRADED):
         return "proxies" if line.state.kind is Kind.PROXY else "workers"
     stays = line.event_type is EventType.WORSE and line.before.status is line.now
@@ -272,14 +271,14 @@ def _sections(notification: Notification, fleet: Fleet) -> Iterable[MessageSecti
 def _problems(lines: Iterable[Line], fleet: Fleet, at: datetime) -> list[MessageEntry]:
     groups: dict[tuple[object, ...], list[Line]] = {}
     for line in lines:
-        # A proxy, or a remote that no proxy carries, stands for itself.
+        # A proxy, and a direct remote, is an entry of its own.
         groups.setdefault((_proxy(line, fleet) or line.state.name, line.event_type, *_sameness(line)), []).append(line)
     ordered = sorted(groups.values(), key=lambda members: min(map(_rank, members)))
     return [entry for members in ordered for entry in _grouped(members, fleet, at)]
 
 
 def _sameness(line: Line) -> tuple[object, ...]:
-    """What is the same of remotes that are one entry: the cause where they are down, else every finding."""
+    """What remotes of one entry have in common: the cause if they are down, else every finding."""
     trouble = line.state.trouble
     if line.now is not Status.DEGRADED:
         return (trouble.cause if trouble else "",)
@@ -297,7 +296,7 @@ def _recoveries(lines: Iterable[Line], fleet: Fleet, at: datetime) -> list[Messa
 
 
 def _grouped(members: Sequence[Line], fleet: Fleet, at: datetime) -> list[MessageEntry]:
-    """One entry for many remotes behind one proxy, and one for each of a few."""
+    """One entry for many remotes behind one proxy, or one for each of a few."""
     if len(members) >= GROUP and _proxy(members[0], fleet):
         return [_entry(members, fleet, at)]
     return [_entry([line], fleet, at) for line in sorted(members, key=_rank)]
@@ -333,7 +332,7 @@ def _entry(lines: Sequence[Line], fleet: Fleet, at: datetime) -> MessageEntry:
 def _behind(line: Line, fleet: Fleet) -> tuple[Remote, ...]:
     """The remotes that cannot, or could not, be checked because of the proxy or worker that a line is about."""
     if Status.DEGRADED in (line.now, line.before.status if line.now is Status.UP else None):
-        return ()  # it still carries its tunnels
+        return ()  # its tunnels still work
     match line.state.kind:
         case Kind.PROXY:
             return fleet.behind(line.state.name)
@@ -344,7 +343,7 @@ def _behind(line: Line, fleet: Fleet) -> tuple[Remote, ...]:
 
 
 def _in_words(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
-    """The findings as a message says them: those of one cause as one, and nothing in them that a service acts on."""
+    """The findings for a message: those of one cause joined, and mentions and links defused."""
     return tuple(
         replace(trouble, message=defuse(trouble.message), hint=defuse(trouble.hint), detail=defuse(trouble.detail))
         for trouble in summarize(troubles)
@@ -352,7 +351,7 @@ def _in_words(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
 
 
 def _say_over(line: Line, remote: Remote | None) -> tuple[str, ...]:
-    """What is over, or less severe now, a sentence for each cause: `Running again: encoder, web.`"""
+    """What is over or less severe, a sentence per cause: `Running again: encoder, web.`"""
     over: dict[str, list[str]] = {}
     still_wrong = {trouble.what for trouble in line.troubles}
     checks = {spec.name for spec in remote.settings.checks} if remote else set[str]()
@@ -363,7 +362,7 @@ def _say_over(line: Line, remote: Remote | None) -> tuple[str, ...]:
         sentence = NO_LONGER_LOOKED_AT if change.lost else cause.declaration.over
         if cause is Cause.CHECK_FAILED and what not in checks and not change.lost:
             if what in still_wrong:
-                continue  # it could not be looked at, and was found wrong when it could
+                continue  # it could not be examined, and then was found wrong
             sentence = LOOKED_AT_AGAIN
         over.setdefault(sentence, []).append(what)
     sentences = [_fill(sentence, names) for sentence, names in over.items()]
@@ -372,7 +371,7 @@ def _say_over(line: Line, remote: Remote | None) -> tuple[str, ...]:
 
 
 def _say_passed(line: Line, known: Collection[Key]) -> tuple[str, ...]:
-    """What came and went while it was held, in a few words for each cause: `not running: encoder`."""
+    """What came and went in quiet hours, by cause: `not running: encoder`."""
     passed: dict[Cause, list[str]] = {}
     for finding in line.before.held_findings:
         if finding.key not in known:
@@ -385,12 +384,12 @@ def _fill(sentence: str, names: Sequence[str]) -> str:
 
 
 def _begun(line: Line) -> datetime | None:
-    """When a problem began; one of what was never seen otherwise than unchecked is as old as that."""
+    """When a problem began; for one that was never checked, when that began."""
     return line.state.problem_since or (line.state.since if line.now is Status.UNKNOWN else None)
 
 
 def _ended(line: Line, at: datetime) -> datetime:
-    """When a problem was over: earlier than now when quiet hours held the news."""
+    """When a problem was over: before now if quiet hours held it."""
     ended = line.state.confirmed_since or at
     return ended if (line.before.since or ended) <= ended <= at else at
 
@@ -415,7 +414,7 @@ def _names(lines: Iterable[Line]) -> tuple[str, ...]:
 
 
 def _rank(line: Line) -> tuple[int, int, int, tuple[tuple[int, str], ...]]:
-    """The order in which people should hear of it: proxies, then what is worst, then r2 before r10."""
+    """The order in a message: proxies, then the most severe, then r2 before r10."""
     natural = tuple(
         (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", line.state.name) if part
     )

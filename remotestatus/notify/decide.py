@@ -3,10 +3,9 @@ Decides who is notified of what, and why not.
 
 Takes the states after a round, the fleet, the receivers and what each of them knows; returns one Notification per
 receiver at most, what they know afterwards, and a Decision with its reason for everything that had to be decided. The
-rule: a notification closes the gap between what is confirmed and what a receiver knows. So what was held back (by
-maintenance, quiet hours, flapping, a proxy that is down) is sent as soon as nothing holds it any more and it is still
-true, and a message that could not be made in one round is made in the next. A subject whose state keeps that from being
-done costs nobody else anything. Pure: no clock, database or network.
+rule: a receiver is notified of the difference between the confirmed state and what it knows. So what was held (by
+maintenance, quiet hours, flapping, a down proxy) is sent when nothing holds it and it is still true, and a message that
+failed in one round is made in the next. An error in one subject affects no other. Pure: no clock, database or network.
 """
 
 from collections import Counter
@@ -30,13 +29,13 @@ from remotestatus.model.times import say_moment
 from remotestatus.notify.case import Case, Difference, known_findings
 
 FAILING_AFTER = timedelta(days=1)
-"""When a destination has failed so long, the others are notified."""
+"""How long a destination fails before the others are notified."""
 
 REFUSING_AFTER = timedelta(hours=1)
-"""The same for one that refuses for a reason that time does not mend, such as a wrong password."""
+"""The same for permanent errors, such as a wrong password."""
 
 HELD_KEPT = 12
-"""Changes remembered per subject and receiver while quiet hours hold them; of more, the last one counts."""
+"""Changes kept per subject and receiver during quiet hours; a further one replaces the last."""
 
 
 def plan_for_each(
@@ -88,7 +87,7 @@ def plan_notifications(
     cases = [
         Case(fleet, state, memory, now)
         for subject, state in states.items()
-        # Of what is up, nothing could be told to anybody who knows nothing of it.
+        # About a subject that is up and that no receiver knows, there is no news.
         if not state.is_well or state.flapping or subject in remembered
     ]
     failing = [one for one in memory.failing if _concerns_others(one, now)]
@@ -122,7 +121,7 @@ def _count_statuses(states: Mapping[Subject, State]) -> Mapping[Status, int]:
 
 
 def quiet_hours_now(hours: Sequence[QuietHours], receiver: Receiver, now: datetime) -> QuietHours | None:
-    """The quiet hours that a receiver is in now, or None. They go by the wall clock of their zone."""
+    """The quiet hours that a receiver is in now, or None. They are local times of their zone."""
     for one in hours:
         if one.tags and not set(one.tags) & set(receiver.tags):
             continue
@@ -143,7 +142,7 @@ class _Outcome:
 
 
 def _decide_all(cases: Sequence[Case], receiver: Receiver) -> list[_Outcome]:
-    """What becomes of each case; once one reminder is due, all open problems go into the same message."""
+    """Decide each case; once one reminder is due, all open problems go into the same message."""
     if cases and receiver.key in cases[0].memory.replies.asked:
         return [_decide(case, receiver, remind=True) for case in cases]
     outcomes = [_decide(case, receiver) for case in cases]
@@ -153,7 +152,7 @@ def _decide_all(cases: Sequence[Case], receiver: Receiver) -> list[_Outcome]:
 
 
 def _decide(case: Case, receiver: Receiver, *, remind: bool = False) -> _Outcome:
-    """What becomes of one case and one receiver: the stages in their order; the first that holds it ends it."""
+    """Decide one case for one receiver: the stages in order; the first that stops it ends it."""
     gap = case.gap(receiver)
     known, event_type = gap.known, gap.event_type
     if event_type is None:
@@ -181,14 +180,14 @@ def _decide(case: Case, receiver: Receiver, *, remind: bool = False) -> _Outcome
 
 
 def _adopt(gap: Difference) -> NotificationState:
-    """What is known where nothing is said: of a remote that is still down, the reason that is left."""
+    """The new knowledge without a notification: the remaining findings of a subject that is still bad."""
     if gap.known.findings is None or not gap.truth.is_bad or gap.changes:
         return gap.known
     return replace(gap.known, findings=known_findings(gap.troubles))
 
 
 def _below(case: Case, receiver: Receiver) -> Decision | None:
-    """The Decision that this receiver is not told of some findings, because it wants only what is more severe."""
+    """The Decision not to notify of some findings, because the receiver takes only more severe ones."""
     left_out = case.left_out(receiver)
     if not left_out:
         return None
@@ -197,7 +196,7 @@ def _below(case: Case, receiver: Receiver) -> Decision | None:
 
 
 def _say_event(gap: Difference, event_type: EventType) -> str:
-    """What is told, in words: `worse: new process-missing encoder, over limit-exceeded disk /`."""
+    """The event in words: `worse: new process-missing encoder, over limit-exceeded disk /`."""
     words = []
     for change in gap.changes:
         over = "no longer looked at" if change.lost else "over"
@@ -208,7 +207,7 @@ def _say_event(gap: Difference, event_type: EventType) -> str:
 
 
 def _held(case: Case, receiver: Receiver, gap: Difference, event_type: EventType) -> Decision | None:
-    """Why an event is held back for now, if it is: for a confirmed result, by maintenance or by quiet hours."""
+    """Why an event is held, if it is: not confirmed, maintenance, or quiet hours."""
     truth = gap.truth
     unstable, passed = event_type is EventType.FLAPPING, event_type is EventType.CAME_AND_WENT
     if case.unconfirmed and truth is not Status.UNKNOWN and not unstable and not passed:
@@ -249,7 +248,7 @@ def _remember(case: Case, gap: Difference, event_type: EventType) -> Notificatio
 
 
 def _hold(case: Case, gap: Difference) -> NotificationState:
-    """Note a change that quiet hours keep from the receiver, so that what comes and goes meanwhile is not lost."""
+    """Keep a change that quiet hours hold, so that what comes and goes meanwhile is not lost."""
     known, truth = gap.known, gap.truth
     noted = {finding.key for finding in known.held_findings}
     came = [change.finding for change in gap.changes if change.is_bad and change.finding.key not in noted]

@@ -1,8 +1,8 @@
 """
-Sends what waits in the outbox.
+Sends the messages in the outbox.
 
-Each destination is one call of its own, so that one failure repeats nothing elsewhere, and all of them together have a
-deadline, so that a server that hangs cannot hang the round.
+Each destination is sent to separately, so that a failure repeats nothing elsewhere. All share a deadline, so that a
+hanging server cannot stall the round.
 """
 
 import time
@@ -22,7 +22,7 @@ DEADLINE = 60.0
 """Seconds that all destinations of a round together may take."""
 
 REFUSALS_IN_A_ROW = 3
-"""A destination that refuses so many messages one by one, and takes none, is left alone until the next attempt."""
+"""After this many single refusals and no success, a destination is left until the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Sending:
     """
     What is the same for all that a round sends: the fleet's settings, the templates, and the time.
 
-    `own_settings` are those of a receiver whose messages link to a page of its own, by its key, and `option` is what
-    names the inventory in commands.
+    `own_settings` are, by key, those of receivers with a page of their own; `option` is `-i FOLDER` for commands, or
+    empty.
     """
 
     settings: FleetSettings
@@ -51,9 +51,8 @@ def send(
     """
     Send what waits for each destination, as one message each; `note` hears of each outcome as soon as it is known.
 
-    A service that refuses the message for a reason that may lie in its words gets each of them alone, and one that it
-    still refuses as its subject and a link. Returns after the deadline at the latest; what has not been taken by then
-    counts as failed.
+    If a service refuses the message perhaps because of its text, each part is sent alone; one that is still refused is
+    sent as subject and link. Returns at the deadline at the latest; what was not accepted by then counts as failed.
     """
     by_key = {destination.key: destination for destination in destinations}
     left = {one.destination: one for one in waiting if one.destination in by_key}
@@ -76,7 +75,7 @@ def send(
 @dataclass(slots=True)
 class _Turn:
     """
-    One destination's turn: what waits for it is sent together if that is taken, and what is refused is isolated.
+    Sends to one destination: all messages as one; if that is refused, it isolates the refused ones.
 
     Apprise itself pauses some seconds between two messages to one service. `end` (monotonic) is the end of all turns:
     the first message may be begun until then, and what has not been begun by half the time goes on waiting.
@@ -106,7 +105,7 @@ class _Turn:
                 continue
             refusals += len(batch) == 1
             if attempt.failure is not Failure.MESSAGE or (not self.taken and refusals >= REFUSALS_IN_A_ROW):
-                # What is left would be refused as well.
+                # The rest would be refused too.
                 yield waiting.part([*batch, *chain(*batches), *suspects]), attempt
                 return
             if len(batch) > 1:

@@ -1,8 +1,8 @@
 """
 Reads the destinations of messages from the settings: URLs with tags, or an Apprise configuration file.
 
-The rule: an Apprise URL is a secret. It appears in no error, log or table. Apprise itself is loaded only where there
-is a destination.
+The rule: an Apprise URL is a secret, so no error, log or table shows it. Apprise is loaded only if there is a
+destination.
 """
 
 from collections.abc import Container, Iterable, Sequence
@@ -62,7 +62,7 @@ def _are_the_same(one: Destination, other: Destination) -> bool:
 
 
 def _with_distinct_key(destination: Destination, others: Container[str]) -> Destination:
-    """The same under a key of its own: two web hooks may differ by their tokens alone."""
+    """Make the key unique: two web hooks may differ only in their tokens."""
     if destination.key not in others:
         return destination
     (with_secrets,) = destination.former

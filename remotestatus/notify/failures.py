@@ -1,5 +1,5 @@
 """
-Says why a service did not take a message, and whether trying again may help, from what Apprise logs of it.
+Says why a service rejected a message, and whether a retry may help, from Apprise's log.
 
 The rule: what Apprise logs quotes URLs. Of its debugging lines only codes and known phrases are used, of a warning its
 text without every piece of the URL.
@@ -14,14 +14,14 @@ from remotestatus.model.untrusted_text import one_line
 
 
 class Failure(StrEnum):
-    """Why a service did not take a message, as far as trying again goes."""
+    """The kinds of failure, as far as retries are concerned."""
 
     PASSING = "passing"
-    """Time may mend it."""
+    """A retry may succeed."""
     DESTINATION = "destination"
-    """It takes nothing: a wrong password, recipient or address."""
+    """It accepts nothing: a wrong password, recipient or address."""
     MESSAGE = "message"
-    """It may be this very message, or all of them."""
+    """It may reject this message, or all."""
 
 
 _HTTP = re.compile(r"error=(\d{3})\b")

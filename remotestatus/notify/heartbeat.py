@@ -1,5 +1,5 @@
 """
-Pings the heartbeat: a URL that is told when a round starts and how it ended, and raises an alarm when nothing comes.
+Pings a URL, such as of Healthchecks, at the start and the end of a round; the service alerts when no ping comes.
 
 The rule: the URL is a secret. It appears in no error and no log.
 """
@@ -29,7 +29,7 @@ class Signal(StrEnum):
 
 
 class Heartbeat:
-    """Pings the heartbeat's URL, if there is one, when a round starts, and how it ended, also when it could not."""
+    """Pings the heartbeat's URL, if there is one, at the start and the end of a round, also of a failed one."""
 
     def __init__(self, url: str | None) -> None:
         self.url = url
@@ -45,7 +45,7 @@ class Heartbeat:
             self._send(Signal.FAILURE, str(error) if isinstance(error, RoundError) else say_error(error))
 
     def finish(self, troubles: Sequence[str]) -> None:
-        """The round was recorded; say so, or what of it failed."""
+        """Ping success, or failure with these troubles."""
         self._send(Signal.FAILURE if troubles else Signal.SUCCESS, "; ".join(troubles))
 
     def _send(self, signal: Signal, note: str = "") -> None:

@@ -1,9 +1,8 @@
 """
-Says what a receiver may be told of, and which page its messages link to, where a round makes several.
+Decides which remotes a receiver is notified of, and to which of several pages its messages link.
 
-A receiver and the fleet come in, the settings for its messages go out, with the address of the smallest page that holds
-all remotes which it may be told of. So a customer is led to the customer's page, and who is told of everything to the
-page of everything. Pure: no clock and no network.
+Messages link to the smallest page with all remotes of the receiver. So a customer gets the customer's page, and a
+receiver of everything the page of everything. Pure: no clock and no network.
 """
 
 from remotestatus.model.fleet import Fleet, Remote
@@ -25,7 +24,7 @@ def settings_for(receiver: Receiver, fleet: Fleet) -> FleetSettings:
 
 
 def may_be_told(receiver: Receiver, remote: Remote) -> bool:
-    """Whether a receiver may hear of a remote, at once or when a problem lasts."""
+    """Whether a receiver is notified of a remote, at once or by escalation."""
     settings = remote.settings
     tags = {*settings.notify, *(tag for step in settings.escalate for tag in step.notify)}
     return not settings.notify or not tags.isdisjoint(receiver.tags)
@@ -37,7 +36,7 @@ def is_for(spec: RegularReport, receiver: Receiver) -> bool:
 
 
 def told_of(fleet: Fleet, receiver: Receiver) -> list[Subject]:
-    """The proxies and remotes that a receiver may hear of."""
+    """The proxies and remotes that a receiver is notified of."""
     remotes = [remote for remote in fleet.remotes if may_be_told(receiver, remote)]
     passed = {name for remote in remotes for name in remote.path}
     proxies = [(Kind.PROXY, proxy.name) for proxy in fleet.proxies if proxy.name in passed]

@@ -1,9 +1,8 @@
 """
-Reads where people answer: an ntfy topic or a mailbox, polled once in a round. Nothing listens.
+Reads replies: from an ntfy topic or a mailbox, polled once in a round. Nothing listens.
 
-A source and how far it was read come in; texts and the new position go out. The rule: what comes back is hostile, so
-there are limits on everything, nothing that was written stops the reading of what comes behind it, and no address or
-password appears in an error.
+Each read continues at the last position. The rule: input is hostile. So everything has a limit, a broken reply never
+stops the reading of later ones, and no error contains an address or password.
 """
 
 import email.policy
@@ -50,7 +49,7 @@ class _Unprotected(ValueError):
 
 
 def read_sources(sources: Sequence[tuple[AnswerSource, str]]) -> list[ReadSource]:
-    """Read all sources at the same time; each comes with the position that it was read until."""
+    """Read all sources at the same time; each result has the new position."""
     by_key = {source.key: (source, position) for source, position in sources}
 
     def read(key: str) -> Iterator[ReadSource]:
@@ -125,7 +124,7 @@ def _read_imap(source: AnswerSource, position: str) -> tuple[list[str], str]:
         _, found = mailbox.uid("SEARCH", f"UID {begin}:*")
         numbers = sorted(number for number in map(int, _text_of(found).split()) if number >= begin)
         texts, last = [], str(begin - 1)
-        # A mailbox that is read for the first time, or has new numbers for its mails, may hold years of mail.
+        # On the first read, or after the UIDVALIDITY changed, the mailbox may hold years of mail.
         for number in numbers[:MOST] if is_known else numbers[-MOST:]:
             _, data = mailbox.uid("FETCH", str(number), f"(BODY.PEEK[]<0.{LARGEST_MAIL}>)")
             texts += [_text_of_mail(part[1][:LARGEST_MAIL]) for part in data if isinstance(part, tuple)]
@@ -137,9 +136,9 @@ def _read_imap(source: AnswerSource, position: str) -> tuple[list[str], str]:
 
 def _connect(parts: SplitResult) -> imaplib.IMAP4:
     """
-    Connect to a mail server whose certificate is good.
+    Connect to a mail server and verify its certificate.
 
-    `imap://` changes to TLS by STARTTLS (RFC 3501). Only on this machine itself may it do without.
+    `imap://` uses STARTTLS (RFC 3501), which is optional only on loopback.
     """
     port, host = parts.port or _IMAP_PORT[parts.scheme], parts.hostname or ""
     context = ssl.create_default_context()
@@ -174,7 +173,7 @@ def _text_of_mail(raw: bytes) -> str:
     """
     The plain text of a mail, and below it the subject, in which the code may stand.
 
-    Anybody can send one that cannot be read, and that one counts as read: it has no text.
+    A mail that cannot be parsed counts as read, without text.
     """
     try:
         message = BytesParser(_class=EmailMessage, policy=email.policy.default).parsebytes(raw)

@@ -1,6 +1,4 @@
-"""
-Attempts to reach destinations: what became of them, and how they run at the same time under one deadline.
-"""
+"""Attempts to reach destinations: their outcome, and running them in parallel under one deadline."""
 
 import queue
 import threading
@@ -17,7 +15,7 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination(Receiver):
-    """A receiver with its service: Apprise's own, which has its URL, and all pieces of that which may be secret."""
+    """A receiver with its Apprise service, and all pieces of its URL that may be secret."""
 
     service_name: str
     service: object = field(repr=False, compare=False)
@@ -27,10 +25,10 @@ class Destination(Receiver):
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """
-    What became of one sending; `name` is for people.
+    The outcome of one sending; `name` is for people.
 
-    `goes_on` means that the same messages are tried in another form at once. `dropped` means that they are given up,
-    because the destination takes others and refuses these in every form.
+    `goes_on`: the messages are tried at once in another form. `dropped`: they are dropped, because the destination
+    accepts others but refuses these in every form.
     """
 
     destination: str
@@ -43,7 +41,7 @@ class Attempt:
 
     @property
     def permanent(self) -> bool:
-        """Whether trying again will hardly help."""
+        """Whether a retry will hardly help."""
         return not self.taken and self.failure is not Failure.PASSING
 
     @property
@@ -56,9 +54,9 @@ def run_together(
     keys: Iterable[str], work: Callable[[str], Iterable[Outcome]], deadline: float
 ) -> Iterable[tuple[str, Outcome | Attempt]]:
     """
-    Do all sendings at the same time and yield each outcome as it is known; what hangs is left behind.
+    Run all sendings in parallel and yield each outcome when known; hanging ones are abandoned.
 
-    What breaks, or is not done in time, ends with an Attempt that says so.
+    An error or a timeout is an Attempt too.
     """
     done: queue.Queue[tuple[str, Outcome | Attempt | None]] = queue.Queue()
 
