@@ -1,5 +1,5 @@
 """
-The command line: one file per command, and what they share. It prints and exits, and alone reads the clock.
+The command line: one file per command, and what they share. Only this package prints, exits and reads the clock.
 
 A command raises RemotestatusError for what a person can correct; here it becomes a sentence on standard error and an
 exit code: 2 for wrong configuration or usage, 3 for what could not be done.
@@ -19,11 +19,11 @@ COMMANDS = (
     *("run", "status", "watch", "demo", "init", "doctor", "trust", "match", "ssh", "tunnel", "ssh-config", "notify"),
     *("ack", "maintenance", "note", "schedule", "import-django", "schema"),
 )
-"""Each has a module of its name, which holds a click command named `command`, and is loaded when it is used."""
+"""Each name is also that of a module with a click command named `command`, which is loaded on use."""
 
 
 class Commands(click.Group):
-    """The group of all commands: Ansible takes its time to load, so each is only loaded when it is used."""
+    """The group of all commands; each module is loaded only on use, because Ansible loads slowly."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -60,7 +60,7 @@ def group() -> None:
 
 def main() -> None:
     allow_stand_ins()
-    # While modules are loaded nothing becomes garbage, and Python would search for it after each 700 objects.
+    # Loading modules makes no garbage, but Python would search for some after every 700 new objects.
     gc.set_threshold(10_000)
     try:
         group.main(prog_name="remotestatus", standalone_mode=False)

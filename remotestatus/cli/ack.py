@@ -1,4 +1,4 @@
-"""`remotestatus ack`: somebody takes care of a problem, so there are no reminders and no escalation."""
+"""`remotestatus ack`: acknowledges a problem, which stops its reminders and its escalation."""
 
 import click
 
@@ -65,7 +65,7 @@ def command(
 
 def find(history: History, name: str) -> tuple[Subject, State]:
     """
-    The remote, proxy or worker of this name, with its state: one that is not up, if there are several.
+    Find the remote, proxy or worker of this name and its state; of several, one that is not up.
 
     Raises ConfigurationError with the nearest right name.
     """

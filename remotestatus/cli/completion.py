@@ -1,7 +1,7 @@
 """
 Completes names of remotes and proxies in the shell, from the history, because asking Ansible would take seconds.
 
-The command line so far comes in, names go out. If the history is missing or broken, there are none.
+A missing or broken history gives no names.
 """
 
 import re
@@ -20,7 +20,7 @@ _LARGEST_FILE = 200_000
 def complete_names(
     context: click.Context, parameter: click.Parameter, incomplete: str, *, proxies: bool
 ) -> list[CompletionItem]:
-    """The names that begin so and were not given yet; those of proxies only with `proxies`."""
+    """Names that begin with `incomplete` and are not given yet; of proxies only with `proxies`."""
     given = context.params.get(parameter.name or "") or ()
     already = set(given) if isinstance(given, tuple) else set()
     paths = [Path(path) for path in context.params.get("paths") or ("inventory",)]

@@ -1,4 +1,4 @@
-"""`remotestatus demo`: a small real fleet on loopback, checked like any other; shows what came of it and stops it."""
+"""`remotestatus demo`: starts a small real fleet on loopback, checks it, shows the result and stops it."""
 
 import shlex
 import shutil
@@ -54,7 +54,7 @@ def stop(directory: Path) -> None:
 
 
 class _Demo(click.Command):
-    """`demo [DIRECTORY]` starts a fleet; with one of these words first, it is an order to a fleet that runs."""
+    """`demo [DIRECTORY]` starts a fleet; `demo break|mend|stop` is a command for a running fleet."""
 
     orders: Mapping[str, click.Command] = {"break": break_down, "mend": mend, "stop": stop}
 

@@ -1,4 +1,4 @@
-"""`remotestatus doctor`: examines everything that a round needs, and names the remedy for what is wrong."""
+"""`remotestatus doctor`: checks everything that a round needs, and prints fixes for what is wrong."""
 
 import json
 import sys
@@ -69,7 +69,7 @@ def command(source: AnsibleSource, offline: bool, as_json: bool, repair: bool) -
 
 
 def print_result(result: Result) -> None:
-    """Print one finding with its sign, and what to do about it on the line below."""
+    """Print one result with its sign, and its fix on the line below."""
     console = make_console()
     sign = (f"{_SIGNS[result.mark]} ", _STYLES[result.mark])
     print_lines(console, [paragraph(sign, result.finding, indent=2, hang=4)])

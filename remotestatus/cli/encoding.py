@@ -1,6 +1,4 @@
-"""
-Writes what the encoding of a terminal or a file lacks: a stand-in takes its place, and nothing fails.
-"""
+"""Replaces characters that the output's encoding lacks, so that printing never fails."""
 
 import codecs
 import io
@@ -9,12 +7,12 @@ import sys
 _STAND_INS = {
     **{"●": "+", "▲": "!", "✖": "x", "◌": "-", "✔": "ok", "→": "->", "·": "-", "•": "-", "—": "-", "–": "-", "−": "-"},
     **{"“": '"', "”": '"', "’": "'", "\u202f": " ", "\xa0": " "},
-    "…": "~",  # one cell wide as well, because it stands where a table's cell is cut to its width
+    "…": "~",  # one cell wide too, so that a cell that was cut keeps its width
 }
 
 
 def allow_stand_ins() -> None:
-    """From here on, write a stand-in for each character that the encoding of our output lacks."""
+    """From now on, replace each character that the output's encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="remotestatus")

@@ -1,8 +1,8 @@
 """
-What the terminal shows of a fleet: a table by root cause, each problem with what to try, and the fleet in a sentence.
+Renders a Report for a terminal: a table by root cause, each problem with its hint, and a summary.
 
-A Report comes in, lines go out. The end of the output is what a terminal still shows, so the sentence stands there. A
-proxy that does not answer is one entry with the number of remotes behind it, as on the page.
+The summary comes last, because the end of the output stays visible. A proxy that does not answer is one entry with the
+number of remotes behind it, as on the page.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,17 +21,17 @@ from remotestatus.report import RemoteView, Report, RootCause
 from remotestatus.round import FinishedRound
 
 FOLDED_FROM = 4
-"""From so many remotes that share one cause, the table has one line for all of them."""
+"""From this many remotes with one cause, the table has one line for all."""
 
 NAMED = 7
 """How many names an entry lists before it counts the rest."""
 
 UP_LISTED = 30
-"""`run` lists remotes that are up as long as they are no more; `status` lists them all."""
+"""`run` lists up to this many remotes that are up; `status` lists them all."""
 
 
 def print_summary(finished: FinishedRound, console: Console) -> None:
-    """Print a finished round: table, problems, the fleet in a sentence, and where the page is."""
+    """Print a finished round: table, problems, summary, and the page's path."""
     inventory, report = finished.inventory, finished.report
     if report is None:
         return
@@ -44,7 +44,7 @@ def print_summary(finished: FinishedRound, console: Console) -> None:
 
 
 def fleet_lines(report: Report, *, fold: bool, fold_up: bool = False) -> Iterator[RenderableType]:
-    """Table, problems, and the fleet in a sentence."""
+    """Table, problems and summary."""
     yield fleet_table(report, fold=fold, fold_up=fold_up)
     yield Text()
     yield from problems_lines(report)
@@ -71,13 +71,13 @@ def say_processes(remote: RemoteView) -> str:
 
 
 def say_uptime(remote: RemoteView, span: str) -> str:
-    """How much of the observed time of a span (`30d`) it could be reached; empty when it is not known."""
+    """Its uptime over a span (`30d`); empty when it is not known."""
     percent = remote.uptime[span].percent
     return "" if percent is None else say_percent(percent)
 
 
 def _of_remote(cell: Callable[[RemoteView], object]) -> Callable[[FleetRow], str]:
-    """The cell of a column that only a remote fills: empty where there is nothing to show."""
+    """Make the cell function of a column that is empty for other rows than remotes."""
     return lambda row: str(cell(row.remote) or "") if row.remote else ""
 
 
@@ -99,7 +99,7 @@ def fleet_table(report: Report, *, fold: bool, fold_up: bool = False) -> RowTabl
     """
     A line for each remote, those with problems first, and one for each proxy that does not answer.
 
-    With `fold` many remotes that share one cause are one line, with `fold_up` so are those that are up.
+    `fold` joins many remotes with one cause into a line, `fold_up` those that are up.
     """
     rows: list[FleetRow] = []
     wrong: set[str] = set()
@@ -160,7 +160,7 @@ _AFFECTED = {"proxy": "Behind it, and so not checked", "worker": "Looked at by n
 
 
 def problems_lines(report: Report) -> Iterator[RenderableType]:
-    """Each problem: what it is, since when, why, what to try, what was seen, and whom it affects."""
+    """Each problem: subject, since when, message, hint, detail, and the remotes it affects."""
     for problem in report.problems:
         yield problem_head(report, problem)
         for trouble in problem.troubles:
@@ -199,7 +199,7 @@ def problem_head(report: Report, problem: RootCause) -> Paragraph:
 
 
 def trouble_lines(trouble: Trouble) -> Iterator[Paragraph]:
-    """One trouble: the sentence, what to try, and the evidence."""
+    """One trouble: message, hint and detail."""
     yield paragraph(trouble.message, indent=2)
     if trouble.hint:
         yield paragraph(("Try: ", "bold"), trouble.hint, indent=2, hang=4)
@@ -213,7 +213,7 @@ def trouble_lines(trouble: Trouble) -> Iterator[Paragraph]:
 
 
 def summary_lines(report: Report) -> Iterator[Paragraph]:
-    """The fleet in a sentence, how many remotes have which status, and what went wrong with the round itself."""
+    """The summary sentence, the number of remotes by status, and what went wrong with the round itself."""
     style = APPEARANCES[report.worst if report.problems else "up"].style
     yield paragraph((report.verdict, f"bold {style}"), f" ({report.aside})" if report.aside else "")
     if counts := say_counts(report):

@@ -2,7 +2,7 @@
 `remotestatus import-django`: makes an inventory of the old Django app's settings and `remotes.py` files.
 
 The files are read and never run. What can't be carried over is listed with file and line, and marked GAP where it
-belongs in the inventory. Passwords are encrypted or left out; none is written in clear.
+belongs in the inventory. Passwords are encrypted or left out, never written in clear text.
 """
 
 from collections.abc import Sequence
@@ -99,7 +99,7 @@ def _refuse_passwords(answers: NewFleet) -> None:
 
 
 def _remove_clear_text(directory: Path) -> None:
-    """An earlier version wrote passwords in clear; Ansible would still read that file, and so could others."""
+    """Remove the clear-text passwords of an earlier version: Ansible and others could still read them."""
     path = directory / "inventory/group_vars/all/passwords-in-clear.yml"
     if path.is_file() and not path.read_bytes().startswith(b"$ANSIBLE_VAULT"):
         path.unlink()

@@ -1,8 +1,8 @@
 """
 `remotestatus init`: asks for proxy and remotes, and writes a first inventory.
 
-Options, answers in a terminal, or the user's SSH configuration say what is in it. Answers fill in the options that were
-left open, so there is one way from options to inventory. At the end it says what `remotestatus doctor` would.
+Its content comes from options, questions in a terminal, or the user's SSH configuration. Answers fill in missing
+options, so that all go through the same code. At the end it prints the result of `remotestatus doctor`.
 """
 
 import shlex
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What the options say; None or empty where nothing was said."""
+    """The options; None or empty where not given."""
 
     directory: Path
     title: str | None
@@ -114,7 +114,7 @@ def command(**options: Any) -> None:
 
 
 def _read_flags(flags: Flags, *, from_ssh: bool) -> NewFleet:
-    """All that the options say. Raises ConfigurationError with everything that is wrong with them."""
+    """Parse the options. Raises ConfigurationError with every problem."""
     problems: list[ConfigurationProblem] = []
 
     def read(flag: str, text: str | None, reader: Callable[[str], T]) -> T | None:
@@ -152,7 +152,7 @@ def _read_flags(flags: Flags, *, from_ssh: bool) -> NewFleet:
 
 def _find_key(text: str, directory: Path) -> str:
     """
-    A key file's path as the inventory may say it: from the home folder, from the inventory's folder, or whole.
+    A key file's path for the inventory: relative to the home or the inventory's folder, or absolute.
 
     Raises ValueError when there is no such file.
     """
@@ -179,7 +179,7 @@ def _new_remote(text: str, proxy: NewHost | None, others: Sequence[NewHost]) -> 
     if not wanted or not equals or not place:
         raise ValueError(f"{text!r} is no remote; write NAME=USER@PORT, for example north-camera=camera@8001")
     target = read_target(place)
-    # A port alone is the far end of a tunnel, on the proxy's (or without one, on our) loopback address.
+    # A port alone is a tunnel's port on the loopback address of the proxy, or of this machine without one.
     address = target.address or "127.0.0.1"
     same = next((one.name for one in others if (one.address, one.port) == (address, target.port)), None)
     if same is not None:
@@ -196,7 +196,7 @@ def _new_remote(text: str, proxy: NewHost | None, others: Sequence[NewHost]) -> 
 
 
 def _ask(flags: Flags) -> Flags:
-    """Ask for all that is open, in the order in which one thinks of it."""
+    """Ask for each option that was not given."""
     click.echo("A few questions. What is in brackets is taken on Enter; everything can be changed later.\n")
     title = flags.title or click.prompt("Title of the page", default="remotestatus")
     every = flags.every or click.prompt(
@@ -235,12 +235,12 @@ def _ask(flags: Flags) -> Flags:
 
 
 def _prompt(question: str, check: Callable[[str], object]) -> str:
-    """Ask for something that may be left out; what `check` does not take is asked again."""
+    """Ask an optional question, again while `check` rejects the answer."""
     return str(click.prompt(question, default="", show_default=False, value_proc=_asked(check)))
 
 
 def _asked(check: Callable[[str], object]) -> Callable[[str], str]:
-    """Turn a wrong answer into the same question again, with its cure."""
+    """Repeat the question after a wrong answer, with the fix."""
 
     def take(text: str) -> str:
         try:
@@ -271,7 +271,7 @@ def _with_password(remote: NewHost, encrypted: bool) -> NewHost:
 
 
 def show_next(directory: Path, answers: NewFleet, vault: Path | None) -> None:
-    """Say what `remotestatus doctor --offline` finds in the new inventory: what to mend, and what to do next."""
+    """Print what `remotestatus doctor --offline` finds in the new inventory, and the next steps."""
     source = AnsibleSource((directory / "inventory",), vault_password_files=(vault,) if vault else ())
     findings = list(examine(source, now(), offline=True))
     if not any(section == INVENTORY and result.mark is Mark.WRONG for section, result in findings):

@@ -1,8 +1,8 @@
 """
-Makes the report of the last round again, for commands that connect to nothing.
+Rebuilds the report of the last round, for commands that connect to nothing.
 
-The inventory (or without one what the history knows of its fleet) and the history, which is only read, come in; the
-Report as of now goes out, with the ReportInput it was made of. Nothing is redacted: public mode is for the page.
+Reads the inventory, or without one the fleet in the history, and the history. Returns the Report as of now and its
+ReportInput. Nothing is redacted: public mode is for the page.
 """
 
 import statistics
@@ -35,7 +35,7 @@ def read_last_report(
     history: History, inventory: Inventory | None, now: datetime, *, whole: bool, inventory_option: str
 ) -> LastReport:
     """
-    Make the Report of the last round as of now; unless it is `whole`, of what the limit leaves, and of the way there.
+    Make the Report of the last round as of now: of all, or unless `whole` of the limited remotes and their proxies.
 
     `inventory_option` is for the commands that the report gives. Raises RoundError if there is no round yet.
     """
@@ -64,7 +64,7 @@ def read_last_report(
 
 def fleet_of(history: History) -> Fleet:
     """
-    What a history alone knows of its fleet: names, and which proxy a remote could not be checked through.
+    Make a Fleet from the history alone: names, and the proxy that a remote's trouble names.
 
     The interval between rounds is that of the last rounds.
     """

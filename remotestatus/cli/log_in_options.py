@@ -1,8 +1,8 @@
 """
-Ansible's own options that say how hosts are logged in to, for the commands that do.
+Ansible's connection options, for the commands that log in to hosts.
 
-`with_log_in` adds them on top of `with_inventory`. Passwords are asked for here, before anything is started, or refused
-where nobody is at the terminal: nothing ever waits for an answer that cannot come.
+`with_log_in` adds them on top of `with_inventory`. Passwords are asked for here, before anything starts. Without a
+terminal that is an error, so nothing waits for ever.
 """
 
 import functools
@@ -60,5 +60,5 @@ def with_log_in(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _absolute(text: str) -> str:
-    """A file of variables where it is: Ansible runs in another folder."""
+    """Make an `@file` absolute: Ansible runs in another folder."""
     return f"@{Path(text[1:]).expanduser().absolute()}" if text.startswith("@") else text

@@ -1,4 +1,4 @@
-"""`remotestatus maintenance`: a window in which a remote is still checked and shown, and nobody is told."""
+"""`remotestatus maintenance`: opens and ends windows in which nobody is notified of a remote."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -70,7 +70,7 @@ def command(
 
 def say_target(fleet: Fleet, target: str) -> str:
     """
-    What a window of this target is for: a name, or a group and how many remotes are in it.
+    Write a target: its name, and for a group the number of its remotes.
 
     Raises ConfigurationError, with the nearest right name, for a target that nothing of the fleet has.
     """

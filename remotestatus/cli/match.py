@@ -1,4 +1,4 @@
-"""`remotestatus match`: which processes of a remote a rule finds, which nearly fit, and why they do not count."""
+"""`remotestatus match`: shows the processes that a rule matches, the near misses, and why they do not match."""
 
 import json
 import shlex
@@ -122,7 +122,7 @@ def _spec_of(pattern: str, kind: str | None, user: str | None) -> ProcessSpec:
 
 
 def _troubles(fleet: Fleet, remote: Remote, answers: Answers, answer: RemoteAnswer | None, at: datetime) -> Troubles:
-    """Why there are no processes: first what a proxy on the path has, because the remote's own only refers to it."""
+    """Why there are no processes: first the troubles of the proxies, because the remote's only refers to them."""
     own = (remote.name,) if remote.name in fleet.looked_at_by_name else ()
     proxies = [
         (proxy.name, trouble)

@@ -64,7 +64,7 @@ def command(
 
 
 def _read_words(words: tuple[str, ...], *, everybody: bool, without_text: bool) -> tuple[str | None, str]:
-    """The name, empty for all and None where there is none, and the text."""
+    """The name (empty for all, None if not given) and the text."""
     if without_text and not words and not everybody:
         return None, ""
     if len(words) != (not everybody) + (not without_text):
@@ -78,7 +78,7 @@ def _read_words(words: tuple[str, ...], *, everybody: bool, without_text: bool) 
 
 
 def note_lines(notes: Iterable[Note], name: str | None) -> list[str]:
-    """A line for each note; with a `name` only those about it, or about all if it is empty."""
+    """A line for each note; with `name`, only its own; an empty one means notes about all."""
     found = [note for note in notes if name in (None, note.name)]
     lines = []
     for note in found:

@@ -1,4 +1,4 @@
-"""`remotestatus notify`: where messages go, and whether they arrive."""
+"""`remotestatus notify`: lists destinations, and tests them."""
 
 import sys
 from collections.abc import Mapping, Sequence

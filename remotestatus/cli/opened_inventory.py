@@ -1,7 +1,7 @@
 """
-Opens the inventory for a command that connects to nothing, or does so by itself.
+Reads the inventory for commands that run no round.
 
-Apart from the options, because `run` begins before all that is loaded which knows what an inventory is.
+It is not part of `options`, because `run` starts before the inventory package is loaded.
 """
 
 from remotestatus.model.fleet import Inventory

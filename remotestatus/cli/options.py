@@ -37,7 +37,7 @@ def now() -> datetime:
 
 
 def own_program() -> tuple[str, ...]:
-    """The words that start this very program in any folder."""
+    """The command that starts this program from any folder."""
     script = Path(sysconfig.get_path("scripts")) / "remotestatus"
     return (str(script),) if script.is_file() else (sys.executable, "-m", "remotestatus")
 
@@ -57,7 +57,7 @@ def with_inventory_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """
     Add the same options to a command that may do without an inventory; it gets `read_source`, which reads them.
 
-    That asks for passwords, and raises ConfigurationError.
+    It may ask for passwords. Raises ConfigurationError.
     """
 
     @functools.wraps(command)
@@ -146,7 +146,7 @@ def remote_argument(
 
 def choose(names: Iterable[str], nicknames: Mapping[str, str]) -> list[str]:
     """
-    The names that are meant, each once; `nicknames` has all names with their nicknames, which may be given instead.
+    Resolve names or nicknames to names, each once; `nicknames` maps all names to their nicknames.
 
     Raises ConfigurationError for names that do not exist, with the nearest one.
     """

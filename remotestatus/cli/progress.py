@@ -38,7 +38,7 @@ def say_troubles(finished: FinishedRound) -> list[str]:
 
 
 def say_refused(refused: Mapping[Refusal, int]) -> list[str]:
-    """How many answers changed nothing, and why, in a sentence; nothing if there were none."""
+    """How many replies were refused and why, as a sentence; empty if there were none."""
     if not refused:
         return []
     kinds = ", ".join(f"{number} {why}" for why, number in sorted(refused.items()))

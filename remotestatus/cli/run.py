@@ -32,7 +32,7 @@ def command(source: AnsibleSource, templates: Path | None, quiet: bool) -> None:
         click.echo(f"remotestatus: {source.warning}", err=True)
     with stop_on_signal() as stop, PlaybookRunner(source, for_round=True) as runner:
         runner.begin()
-        # Ansible starts while the rest of the program is loaded, which takes as long.
+        # Ansible starts first: loading the rest of the program takes as long.
         from remotestatus.cli.fleet_table import print_summary
         from remotestatus.cli.progress import run_with_progress, say_troubles
         from remotestatus.cli.terminal import make_console

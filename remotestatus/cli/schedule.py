@@ -1,8 +1,7 @@
 """
-`remotestatus schedule`: prints or installs what runs a round every so often.
+`remotestatus schedule`: prints, installs or removes a timer for rounds.
 
-`timer_units` writes the texts; here they are put where systemd or cron finds them. Files and lines that are not ours
-are left alone.
+`timer_units` makes the texts; this module installs them. It changes no files or lines that it did not write.
 """
 
 import getpass
@@ -33,7 +32,7 @@ from remotestatus.setup import (
 )
 
 _BOOTED = Path("/run/systemd/system")
-"""There when systemd runs this machine: sd_booted(3)."""
+"""Exists if systemd is the init: sd_booted(3)."""
 
 _CARRIED = (
     "ANSIBLE_CONFIG",
@@ -133,7 +132,7 @@ def _plan(name: str, source: AnsibleSource, inventory: Inventory, user: str | No
 
 
 def _writable(inventory: Inventory) -> tuple[str, ...]:
-    """The folders a round writes to. The page is swapped in whole, so its folder's parent too."""
+    """The folders that a round writes to, and the parent of the page's folder."""
     folders = {inventory.base, inventory.site.absolute().parent, inventory.database.absolute().parent}
     return tuple(str(folder) for folder in sorted(folders) if not any(other in folders for other in folder.parents))
 

@@ -1,7 +1,7 @@
 """
-What `remotestatus status REMOTE` shows: everything about one remote or proxy.
+Renders `remotestatus status REMOTE`: everything about one remote or proxy.
 
-What the history knows of it comes in; lines for a terminal, or plain values for JSON, go out.
+It makes lines for a terminal, or values for JSON.
 """
 
 import json
@@ -32,7 +32,7 @@ PROCESSES_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """Everything about one remote or proxy. `incidents` are newest first, and so are messages and decisions."""
+    """Everything about one remote or proxy. `incidents`, `messages` and `decisions` are newest first."""
 
     report: Report
     state: State
@@ -44,7 +44,7 @@ class Details:
 
     @property
     def now(self) -> datetime:
-        """The moment that durations are counted to."""
+        """The time at which durations end."""
         return self.report.generated_at
 
     @property
@@ -54,7 +54,7 @@ class Details:
 
 
 def details_lines(details: Details, *, why: bool) -> list[RenderableType]:
-    """All of it for people; with `why` also every decision to tell or not to tell."""
+    """All details as text; with `why` also every notification decision."""
     subject = details.subject
     lines = list(_head(details))
     if isinstance(subject, RemoteView):
@@ -73,7 +73,7 @@ def details_lines(details: Details, *, why: bool) -> list[RenderableType]:
 
 
 def _found(seen: RemoteView) -> Iterator[RenderableType]:
-    """What was found on a remote, or on a proxy that is looked at as a remote is."""
+    """What was found on a remote, or on a proxy that is probed like one."""
     latest = seen.latest
     yield from _section("Processes", _processes(latest.processes))
     for title, kind in (("Limits", "limit"), ("Checks", "check")):
@@ -205,7 +205,7 @@ def _facts(remote: RemoteView) -> Iterator[RenderableType]:
 def _commands(commands: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
     for meaning, command in commands:
         yield paragraph(f"{meaning}:", indent=2)
-        # In one piece, so that it can be copied.
+        # Not wrapped, so that it can be copied.
         yield text_of(f"    {command}")
 
 
@@ -257,9 +257,9 @@ def _decisions(decisions: Sequence[KeptDecision]) -> Iterator[RenderableType]:
 
 def details_values(details: Details) -> dict[str, object]:
     """
-    The same for programs: what status.json says of it, under the same keys, and everything else that is shown.
+    The same as JSON values: the keys that status.json has for it, and everything else that is shown.
 
-    Whatever is added has a key that status.json does not have: who reads one can read the other.
+    Added keys do not occur in status.json, so a program that reads one can read the other.
     """
     document = json.loads(write_status(details.report))
     subject = details.subject
@@ -311,6 +311,6 @@ def _remote_values(remote: RemoteView) -> dict[str, object]:
 
 
 def fields_of(item: object, *names: str) -> dict[str, object]:
-    """These fields of a dataclass, under their own names; times as text."""
+    """These fields of a dataclass, by name; times as text."""
     values = {name: getattr(item, name) for name in names}
     return {name: write_time(value) if isinstance(value, datetime) else value for name, value in values.items()}

@@ -1,9 +1,9 @@
 """
-Stops a command on a signal: the first asks it to end in order, the second ends it at once.
+Stops a command on a signal: gracefully on the first, at once on the second.
 
-Inside `with stop_on_signal() as stop`, a first SIGTERM, SIGINT or SIGHUP makes `stop.asked()` true; the command asks
-for it and ends in order. A second one raises an exception wherever the command is, so that its processes and files are
-still removed. Process 1 of a container has no default for these signals, so the handlers are needed there.
+Inside `with stop_on_signal() as stop`, a first SIGTERM, SIGINT or SIGHUP makes `stop.asked()` true; the command polls
+it and ends gracefully. A second one raises an exception in the command, so that its processes and files are still
+removed. PID 1 of a container has no default handlers for these signals, so it needs these.
 """
 
 import signal
@@ -26,7 +26,7 @@ class Stop:
         self.signal: signal.Signals | None = None
 
     def asked(self) -> bool:
-        """Whether to end in order."""
+        """Whether a signal came."""
         return self.signal is not None
 
     @property

@@ -1,4 +1,4 @@
-"""`remotestatus ssh`: a shell, or one command, on a remote. Becomes `ssh`, so everything about it is ssh's own."""
+"""`remotestatus ssh`: a shell, or one command, on a remote. It execs `ssh`, so all else is ssh's own behaviour."""
 
 import os
 

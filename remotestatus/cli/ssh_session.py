@@ -48,7 +48,7 @@ def known_names(inventory: Inventory) -> dict[str, str]:
 
 
 def must_be_ssh(subject: Remote | Proxy) -> None:
-    """Raises ConfigurationError for a remote that no SSH connection leads to."""
+    """Raise ConfigurationError for a remote that is not reached by SSH."""
     if isinstance(subject, Remote) and subject.connection != "ssh":
         where = "it is this machine itself" if subject.connection == "local" else f"it uses {subject.connection}"
         raise ConfigurationError(
@@ -68,7 +68,7 @@ def ssh_target(inventory: Inventory, subject: Remote | Proxy) -> list[str]:
 
 
 def write_config(source: AnsibleSource, inventory: Inventory) -> Path:
-    """Write the configuration for `ssh -F`; the same inventory always has the same file."""
+    """Write the configuration for `ssh -F`; the same inventory always gives the same file."""
     text = "\n".join([ssh_config_text(inventory), inventory.ssh.end])
     paths = "\0".join(str(path.absolute()) for path in source.paths)
     name = hashlib.sha256(paths.encode("utf-8", "surrogateescape")).hexdigest()[:16] + ".conf"
@@ -93,7 +93,7 @@ def _write(folder: Path, name: str, text: str) -> Path:
 
 
 def ssh_config_text(inventory: Inventory, names: Iterable[str] | None = None) -> str:
-    """The blocks of these remotes and proxies and of the proxies before them; without names, all blocks."""
+    """The Host blocks of these names and of their proxies; without names, all blocks."""
     blocks = inventory.ssh.blocks
     wanted: dict[str, None] = dict.fromkeys(blocks if names is None else ())
     for name in names or ():

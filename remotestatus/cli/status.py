@@ -70,7 +70,7 @@ def command(
             error.exit_code = code
         if not nagios:
             raise
-        # A traceback would be taken for a warning: Python exits with 1.
+        # After a traceback Python exits with 1, which means WARNING.
         click.echo(f"REMOTESTATUS UNKNOWN: {_one_line(str(error) if ours else f'{type(error).__name__}: {error}')}")
     sys.exit(code)
 
@@ -111,7 +111,7 @@ def _show(
 
 
 _NAMED = 6
-"""So many problems are named in the one line of a plugin."""
+"""Most problems that the plugin's line names."""
 
 
 def exit_code(report: Report, *, by_severity: bool = False) -> NagiosState:

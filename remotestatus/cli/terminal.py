@@ -41,7 +41,7 @@ def status_sign(status: str) -> tuple[str, str]:
 
 
 def text_of(*parts: Part) -> Text:
-    """One line of text that is never wrapped. What is written in it is no markup."""
+    """One line of text that is never wrapped, and not read as markup."""
     return Text.assemble(*parts, no_wrap=True, overflow="ignore")
 
 

@@ -1,7 +1,7 @@
 """
 Reads times as people write them on the command line: `22:30`, a date and time, or a duration from now.
 
-Text and the present time come in, an aware UTC datetime goes out. A time without an offset is in the local zone.
+They become aware UTC datetimes. A time without an offset is in the local zone.
 """
 
 from contextlib import suppress
@@ -16,7 +16,7 @@ EXAMPLES = 'write for example 22:30, "2026-01-31 22:30" or 2026-01-31T22:30+01:0
 
 def read_moment(text: str, now: datetime) -> datetime:
     """
-    Read `22:30` (the next time that clocks show it), `2026-01-31 22:30` or an ISO 8601 time with an offset.
+    Read `22:30` (its next occurrence), `2026-01-31 22:30` or an ISO 8601 time with an offset.
 
     Raises click.BadParameter, which says how to write one.
     """

@@ -91,7 +91,7 @@ def command(
 
 
 def _everything(inventory: Inventory, *, limited: bool) -> list[str]:
-    """All remotes that a limit leaves, and without one also the proxies that no remote is reached through yet."""
+    """The remotes of the limit; without one, all remotes, and also proxies that no remote uses yet."""
     remotes = [remote for remote in inventory.fleet.remotes if remote.name in inventory.limited_to]
     key_names = inventory.ssh.key_names
     used = {key_names.get(hop, hop) for remote in remotes for hop in remote.path}
@@ -101,7 +101,7 @@ def _everything(inventory: Inventory, *, limited: bool) -> list[str]:
 
 @dataclass
 class _Asker:
-    """Shows the offers of one stage and asks about them: this is the `consent` of `trust`."""
+    """Shows a batch of keys and asks which to trust: the `consent` argument of `trust`."""
 
     console: Console
     spinner: Status

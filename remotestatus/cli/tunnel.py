@@ -1,4 +1,4 @@
-"""`remotestatus tunnel`: maps a local port to a remote for as long as it runs."""
+"""`remotestatus tunnel`: forwards a local port to a remote while it runs."""
 
 import errno
 import os
@@ -32,7 +32,7 @@ _DEBUGGING = re.compile(r"^debug\d: ")
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """What a local port is mapped to: `where`, as seen from `through`, the host that is logged in to."""
+    """A local forwarding: to `where`, as seen from `through`, the host that ssh logs in to."""
 
     remote: Remote
     through: Remote | Proxy
@@ -202,7 +202,7 @@ def _who_failed(fleet: Fleet, subject: Remote | Proxy, text: str) -> Remote | Pr
     """The remote or proxy that the text is about: `ssh` also prints what the `ssh` of a jump prints."""
     hops = fleet.hops(subject.path)
     if not hops or "kex_exchange_identification" not in text:
-        return subject  # no jump ended before the far end's first word
+        return subject  # no jump ended before the far end's banner
     if _FIRST_STEP.search(text):
         return hops[0]  # the only step that is made from this machine; all others have no address of their own
     if _REFUSED.search(text):

@@ -2,8 +2,8 @@
 `remotestatus watch`: one round after another in the foreground, for a terminal or a container.
 
 The inventory is read anew for each round. An error in a round is printed, and the next round is run all the same.
-Rounds begin at a fixed interval, however long each takes; a round that takes longer than the interval skips the
-beginnings that it ran over. The interval is measured by a clock that setting the time does not change.
+Rounds begin at a fixed interval, however long each takes; the starts that a longer round misses are skipped. A
+monotonic clock measures the interval.
 """
 
 import os
@@ -31,10 +31,10 @@ from remotestatus.report import Report
 from remotestatus.round import FinishedRound, RoundOptions, run_round
 
 FIRST_RETRY = timedelta(minutes=1)
-"""The interval until an inventory could be read that says another."""
+"""The interval until an inventory was read."""
 
 _PAINTED_EVERY = 0.25
-"""Seconds between two paintings while remotes are counted."""
+"""Seconds between two redraws while remotes are checked."""
 
 
 @click.command("watch")
@@ -101,7 +101,7 @@ def _watch(
         begun = next_start(begun, every.total_seconds(), _clock())
         while not stop.asked() and (left := begun - _clock()) > 0:
             out.wait(left)
-            # In steps: while the machine is suspended this clock goes on, and sleep does not.
+            # In steps: this clock runs on while the machine is suspended, but sleep does not.
             stop.wait(min(1.0, left))
             _collect_children()
 
@@ -117,7 +117,7 @@ def next_start(last: float, every: float, now: float) -> float:
 
 
 def _clock() -> float:
-    """Seconds of a clock that nobody sets and that, where the system has such a one, counts suspension too."""
+    """Seconds of a monotonic clock; where there is one, of one that counts suspension."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -161,9 +161,9 @@ class LineOutput:
 
 class ScreenOutput:
     """
-    The fleet on a whole terminal: its summary, what happens now, the table and the problems, as much as there is room.
+    The fleet in full screen: summary, activity, table and problems, as far as there is room.
 
-    It is painted when something has changed, and never by itself.
+    It is redrawn only when something has changed.
     """
 
     def __init__(self, console: Console) -> None:

@@ -1,7 +1,7 @@
 """
-Starts, breaks, mends and stops a demo fleet, for the command line and the tests.
+Starts, breaks, repairs and stops a demo fleet, for the command line and the tests.
 
-The fleet is a process of its own, which takes orders on a socket. It ends when its caller ends, unless it is kept. A
+The fleet is a separate process, which takes commands on a socket. It ends when its caller ends, unless it is kept. A
 kept fleet is found by its directory.
 """
 
@@ -30,7 +30,7 @@ This directory was made by `remotestatus demo`. It may be deleted when no demo r
 
 
 class FleetError(RemotestatusError):
-    """The demo fleet cannot do what was asked; the text gives the reason and the cure."""
+    """The demo fleet cannot do what was asked; the text gives the reason and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class DemoFleet:
             raise FleetError(f"the demo fleet did not start: {_last_line(layout.log)}")
         if not keep:
             return cls._read(layout, process)
-        process.wait()  # it has forked the process that is kept
+        process.wait()  # its child is the process that is kept
         return cls._read(layout, None)
 
     @classmethod

@@ -1,7 +1,7 @@
 """
 Writes a fleet's directory: inventory, host keys to trust, login keys and the remotes' programs.
 
-The inventory is laid out as by hand, because people copy from it. In it texts are quoted as JSON, which YAML reads too.
+The inventory is formatted as if by hand, because people copy from it. Texts are quoted as JSON, which is YAML too.
 Everything is written anew at each start, with new keys and a new password.
 """
 

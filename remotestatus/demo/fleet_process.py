@@ -1,9 +1,9 @@
 """
-`python -m remotestatus.demo.fleet_process DIRECTORY [--keep]`: starts everything, takes orders, stops everything.
+`python -m remotestatus.demo.fleet_process DIRECTORY [--keep]`: starts a fleet, takes commands, stops it.
 
-It keeps `fleet.json` in the fleet's directory while it runs. It ends by an order, by a signal, when its standard input
-is closed, or after a day, and the remotes' programs end with it. With --keep it goes to the background, and does not
-read its standard input.
+It keeps `fleet.json` in the fleet's directory while it runs. It ends on command, on a signal, when its standard input
+is closed, or after a day; the remotes' programs end with it. With --keep it goes to the background, and does not read
+its standard input.
 """
 
 import asyncio
@@ -102,7 +102,7 @@ def _write_running(layout: Layout, ports: Ports, token: str) -> None:
 
 
 def _say_ready() -> None:
-    """Tell the caller, who reads our standard output and then need not stay."""
+    """Tell the caller on standard output that it need not wait any longer."""
     sys.stdout.write(READY + "\n")
     sys.stdout.flush()
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -122,7 +122,7 @@ class FleetOrderError(Exception):
 
 @dataclass(slots=True)
 class ControlServer:
-    """Takes orders with the token of `fleet.json`: one JSON object a connection, and one in answer."""
+    """Takes commands with the token of `fleet.json`: one JSON object a connection, one in reply."""
 
     proxy: ProxyServer
     remotes: tuple[RemoteServer, ...]

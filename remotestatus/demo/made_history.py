@@ -1,9 +1,9 @@
 """
-Makes up the ninety days before the demo's first round, so that its page has something to show.
+Invents the ninety days before the demo's first round, so that its page has something to show.
 
-The demo's history file and the present time come in. What is made up goes through the real evaluation into the real
-history, from a fixed seed, so it is the same each time; a note on the page says so. Only a history that is not there
-yet is made: that of a fleet of one's own is never touched.
+The invented results pass the real evaluation into the real history. A fixed seed makes them the same each time. A note
+on the page says that they are invented. It only writes a history that does not exist yet, so that no real history is
+changed.
 """
 
 import random
@@ -42,7 +42,7 @@ _RESTING, _MAINTENANCE_DAYS_AGO = "shop-1", 12
 
 
 def make_up_history(database: Path, now: datetime) -> None:
-    """Fill a history that is not there yet; one that is there stays as it is."""
+    """Fill a history that does not exist yet; an existing one stays as it is."""
     if database.exists():
         return
     subjects: list[Subject] = [(Kind.PROXY, PROXY), *((Kind.REMOTE, member.name) for member in MEMBERS)]
@@ -63,12 +63,12 @@ def make_up_history(database: Path, now: datetime) -> None:
 
 
 def _live(subject: Subject, now: datetime, changes: list[StateChange], days: list[tuple[Subject, DayShare]]) -> None:
-    """Evaluate one subject at each moment at which something changed, and share out the time between."""
+    """Evaluate one subject at each time at which something changed, and credit the time between."""
     resting = now - timedelta(days=_MAINTENANCE_DAYS_AGO)
     state: State | None = None
     for at, troubles in _checks(subject, now):
         if state:
-            # Nothing was missed in between: the longest time between two rounds is half of the longest that counts.
+            # A gap of up to twice `every` counts in full, so that no time is left unobserved.
             every = max(_EVERY, (at - state.seen_at) / 2)
             maintenance = subject[1] == _RESTING and state.seen_at <= resting < at
             shares = share_out_time(state.seen_at, at, state.status, maintenance=maintenance, every=every)

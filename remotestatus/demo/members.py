@@ -13,7 +13,7 @@ TUNNEL_USER = "tunnel"
 
 
 class Fault(StrEnum):
-    """Something that can be broken and mended while the fleet runs."""
+    """Something that can be broken and repaired while the fleet runs."""
 
     TUNNEL = "tunnel"
     """The remote's reverse tunnel is cut: nothing listens on its remote port."""

@@ -1,9 +1,8 @@
 """
-Runs the command of one SSH session for real: /bin/sh, as the current user, with all three streams.
+Runs the command of one SSH session in /bin/sh, as the current user, with all three streams.
 
-Takes the server's end of a session; returns when the command has ended or the client has gone. Whatever the command
-started in its process group is killed with the session. The streams are copied by hand, because asyncssh's own
-`redirect` loses the end of a long output.
+Returns when the command has ended or the client has gone. The command's process group is killed with the session. The
+streams are copied by hand, because asyncssh's own `redirect` loses the end of a long output.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """
 The SSH servers of the fleet: the proxy, and the remotes with their tunnels and programs.
 
-To break or mend something, its `faults` are changed, and `apply_faults` starts what should run and stops what should
-not. Doing so twice changes nothing.
+To break or repair something, change its `faults` and call `apply_faults`, which starts and stops what has to run or
+not. It is idempotent.
 """
 
 import asyncio
@@ -129,7 +129,7 @@ class Server:
         if user == TUNNEL_USER:
             session.exit(1)
             return
-        # A task of our own, because asyncssh would cancel its own task with the connection before it has cleaned up.
+        # A separate task, because asyncssh would cancel its own with the connection before it has cleaned up.
         task = asyncio.create_task(run_session(session, self.home, user))
         self._sessions.add(task)
         task.add_done_callback(self._sessions.discard)

@@ -1,6 +1,4 @@
-"""
-Answers -> check results -> states. Pure: no files, network, clock, Ansible or SQLite.
-"""
+"""Makes check results and states. Pure: no files, network, clock, Ansible or SQLite."""
 
 from remotestatus.evaluate.check_results import Past, read_proxy, read_remote, read_unlooked
 from remotestatus.evaluate.combine_places import combine, is_worth_another_place, without_proxys_fault

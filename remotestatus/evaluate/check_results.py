@@ -1,8 +1,8 @@
 """
 Turns the playbook's answer for one remote or proxy into its CheckResult.
 
-Takes the remote and the answer, or None when there is none: no answer is a CheckResult too. Processes of a remote that
-could not be checked are unknown, never "not running".
+A missing answer (None) gives a CheckResult too. Processes of a remote that could not be checked are unknown, never "not
+running".
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is known of the time before: the last check result, how often it is checked, and its days so far."""
+    """What is known from before: the last check result, the check interval, and the daily ranges."""
 
     last: CheckResult | None = None
     every: timedelta = timedelta(minutes=10)
@@ -43,7 +43,7 @@ class Past:
 
     @property
     def memory(self) -> Memory:
-        """What is remembered of the remote."""
+        """The last Memory of the remote."""
         return self.last.memory if self.last else Memory()
 
 
@@ -55,7 +55,7 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
         return replace(blank, troubles=(explain(Cause.NOT_CHECKED, remote),))
     if answer.outcome is not Outcome.ANSWERED or answer.facts is None:
         return replace(blank, troubles=(diagnose(remote, answer),), attempts=answer.attempts)
-    # Thousands of remotes have hundreds of processes each: they are matched one remote at a time, and not kept.
+    # Thousands of remotes have hundreds of processes each: match one remote at a time, and keep none.
     settings = remote.settings
     results = tuple(map(_shorten, match(settings.processes, answer.processes, complete=answer.processes_complete)))
     memory = keep_endings(remember(past.memory, answer.facts, at), past.last, results, at)
@@ -90,7 +90,7 @@ def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past:
 
 
 def read_unlooked(subject: Remote | Proxy, worker: str, at: datetime) -> CheckResult:
-    """Make the CheckResult of a remote that only workers look at, of which none answers, or of a proxy on its way."""
+    """Make the CheckResult of a remote, or a proxy before it, that only unreachable workers may check."""
     trouble = explain(Cause.WORKER_UNREACHABLE, subject, proxy=worker)
     processes = match(subject.settings.processes, None) if isinstance(subject, Remote) else ()
     return CheckResult(subject.name, at, (trouble,), processes=processes, worker=worker)
@@ -129,11 +129,11 @@ def _find_troubles(
 
 
 TROUBLES_KEPT = 50
-"""Troubles kept of one remote: it chooses how many file systems it has, and each may be a problem of its own."""
+"""Most troubles kept of one remote, because a remote decides how many file systems it has."""
 
 
 def _most_severe(remote: Remote, troubles: Sequence[Trouble]) -> tuple[Trouble, ...]:
-    """The most severe troubles, and how many there are besides."""
+    """The most severe troubles; the last one counts the others."""
     ordered = most_severe_first(troubles)
     if len(ordered) <= TROUBLES_KEPT:
         return ordered
@@ -144,14 +144,14 @@ def _most_severe(remote: Remote, troubles: Sequence[Trouble]) -> tuple[Trouble, 
 
 
 MATCHED_KEPT = 50
-"""Processes kept of those that a rule finds: the page shows fewer, and `count` knows them all."""
+"""Most processes kept per rule; the page shows fewer, and `count` counts them all."""
 
 ARGUMENTS_KEPT = 2000
 """Characters kept of a process's command line, for the page and the history."""
 
 
 def _shorten(result: ProcessResult) -> ProcessResult:
-    """What is kept of a result: a remote chooses how long its command lines are, and the history holds them."""
+    """Cut a result before it is stored, because a remote decides how long its command lines are."""
     matched = tuple(map(_cut_arguments, result.matched[:MATCHED_KEPT]))
     near = tuple(replace(one, process=_cut_arguments(one.process)) for one in result.near)
     return replace(result, matched=matched, near=near)
@@ -171,11 +171,11 @@ def _cut_arguments(process: Process) -> Process:
 def _find_watched(
     remote: Remote, files: Sequence[FileResult], units: Sequence[UnitResult], devices: Sequence[DeviceResult]
 ) -> Iterator[Trouble]:
-    """What is wrong with the files and units that are asked for; what nobody could look at is a failed check."""
+    """The troubles of the watched files, units and devices; one that could not be examined failed."""
     found: list[tuple[Cause, str, str, FileResult | UnitResult | DeviceResult]]
     found = [(Cause.FILE_STALE, one.name, f"{one.name}: {one.sentence}", one) for one in files]
     found += [(Cause.UNIT_FAILED, one.unit, f"{one.unit}: {one.sentence}", one) for one in units]
-    # A device that was not asked is none of the remote's: a remote that needed a second attempt is asked less.
+    # A device that was not probed is no trouble: a second attempt probes fewer.
     found += [
         (Cause.DEVICE_UNREACHABLE, one.name, f"{one.name} ({one.host}:{one.port}): {one.sentence}", one)
         for one in devices

@@ -1,9 +1,8 @@
 """
-Makes one check result of what several places found about one remote or proxy.
+Combines the checker's and the workers' check results of one remote or proxy.
 
-Takes the result of each place that looked; returns the one that counts, and says from where it was tried. Up from
-anywhere is up. When nobody reached it, the result of the first place that looked counts. That a later place was refused
-for its key or log-in says nothing about the remote.
+The result says which of them tried. Up from anywhere is up. If nobody reached it, the first result counts. A later
+refusal of a key or log-in says nothing about the remote.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,7 +17,7 @@ from remotestatus.model.status_words import Status
 
 
 def combine(results: Mapping[str, CheckResult]) -> CheckResult:
-    """The check result that counts; `results` are by place, the first that looked first."""
+    """The check result that counts; `results` are by place, in the order of the probes."""
     reached = [place for place, result in results.items() if result.status.is_reached]
     place = reached[0] if reached else _most_telling(results)
     worker = None if place == CHECKER else place
@@ -36,7 +35,7 @@ def without_proxys_fault(remote: Remote, result: CheckResult, reached: Mapping[s
     """
     The result, unless it blames a proxy that answers another place; `reached` are those that it answers, by its name.
 
-    The incident is not the proxy's then, and nobody would hear of the remote.
+    Otherwise the remote would be part of no incident.
     """
     trouble = result.trouble
     if trouble is None or trouble.cause is not Cause.PROXY_UNREACHABLE:
@@ -66,7 +65,7 @@ def is_worth_another_place(result: CheckResult, proxies: Mapping[str, CheckResul
 
 
 def _most_telling(results: Mapping[str, CheckResult]) -> str:
-    """The first place that came as far as the remote; else the first that looked."""
+    """The first place that got as far as the remote; else the first one."""
     first = next(iter(results))
     if results[first].status is Status.DOWN:
         return first
@@ -78,14 +77,14 @@ def _most_telling(results: Mapping[str, CheckResult]) -> str:
 
 
 def _hints_there(result: CheckResult, place: str) -> tuple[Trouble, ...]:
-    """Its troubles, whose hints say where to try what the checker cannot."""
+    """Its troubles, with hints for the worker instead of the checker."""
     return tuple(
         replace(trouble, hint=trouble.hint.replace("On the checker,", f"On {place},")) for trouble in result.troubles
     )
 
 
 def _told(troubles: tuple[Trouble, ...], place: str, results: Mapping[str, CheckResult]) -> list[Trouble]:
-    """The troubles, the first of which says from where it was tried, and what others saw if that is something else."""
+    """The troubles; the first says which places tried, and which other causes they found."""
     first, *others = troubles
     *before, last = (_spoken(one) for one in results)
     said = f"Tried from {', '.join(before)} and {last}." if before else f"Tried from {last}."

@@ -28,7 +28,7 @@ _REFUSED_BY = {
 """By the become plugin: what to write into its configuration on the remote."""
 
 _BECOME_TEXTS = (
-    # What a shell says, sh or bash or fish, that cannot find what it is to start.
+    # Messages of sh, bash or fish that cannot find a program.
     (
         re.compile(r"^-?[\w./-]*sh:.*\b(not found|no such file|unknown command)\b", re.IGNORECASE | re.MULTILINE),
         SpecialCase.BECOME_NOT_FOUND,
@@ -39,7 +39,7 @@ _BECOME_TEXTS = (
         SpecialCase.BECOME_PASSWORD_WRONG,
     ),
 )
-"""What else there is to say of a refused change of user, by what was said."""
+"""Special cases of a refused change of user, by the text."""
 
 _BREAKS = frozenset({Cause.CONNECTION_LOST, Cause.CONNECTION_TIMEOUT, Cause.TUNNEL_STALE})
 
@@ -50,7 +50,7 @@ _THROTTLED = re.compile(r"not allowed at this time|exceeded maxstartups", re.IGN
 
 
 def diagnose(subject: Remote | Proxy, answer: HostAnswer) -> Trouble:
-    """Say why a remote or proxy that did not answer as it should was not reached."""
+    """Say why a remote or proxy was not reached."""
     text, noise = answer.stderr, one_line(answer.noise) or one_line(answer.printed)
     match answer.outcome:
         case Outcome.PROXY_DOWN:
@@ -106,7 +106,7 @@ def _ended(sentence: str) -> str:
 
 
 def _checker_error(subject: Remote | Proxy, text: str) -> Trouble:
-    """The checker itself is at fault, and if ssh or a program beside it says how, that is told with its cure."""
+    """The trouble for a fault of the checker itself, with a hint if the text names a known fault."""
     found = local_fault(text)
     if found is None:
         special = SpecialCase.PLUGIN_UNUSABLE if _is_by_plugin(subject) else None
@@ -116,7 +116,7 @@ def _checker_error(subject: Remote | Proxy, text: str) -> Trouble:
 
 
 def _cause_of_failure(subject: Remote | Proxy, answer: HostAnswer) -> Cause:
-    """Why ssh itself failed, or was still silent when its time was up."""
+    """Why ssh itself failed, or printed nothing before its timeout."""
     tunnelled = _is_tunnelled(subject)
     cause = cause_of_text(answer.stderr, tunnelled=tunnelled)
     if answer.logged_in:
@@ -132,14 +132,14 @@ def _cause_of_failure(subject: Remote | Proxy, answer: HostAnswer) -> Cause:
         return cause
     if answer.outcome is not Outcome.TIMED_OUT:
         return Cause.CONNECTION_LOST
-    # OpenSSH's own limit covers the banner; what is later and still silent has lost its other end.
+    # ConnectTimeout covers the banner; a later silence means that the other end is gone.
     return Cause.TUNNEL_STALE if tunnelled else Cause.CONNECTION_TIMEOUT
 
 
 def _special_case(
     subject: Remote | Proxy, cause: Cause, text: str, owners: Sequence[str], key: str
 ) -> SpecialCase | None:
-    """The case of this cause that more is known of."""
+    """The special case of this cause, if any."""
     if cause is Cause.HOST_KEY_CHANGED and owners:
         return SpecialCase.ANOTHER_REMOTE_ANSWERS if _is_tunnelled(subject) else SpecialCase.ANOTHER_HOST_ANSWERS
     if cause is Cause.NOT_CHECKED and subject.path:
@@ -176,7 +176,7 @@ _NO_ROOM = "No space left on device"
 
 
 def diagnose_worker(worker: Proxy, fault: FaultKind, seen: str, stderr: str, *, by_ssh: bool) -> Trouble:
-    """Say why a worker did not bring its answers: what ssh says, when it led there, or what was seen of it."""
+    """Say why a worker returned no answers: from ssh's text, else from the fault that was seen."""
     if by_ssh and (full := next((line for line in stderr.splitlines() if _NO_ROOM in line), None)):
         return explain(Cause.PROBE_FAILED, worker, SpecialCase.WORKER_FULL, detail=one_line(full))
     if by_ssh and NOT_STARTED in stderr:

@@ -2,8 +2,8 @@
 Says what ended a process that is missing for the first time: the service that ran it, what systemd says of that, and
 what it logged last.
 
-The check results of the round before and of this one come in; the services and files to ask about go out, and what is
-answered becomes the evidence of the trouble, which stays with it until the process runs again.
+It compares the last check result with this one, and returns what to ask. The answers become the evidence of the
+trouble, which keeps them until the process runs again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class Ended:
 
 
 def find_ended(last: CheckResult | None, result: CheckResult) -> dict[str, Ended]:
-    """What can be asked about each process which is missing now and was not in the round before, by its name."""
+    """What to ask about each process that is newly missing, by its name."""
     if last is None:
         return {}
     before = {one.name: one for one in last.processes}
@@ -60,7 +60,7 @@ def find_ended(last: CheckResult | None, result: CheckResult) -> dict[str, Ended
 
 
 def add_endings(result: CheckResult, ended: Mapping[str, Ended], answer: RemoteAnswer) -> CheckResult:
-    """The check result with what systemd says of the services that ran its missing processes, and what they logged."""
+    """Add to a check result what systemd says of the services of its missing processes, and their log lines."""
     by_unit = {output.unit: output for output in answer.units or ()}
     by_file = {one.path: one.lines for one in answer.last_lines}
     endings = {
@@ -84,16 +84,16 @@ def add_endings(result: CheckResult, ended: Mapping[str, Ended], answer: RemoteA
 
 
 def _say_ending(output: UnitOutput, result: CheckResult, kills: str | None) -> str:
-    """What systemd says, and after a SIGKILL the kernel's count: before cgroups v2 systemd does not know of it."""
+    """What systemd says, and after a SIGKILL the kernel's OOM count, which systemd lacks before cgroups v2."""
     said = one_line(f"{output.unit}: {describe_unit(output, result.at)}")
     return f"{said}; {kills}" if kills and output.result == "signal" and output.exit_status == SIGKILL else said
 
 
 def keep_endings(memory: Memory, last: CheckResult | None, results: Sequence[ProcessResult], at: datetime) -> Memory:
     """
-    A new memory with what is known of how the processes have ended that are still missing.
+    A new Memory with how the processes that are still missing have ended.
 
-    Of those that are missing for the first time it says whether processes were killed for lack of memory.
+    For newly missing ones it also says whether processes were killed for lack of memory.
     """
     known = last.memory if last else Memory()
     missing = {one.name for one in results if one.missing}
@@ -107,7 +107,7 @@ def keep_endings(memory: Memory, last: CheckResult | None, results: Sequence[Pro
 
 
 def with_ending(trouble: Trouble, memory: Memory) -> Trouble:
-    """The trouble with what is known of how the process has ended that it misses."""
+    """Add to a trouble how its missing process has ended."""
     if trouble.cause is not Cause.PROCESS_MISSING:
         return trouble
     return replace(trouble, detail=memory.endings.get(trouble.what, ""), log=memory.last_lines.get(trouble.what, ()))

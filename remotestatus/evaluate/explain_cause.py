@@ -32,11 +32,11 @@ def explain(
     place: str = "",
 ) -> Trouble:
     """
-    The Trouble of a remote or proxy for this cause, in the words of its declaration.
+    Make the Trouble of a remote or proxy for this cause, from its declaration.
 
-    `what` is the process, limit, check, file or unit that it is about, and `names` says it in a few words.
-    `proxy` is the proxy that did not answer, `owners` are the hosts whose key was offered, `key` says why a private key
-    was not used, `problem` what is wrong with its variables, and `place` from where it was tried.
+    `what` is the process, limit, check, file or unit that it is about, and `names` says it in a few words. `proxy` is
+    the proxy that did not answer, `owners` are the hosts whose key was offered, `key` says why a private key was not
+    used, `problem` what is wrong with its variables, and `place` from where it was tried.
     """
     phrase = one_line(", ".join(names), 600)
     words = {**_words_about(subject, proxy), "names": phrase, "owners": " or ".join(owners)}
@@ -59,7 +59,7 @@ def explain(
 
 
 def _words_about(subject: Remote | Proxy, proxy: str) -> dict[str, object]:
-    """What the declaration of a cause calls a remote or proxy, and the way to it; `proxy` did not answer."""
+    """The values of a declaration's placeholders; `proxy` is the one that did not answer."""
     last_proxy = proxy or (subject.path[-1] if subject.path else "")
     return {
         "name": subject.name,
@@ -79,7 +79,7 @@ def _words_about(subject: Remote | Proxy, proxy: str) -> dict[str, object]:
 
 
 def _fill_hint(hint: str, words: Mapping[str, object]) -> str:
-    """A hint with these words; in its commands (between backticks) as a shell has to be given them."""
+    """Fill these words into a hint; in its commands (in backticks) they are quoted for a shell."""
     quoted = {key: shlex.quote(word) if isinstance(word, str) and word else word for key, word in words.items()}
     parts = hint.split("`")
     return "`".join(part.format_map(quoted if at % 2 else words) for at, part in enumerate(parts))

@@ -1,8 +1,7 @@
 """
 Compares the files, systemd units and devices of a remote with what the inventory wants of them.
 
-Specifications and the playbook's outputs come in; a FileResult, UnitResult or DeviceResult for each goes out, good ones
-too. What nobody could look at is not wrong, but unknown.
+Each gives a FileResult, UnitResult or DeviceResult, good ones too. What could not be examined is unknown, not wrong.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from remotestatus.model.untrusted_text import one_line
 from remotestatus.model.watched import DeviceResult, FileResult, UnitResult
 
 FORGIVEN = timedelta(hours=24)
-"""A file's time may be so far in the future, because another machine's clock is wrong, and still count as new."""
+"""How far in the future a file's time may be and still count as new, because clocks differ."""
 
 
 def examine_files(specs: Sequence[FileSpec], outputs: Sequence[FileOutput]) -> tuple[FileResult, ...]:
@@ -99,7 +98,7 @@ def examine_units(
 
 
 RESTARTS = 3
-"""A service that systemd has started again so often since the last round does not run, even if it does just now."""
+"""A service with this many restarts since the last round counts as not running."""
 
 
 def _examine_unit(spec: UnitSpec, output: UnitOutput | None, before: int | None, *, known: bool) -> UnitResult:
@@ -149,7 +148,7 @@ def describe_unit(output: UnitOutput, at: datetime | None = None, *, again: str 
     """
     How a unit is, in a few words: `failed, killed by the OOM killer, started again 57 times, for 3 min`.
 
-    What is kept longer than its round was found `at` that time, and says since when: `since 2026-03-01 03:12 UTC`.
+    With `at`, for text that is kept beyond its round, it gives the date: `since 2026-03-01 03:12 UTC`.
     """
     if output.load == "not-found":
         return "there is no such unit"
@@ -183,7 +182,7 @@ def _examine_failed(spec: UnitSpec, failed: Sequence[str] | None, asked: Sequenc
 def examine_devices(
     specs: Sequence[DeviceSpec], outputs: Sequence[DeviceOutput], at: datetime
 ) -> tuple[DeviceResult, ...]:
-    """Say of each device whether it was connected to, how long that took, and how long its certificate is good."""
+    """Report for each device whether it could be connected to, how fast, and how long its certificate is valid."""
     by_name = {output.name: output for output in outputs}
     return tuple(_examine_device(spec, by_name.get(spec.title), at) for spec in specs)
 

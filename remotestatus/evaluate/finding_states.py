@@ -1,9 +1,9 @@
 """
 Follows the findings of one remote or proxy over rounds: which are confirmed, which are over, which come and go.
 
-The findings known so far and the troubles of one round come in, the new ones go out. The rule: a round says something
-only of what it could see. One that found the remote down says nothing of its processes, and one that could not list the
-processes neither. What many rounds in a row could not look for, or nobody asks for any more, ends without being over.
+The rule: a round decides only about findings that it could check. If it found the remote down, or could not list the
+processes, it decides nothing about them. A finding that many rounds could not check, or that was removed from the
+inventory, is dropped, and not reported as over.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,14 +20,11 @@ from remotestatus.model.states import FindingState, Policy, State
 from remotestatus.model.status_words import Status
 
 REMEMBERED = 20
-"""
-So many rounds a finding that is over is remembered, to notice that it comes back; and so many rounds in a row one stays
-that could not be looked for.
-"""
+"""Rounds for which a finding is kept: after it is over, to notice its return; and while it cannot be checked."""
 
 
 class Look(Enum):
-    """What a round that does not list a finding says of it."""
+    """Why a round does not list a finding."""
 
     GONE = "it looked, and it is not there"
     NOT_SEEN = "it could not look, or there were too many to list"
@@ -36,7 +33,7 @@ class Look(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SeenFindings:
-    """What one round saw: the status and its troubles, and when; and what it could not see."""
+    """What one round found: status, troubles and time; and what it could not check."""
 
     status: Status
     troubles: Sequence[Trouble]
@@ -44,16 +41,16 @@ class SeenFindings:
     unseen: Mapping[Key, Look] = field(default_factory=dict)
 
     def hides(self, cause: Cause) -> bool:
-        """Whether no finding of this cause could be seen: not by a round that did not reach the remote."""
+        """Whether the round could not check findings of this cause, as it did not reach the remote."""
         return self.status is Status.UNKNOWN or (self.status is Status.DOWN and cause.status is Status.DEGRADED)
 
     def holds(self, known: FindingState) -> bool:
-        """Whether a finding stays as it is, because this round could not look for it, nor too many before it."""
+        """Whether a finding stays as it is, because this round and not too many before could not check it."""
         return self.unseen.get(known.key) is Look.NOT_SEEN and known.unseen < REMEMBERED and not known.is_over
 
 
 def unseen_findings(remote: Remote, result: CheckResult, base: State | None) -> dict[Key, Look]:
-    """The findings of a state that one round of a remote says nothing of; what it found again is none of them."""
+    """The findings of a state that one round of a remote could not check."""
     found = {trouble.key for trouble in result.troubles}
     known = [one.key for one in (base.findings if base else ()) if one.key not in found]
     if any(trouble.cause is Cause.BECOME_FAILED for trouble in result.troubles):
@@ -88,14 +85,14 @@ def _look_for(key: Key, remote: Remote, result: CheckResult) -> Look:
 
 
 def _looked_at(remote: Remote) -> set[str]:
-    """Names in `check-failed` findings that stand for what could not be looked at, unless a check has that name."""
+    """Names in `check-failed` findings that mean "could not be examined", unless a check has that name."""
     files, units = remote.settings.files, remote.settings.units
     asked = {one.title for one in files} | {one.title for one in units} | {PROCESSES, MORE[1]}
     return asked - {spec.name for spec in remote.settings.checks}
 
 
 def _of(good: Sequence[bool | None]) -> Look:
-    """What the results of one name say together; each is True if good, and False or None if not good or unknown."""
+    """Combine the results of one name; each is True if good, False if not, None if unknown."""
     if not good:
         return Look.NOT_ASKED
     return Look.GONE if all(good) else Look.NOT_SEEN
@@ -105,7 +102,7 @@ def _look_for_unit(unit: str, remote: Remote, result: CheckResult) -> Look:
     looked = [one.ok for one in result.units if one.unit == unit]
     if looked:
         return _of(looked)
-    # One that nobody asks for by name was told because no unit at all may have failed.
+    # A unit that is not listed by name was found by `failed: none`.
     every = [spec.title for spec in remote.settings.units if spec.failed is not None]
     return _of([not any(one.ok is None for one in result.units if one.unit == title) for title in every])
 
@@ -134,10 +131,9 @@ def _look_for_limit(name: str, limits: Limits, result: CheckResult) -> Look:
 
 def follow_findings(base: State, seen: SeenFindings, policy: Policy, *, newly_bad: bool) -> tuple[FindingState, ...]:
     """
-    The findings after a round. `newly_bad` means that the round confirms a status that is not up.
+    The findings after a round. `newly_bad`: the round confirms a status that is not up.
 
-    When none of what explains that status was found long enough alone, all of it is confirmed: bad rounds of any kind
-    confirm that something is wrong.
+    If no finding alone lasted long enough, all are confirmed, because bad rounds of any kind confirm the status.
     """
     if seen.status is Status.UNKNOWN:
         return base.findings
@@ -168,7 +164,7 @@ def _found(known: FindingState | None, trouble: Trouble, seen: SeenFindings, pol
     if known is None:
         after = FindingState(trouble, seen.now, bad=1)
     else:
-        # A remote that was not seen to be without it for long has still the same problem.
+        # A finding that was gone only briefly is still the same problem.
         again = known.confirmed is None and known.bad == 0
         after = replace(
             known,
@@ -202,7 +198,7 @@ def _carried_over(base: State, seen: SeenFindings) -> tuple[FindingState, ...]:
     """
     The findings of a state that an older version recorded, which knew only one trouble for each cause.
 
-    It named in its message what it was about. What is found now and was not named then is new.
+    Its message named the objects. A finding that was not named there is new.
     """
     if base.confirmed is Status.UP:
         return ()

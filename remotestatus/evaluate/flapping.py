@@ -22,7 +22,7 @@ FLAP_ENDS = 10.0
 """Weighted share under which it ends."""
 
 STEADY_RESULTS = 8
-"""So many check results in a row without a change also end it."""
+"""This many check results in a row without a change also end it."""
 
 
 def detect_flapping(state: State, *, changed: bool, now: datetime) -> State:

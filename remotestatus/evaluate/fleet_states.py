@@ -1,8 +1,7 @@
 """
 The states of the whole fleet after a round, subject by subject.
 
-Takes the last states and the check results of proxies, workers and remotes; returns the new states, and what the time
-since the last round counts as. What cannot be evaluated for one subject costs nobody else anything.
+It also credits the time since the last round to a status. An error in one subject affects no other subject.
 
 Pure: the same inputs always give the same values.
 """
@@ -31,7 +30,7 @@ def evaluate_fleet(
     now: datetime,
     windows: Sequence[CommandWindow] = (),
 ) -> Sequence[StateChange]:
-    """The new state of everything that was checked in this round; `windows` are those that were given by command."""
+    """The new state of everything that was checked in this round; `windows` are those opened by command."""
     of_kinds = {Kind.PROXY: results.proxies, Kind.WORKER: results.workers, Kind.REMOTE: results.remotes}
     return [
         _evaluate_one((kind, name), fleet, last, result, policy_of((kind, name), fleet, windows, now), now)
@@ -41,7 +40,7 @@ def evaluate_fleet(
 
 
 def policy_of(subject: Subject, fleet: Fleet, windows: Sequence[CommandWindow], now: datetime) -> Policy:
-    """How many rounds confirm something of it, and whether it is in maintenance, as far as that can be told."""
+    """How many rounds confirm its changes, and whether it is in maintenance, as far as that is known."""
     kind, name = subject
     try:
         maintained = window_of(subject, fleet, windows, now) is not None
@@ -56,7 +55,7 @@ def policy_of(subject: Subject, fleet: Fleet, windows: Sequence[CommandWindow], 
 def _evaluate_one(
     subject: Subject, fleet: Fleet, last: Mapping[Subject, State], result: CheckResult, policy: Policy, now: datetime
 ) -> StateChange:
-    """The new state of one subject; where a remote's or proxy's cannot be told, that is all that is known of it."""
+    """The new state of one subject; if a remote or proxy fails here, its state says only that."""
     kind, name = subject
     base = last.get(subject)
     if kind is Kind.WORKER:
@@ -103,4 +102,4 @@ def _share_out(fleet: Fleet, state: State, memory: NotificationMemory, now: date
         every = fleet.settings.every
         return tuple(share_out_time(state.seen_at, now, state.status, maintenance=window is not None, every=every))
     except (ValueError, TypeError, ArithmeticError, LookupError):
-        return ()  # what cannot be counted for one is not counted, and costs nobody else anything
+        return ()  # an error in one subject affects no other

@@ -1,8 +1,8 @@
 """
 Compares a remote's resources with its limits, and reads the results of its custom checks.
 
-Facts, Limits and the checks' plain results come in; one Finding per limit and check goes out, good ones too, because
-the page shows both. What could not be measured is no Finding against a limit, but a check that did not answer failed.
+Each limit and check gives one Finding, good ones too, because the page shows both. A value that was not measured gives
+none; a check that did not answer failed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ class _Limit:
     none_there: Callable[[Facts], bool] = lambda _: False
 
     def compare(self, name: str, value: float, bounds: AnyBounds) -> Finding:
-        """The finding for one value; seconds count in both directions."""
+        """The finding for one value; seconds are compared as absolute."""
         severity = _severity(abs(value), gt, bounds)
         wanted = self._write_bounds(_number(bounds.warning), _number(bounds.critical))
         return _finding(name, round(value, 3), bounds, severity, self.value.format(value), wanted)
@@ -129,7 +129,7 @@ def _examine_mounts(name: str, bounds: Mapping[str, Bounds[float]], facts: Facts
 
 
 def examine_trends(limits: Limits, days_left: Mapping[str, float]) -> Iterator[Finding]:
-    """Compare the time until each disk is full with its limit; a disk without a steady trend is none."""
+    """Compare the time until each disk is full with its limit; a disk without a trend is skipped."""
     bounds = limits.disk_full_within
     if bounds is None:
         return

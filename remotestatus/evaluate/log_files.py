@@ -1,8 +1,8 @@
 """
 Remembers to which files the processes of a remote write, so that their last lines can be read when they have ended.
 
-A process shows that only while it runs, and asking costs a look of its own: so it is asked once, when a process is new,
-and never of a remote on which the same processes run as in the round before.
+They are visible only while the process runs, and finding them takes an extra probe. So a remote is asked once when a
+process is new, and never while the same processes run as before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ LogFiles = Mapping[str, tuple[WrittenTo, ...]]
 
 
 def asks_for_log_files(remote: Remote, last: CheckResult | None) -> bool:
-    """Whether a process may run there of which it is not known yet where it writes."""
+    """Whether a process may run there whose log file is not known yet."""
     if not remote.settings.processes:
         return False
     if last is None or any(one.running is None or one.missing for one in last.processes):
@@ -42,7 +42,7 @@ def remember_log_files(
             now = tuple(one for process in result.matched if (one := _find(process, before)))
         else:
             now = tuple(WrittenTo(one.pid, one.started, paths.get(one.pid, "")) for one in result.matched)
-        # One that was started anew after it has ended writes where it did before, until it is asked.
+        # A restarted process is assumed to write to the same file until it is asked.
         if now or before:
             found[result.name] = now or before
     return found

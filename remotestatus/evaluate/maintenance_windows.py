@@ -1,9 +1,9 @@
 """
 Decides whether a maintenance window is open, and until when.
 
-Windows of the inventory (one-off, or recurring by cron expression or RFC 5545 rule) and windows given by command come
-in; the one that is open now goes out. A recurring window starts by its zone's wall clock and lasts its duration in
-real time, so a night with a clock change makes it neither longer nor shorter.
+Windows come from the inventory (one-off, or recurring by cron expression or RFC 5545 rule) and from commands. A
+recurring window starts at a local time and lasts its duration in real time, so a clock change does not change its
+length.
 """
 
 import re
@@ -25,7 +25,7 @@ EVERYTHING = "all"
 
 
 CLOCK_CHANGE = timedelta(hours=3)
-"""Longer than any: a start in an hour that is missing is later than others that have a later wall time."""
+"""Longer than any clock change: a start in a skipped hour may come after starts with a later wall time."""
 
 
 def window_of_remote(remote: Remote, commands: Iterable[CommandWindow], now: datetime) -> OpenWindow | None:
@@ -40,7 +40,7 @@ def window_of(subject: Subject, fleet: Fleet, commands: Iterable[CommandWindow],
     """
     The window that a remote, proxy or worker is in now, or None.
 
-    A proxy's is its own, or if all remotes behind it are in one, the first to end.
+    A proxy is also in one while all remotes behind it are: the one that ends first.
     """
     kind, name = subject
     commands = tuple(commands)

@@ -1,9 +1,8 @@
 """
-Decides when the pages renew what they show of a remote's measurements: load, memory, processes, log-in time.
+Decides when a page updates its measurements of a remote: load, memory, processes, log-in time.
 
-The last check result and this one come in. Measurements differ in every round, and a page that showed each of them
-would be written anew in each: so they are renewed once an hour while a remote is up, and in every round while something
-is wrong. `status.json` and the metrics have those of the last round.
+Measurements differ in every round, so each page would be rewritten in every round. Pages update them hourly while a
+remote is up, and in every round while something is wrong. `status.json` and the metrics have those of the last round.
 """
 
 from collections.abc import Mapping
@@ -40,7 +39,7 @@ def renews_measurements(measured_at: datetime | None, before: CheckResult | None
 
 
 def _turn(name: str, moment: datetime) -> int:
-    """The hour that a moment is in; each remote's hours begin at a minute of its own, so that not all come at once."""
+    """The hour of a time; each remote's hours begin at another minute, so that not all come at once."""
     length = int(RENEWED.total_seconds())
     begins = int.from_bytes(sha256(name.encode("utf-8", "replace")).digest()[:4]) % length
     return (int(moment.timestamp()) + begins) // length

@@ -1,10 +1,8 @@
 """
 Searches regular expressions in what remotes say, within a limit on the work.
 
-An expression and a text come in; whether it is found goes out, or that nobody knows. The rule worth knowing: with
-`ffmpeg .*-f (mp4|mkv)` an argument full of `ffmpeg` takes time quadratic in its length, and other expressions take
-longer. All searches in one remote's processes share one amount of time; what is left then is unknown, and costs no
-other remote anything.
+A search may take quadratic time or worse: `ffmpeg .*-f (mp4|mkv)` does in an argument full of `ffmpeg`. So all searches
+in one remote's processes share one time limit. What was not searched by then is unknown.
 """
 
 from functools import lru_cache
@@ -13,8 +11,8 @@ from typing import Protocol
 
 SECONDS = 0.5
 """
-Of processor time, for all searches in one remote's processes. 400 usual command lines take a hundredth of it, and a
-machine that is busy with something else, or was asleep, makes no difference.
+CPU seconds for all searches in one remote's processes. 400 usual command lines take 1 % of it. It is not wall time, so
+that a busy or suspended machine makes no difference.
 """
 
 
@@ -47,7 +45,7 @@ class _Expression(Protocol):
 
 @lru_cache(maxsize=1024)
 def _compile(pattern: str, *, any_case: bool) -> _Expression:
-    # Takes as long as all of `re` to load: who has no expression does without.
+    # Loaded on use: it takes as long as `re`, and many fleets have no expression.
     import regex
 
     return regex.compile(pattern, regex.IGNORECASE if any_case else 0)

@@ -117,7 +117,7 @@ def _why_not_criterion(spec: ProcessSpec, process: Process, search: PatternSearc
 
 
 def _why_not_words(words: tuple[str, ...], process: Process) -> str | None:
-    # First what is cheap: of most processes no argument holds the words.
+    # The cheap test first: most processes have none of the words.
     line = " ".join(process.argv).casefold()
     if not all(word.casefold() in line for word in words):
         return ""

@@ -1,8 +1,7 @@
 """
-Looks at the tunnels from the proxy's end: ports that nobody asks for, that strangers reach, or that dead sessions hold.
+Finds weak points of the tunnels on a proxy: ports of no remote, open to everybody, or held by dead sessions.
 
-The ports of a proxy's check result, the fleet, and the remotes whose tunnels are dead come in; sentences of advice go
-out. Advice is no status: what cannot be reached because of it is down by itself.
+The result is sentences of advice. Advice changes no status: a remote that cannot be reached is down anyway.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

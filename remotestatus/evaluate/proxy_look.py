@@ -1,8 +1,7 @@
 """
-Makes the check result of a proxy that is probed as a remote is.
+Makes the check result of a proxy that is probed like a remote.
 
-How its connection was opened, and what its probe brought, come in; a CheckResult goes out. The rule: a proxy that
-answers is never down because its account has no shell; what could not be read is a note.
+The rule: a proxy that answers is never down because its account has no shell. What could not be read is a note.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,19 +55,19 @@ _OUTCOMES: Mapping[Outcome, str] = {
 
 
 def _say_unseen(answer: RemoteAnswer) -> str:
-    """Why a proxy that answers says nothing of itself."""
+    """Why a proxy that answers has no facts."""
     why = _OUTCOMES.get(answer.outcome, "its account has no shell that runs the probe")
     seen = one_line(answer.printed or answer.noise or answer.stderr, 150)
     return f"it answers, and could not be looked at: {why}{f' ({seen})' if seen else ''}"
 
 
 def says_nothing(result: CheckResult) -> bool:
-    """Whether a proxy said nothing of itself in a round."""
+    """Whether a round has no facts of a proxy."""
     return replace(result.facts, notes=()) == Facts()
 
 
 def unseen_of_proxy(proxy: Remote | None, result: CheckResult, base: State | None) -> dict[Key, Look]:
-    """The findings of a state that one round of a proxy says nothing of; one that is not looked at is asked nothing."""
+    """The findings of a state that one round of a proxy could not check: all, if it was not probed."""
     found = {trouble.key for trouble in result.troubles}
     known = [one.key for one in (base.findings if base else ())]
     own = [key for key in known if key[0].status is Status.DEGRADED and key not in found]
@@ -78,7 +77,7 @@ def unseen_of_proxy(proxy: Remote | None, result: CheckResult, base: State | Non
 
 
 def tunnel_ports(listeners: Iterable[Listener], processes: Sequence[Process]) -> tuple[TunnelPort, ...]:
-    """The ports that a tunnel may have bound; those of a process that is certainly none of an SSH session are not."""
+    """The ports that a tunnel may have bound: all but those of processes outside of SSH sessions."""
     by_pid = {process.pid: process for process in processes}
     others = {process.user for process in processes if not _is_session(process) and not process.kernel}
     only_sessions = {process.user for process in processes if process.user} - others

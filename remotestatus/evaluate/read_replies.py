@@ -12,7 +12,7 @@ from remotestatus.model.durations import parse_duration
 from remotestatus.model.replies import Refusal, Reply, ReplyCode, ReplyCommand
 
 _CODE = re.compile(r"\b(?=([A-Z2-7]{4}(?:-[A-Z2-7]{4}){3})\b)", re.IGNORECASE)
-"""All that looks like a code, also where one begins within another: names and outputs of checks may look so too."""
+"""Every text that looks like a code, also overlapping ones, as names may look like codes."""
 
 _CODES_TRIED = 200
 _LONGEST_TEXT = 20_000
@@ -22,7 +22,7 @@ _LONGEST_SPAN = timedelta(days=30)
 def check_reply(
     text: str, key: bytes, find: Callable[[int], ReplyCode | None], now: datetime
 ) -> tuple[Reply, ReplyCode] | Refusal:
-    """Read an answer and what its code is good for, or say why it changes nothing. `find` looks a number up."""
+    """Read a reply and look up its code with `find`, or return why it is refused."""
     answer = read_reply(text, key)
     if answer is None:
         return Refusal.UNREADABLE
@@ -40,17 +40,17 @@ def check_reply(
 
 
 def is_meant(text: str) -> bool:
-    """Whether a text begins with a command: others, our own messages too, are no answers."""
+    """Whether a text begins with a command; others, such as our own messages, are no replies."""
     words = _first_line(text).split()
     return bool(words) and words[0].lower().rstrip(":,.") in set(ReplyCommand)
 
 
 def read_reply(text: str, key: bytes) -> Reply | None:
     """
-    Read an answer: its first line has the command, and the code stands there or below, quoted perhaps.
+    Read a reply: its first line has the command; the code is there or below, perhaps quoted.
 
-    Its code is the first that was made with this key, or else the first text that looks like one. None when there is a
-    command that cannot be understood, or no code.
+    Its code is the first one signed with this key, else the first text that looks like one. None without a code or a
+    known command.
     """
     found = [match[1].upper() for match in islice(_CODE.finditer(text[:_LONGEST_TEXT]), _CODES_TRIED)]
     code = next((one for one in found if read_code(key, one) is not None), next(iter(found), None))

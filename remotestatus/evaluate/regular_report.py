@@ -1,7 +1,7 @@
 """
-Says when the regular report is due, and makes it: for one receiver, of the remotes that it may hear of.
+Decides when the regular report is due, and makes it for one receiver, of its remotes.
 
-The history of a span, the present states and the planned windows come in; a PeriodReport goes out.
+It uses the history of a span, the current states and the planned windows.
 """
 
 from collections import Counter
@@ -22,11 +22,11 @@ from remotestatus.model.text import join_names
 from remotestatus.model.windows import PlannedWindow
 
 LEAST_SHOWN = 5
-"""Remotes that are named because they could be reached least."""
+"""How many remotes with the lowest uptime are named."""
 
 
 def is_report_due(spec: RegularReport, last: datetime, now: datetime) -> bool:
-    """Whether the report is due at `now`, when the last one was at `last`; one that was missed is made up for once."""
+    """Whether the report is due at `now` after the one at `last`; a missed one is sent once."""
     if spec.every:
         # Rounds do not begin to the second.
         return now - last >= spec.every - timedelta(minutes=1)
@@ -80,7 +80,7 @@ def make_period_report(
 
 
 def _limit(window: PlannedWindow, mine: frozenset[str]) -> PlannedWindow:
-    """The window as it is told to somebody who may hear only of these: its title names nothing else."""
+    """Limit a window to these names, so that its title names no others."""
     if window.names <= mine:
         return window
     names = window.names & mine

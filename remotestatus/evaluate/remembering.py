@@ -1,8 +1,7 @@
 """
-Remembers of a remote what the next rounds need, and finds what only shows over rounds: boot loops, storage faults.
+Keeps what later rounds need of a remote, and finds what shows only over rounds: boot loops, storage faults.
 
-The Memory so far, the facts of this round and its time come in; the new Memory and Troubles go out. The rule: nothing
-that was so when it was first seen is a trouble.
+The rule: what was already so in the first round is no trouble.
 """
 
 from collections.abc import Iterator
@@ -23,20 +22,20 @@ from remotestatus.model.untrusted_text import one_line
 STARTS_KEPT = 10
 
 LOOP_STARTS = 3
-"""So many starts within so many check intervals are a boot loop."""
+"""Boots within check intervals that make a boot loop."""
 
 SHORTEST_LOOP, LONGEST_LOOP = timedelta(minutes=30), timedelta(hours=6)
-"""The least and the longest time within which they are one, however often it is checked."""
+"""The shortest and the longest span for a boot loop, whatever the check interval."""
 
 HOURLY = timedelta(hours=1)
-"""How often a remote is asked what costs too much to be asked in every round."""
+"""Interval of the facts that are too expensive for every round."""
 
 _SAME_START = timedelta(minutes=2)
-"""Where a start has no number, its time tells one from another; a clock that is set moves that time a little."""
+"""Without a boot id, boots differ by time; setting the clock may move that time by this much."""
 
 
 def is_due(memory: Memory, now: datetime) -> bool:
-    """Whether it is time again for what is asked only once an hour."""
+    """Whether the hourly facts are due."""
     return memory.hourly_at is None or not timedelta() <= now - memory.hourly_at < HOURLY
 
 
@@ -61,7 +60,7 @@ def remember(memory: Memory, facts: Facts, now: datetime) -> Memory:
 
 
 def recall(memory: Memory, facts: Facts) -> Facts:
-    """The facts, with what is asked only once an hour as it was answered then."""
+    """Add the last hourly facts to those of this round."""
     return replace(facts, clock_synchronised=memory.clock_synchronised, failed_units=memory.failed_units)
 
 
@@ -96,9 +95,9 @@ def _first_counts(memory: Memory, facts: Facts) -> dict[str, int]:
 
 
 def find_boot_loop(remote: Remote, memory: Memory, now: datetime, every: timedelta) -> Iterator[Trouble]:
-    """A trouble when the remote has started again and again."""
+    """A trouble when the remote has booted again and again."""
     within = min(max(LOOP_STARTS * every, SHORTEST_LOOP), LONGEST_LOOP)
-    # A start in the future is one from before the clock was set back.
+    # A boot in the future is from before the clock was set back.
     recent = [start.at for start in memory.starts if timedelta() <= now - start.at <= within]
     if len(recent) >= LOOP_STARTS:
         span, ago = say_duration(now - min(recent)), say_duration(now - max(recent))

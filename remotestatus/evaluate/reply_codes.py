@@ -1,8 +1,8 @@
 """
-Makes and reads the codes that messages are answered with.
+Makes and reads the codes for replies to messages.
 
-A code is the number of a message with a signature, in 16 letters and digits that can be typed: whoever does not hold
-the checker's key cannot make one. What it is good for, and until when, is kept with the history.
+A code is the number of a message with a signature, in 16 letters and digits that can be typed: only the checker's key
+can make one. What it allows, and until when, is kept in the history.
 """
 
 import base64

@@ -65,7 +65,7 @@ _THROUGH_A_TUNNEL = {Cause.CONNECTION_TIMEOUT: Cause.TUNNEL_STALE, Cause.CONNECT
 """Behind a proxy these texts are about the tunnel's port there, and not about the machine."""
 
 _WITHOUT_A_TUNNEL = {Cause.SSHD_DOWN: Cause.CONNECTION_LOST}
-"""What is closed before any banner may be a firewall where no tunnel has led us to the machine."""
+"""Without a tunnel, a connection closed before the banner may be a firewall's doing."""
 
 
 def cause_of_text(text: str, *, tunnelled: bool) -> Cause | None:
@@ -86,7 +86,7 @@ def recognise(text: str) -> KnownText | None:
 
 
 def evidence(text: str) -> str:
-    """The most telling line of an SSH client's error text, cleaned and capped."""
+    """The most specific line of an SSH client's error text, cleaned and cut."""
     lines = [line.strip() for line in without_warnings(text).splitlines() if line.strip()]
     lines = [line for line in lines if not _CHATTER.search(line)]
     for known in _TEXTS:
@@ -105,6 +105,6 @@ _KEY_TROUBLE = re.compile(r'^Load key ".*": (.+)$', re.MULTILINE)
 
 
 def key_trouble(text: str) -> str:
-    """Why our own ssh could not use the private key. A remote's banner may say the same, so no path is taken over."""
+    """Why our own ssh could not use the private key. No path is quoted, because a banner may fake one."""
     found = _KEY_TROUBLE.search(text)
     return one_line(found[1], 80).rstrip(".") if found else ""

@@ -1,9 +1,9 @@
 """
 The state machine: the last State and one new check result give the new State.
 
-The same inputs always give the same state. The page shows a status at once; people are told of it only after
-`fail_after` bad (or `recover_after` good) rounds in a row (soft and hard states in Nagios). A round that could not
-check changes nothing of what people were told.
+The same inputs always give the same state. The page shows a status at once; people are notified only after `fail_after`
+bad (or `recover_after` good) rounds in a row (soft and hard states in Nagios). A round that could not check does not
+change the confirmed status.
 """
 
 from collections.abc import Mapping
@@ -29,15 +29,14 @@ def next_state(
     """
     Make the new state of one remote or proxy from what is wrong with it now.
 
-    What was never seen before counts as up until it is seen otherwise, so the first round tells what is wrong, and
-    nothing about what is fine. `unseen` are the findings that this round could not look for. While one of them is
-    confirmed, the remote does not become up.
+    A new subject counts as up before its first round, so that this round reports problems but no recoveries. `unseen`
+    are the findings that this round could not check. While one of them is confirmed, the remote does not become up.
     """
     before = last.status if last else None
     base = last or State(kind=kind, name=name, status=_status_of(troubles), since=now, seen_at=now)
     seen_now = SeenFindings(_status_of(troubles), troubles, now, unseen or {})
     held = [] if troubles else [one for one in base.findings if one.confirmed and seen_now.holds(one)]
-    # One that the last rounds did not find is on its way to be over: then the status is up, and that is not counted.
+    # A held finding that was missing before (`good`) leaves the status up; the round counts neither way.
     troubles = troubles or most_severe_first(one.trouble for one in held if not one.good)
     trouble = next(iter(summarize(troubles)), None)
     status = _status_of(troubles)
@@ -60,7 +59,7 @@ def next_state(
 
 
 def _status_of(troubles: tuple[Trouble, ...]) -> Status:
-    """The status that follows from the first of them."""
+    """The status of the first trouble; up without one."""
     return troubles[0].cause.status if troubles else Status.UP
 
 
@@ -81,7 +80,7 @@ def _count_round(
 
 
 def _came_back(base: State, findings: tuple[FindingState, ...], *, is_bad: bool) -> bool:
-    """Whether it is as it was before the last rounds, or stays bad and one of its findings is there again."""
+    """Whether it returned to its old status, or stays bad with a finding that returned."""
     if is_bad and base.status.is_bad and came_again(base.findings, findings):
         return True
     return base.good > 0 and is_bad if base.confirmed is not Status.UP else base.bad > 0 and not is_bad

@@ -1,9 +1,7 @@
 """
-Finds what of a remote is kept day by day, and where a disk is going.
+Selects what is kept of a remote per day, and predicts full disks.
 
-A CheckResult comes in and the values to keep go out; the days so far come in, and the days until a disk is full go out.
-The rule: only a line that is steady enough is worth saying anything of.
-What is too few days is a limit: `limits.py`.
+Only a steady trend is reported. `limits.py` decides how few days are too few.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +14,7 @@ from remotestatus.model.facts import Facts
 DISKS_KEPT = 20
 
 FEWEST_DAYS = 5
-"""So many days with a value it takes to speak of a trend."""
+"""Fewest days with a value for a trend."""
 
 LONGEST_LOOK = 30
 """Days that a trend is made of."""
@@ -25,7 +23,7 @@ STEADY = 0.8
 """The share of a line's variance that a straight line has to explain (the coefficient of determination)."""
 
 FURTHEST = 365.0
-"""Days: what is further away, nobody knows."""
+"""The longest prediction, in days."""
 
 
 def kept_values(result: CheckResult) -> dict[str, float]:
@@ -53,7 +51,7 @@ def days_until_full(days: Sequence[DayRange], today: date, percent: float) -> fl
 
 
 def _steady_rate(points: Sequence[tuple[float, float]]) -> float | None:
-    """How much a day adds: the slope of the line that fits best, unless it fits badly."""
+    """The slope per day of the least-squares line; None if it fits badly."""
     number = len(points)
     mean_x, mean_y = sum(x for x, _ in points) / number, sum(y for _, y in points) / number
     of_x = sum((x - mean_x) ** 2 for x, _ in points)

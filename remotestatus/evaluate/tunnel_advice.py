@@ -1,9 +1,8 @@
 """
-Looks at the tunnel from the remote's own end, while it is up: what will make it fail the next time.
+Finds weak points of a working tunnel in the ssh command line on the remote.
 
-The processes of a remote come in, its Tunnels go out; and the check results of the whole fleet come in, and sentences
-of advice for one remote go out. Advice is no status: everything works now. What an ssh_config file sets is not seen, so
-the sentences speak of the command line.
+The processes of a remote give its Tunnels; the check results of the fleet give sentences of advice for one remote.
+Advice changes no status. Settings of an ssh_config file are not seen.
 """
 
 import re
@@ -92,7 +91,7 @@ def _bound(forwarding: str) -> tuple[str | None, int | None]:
 def advise(remote: Remote, fleet: Fleet, results: Mapping[str, CheckResult]) -> tuple[str, ...]:
     """Sentences about the tunnel of a remote that is reached through one; `results` are the last of all, by name."""
     result = results.get(remote.name)
-    # Another program than ssh may keep its tunnel, and what ssh is seen there belongs to something else.
+    # Its tunnel may be kept by another program, and the ssh seen there have another purpose.
     if result is None or remote.proxy is None or remote.port not in {tunnel.port for tunnel in result.tunnels}:
         return ()
     return tuple(dict.fromkeys([*_about_ports(remote, fleet, results), *_about_options(remote, result.tunnels)]))

@@ -1,8 +1,7 @@
 """
 Lists the maintenance windows that are open or to come, for the page, the feed and the calendar.
 
-The windows of the inventory and those given by command come in; each occurrence within a stretch of time goes out. What
-several remotes have in common, as a group's window, is one entry.
+Each occurrence is one entry, also when several remotes share it, such as the window of a group.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +21,7 @@ OCCURRENCES = 40
 
 
 def planned_windows(fleet: Fleet, commands: Iterable[CommandWindow], now: datetime) -> tuple[PlannedWindow, ...]:
-    """All windows that are open now or begin within AHEAD, the first to start first."""
+    """All windows that are open now or begin within AHEAD, in order of their start."""
     shared: dict[Window, list[str]] = {}
     for remote in fleet.remotes:
         for window in remote.settings.maintenance:

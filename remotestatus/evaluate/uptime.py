@@ -1,8 +1,8 @@
 """
 Adds up how long a remote or proxy had each status, day by day, and calculates its uptime.
 
-The time between two rounds comes in; seconds per UTC day and status go out, which history sums up. Reachable counts
-as up, degraded too. Time that was unknown, in maintenance or not checked counts neither way and lowers `observed`.
+The time between two rounds becomes seconds per UTC day and status. Degraded counts as up, because it is reachable.
+Unknown, maintenance and unchecked time does not count, and lowers `observed`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from remotestatus.model.days import DAY_LETTERS, SHOWN_DAYS, SPANS, DayShare, Pa
 from remotestatus.model.status_words import Status
 
 LONGEST_GAP = 2.5
-"""A time longer than so many check intervals was not observed: the checker was away."""
+"""A gap longer than this many check intervals was not observed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class DaySums:
     """
     Sums up the days of one subject after the other, as of `now`.
 
-    Written for fleets with a million days: most days are only up, and for these nothing is made.
+    Fast for a million days: a day that was only up makes no object.
     """
 
     def __init__(self, now: datetime) -> None:
@@ -84,7 +84,7 @@ class DaySums:
         self._known: dict[str, str] = {}
 
     def sum_up(self, rows: Iterable[Row]) -> PastDays:
-        """What the days of one subject come to, in any order. A row that is no day is left out."""
+        """Sum up the days of one subject, in any order. A row that is no day is skipped."""
         places = self._places
         letters = ["."] * len(places)
         counted, reachable = [0.0] * len(places), [0.0] * len(places)
@@ -112,14 +112,14 @@ class DaySums:
         )
 
 
-@lru_cache(maxsize=1)  # in a first round all have none
+@lru_cache(maxsize=1)  # in a first round nobody has days
 def no_days(now: datetime) -> PastDays:
     """The days of a subject that nothing is known of."""
     return DaySums(now).sum_up(())
 
 
 def begin_today(past: PastDays, word: str) -> PastDays:
-    """The same, where nothing of today was counted yet, with what it begins as: a status, or `maintenance`."""
+    """The same, but if today has no time yet, it begins with `word`: a status, or `maintenance`."""
     if not past.letters.endswith("."):
         return past
     return replace(past, letters=past.letters[:-1] + _LETTERS[word])

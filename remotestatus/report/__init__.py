@@ -1,6 +1,4 @@
-"""
-Everything that the pages and the machine formats show, and the site they are written to.
-"""
+"""The content of the pages and machine formats, and the site that they are written to."""
 
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.fact_texts import say_size

@@ -1,8 +1,8 @@
 """
-Makes the Report: all that the pages and the machine formats of one round say, as plain data.
+Builds the Report: the content of the pages and machine formats of one round, as plain data.
 
-ReportInput comes in, a Report goes out; templates and formats only lay it out. A public report is made of a redacted
-ReportInput. No clock: all durations on the page end at `now`.
+Templates and formats only render it. A public report is built from a redacted ReportInput. There is no clock: all
+durations on the page end at `now`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,11 +33,11 @@ from remotestatus.report.slugs import make_slugs
 from remotestatus.report.worker_view import OutOfSight, WorkerView, find_out_of_sight, say_out_of_sight, view_worker
 
 WORDS = tuple(APPEARANCES)
-"""Under which words remotes are counted, the worst first."""
+"""Statuses and `maintenance`, the worst first."""
 
 
 WORST_FIRST = ("down", "unknown", "degraded", "maintenance", "up")
-"""The same words, for what is worse of two."""
+"""The same, ordered for `max`."""
 
 UNGROUPED = "ungrouped"
 """The page of the remotes without a group, and Ansible's own name for them."""
@@ -54,12 +54,12 @@ class Group:
 
     @property
     def worst(self) -> str:
-        """The word of the worst of its remotes."""
+        """The worst status of its remotes."""
         return next((word for word in WORST_FIRST if self.counts[word]), "up")
 
     @property
     def icon(self) -> str:
-        """The word of the icon of its page: there is none for maintenance."""
+        """The status of its page's icon; maintenance has no icon."""
         return "up" if self.worst == "maintenance" else self.worst
 
 
@@ -68,8 +68,8 @@ class Report:
     """
     Everything that the pages and machine formats of one round say.
 
-    A page made at `generated_at` is followed by the next around `next_expected_at`; seen after `overdue_at`, it is out
-    of date. `summary` counts remotes by the words of WORDS; what is in maintenance is counted only there.
+    The next page is due at `next_expected_at`; after `overdue_at` this one is out of date. `summary` counts remotes by
+    the words of WORDS; what is in maintenance is counted only there.
     """
 
     title: str
@@ -120,9 +120,9 @@ class Report:
 
 def build_report(report_input: ReportInput, now: datetime, *, public: bool | None = None) -> Report:
     """
-    Make the Report of one round at the moment `now`.
+    Make the Report of one round as of `now`.
 
-    A `public` one is without what strangers must not see; None means what the inventory says.
+    A `public` one is redacted; None means the inventory's setting.
     """
     return _build(_for_readers(report_input, public), now)
 
@@ -182,7 +182,7 @@ def _clean_regular(report: PeriodReport) -> PeriodReport:
 
 
 def _for_readers(report_input: ReportInput, public: bool | None) -> ReportInput:
-    """Say whether the report is public, and leave out what must not be in it then."""
+    """Whether the report is public, and its input, redacted if so."""
     fleet = report_input.fleet
     if public is not None and public is not fleet.settings.public:
         fleet = replace(fleet, settings=fleet.settings.model_copy(update={"public": public}))
@@ -191,7 +191,7 @@ def _for_readers(report_input: ReportInput, public: bool | None) -> ReportInput:
 
 
 def _with_whole_commands(report_input: ReportInput) -> ReportInput:
-    """The same, with commands in hints that name the inventory."""
+    """Add the inventory option to commands in hints."""
     option = report_input.inventory_option
     if not option:
         return report_input
@@ -209,7 +209,7 @@ def _view(
     incidents: Mapping[Subject, tuple[Incident, ...]],
     now: datetime,
 ) -> tuple[tuple[RemoteView, ...], tuple[ProxyView, ...], tuple[WorkerView, ...]]:
-    """The views of all that have a State; these have incidents, if only none."""
+    """The views of all subjects with a State: those in `incidents`."""
     fleet = report_input.fleet
     groups = _smallest_groups(fleet)
     remotes = tuple(

@@ -1,8 +1,8 @@
 """
-Turns numbers into the shapes of small SVG charts: the bar of days, the share of statuses, the chart of log-in times.
+Computes the shapes of small SVG charts: the bar of days, the shares of statuses, the chart of log-in times.
 
-Days, counts and samples come in; path data and coordinates go out. Colours, the heights of days and text are
-the templates' part.
+Days, counts and samples come in; path data and coordinates go out. Colours, the heights of days and text are the
+templates' part.
 """
 
 import math
@@ -33,7 +33,7 @@ class DayCell:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The connect times of one stretch of time, in milliseconds."""
+    """The connect times of one time slot, in milliseconds."""
 
     started_at: datetime
     looks: int
@@ -86,7 +86,7 @@ def troubled_days(past: PastDays) -> tuple[tuple[int, DayCell], ...]:
     """
     The days that were not up, oldest first, each with its place in the bar.
 
-    Today has no durations: they would grow in every round, and with each the page would be another one.
+    Today has no durations: they grow in every round, so the page would change in every round.
     """
     first = past.today - timedelta(days=len(past.letters) - 1)
     shares = {share.day: share for share in past.troubled if share.day != past.today}
@@ -196,7 +196,7 @@ _RANGES = (
 
 
 def draw_ranges(ranges: Ranges) -> Iterator[RangeChart]:
-    """Draw what has at least three days: two, of which one is today, are no course of anything."""
+    """Draw measures with at least three days, as two (one is today) show no trend."""
     for word, label, unit in _RANGES:
         for measure, days in ranges.items():
             name, _, mount = measure.partition(" ")
@@ -209,7 +209,7 @@ def _range_chart(label: str, unit: str, days: tuple[DayRange, ...]) -> RangeChar
     bottom, top = (0.0, 100.0) if unit == "%" else (min(0.0, low), max(high, low + 1))
     first, last = days[0].day, days[-1].day
     span = max(1, (last - first).days)
-    # At least a line's width, where a day had one value.
+    # At least a line's width if a day has only one value.
     parts = [
         _band([(x, _at(day.high, bottom, top) - 1, _at(day.low, bottom, top) + 1) for x, day in points])
         for points in _runs((((day.day - first).days, day) for day in days), span, 2)

@@ -1,8 +1,8 @@
 """
-Cleans text that came from elsewhere, once, before it is shown: for the page and what goes with it.
+Cleans untrusted text once, before it is shown on pages and in machine formats.
 
-What the remotes, the inventory and ssh said comes in; single lines that HTML, XML and UTF-8 can carry go out. Escaping
-is the templates' part.
+The text is from remotes, the inventory and ssh. The result is one line that HTML, XML and UTF-8 can hold. Templates
+escape it.
 
 Pure: the same inputs always give the same values.
 """
@@ -31,7 +31,7 @@ def clean(text: str, limit: int = 300) -> str:
 
 
 def clean_all(item: Item, **limits: int) -> Item:
-    """The same item of a dataclass with all texts of its own clean; `limits` are those of single fields."""
+    """A dataclass with all its own texts cleaned; `limits` are those of single fields."""
     changed: dict[str, Any] = {}
     for name in _text_fields(type(item)):
         value, limit = getattr(item, name), limits.get(name, 300)

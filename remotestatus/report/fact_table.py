@@ -1,9 +1,8 @@
 """
-What the pages, `status.json` and the metrics say of a box: each fact in one row of FACTS.
+Declares each fact once, in FACTS: its line on pages, its keys in `status.json`, its metrics.
 
-Facts as the probe has read them come in; labels and texts, keys and values, and series go out, without what the box did
-not tell. Names and units of metrics are those of Prometheus's node_exporter where it has one, behind our prefix; shares
-are ratios from 0 to 1 there.
+Unknown facts are left out. Metrics have the names and units of Prometheus's node_exporter, if it has them, with our
+prefix; shares are ratios from 0 to 1 there.
 
 Pure: the same inputs always give the same values.
 """
@@ -21,7 +20,7 @@ from remotestatus.report.status_keys import Key, Part, Time
 
 
 class Box(Protocol):
-    """What was seen of a remote or proxy: its facts, when, and how many processes were killed since the last round."""
+    """The facts of a remote or proxy, their time, and the OOM kills since the last round."""
 
     @property
     def said(self) -> Facts: ...
@@ -33,7 +32,7 @@ class Box(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PageLine:
-    """A line of the page: its label, and the text; several texts by what they are of, None when it is not known."""
+    """A line of the page: its label, and its text, or several texts by object; None when not known."""
 
     label: str
     text: Callable[[Facts], str | Mapping[str, str] | None]
@@ -42,10 +41,10 @@ class PageLine:
 @dataclass(frozen=True, slots=True)
 class Metric:
     """
-    A family of metrics. `value` gives a number, or several by what they are of, which then stands in `label`.
+    A metric family. `value` gives a number, or several by object, which is then the value of `label`.
 
-    The name of a field of Facts stands for its value; without any it has that of its own name. `labels` are further
-    ones; a family with them has a series only where one of them says something.
+    It may also be the name of a field of Facts; the default is the field of its own name. `labels` are further labels;
+    a series needs a value for at least one of them.
     """
 
     name: str
@@ -58,9 +57,9 @@ class Metric:
 @dataclass(frozen=True, slots=True)
 class Fact:
     """
-    One fact: all that is said of it. `public` are the fields of Facts that strangers may see.
+    One fact and its outputs. `public` are the fields of Facts for public pages.
 
-    A key without a value of its own has that of the field of Facts of its name.
+    A key without a value has that of the Facts field of its name.
     """
 
     lines: tuple[PageLine, ...] = ()
@@ -382,7 +381,7 @@ FACTS: tuple[Fact, ...] = (
 """All facts, in the order of the page."""
 
 
-# -- what follows from it ---------------------------------------------------------------------------------------------
+# -- derived values ---------------------------------------------------------------------------------------------
 
 _KEYS = tuple(key for fact in FACTS for key in fact.keys)
 _LINES = tuple(line for fact in FACTS for line in fact.lines)
@@ -410,7 +409,7 @@ def write_facts(facts: Facts) -> Iterator[tuple[str, str]]:
 
 
 def read_metric(metric: Metric, box: Box) -> Iterator[tuple[dict[str, str], float]]:
-    """The series of a box in a family of metrics: labels beside the box's own, and the value."""
+    """The series of a box in a metric family: further labels, and the value."""
     labels = dict(metric.labels(box.said)) if metric.labels else {}
     if metric.labels and not any(labels.values()):
         return
@@ -427,5 +426,5 @@ def read_metric(metric: Metric, box: Box) -> Iterator[tuple[dict[str, str], floa
 
 
 def public_facts(facts: Facts) -> Facts:
-    """What strangers may see of a remote's facts."""
+    """A remote's facts for public pages."""
     return Facts(**{field: getattr(facts, field) for field in _PUBLIC})

@@ -1,7 +1,7 @@
 """
-How a page writes the facts of a box.
+Formats the facts of a box for pages.
 
-Facts come in; a text, or several by what they are of, goes out; None or nothing when the box did not tell.
+The result is a text, or several by object; None or empty for an unknown fact.
 
 Pure: the same inputs always give the same values.
 """
@@ -21,7 +21,7 @@ def say_size(kib: int) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """A duration that a remote told, in words. An older history may hold any number; timedelta takes far fewer."""
+    """A remote's duration in words. An old history may hold numbers too large for timedelta."""
     return say_duration(timedelta(seconds=min(max(seconds, 0.0), 1e12)))
 
 

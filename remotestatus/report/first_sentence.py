@@ -1,7 +1,7 @@
 """
-Says how the fleet is in one sentence: the first of the page, the last of the terminal's, the one of the Nagios plugin.
+Writes the summary sentence of the fleet, for the page, the terminal and the Nagios plugin.
 
-RemoteViews and RootCauses come in; the sentence goes out, and what stands beside it.
+It also returns an addition (`aside`), such as the number in maintenance.
 """
 
 from remotestatus.model.status_words import Status
@@ -11,14 +11,14 @@ from remotestatus.report.root_causes import RootCause
 
 
 def say_first_sentence(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, ...]) -> tuple[str, str]:
-    """The sentence, and what stands beside it."""
+    """The sentence, and an addition to it."""
     total = len(remotes)
     if not total:
         return "No remotes to check", "The inventory names none yet."
     wrong = sum(remote.needs_attention for remote in remotes)
     resting = sum(remote.maintenance is not None for remote in remotes)
     aside = f"{write_number(resting)} in maintenance" if resting else ""
-    # A proxy that could not be asked is no proxy that does not answer: its trouble is the checker's own.
+    # A proxy that was not checked does not count as silent: that is the checker's trouble.
     dead = [one for one in root_causes if one.kind in ("proxy", "worker") and one.status is Status.DOWN]
     poor = [one.name for one in root_causes if one.kind == "proxy" and one.status is Status.DEGRADED]
     if poor:
@@ -43,7 +43,7 @@ def say_first_sentence(remotes: tuple[RemoteView, ...], root_causes: tuple[RootC
 
 
 def _say_silent(dead: list[RootCause]) -> str:
-    """Which proxies do not answer, and which workers are down: one of these may answer, and lie."""
+    """The proxies that do not answer, and the workers that are down, which may send wrong answers."""
     kinds = {one.kind for one in dead}
     if len(dead) == 1:
         return f"{dead[0].subject} {'does not answer' if kinds == {'proxy'} else 'is down'}"

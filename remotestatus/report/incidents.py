@@ -1,8 +1,8 @@
 """
-Makes incidents of transitions: the stretches of time in which a remote or proxy was not up.
+Makes incidents from transitions: the times in which a remote or proxy was not up.
 
-Transitions and the present states come in, Incidents go out. When a remote could not be checked only because its proxy
-was down, that is part of the proxy's incident: the remote's own is `folded`, and the pages leave it out.
+If a remote could not be checked only because its proxy was down, its incident is part of the proxy's: it is `folded`,
+and the pages leave it out.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A stretch of time in which a subject was not up. `ended_at` is None while it lasts."""
+    """A time in which a subject was not up. `ended_at` is None while it lasts."""
 
     kind: Kind
     name: str
@@ -43,12 +43,12 @@ class Incident:
 
     @property
     def worst(self) -> Phase:
-        """The phase that tells the most: down, then degraded, then unknown."""
+        """The worst phase: down, then degraded, then unknown."""
         return min(self.phases, key=lambda phase: _WORST_FIRST.index(phase.status))
 
     @property
     def status(self) -> Status:
-        """What it is now while it lasts, and what it was at its worst when it is over."""
+        """The current status of an open incident, the worst status of a past one."""
         return self.worst.status if self.ended_at else self.phases[-1].status
 
     @property
@@ -99,7 +99,7 @@ def in_order(incidents: Iterable[Incident]) -> tuple[Incident, ...]:
 
 
 def open_note(incidents: Iterable[Incident]) -> Acknowledgement | None:
-    """The acknowledgement of the incident that lasts, if it has one."""
+    """The acknowledgement of the open incident, if any."""
     return next((incident.notes[-1] for incident in incidents if incident.ended_at is None and incident.notes), None)
 
 
@@ -123,7 +123,7 @@ def _of_subject(history: list[Transition], state: State) -> list[Incident]:
         elif began_earlier and state.problem_since and state.problem_since < phases[0].started_at:
             phases[0] = replace(phases[0], started_at=state.problem_since)
             began_earlier = False
-        # A cause can change while the status stays: then the last phase is about what is wrong now.
+        # The cause can change while the status stays: update the last phase.
         phases[-1] = replace(phases[-1], trouble=_clean(state.trouble) or phases[-1].trouble)
         found.append(_incident(state, phases, None, began_earlier=began_earlier))
     return found

@@ -1,10 +1,9 @@
 """
-Leaves out what does not belong to a page that shows a part of the fleet.
+Limits the ReportInput to the remotes of a limited page.
 
-ReportInput comes in, and goes out with nothing of other remotes in it, before anything is built of it: no names,
-counts, proxies, incidents or messages. A proxy is shown where one of the page's remotes is behind it. What a machine
-said and names somebody else gives way to what strangers would read, or is left out; what people wrote is left out too
-where it has the nickname or a group of somebody else.
+The result has nothing of other remotes: no names, counts, proxies, incidents or messages. A proxy is shown if one of
+the page's remotes is behind it. Machine text that names another remote is replaced by the public text, or left out.
+Text of people is also left out if it has the nickname or a group of another remote.
 """
 
 import re
@@ -56,18 +55,18 @@ def _names(remotes: Iterable[Remote], proxies: Iterable[Proxy]) -> set[str]:
 
 
 def _names_of_people(remotes: Iterable[Remote]) -> set[str]:
-    """What people call them besides: any word may be one of these, so that only what people write is searched."""
+    """Their nicknames and groups, which may be common words, so that only text of people is searched for them."""
     return {name for remote in remotes for name in (remote.settings.nickname, *remote.groups)}
 
 
 class _Foreign:
-    """Names of others, each as the words that it consists of, by the first of them."""
+    """Names of other remotes, as tuples of words, by their first word."""
 
     def __init__(self, everybody: Iterable[str], own: Iterable[str]) -> None:
         self._by_first: dict[str, set[tuple[str, ...]]] = {}
         for name in set(everybody) - set(own):
             words = _words(name)
-            # `::1` is nobody's name.
+            # `::1` is no name.
             if words and not (":" in name and len(words) == 1):
                 self._by_first.setdefault(words[0], set()).add(words)
 
@@ -90,7 +89,7 @@ class _Part:
     """
     The part of the fleet that is shown, its names, and those of all others.
 
-    `foreign` is looked for in what machines say, `foreign_to_people` in what people write.
+    `foreign` is searched in machine text, `foreign_to_people` in text of people.
     """
 
     fleet: Fleet
@@ -147,7 +146,7 @@ class _Part:
             maintenance={
                 name: self._of_people(words) for name, words in whole.maintenance.items() if name in self.remotes
             },
-            # A message tells of several remotes, and a destination may be another customer's.
+            # A message may be about several remotes, and a destination another customer's.
             messages={},
             failing=(),
             planned=[self._planned(one) for one in whole.planned if one.names & (self.remotes | self.proxies)],
@@ -160,7 +159,7 @@ class _Part:
         )
 
     def _of_people(self, text: str) -> str:
-        """What somebody wrote, or nothing where it is about others."""
+        """A text of people, or nothing if it is about others."""
         return "" if self.foreign_to_people.is_in(text) else text
 
     def _note(self, known: Acknowledgement) -> Acknowledgement:
@@ -189,7 +188,7 @@ class _Part:
             findings=tuple(map(self._finding, self._kept(result.findings, lambda one: one.name) or ())),
             facts=self._facts(result.facts),
             files=self._watched(result.files),
-            # A unit that has failed may be one that nobody asked for: it has no name but that of the machine.
+            # A failed unit may not be listed in the inventory; then its name is machine text.
             units=self._watched(self._kept(result.units, lambda one: one.unit) or ()),
             devices=self._watched(result.devices),
             worker=None,
@@ -216,7 +215,7 @@ class _Part:
         )
 
     def _process(self, result: ProcessResult) -> ProcessResult:
-        """A tunnel's arguments, for example, may name another machine."""
+        """Its arguments, such as a tunnel's, may name another machine."""
         return replace(
             result,
             matched=tuple(
@@ -244,5 +243,5 @@ class _Part:
 
 
 def _say(ok: bool | None) -> str:
-    """A result without its words."""
+    """A result without its text."""
     return {True: "passed", False: "failed", None: "unknown"}[ok]

@@ -1,13 +1,13 @@
 """
-Makes the pages of a site with Jinja2, from the shipped templates and those that stand in for them.
+Renders the pages of a site with Jinja2, from the shipped templates and custom ones.
 
-A Report comes in; the files of the site go out, each with a function that makes it. A page has the version of what it
-says, so that one that says nothing new is neither made nor written. Every value is escaped, an unknown name in a
-template is an error, and an error names the template and the line.
+The result is a list of files, each with a function that makes it. A page has a version, a hash of its content, so that
+an unchanged page is neither rendered nor written. Every value is escaped, an unknown name in a template is an error,
+and an error names the template and the line.
 
-Round files, small style sheets, tell every page when the last round was without touching it. Each names the versions of
-its pages that are current, and gives only those the time of the round and of the next one. So an old copy of a page has
-no time and says so; and what a page says of its age needs no script, stands in print, and works from a file.
+Round files are small style sheets with the time of the last round, so that pages need no rewrite. Each lists the
+current versions of its pages and gives the time only to these, so an old copy of a page shows no time, and a warning.
+This needs no script, and works in print and from a file.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ from remotestatus.report.slugs import make_slugs
 from remotestatus.templates import TemplateProblem, Templates
 
 TABLE_ROWS = 1000
-"""A page of more remotes than this has no rows: it lists their groups, and the script fills in the rest."""
+"""A page of more remotes than this has no rows: it lists the groups, and the script adds the rows."""
 
 PROBLEMS_SHOWN = 200
 """Problems listed on one page."""
@@ -71,7 +71,7 @@ _CODE = re.compile(r"`([^`]+)`")
 
 
 def page_templates(folder: Path | None = None) -> Templates:
-    """The shipped templates, and those of a folder of somebody's own, with the filters that pages use."""
+    """The shipped templates and those of a custom folder, with the filters of pages."""
     return Templates(folder, _FILTERS)
 
 
@@ -88,9 +88,9 @@ class Page:
     """
     One page: its path in the site, its template, and the values for it besides those of every page.
 
-    `says` is all that the page depends on, as plain data: it is made again only when that is different. There is no
-    set in it, because its order is another one in each process. `rows` is the script file with the rows of its table,
-    where they are too many for the page itself: its path, and its content.
+    `says` is all data that the page depends on; it is rendered again only if that changes. It has no sets, whose order
+    differs between processes. `rows` is the script file with the rows of its table, where they are too many for the
+    page itself: its path, and its content.
     """
 
     path: str
@@ -128,7 +128,7 @@ def list_pages(report: Report) -> Iterator[Page]:
 
 
 class _About:
-    """Where a report says something about each remote and proxy, by name, so that no page has to search all of it."""
+    """An index of the report by remote and proxy, so that no page has to search all of it."""
 
     def __init__(self, report: Report) -> None:
         self.problems = _places(problem.names for problem in report.problems)
@@ -154,7 +154,7 @@ Rows = Mapping[str, Row]
 def _chosen(
     everything: Sequence[T], places: Mapping[str, list[int]], names: Iterable[str], most: int | None = 50
 ) -> list[T]:
-    """What is about any of these names, in its order."""
+    """The items about these names, in their order."""
     found = sorted({place for name in names for place in places.get(name, ())})
     return [everything[place] for place in found[:most]]
 
@@ -205,7 +205,7 @@ def _proxy_page(report: Report, proxy: ProxyView, rows: Rows, about: _About) -> 
 
 
 def _parts(report: Report, remotes: tuple[RemoteView, ...], whole: Group | None) -> tuple[Group, ...]:
-    """The groups that a page lists these remotes in: as they are in the summary, or the one group that it is about."""
+    """The groups of a page's table: those of the summary, or the page's own."""
     if whole is not None and len(remotes) <= TABLE_ROWS:
         return (whole,)
     return split_groups(remotes, report.group_slugs)
@@ -231,7 +231,7 @@ def _says_incidents(report: Report, incidents: Iterable[Incident]) -> object:
 
 
 def _says_planned(windows: Iterable[PlannedWindow]) -> object:
-    """Windows, without the names that they are for: a title stands for those."""
+    """Windows, with their title instead of the names."""
     return [(window.starts, window.until, window.title, window.note) for window in windows]
 
 
@@ -254,7 +254,7 @@ def _remote_page(report: Report, remote: RemoteView, about: _About) -> Page:
 
 _MEASURED = frozenset(("seen_at", "latest", "uptime", "past", "measurements", "said", "new_oom_kills"))
 _OF_REMOTE = tuple(field.name for field in fields(RemoteView) if field.name not in _MEASURED)
-"""What a remote's page says of it, besides what depends on the round and what `measurements` renews."""
+"""The fields of a remote on its page, without those of the round and of `measurements`."""
 
 
 def _days_words(past: PastDays) -> object:
@@ -262,7 +262,7 @@ def _days_words(past: PastDays) -> object:
 
 
 def say_observed(percent: float) -> str:
-    """Write how much of a span was observed, in steps: it grows with every round, and pages are to stay the same."""
+    """Write the observed share of a span in steps, so that pages do not change in every round."""
     if percent >= 100:
         return "100 %"
     step = int(percent / 5) * 5
@@ -291,7 +291,7 @@ _OF_PROXY = tuple(
 
 
 def _round_file_of(path: str, pages: int) -> str:
-    """The name of the round file of a page, of so many pages in all: one for a few pages, up to 256 for many."""
+    """The name of a page's round file; there are up to 256, depending on the number of pages."""
     if "/" not in path:
         return SUMMARY
     digits = 0 if pages <= _PAGES_EACH else 1 if pages <= 16 * _PAGES_EACH else 2
@@ -304,7 +304,7 @@ def _round_path(name: str) -> str:
 
 
 class PageMaker:
-    """Makes the pages of one site: with the shipped templates only those whose version is not there already."""
+    """Renders the pages of one site; with shipped templates, only those that changed."""
 
     def __init__(self, report: Report, templates: Templates, logo: Path | None = None) -> None:
         if templates.folder and not templates.folder.is_dir():
@@ -323,7 +323,7 @@ class PageMaker:
         self._versions = {path: hashlib.sha256(content).hexdigest()[:10] for path, content in self.assets.items()}
         self._values["asset"] = lambda name: f"assets/{name}?v={self._versions[f'assets/{name}']}"
         settings = (report.title, report.accent, report.url, report.public, report.version, logo_path)
-        said = to_json((settings, sorted(self._versions.items()), report.regular is not None))  # what every page says
+        said = to_json((settings, sorted(self._versions.items()), report.regular is not None))  # values of every page
         self._stamp = hashlib.sha256(said + _sources(templates.folders)).digest()
 
     def files(self) -> Iterator[SiteFile]:
@@ -361,7 +361,7 @@ class PageMaker:
             version = hashlib.blake2b(said, digest_size=6, key=self._stamp[:32]).hexdigest()
             make = partial(self._render, page.template, {**values, "version": version})
             return SiteFile(page.path, make, version, turn)
-        # Somebody's own template may say anything: it is made each time, and its version is that of its text.
+        # A custom template may use any data: render it each time, with a version of its text.
         content = self._render(page.template, {**values, "version": _UNKNOWN_VERSION})
         version = hashlib.blake2b(content, digest_size=6).hexdigest()
         content = content.replace(_UNKNOWN_VERSION.encode(), version.encode())
@@ -371,7 +371,7 @@ class PageMaker:
         """
         Render a page whose scripts carry a nonce (CSP Level 3).
 
-        It is a digest of the whole page, so no text can be written into a page with the nonce of that very page.
+        The nonce is a digest of the page, so no text in the page can contain it.
         """
         content = render_template(self.templates, template, {**values, "nonce": _UNKNOWN_NONCE})
         unknown = _UNKNOWN_NONCE.encode()
@@ -382,12 +382,12 @@ class PageMaker:
 _UNKNOWN_VERSION = "version-of-this-page"
 
 _UNKNOWN_NONCE = secrets.token_hex(16)
-"""Stands for the nonce while a page is rendered; nobody can know it and write it into a text."""
+"""A random placeholder of the nonce while a page is rendered."""
 
 
 @lru_cache(maxsize=8)
 def _sources(folders: tuple[Path, ...]) -> bytes:
-    """A digest of all that makes pages: templates and our own modules, which change without a new version too."""
+    """A digest of the templates and our modules, which may change without a new version."""
     digest = hashlib.sha256()
     own = Path(__file__).parents[1]
     paths = [path for folder in folders for path in folder.glob("*.j2")]
@@ -403,10 +403,10 @@ def _utc(moment: datetime, year: bool = False) -> str:
     return f"{shown}, {moment:%H:%M} UTC"
 
 
-@lru_cache(maxsize=10_000)  # what many remotes have in common happened at the same time
+@lru_cache(maxsize=10_000)  # many remotes share a time
 def _time_tag(moment: datetime, form: str = "", empty: bool = False) -> Markup:
     """
-    A moment as an element: UTC in words, which the script turns into the reader's own zone.
+    A <time> element: UTC, which the script converts to the reader's zone.
 
     `form` is `year`, `clock` (only hour and minute on the day of the page) or `ago` (how long ago).
     """
@@ -495,4 +495,4 @@ _FILTERS: dict[str, Callable[..., object]] = {
     "by_month": _by_month,
     "anchor": _anchor,
 }
-"""What pages need beyond the filters that every template has."""
+"""The further filters of pages."""

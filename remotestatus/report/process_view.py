@@ -1,7 +1,7 @@
 """
-Makes what the pages show of the processes of a remote: how many run, which ones, and what nearly matched.
+Makes the ProcessViews of a remote: how many processes run, which ones, and near misses.
 
-The check results of this round and of the one before come in, ProcessViews go out.
+They compare the check results of this round and of the one before.
 """
 
 import shlex
@@ -30,7 +30,7 @@ class SeenProcess:
 
 @dataclass(frozen=True, slots=True)
 class ProcessView:
-    """One process that has to run, and what was found of it. `restarted` is None when that cannot be known."""
+    """One process that has to run, and its matches. `restarted` is None if unknown."""
 
     name: str
     running: bool | None

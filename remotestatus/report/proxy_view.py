@@ -1,7 +1,7 @@
 """
-Makes what the pages show of one proxy.
+Makes the ProxyView of one proxy.
 
-A Proxy with its State comes in, a ProxyView goes out. One that is looked at as a remote is has a RemoteView of its own.
+A proxy that is probed like a remote also has a RemoteView.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ class ProxyView(HasTroubles):
     incidents: tuple[Incident, ...] = ()
     acknowledged: Acknowledgement | None = None
     looked: RemoteView | None = None
-    """What it says of itself, where it is looked at as a remote is."""
+    """Its facts and results, if it is probed like a remote."""
 
 
 def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Incident], now: datetime) -> ProxyView:
@@ -74,7 +74,7 @@ def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Inci
 
 
 def _look_at(remote: Remote, slug: str, report_input: ReportInput, now: datetime) -> RemoteView:
-    """What a proxy says of itself, and what will make the tunnels fail that end there; strangers see no ports."""
+    """The RemoteView of a probed proxy, with advice on its tunnels; public pages have no ports."""
     view = view_remote(remote, slug, "", report_input, (), now, Kind.PROXY)
     result = report_input.check_results.get(remote.name)
     if report_input.fleet.settings.public or result is None:

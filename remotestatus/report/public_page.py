@@ -1,10 +1,9 @@
 """
-Leaves out what strangers must not see: addresses, ports, users, arguments, raw errors.
+Redacts a ReportInput for public pages: addresses, ports, users, arguments, raw errors.
 
-ReportInput comes in and redacted ReportInput goes out, before anything is built of it, so that no template and no
-machine format can show what is not there. What an administrator wrote for people stays: nicknames, descriptions,
-locations, names that were given to processes, and the notes of acknowledgements. Only the settings that are named here
-stay. Which facts stay is decided beside them, in fact_table.py.
+It is redacted before the report is built, so that no template or machine format can leak. What an administrator wrote
+for people stays: nicknames, descriptions, locations, names that were given to processes, and the notes of
+acknowledgements. Only the settings that are named here stay. fact_table.py decides which facts stay.
 """
 
 import ipaddress
@@ -30,7 +29,7 @@ ROUND_TROUBLE = "A part of this round failed; its administrators know more."
 
 
 def redact(report_input: ReportInput) -> ReportInput:
-    """Leave out what strangers must not see."""
+    """Redact the input for a public page."""
     fleet, round_ = report_input.fleet, report_input.round
     names = _Names.of(fleet)
     own_names = {shown: name for name, shown in (*names.proxies.items(), *names.remotes.items())}
@@ -72,7 +71,7 @@ def redact(report_input: ReportInput) -> ReportInput:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """The names that strangers see; a name that is an address is replaced."""
+    """The public names; a name that is an address is replaced."""
 
     remotes: Mapping[str, str]
     proxies: Mapping[str, str]
@@ -93,7 +92,7 @@ class _Names:
             for number, proxy in enumerate(fleet.proxies, start=1)
         )
         workers = _distinct(
-            # Its address is not known here: it may be its name.
+            # Its address is unknown here, and may be its name.
             (worker.name, f"worker-{number}" if _is_address(worker.name, worker.name) else worker.name)
             for number, worker in enumerate(fleet.workers, start=1)
         )
@@ -111,7 +110,7 @@ class _Names:
 def _distinct(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     taken: set[str] = set()
-    # What keeps its own name comes first, so that nothing that was renamed can take it.
+    # Unchanged names first, so that no renamed one can take them.
     for name, shown in sorted(pairs, key=lambda pair: pair[0] != pair[1]):
         free, number = shown, 2
         while free in taken:
@@ -247,6 +246,6 @@ def _regular(report: PeriodReport, names: _Names) -> PeriodReport:
 
 
 def _troubles(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
-    """Only their causes and severities, each once: how many there are of one kind is nobody's business."""
+    """Only their causes and severities, each once, so that numbers are not public."""
     kinds = dict.fromkeys((trouble.cause, trouble.severity) for trouble in troubles)
     return tuple(Trouble(cause, cause.declaration.public, severity=severity) for cause, severity in kinds)

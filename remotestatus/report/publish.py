@@ -1,8 +1,7 @@
 """
 Writes the site: renders a Report with the templates and brings the site's folder up to date.
 
-A Report and the folder of the site come in; files are what goes out. Raises RoundError, and leaves the old site as it
-was, when a template is broken or the files cannot be written.
+On a broken template or a write error it raises RoundError, and the old site stays.
 """
 
 from collections.abc import Callable, Iterator, Mapping

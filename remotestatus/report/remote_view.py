@@ -1,7 +1,7 @@
 """
-Makes one remote's view: everything that its own page, its row in the summary and the machine formats show of it.
+Makes the RemoteView of one remote, for its page, its row in the summary and the machine formats.
 
-A Remote with its State, check result, days and samples comes in, a RemoteView goes out.
+It uses the Remote, its State, check result, days and samples.
 """
 
 import shlex
@@ -31,13 +31,13 @@ from remotestatus.report.process_view import ProcessView, view_processes
 from remotestatus.report.ssh_command import write_ssh_command
 
 CHART_SAMPLES = 240
-"""Log-in times in the chart: fewer than are kept, so that an hour of newer ones drops none of them."""
+"""Log-in times in the chart: fewer than are kept, so that the chart is stable for an hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
     """
-    What is shown of one check result that differs in every round, in clean text.
+    The values of a check result that differ in every round, as clean text.
 
     `trends`, `filling` and `chart` are on the page of the remote alone.
     """
@@ -99,7 +99,7 @@ class RemoteView(HasTroubles):
     messages: tuple[SentMessage, ...] = ()
     advice: tuple[str, ...] = ()
     said: Facts = field(default_factory=Facts)
-    """What it says of itself, for machine formats; the facts in `latest` say the same for people."""
+    """Its facts for machine formats; `latest` has them as text for people."""
     new_oom_kills: int | None = None
 
     @property
@@ -114,18 +114,18 @@ class RemoteView(HasTroubles):
 
     @property
     def acknowledged(self) -> Acknowledgement | None:
-        """The acknowledgement of the incident that lasts."""
+        """The acknowledgement of the open incident."""
         return open_note(self.incidents)
 
     @property
     def note(self) -> str:
-        """What stands beside its status: that it is not confirmed yet, and from where it cannot be reached."""
+        """Notes on its status: not confirmed yet, not reached from some places."""
         partly = f"not from {', '.join(self.not_from)}" if self.not_from else ""
         return "; ".join(filter(None, (self.unconfirmed, partly)))
 
     @property
     def word(self) -> str:
-        """The word that it is counted and filtered by: its status, or `maintenance`."""
+        """Its status, or `maintenance`, for counts and filters."""
         return "maintenance" if self.maintenance is not None else self.status.value
 
     @property
@@ -135,7 +135,7 @@ class RemoteView(HasTroubles):
 
     @property
     def running(self) -> str:
-        """Whether it runs its processes, in words: `all`, `2 of 3`, `unknown`, or nothing when none are asked for."""
+        """How many of its processes run: `all`, `2 of 3`, `unknown`, or empty if none have to."""
         processes = self.latest.processes
         if not processes:
             return ""
@@ -192,7 +192,7 @@ def days_of(subject: Subject, report_input: ReportInput, now: datetime) -> PastD
 
 
 def _described(remote: Remote, slug: str, group: str) -> "partial[RemoteView]":
-    """A view that lacks all but what the inventory says of a remote, and what its page is called."""
+    """A view with only the inventory's values of a remote, and its slug."""
     settings = remote.settings
     return partial(
         RemoteView,
@@ -249,20 +249,20 @@ def _measurements(
 
 
 def _advice(remote: Remote, report_input: ReportInput) -> tuple[str, ...]:
-    """What will make its tunnel fail the next time; strangers see no ports."""
+    """Advice on its tunnel; a public page has no ports."""
     if report_input.fleet.settings.public or not remote.path:
         return ()
     return tuple(clean(sentence, 400) for sentence in advise(remote, report_input.fleet, report_input.check_results))
 
 
 def _say_filling(result: CheckResult, ranges: Ranges) -> Iterator[str]:
-    """A sentence for each disk that fills up steadily."""
+    """A sentence for each disk that is filling up."""
     for mount, days in disks_until_full(result.facts, ranges, result.at.date()).items():
         yield f"Disk {clean(mount)} is full in about {say_duration(timedelta(days=days))} at this rate."
 
 
 def say_unconfirmed(state: State, fail_after: int, recover_after: int) -> str:
-    """Say how far a status is from being told to people: `not yet confirmed, 1 of 3`; empty when it is confirmed."""
+    """The progress to a confirmed status: `not yet confirmed, 1 of 3`; empty when confirmed."""
     if state.status is state.confirmed or state.status is Status.UNKNOWN:
         return ""
     if state.status is Status.UP:
@@ -271,13 +271,13 @@ def say_unconfirmed(state: State, fail_after: int, recover_after: int) -> str:
 
 
 def _commands(remote: Remote, report_input: ReportInput) -> Iterable[tuple[str, str]]:
-    """How to reach it by hand: with remotestatus, and with ssh alone, with all that the inventory says."""
+    """Commands to reach it: with remotestatus, and with plain ssh and all options of the inventory."""
     if remote.connection != "ssh" or report_input.fleet.settings.public:
         return
     name, option = shlex.quote(remote.name), report_input.inventory_option
     yield "With remotestatus", clean(" ".join(filter(None, ("remotestatus ssh", option, name))), 1000)
     command = write_ssh_command(remote.name, remote.path, report_input.ssh)
-    if command and command == clean(command, 8000):  # otherwise it would be another command
+    if command and command == clean(command, 8000):  # else it is another command
         yield "With ssh alone", command
     if port := remote.settings.forwarded_port:
         yield f"Map it to port {port} here", clean(" ".join(filter(None, ("remotestatus tunnel", option, name))), 1000)

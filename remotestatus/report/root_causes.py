@@ -1,9 +1,8 @@
 """
-Sorts what is wrong by root cause, so that one fault is one entry.
+Groups problems by root cause, so that one fault is one entry.
 
-RemoteViews, ProxyViews and WorkerViews come in, RootCauses go out, the worst first. A proxy or worker that does not
-answer is one entry with all remotes that could not be checked because of it; remotes behind one proxy that failed in
-the same way in the same round are one entry too.
+The worst is first. A proxy or worker that does not answer is one entry with all remotes that could not be checked
+because of it; remotes behind one proxy that failed in the same way in the same round are one entry too.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +19,7 @@ from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.worker_view import WorkerView
 
 TOGETHER = 3
-"""So many remotes that fail in the same way at the same time have one root cause."""
+"""This many remotes with the same failure at the same time have one root cause."""
 
 _LEAST = Severity.WARNING
 _SAME_TIME = timedelta(seconds=90)
@@ -29,7 +28,7 @@ _SAME_TIME = timedelta(seconds=90)
 @dataclass(frozen=True, slots=True)
 class RootCause(HasTroubles):
     """
-    One thing that is wrong: what it is about, since when, why, what to try, and which remotes it affects.
+    One root cause: subject, since when, troubles, and the remotes that it affects.
 
     `subject` says what is wrong ("tunnel-proxy", "12 remotes behind tunnel-proxy"), `slug` is the page of the one
     remote or proxy that it is about, else empty; `affected` are the remotes that are part of it.
@@ -54,7 +53,7 @@ class RootCause(HasTroubles):
 
     @property
     def rank(self) -> int:
-        """How bad it is among what has its status: 1 critical, 0 a warning."""
+        """Its order within a status: 1 critical, 0 warning."""
         return max((trouble.severity.rank for trouble in self.troubles), default=0)
 
 
@@ -79,7 +78,7 @@ def find_root_causes(
         else:
             others.append(remote)
     found = [_of_one("proxy", f"Proxy {name}", proxy, behind[name]) for name, proxy in roots.items()]
-    # It still carries its tunnels: what is behind it is none of this.
+    # Its tunnels still work, so the remotes behind it are not affected.
     found += [_of_one("proxy", f"Proxy {one.name}", one) for one in proxies if one.status is Status.DEGRADED]
     found += [_of_one("worker", f"Worker {one.name}", one, idle[one.name]) for one in workers if one.name in idle]
     found += _of_remotes(others)
@@ -89,7 +88,7 @@ def find_root_causes(
 
 
 def _is_dead(proxy: ProxyView) -> bool:
-    """Whether it does not answer; one that a worker should have asked may well do."""
+    """Whether it does not answer, except if its worker failed."""
     unasked = proxy.trouble is not None and proxy.trouble.cause is Cause.WORKER_UNREACHABLE
     return proxy.status not in (Status.UP, Status.DEGRADED) and not unasked
 
@@ -131,7 +130,7 @@ def _of_remotes(remotes: Iterable[RemoteView]) -> Iterator[RootCause]:
 
 
 def _own_fault(remote: RemoteView) -> str:
-    """What the checker could not do, without the remote's name: different things have no root cause in common."""
+    """The checker's fault without the remote's name: different faults have no common root cause."""
     trouble = remote.trouble
     if _is_by_plugin(remote):
         return remote.connection
@@ -167,7 +166,7 @@ def _of_group(proxy: str | None, cause: Cause, group: Sequence[RemoteView]) -> R
         hint = hint.replace(shared, "the program behind that connection")
         detail = first.detail if len({one.trouble and one.trouble.detail for one in group}) == 1 else ""
     elif cause is Cause.CHECKER_ERROR and (first := group[0].trouble) is not None:
-        # The same thing keeps all of them from being checked: what is said of the first one holds for all.
+        # The same fault prevents all checks, so the first trouble stands for all.
         message, hint, detail = first.message, first.hint or hint, first.detail
     notes = {remote.acknowledged for remote in group}
     return RootCause(

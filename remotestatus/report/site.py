@@ -1,13 +1,11 @@
 """
-Brings the site's folder up to date, file by file, and never touches what is not ours.
+Updates the site's folder file by file, and never changes files that it did not write.
 
-The folder and its files come in, one after the other. A page carries the version of what it says (`data-version`): one
-that is there in that version is neither made nor written again; very many are made by several processes. What is new is
-written to a folder of its own inside the site first; then each file is renamed into its place: assets first, machine
-formats and pages next, each page before the round file that vouches for its version, and `index.html` last. A reader
-finds each file whole, the old one or the new one. The folder itself always stays the same one, so a container's mount
-of it, a web server that holds it open and a `cp -R` go on working. A marker file with the list of what we wrote says
-that the folder is ours; a folder without it that holds anything is refused.
+A page has a version (`data-version`); a page with the current version is neither rendered nor written again. Many pages
+are rendered by several processes. New files are first written to a folder inside the site, then renamed: assets,
+machine formats and pages, each page before the round file with its version, `index.html` last. So a reader gets each
+file whole, old or new. The folder itself is never replaced, so bind mounts, web servers and `cp -R` keep working. A
+marker file lists our files; a non-empty folder without it is refused.
 """
 
 import ctypes
@@ -26,10 +24,10 @@ from remotestatus.model.errors import RoundError
 
 MARKER = ".remotestatus-site"
 PAGE_END = b"</html>"
-"""How every page ends: one that does not was cut."""
+"""The end of every page; a page without it was cut."""
 
 _NOT_WRITTEN = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
-"""What a disk says afterwards of files that it had taken."""
+"""Errors that fsync(2) may report for written files."""
 
 _NEW = ".remotestatus-new"
 _ABOUT = "Written by remotestatus. The files listed here are replaced and removed by it; others are left alone."
@@ -37,15 +35,15 @@ _ABOUT = "Written by remotestatus. The files listed here are replaced and remove
 Turn = tuple[int, str, int]
 
 _AT_ONCE = 5000
-"""So many files that are to be made are remembered, and then made."""
+"""Files that are collected before they are made together."""
 
 _WORTH_SHARING = 500
-"""From so many of them on they are shared out among processes: to start one costs as much as some dozens of pages."""
+"""From this number on several processes make them: starting one costs as much as some dozens of pages."""
 
 _PROCESSES = 8
 
 _EACH_BY_ITSELF = 100
-"""Up to so many files are brought to the disk one by one."""
+"""Up to this number, files are synced one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +51,7 @@ class SiteFile:
     """
     A file of the site: its path, and the function that makes it.
 
-    A page has the `version` of what it says, and carries it; without one the file is made and compared each time.
-    `turn` orders the files that are moved into their places.
+    A page has a `version`; a file without one is made and compared each time. `turn` is the order of the renames.
     """
 
     path: str
@@ -78,7 +75,7 @@ def write_site(site: Path, files: Iterable[SiteFile]) -> None:
 
 
 def examine_site(site: Path) -> frozenset[str]:
-    """What we wrote there before; changes nothing. Raises RoundError when the folder is somebody else's."""
+    """The files that we wrote before; changes nothing. Raises RoundError when the folder is not ours."""
     if not site.exists():
         return frozenset()
     if not site.is_dir():
@@ -93,18 +90,18 @@ def examine_site(site: Path) -> frozenset[str]:
             ) from None
         return frozenset()
     except (ValueError, KeyError, TypeError, RecursionError):
-        # A damaged marker is still a marker: nothing is known to be ours, so nothing is removed.
+        # A damaged marker is still a marker, but lists nothing, so nothing is removed.
         return frozenset()
 
 
 def _update(site: Path, files: Iterable[SiteFile], ours: frozenset[str]) -> None:
     new = site / _NEW
-    shutil.rmtree(new, ignore_errors=True)  # of a round that was killed
+    shutil.rmtree(new, ignore_errors=True)  # left by a killed round
     try:
         listed, moves = _write_changed(site, new, files)
         gone = sorted(path for path in ours - listed if _is_inside(site, path))
-        # The marker is replaced first and names what is old and what is new, so that a round that is killed leaves
-        # nothing that the next one does not know to be ours.
+        # The marker is replaced first, with old and new files, so that after a killed round the next one knows all our
+        # files.
         if listed - ours or not (site / MARKER).exists():
             _write(new / MARKER, _marker([*listed, *gone]))
             moves.insert(0, MARKER)
@@ -177,7 +174,7 @@ def _has_version(path: Path, version: str) -> bool:
 
 
 def _is_inside(site: Path, path: str) -> bool:
-    """Whether a path of the marker, which anybody may have edited, leads to a file in the site."""
+    """Whether a path of the marker, which may be edited, is inside the site."""
     try:
         return Path(os.path.realpath((site / path).parent)).is_relative_to(site)
     except ValueError:
@@ -219,9 +216,9 @@ def _write(path: Path, content: bytes) -> None:
 
 def _sync(new: Path, replacing: Sequence[str]) -> None:
     """
-    Bring to the disk what replaces a file, so that a power cut leaves none empty.
+    Sync files that replace others, so that a power cut leaves none empty.
 
-    All at once is cheaper for many, but waits for whatever else is being written there, which may take a minute.
+    syncfs is cheaper for many files, but waits for all other writes to that disk, perhaps a minute.
     """
     if len(replacing) > _EACH_BY_ITSELF:
         with suppress(AttributeError):  # a system without it writes them in its own time

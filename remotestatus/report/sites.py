@@ -1,9 +1,9 @@
 """
 Makes all sites of one round: the inventory's own, and one for each entry of `remotestatus_pages`.
 
-Takes functions that read what the history has, so that what goes wrong there is told as what goes wrong here; returns
-the report of the first site and sentences about what failed. No site keeps another from being made. A remote or proxy
-with which a report or a page cannot be made is shown as `checker-error`, without its data, and all others as they are.
+The history is read by functions, so that read errors are handled here too. It returns the report of the first site, and
+sentences about failures. A failure of one site does not stop the others. A remote or proxy that breaks a report or page
+is shown as `checker-error`, without its data.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,9 +36,9 @@ def make_sites(
     now: datetime,
 ) -> tuple[Report | None, tuple[str, ...]]:
     """
-    Make the report and all pages; what goes wrong is a sentence, because the round was recorded all the same.
+    Make the report and all pages; failures are sentences, because the round is recorded already.
 
-    The report is that of what a limit leaves; the pages show everything.
+    The report is limited to the limit's remotes; the pages show everything.
 
     `read_regular` reads the last regular report of a page; None stands for the first page.
     """
@@ -55,7 +55,7 @@ def make_sites(
     except Exception as error:
         troubles.append(_say_page_failed(error))
         with suppress(Exception):
-            # The commands print what was found also without a page.
+            # The commands print the report even without a page.
             report = build_report(report_input, now, public=False)
     for page in inventory.fleet.pages:
         troubles += _make_further(report_input, read_regular, page, inventory, templates, now)
@@ -63,7 +63,7 @@ def make_sites(
 
 
 def _within_limit(report: Report, report_input: ReportInput, inventory: Inventory, now: datetime) -> Report:
-    """The report of what the inventory's limit leaves; the whole one where that cannot be made."""
+    """The report of the limit's remotes; the whole one if that cannot be made."""
     fleet, names = inventory.fleet, inventory.limited_to
     if all(remote.name in names for remote in fleet.remotes):
         return report
@@ -82,7 +82,7 @@ def _make_further(
     templates: Templates,
     now: datetime,
 ) -> tuple[str, ...]:
-    """Make one further page; what goes wrong with it is no other page's matter."""
+    """Make one further page; its failure affects no other page."""
     spec = page.spec
     try:
         limited = limit_input(replace(report_input, regular=read_regular(page)), page)
@@ -96,7 +96,7 @@ def _make_further(
 
 
 def _say_page_failed(error: Exception) -> str:
-    # Whatever it is: people must still be told what this round found.
+    # On any error, people must still be notified.
     if isinstance(error, RoundError):
         return str(error)
     return f"the page could not be made: {say_error(error)}; please report this"
@@ -111,7 +111,7 @@ def make_site(
     """
     Make the report, and write the site; return the whole report, and sentences about what had to be left out.
 
-    Raises what went wrong when it is no single remote's or proxy's fault; the old site stays as it was then.
+    Raises errors that are not of a single remote or proxy; then the old site stays.
     """
     try:
         return _make(report_input, site, templates, logo, now)
@@ -151,7 +151,7 @@ def _reports(report_input: ReportInput, now: datetime) -> tuple[Report, Report]:
 
 
 def _without_data(report_input: ReportInput, culprits: Sequence[Subject], error: Exception) -> ReportInput:
-    """The same, with nothing of these subjects but that they could not be shown."""
+    """Replace these subjects' data by a trouble: they could not be shown."""
     states, results = dict(report_input.states), dict(report_input.check_results)
     gone = set(culprits)
     looked_at = report_input.fleet.looked_at_by_name

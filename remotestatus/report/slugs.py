@@ -1,8 +1,7 @@
 """
-Gives every remote a name that is safe in a file name and in an address, and the same in every round.
+Gives every remote a slug that is safe in file names and URLs, and the same in every round.
 
-Inventory names come in, slugs go out. A plain name is its own slug; what is not plain, too long, or differs from
-another only in upper and lower case gets a short hash of the name behind it.
+A plain name is its own slug. Other names, too long ones, and ones that differ only in case get a short hash as suffix.
 """
 
 import hashlib
@@ -17,7 +16,7 @@ def make_slugs(names: Iterable[str]) -> dict[str, str]:
     """Map every name to its slug; no two slugs are equal even where upper and lower case are the same."""
     found: dict[str, str] = {}
     taken: set[str] = set()
-    # Plain lower-case names first: they keep themselves whatever else there is.
+    # Plain lower-case names first, so that they stay the same in any case.
     for name in sorted(set(names), key=lambda name: (not _PLAIN.fullmatch(name), name.casefold() != name, name)):
         slug = name
         if not _PLAIN.fullmatch(name) or name.casefold() in taken:

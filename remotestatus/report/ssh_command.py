@@ -1,8 +1,8 @@
 """
-Writes the one command with which plain `ssh` reaches a remote: it works where it is pasted, without a configuration.
+Writes the plain `ssh` command to a remote, which works without a configuration file.
 
-The blocks of ssh_config(5) that the playbook wrote for the remote and for each proxy on its way come in. A proxy is the
-ProxyCommand of what is behind it and not a ProxyJump, because ssh gives a jump none of the command's options.
+It is made of the ssh_config(5) blocks of the remote and its proxies. It uses ProxyCommand instead of ProxyJump, because
+ssh does not pass the command's options to a jump.
 """
 
 import re
@@ -17,7 +17,7 @@ def write_ssh_command(name: str, path: Sequence[str], access: SshAccess) -> str:
     """
     The command for the remote of this name, behind the proxies of its path; empty where that is not known.
 
-    Somebody's own ProxyCommand may hold a secret, so there is no command where it is on the way.
+    There is no command if a custom ProxyCommand is on the path, because it may hold a secret.
     """
     if not all(host in access.blocks for host in (*path, name)):
         return ""
@@ -37,7 +37,7 @@ def _words(host: str, access: SshAccess, command: str) -> list[str]:
     lines = list(_lines(access.blocks[host]))
     written = None if host in access.key_names else access.jumps.get(host)
     if written is None:
-        # The name of the block is ours alone.
+        # The block's name is not an address.
         target = {keyword: value for keyword, value in lines if keyword in ("HostName", "User") and _is_plain(value)}
         lines = [line for line in lines if target.get(line[0]) != line[1]]
         address = target.get("HostName", host)

@@ -1,8 +1,7 @@
 """
-How a part of `status.json` is declared: each key once, with its type there, its meaning, and where its value is.
+The types to declare `status.json`: each key once, with its type, meaning and value.
 
-Keys come in; what writes the part out of one of our own objects, and the type that its JSON Schema is made from, go
-out.
+A declaration gives both the writer and the type for the JSON Schema.
 
 Pure: the same inputs always give the same values.
 """
@@ -26,9 +25,9 @@ Item = TypeVar("Item")
 @dataclass(frozen=True, slots=True)
 class Key(Generic[Item]):
     """
-    A key: its type, what it means, and its value: a function, or the path of a field, without one that of its name.
+    A key: its type, its meaning, and its value: a function or the path of a field (default: its name).
 
-    `inside` is the part that stands there, once or several times.
+    `inside` is the nested part, single or a list.
     """
 
     name: str
@@ -43,7 +42,7 @@ class Key(Generic[Item]):
 
 
 class Part(Generic[Item]):
-    """A part of the document. What is not known is null; in one that is `sparse` its key is absent."""
+    """A part of the document. Unknown values are null; in a `sparse` part they are absent."""
 
     def __init__(self, name: str, about: str, *keys: Key[Item], sparse: bool = False) -> None:
         self.keys, self.sparse = keys, sparse
@@ -58,7 +57,7 @@ class Part(Generic[Item]):
         self._readers = [(key.name, key.reader()) for key in keys]
 
     def write(self, item: Item) -> Mapping[str, object]:
-        """What the document says of an item; times as text."""
+        """The JSON values of an item; times as text."""
         found = ((name, read(item)) for name, read in self._readers)
         known = ((name, value) for name, value in found if value is not None or not self.sparse)
         return {name: write_time(value) if isinstance(value, datetime) else value for name, value in known}

@@ -1,8 +1,7 @@
 """
-Makes what the pages show of workers: how each one is, and what cannot be seen from everywhere.
+Makes the WorkerViews, and lists what is up but not reached from everywhere.
 
-States and RemoteViews come in, WorkerViews and OutOfSights go out. What one place cannot reach behind one proxy is one
-entry, however many remotes it is.
+What one place cannot reach behind one proxy is one entry, for any number of remotes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,9 +35,9 @@ class WorkerView(HasTroubles):
 @dataclass(frozen=True, slots=True)
 class OutOfSight:
     """
-    What is up and cannot be reached from one place: the remotes, by name.
+    The remotes that are up but not reached from one place, by name.
 
-    `proxy` is set when it is every remote behind it that was looked at from there: then the proxy is out of sight.
+    `proxy` is set if no remote behind it was reached from there: then the proxy is not reached.
     """
 
     place: str
@@ -75,7 +74,7 @@ def find_out_of_sight(remotes: Sequence[RemoteView]) -> tuple[OutOfSight, ...]:
 
 
 def say_out_of_sight(found: Iterable[OutOfSight]) -> list[str]:
-    """How many cannot be reached from where, a few words for each place."""
+    """How many are not reached from each place, in a few words."""
     counts: dict[str, int] = {}
     for one in found:
         counts[one.spoken_place] = counts.get(one.spoken_place, 0) + len(one.remotes)
@@ -87,7 +86,7 @@ def _out_of_sight_from(place: str, reached: Sequence[RemoteView]) -> Iterable[Ou
     groups: dict[str | None, list[str]] = {}
     for remote in reached:
         if place in remote.not_from:
-            # The first proxy on the way behind which that place reaches nobody.
+            # The first proxy behind which that place reaches no remote.
             proxy = next((proxy for proxy in remote.path if proxy not in seen), None)
             groups.setdefault(proxy, []).append(remote.name)
     return [OutOfSight(place, proxy, tuple(names)) for proxy, names in groups.items()]

@@ -1,4 +1,4 @@
-"""Setting up and examining: a first inventory, host keys, the doctor, a timer, the import from Django."""
+"""Set-up and checks: a first inventory, host keys, the doctor, a timer, the import from Django."""
 
 from remotestatus.setup.inventory_files import refuse_existing, save_files
 from remotestatus.setup.inventory_writer import KNOWN_HOSTS_FILE, write_inventory

@@ -1,5 +1,5 @@
 """
-Writes the files of a new inventory: nothing that exists is overwritten unasked, and no password is written in clear.
+Writes the files of a new inventory. Without `force` it overwrites nothing, and it writes no clear-text password.
 
 Texts come from `inventory_writer`; the vault's text is encrypted by `ansible-vault` before it reaches the disk.
 """
@@ -23,7 +23,7 @@ def save_files(
     """
     Write the inventory and `more` files below a folder, encrypt its vault, and return what was done, a sentence each.
 
-    With a vault's password file, Ansible is told of it in ansible.cfg, unless there is one. Raises ConfigurationError,
+    With a Vault password file, an ansible.cfg that names it is written, unless there is one. Raises ConfigurationError,
     before anything is written, for files that exist, and for a vault that can't be made.
     """
     files = {**write_inventory(answers, vaulted=vault is not None), **more}
@@ -43,13 +43,13 @@ def save_files(
 
 
 def refuse_existing(directory: Path, files: Iterable[str], *, force: bool) -> None:
-    """Raises ConfigurationError for each file that exists (but for `force`), or that would not be read."""
+    """Raise ConfigurationError for files that exist (without `force`), or that would not be read."""
     problems = [
         ConfigurationProblem(str(directory / name), "exists; --force overwrites it")
         for name in files
         if not force and (directory / name).exists()
     ]
-    # Ansible takes group_vars/all/ and then no longer looks at a file all.yml beside it.
+    # If there is group_vars/all/, Ansible ignores a file all.yml beside it.
     problems += [
         ConfigurationProblem(
             str(path), "Ansible would ignore it beside the new folder all/; move it to all/more.yml first"
@@ -62,7 +62,7 @@ def refuse_existing(directory: Path, files: Iterable[str], *, force: bool) -> No
 
 
 def write_file(path: Path, text: str, *, secret: bool = False) -> None:
-    """Write a text file; a secret one is never readable for anybody else, not even for a moment."""
+    """Write a text file; a secret one is created with mode 0600."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if secret and path.exists():
@@ -75,7 +75,7 @@ def write_file(path: Path, text: str, *, secret: bool = False) -> None:
 
 
 def _encrypt(text: str, vault: Path) -> str:
-    """Encrypt a file's text by Ansible's own program, so that the password may also come from a program."""
+    """Encrypt a text with `ansible-vault`, so that the password may also come from a program."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_VAULT")}
     program = Path(sysconfig.get_path("scripts")) / "ansible-vault"
     done = subprocess.run(

@@ -1,9 +1,9 @@
 """
 Writes the text of a new inventory from the templates in `report_templates/setup/`.
 
-A NewFleet comes in; file texts go out, by their path below the folder that is to hold `inventory/`. Nothing is written
-or asked here. Two filters keep any input safe: `yaml` quotes what YAML could take for something else and marks
-`!unsafe` what Ansible could take for a template, `comment` keeps a text inside its comment.
+A NewFleet becomes file texts, by their path below the parent of `inventory/`. Nothing is written or asked here. Two
+filters make input safe: `yaml` quotes text that is not plain YAML, and marks what looks like a template `!unsafe`;
+`comment` keeps a text inside its comment.
 """
 
 import re
@@ -24,7 +24,7 @@ KNOWN_HOSTS_FILE = "known_hosts"
 
 _WIDTH = 110
 _SHARED = ("ansible_host", "ansible_user", "ansible_ssh_private_key_file")
-"""What a group's remotes often have alike, and is then written once."""
+"""Variables that are written once per group if all are equal."""
 
 
 class AnsibleTemplate(str):
@@ -43,9 +43,9 @@ class _Group:
 
 def write_inventory(answers: NewFleet, *, vaulted: bool = False) -> dict[str, str]:
     """
-    The files' texts by their path below the folder that is to hold `inventory/`.
+    The files' texts, by their path below the parent of `inventory/`.
 
-    With `vaulted` passwords are in VAULT_FILE, whose text still has to be encrypted before it is written.
+    With `vaulted`, passwords are in VAULT_FILE; the caller has to encrypt its text.
     """
     templates = Templates(filters={"yaml": write_value, "comment": write_comment})
     variables = _name_variables(answers)
@@ -75,7 +75,7 @@ def _render(templates: Templates, name: str, values: Mapping[str, object]) -> st
 
 
 def _name_variables(answers: NewFleet) -> dict[str, str]:
-    """The variable of each remote's password: `vault_capture_1`. Names that differ only in signs get a count."""
+    """The variable of each remote's password: `vault_capture_1`. Equal variable names get a number."""
     names: dict[str, str] = {}
     taken = {name for name, _ in answers.secrets}
     for remote in answers.remotes:
@@ -98,7 +98,7 @@ def _groups(answers: NewFleet, variables: Mapping[str, str], *, vaulted: bool) -
     groups = []
     for via, remotes in by_path.items():
         wanted = "remotes" if len(by_path) == 1 else f"behind_{'_'.join(via)}" if via else "direct"
-        # Letters, digits and underscores are what Ansible takes without a warning.
+        # Ansible accepts only letters, digits and underscores without a warning.
         name = _free_name(re.sub(r"[^A-Za-z0-9_]", "_", wanted)[:80], taken)
         taken.add(name)
         hosts = [_host(remote, variables[remote.name], vaulted=vaulted) for remote in remotes]
@@ -140,7 +140,7 @@ def _jump(via: tuple[str, ...]) -> dict[str, object]:
 
 
 def _destination(url: str) -> str:
-    """A URL as it was given; what names a vaulted variable is a template of our own making, and stays one."""
+    """A URL as it was given; only our own templates of vaulted variables stay templates."""
     return AnsibleTemplate(url) if re.fullmatch(r"\{\{ vault_\w+ \}\}", url) else url
 
 
@@ -163,7 +163,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    # YAML has no way to write half of a surrogate pair, which a broken command line can hold.
+    # YAML cannot represent lone surrogates, which a broken command line can contain.
     text = text.encode("utf-8", "replace").decode("utf-8")
     is_template = re.search(r"\{[{%#]", text) is not None
     style = '"' if is_template or not text.isprintable() else None  # with line breaks, for one, it needs escapes
@@ -176,7 +176,7 @@ _Dumper.add_representer(AnsibleTemplate, lambda dumper, text: dumper.represent_s
 
 
 def write_comment(text: str, indent: int = 0) -> str:
-    """A comment of any text: what could end the line, or what YAML forbids, is left out."""
+    """Make a comment of any text, without line breaks and characters that YAML forbids."""
     plain = "".join(char if char.isprintable() else " " for char in text).replace("\ufeff", " ")
     lead = " " * indent + "# "
     return textwrap.fill(

@@ -1,9 +1,9 @@
 """
-Asks servers for their host keys with the `ssh` client.
+Fetches host keys of servers with the `ssh` client.
 
-Arguments for `ssh` come in; the key that the server presented, and whether `ssh` trusts it, goes out. No log-in takes
-place: the connection ends when the key has been seen. `ssh` decides whether a key is trusted, with the files that a
-round uses, so certificate authorities and every key type mean what they mean there.
+It returns the key that the server presented, and whether `ssh` trusts it. There is no log-in: the connection ends after
+the key. `ssh` decides with a round's own files whether a key is trusted, so certificate authorities and all key types
+work as in a round.
 """
 
 import os
@@ -20,7 +20,7 @@ from remotestatus.model.errors import RoundError
 from remotestatus.setup.known_hosts import HostKey, read_line
 
 SECONDS = 30
-"""The most that one question takes: ssh's own limit does not cover a server that is silent after its banner."""
+"""The time limit of one scan: ConnectTimeout does not cover a server that is silent after its banner."""
 
 CONNECT_SECONDS = 12
 
@@ -32,9 +32,9 @@ _REVOKED = re.compile(r"revoked host key|is marked as revoked", re.IGNORECASE)
 @dataclass(frozen=True, slots=True)
 class KeyScan:
     """
-    What one server answered.
+    The result of one scan.
 
-    `key` is there unless it is trusted already, or `revoked`; then only `type` and `fingerprint` are. `name` is what
+    `key` is set unless it is trusted already, or `revoked`; then only `type` and `fingerprint` are set. `name` is what
     `ssh` looks the key up by. `text` is what `ssh` printed, for the diagnosis, when there was no key at all.
     """
 
@@ -50,7 +50,7 @@ class KeyScan:
 
 def ask(config: Path, arguments: Sequence[str], trusted: Sequence[str], environment: Mapping[str, str]) -> KeyScan:
     """
-    Ask one server for its host key.
+    Fetch the host key of one server.
 
     `arguments` lead `ssh -F config` to it, `trusted` are the known_hosts files that count, as ssh_config(5) spells
     them, and `environment` is added to ours. Raises RoundError when there is no `ssh`.
@@ -62,7 +62,7 @@ def ask(config: Path, arguments: Sequence[str], trusted: Sequence[str], environm
         if seen is None:
             return KeyScan(text=text, timed_out=timed_out)
         if not offered.exists() and _CHANGED.search(text):
-            # ssh names the new key's fingerprint but keeps the key to itself, unless it knows no other.
+            # ssh prints only the fingerprint of a changed key; the key itself only if it knows none.
             _run_ssh(config, [*_KNOW_NOTHING, *arguments], [f'"{offered}"'], environment)
         if offered.exists() and (line := read_line(offered.read_text())):
             names, key = line
@@ -98,7 +98,7 @@ def _run_ssh(
     command = ["ssh", "-F", str(config), "-n", "-T", *(word for option in options for word in ("-o", option))]
     try:
         process = subprocess.Popen(
-            # A server that asks for no authentication at all lets us in: then nothing is done there.
+            # A server without authentication lets us in: then do nothing there.
             [*command, *arguments, "exit"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

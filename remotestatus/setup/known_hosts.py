@@ -1,9 +1,9 @@
 """
-The file of trusted host keys: what it holds for a name, and changes that keep all that somebody else wrote there.
+Reads and changes the file of trusted host keys; a change keeps all lines of others.
 
 `ssh-keygen -F` looks a name up, so hashed names, patterns and markers mean what they mean to `ssh`. Its `-R` is not
-used: it removes a whole line, also the line's other names and a pattern by which more hosts are trusted, leaves a copy
-of the file behind, and puts a file in the place of a symbolic link. A line that holds no key trusts nobody, and stays.
+used: it removes whole lines, with their other names and patterns, leaves a copy of the file, and replaces a symbolic
+link by a file. A line without a key is kept.
 """
 
 import base64
@@ -32,12 +32,12 @@ class HostKey:
 
     @property
     def fingerprint(self) -> str:
-        """What `ssh` and `ssh-keygen -l` show of it: `SHA256:` and 43 letters."""
+        """Its fingerprint as in `ssh-keygen -l`: `SHA256:` and 43 letters."""
         return "SHA256:" + base64.b64encode(hashlib.sha256(base64.b64decode(self.blob)).digest()).decode().rstrip("=")
 
     @property
     def kind(self) -> str:
-        """The type as `ssh` says it to people: `ED25519`, `ECDSA`, `RSA`."""
+        """The type as `ssh` shows it: `ED25519`, `ECDSA`, `RSA`."""
         return kind_of(self.type)
 
     def __str__(self) -> str:
@@ -45,12 +45,12 @@ class HostKey:
 
 
 def kind_of(key_type: str) -> str:
-    """How people call a key type: `ED25519` for `ssh-ed25519`."""
+    """The short name of a key type: `ED25519` for `ssh-ed25519`."""
     return _KINDS.get(key_type, "ECDSA" if key_type.startswith("ecdsa-") else key_type)
 
 
 def read_line(text: str) -> tuple[str, HostKey] | None:
-    """The names and the key of one line without a marker; None for all that trusts no key."""
+    """The names and the key of one line without a marker; None for other lines."""
     words = re.findall(r"[^ \t\r\n]+", text)
     if len(words) < 3 or words[0].startswith(("#", "@")):
         return None
@@ -76,12 +76,12 @@ def keys_of(text: str, name: str) -> tuple[HostKey, ...]:
 
 
 def is_known(text: str, name: str) -> bool:
-    """Whether anything here lets this host be trusted: a key of its own, or a certificate authority."""
+    """Whether this host is trusted: by its key, or by a certificate authority."""
     return any(marker != "REVOKED" for _, marker, _ in _look_up(text, name))
 
 
 def find_untrusted(file: Path, names: Iterable[str], more: str = "") -> list[str]:
-    """The names for which neither the file nor the text of others has a trusted key. Raises RoundError."""
+    """The names without a trusted key in the file or in `more`. Raises RoundError."""
     text = f"{read_file(file)}\n{more}"
     plain = {name for _, found in list_keys(text) for name in found}
     return [name for name in names if name.lower() not in plain and not is_known(text, name)]
@@ -96,7 +96,7 @@ def add(text: str, name: str, key: HostKey) -> str:
 
 
 def replace(text: str, name: str, key: HostKey) -> str:
-    """Trust this key for the host, and none of those that had been trusted for it by its own name."""
+    """Trust this key for the host, instead of those trusted by its own name."""
     own = {number for number, marker, _ in _look_up(text, name) if not marker}
     lines = enumerate(text.split("\n"), start=1)
     kept = (_without(line, name) if number in own else line for number, line in lines)
@@ -149,10 +149,10 @@ def read_file(path: Path) -> str:
 
 def change_file(path: Path, change: Callable[[str], str]) -> None:
     """
-    Change a known_hosts file as a whole: whoever reads it meanwhile sees the old one or the new one.
+    Change a known_hosts file atomically.
 
-    It keeps its owner, as far as we may say so, and is left with mode 0644, since host keys are no secret. Raises
-    RoundError, with the cure, when that fails.
+    It keeps its owner if possible, and gets mode 0644, since host keys are no secret. Raises RoundError, with the cure,
+    when that fails.
     """
     target = path.resolve()
     text = change(read_file(target))

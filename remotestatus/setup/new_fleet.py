@@ -1,5 +1,5 @@
 """
-What a new inventory is to say: its proxies, its remotes, and how people write addresses and names.
+The content of a new inventory: proxies, remotes, and how people write addresses and names.
 
 Pure: the answers of `remotestatus init`, of an SSH configuration or of the old Django app come in as these types.
 """
@@ -55,7 +55,7 @@ class NewFleet:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where something is reached, as people write it: `user@address:port`, each part but one optional."""
+    """An address as people write it: `user@address:port`; one part is enough."""
 
     user: str | None
     address: str | None
@@ -91,9 +91,9 @@ def read_port(text: str) -> int:
 
 def name_host(wanted: str, taken: Iterable[str], otherwise: str = "") -> str:
     """
-    Make an inventory host name from what people call it: safe, unique among `taken`, and the same each time.
+    Make an inventory host name of a name: safe, unique among `taken`, and deterministic.
 
-    A name that is already safe stays. `otherwise` (a port, a user) tells twins apart before a hash does.
+    A safe name stays. Duplicates get `otherwise` (a port, a user) as suffix, or else a hash.
     """
     forbidden = {name.casefold() for name in taken} | RESERVED
     name = wanted

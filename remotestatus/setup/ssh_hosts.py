@@ -1,7 +1,7 @@
 """
 Makes a new fleet of the hosts in an SSH configuration: a `Host` with a `ProxyJump` is a remote, its jumps are proxies.
 
-`ssh -G` says what an entry means; only the names are read here, from the file and from those that it includes.
+`ssh -G` evaluates an entry; only the names are read here, from the file and its includes.
 """
 
 import glob
@@ -68,10 +68,9 @@ def _ask_ssh(path: Path, name: str) -> dict[str, str]:
 
 def list_ssh_hosts(path: Path, notes: list[str], depth: int = 0) -> tuple[str, ...]:
     """
-    The names that an `ssh_config` file and those that it includes have `Host` entries for, in order, without patterns.
+    The names of the `Host` entries of an `ssh_config` file and its includes, in order, without patterns.
 
-    What an entry means is for `ssh -G` to say. Includes are followed 16 deep, as ssh_config(5) has it; what can't be
-    read is a sentence in `notes`.
+    Includes are followed 16 levels deep, as in ssh_config(5); an unreadable file is a sentence in `notes`.
     """
     names: list[str] = []
     try:
@@ -100,7 +99,7 @@ def fleet_from_ssh(
     Proxies and remotes from what `ssh -G` said about each name, and sentences on what was left out.
 
     Without `chosen`, every entry with a ProxyJump that is no jump host of another becomes a remote. `default_key` is
-    the key file that ssh names for a host without any of its own.
+    the key file that ssh prints for a host without its own.
     """
     jumps = {name: _hops(entry) for name, entry in entries.items()}
     used = {hop for name, hops in jumps.items() for hop in hops}
@@ -136,7 +135,7 @@ class _Proxies:
         self._names: dict[str, str] = {}
 
     def add(self, hop: str, seen: tuple[str, ...]) -> str:
-        """Add a hop, and those before it but the ones that were `seen`; returns its name. Raises ValueError."""
+        """Add a hop and those before it, unless `seen`; returns its name. Raises ValueError."""
         if hop in self._names:
             return self._names[hop]
         entry = self._entries.get(hop)

@@ -1,8 +1,8 @@
 """
-Writes what runs a round every so often: a hardened systemd service with its timer, or a line for cron.
+Makes the texts of a hardened systemd service with its timer, or of a crontab line.
 
-A Schedule comes in, texts go out; nothing is installed here. The units are templates in `report_templates/setup/`.
-Paths may hold anything but control characters: each place they stand in has a filter that quotes for it.
+Nothing is installed here. The units are templates in `report_templates/setup/`. Paths may hold anything but control
+characters: each use has a filter that quotes them.
 """
 
 import os
@@ -18,8 +18,8 @@ from remotestatus.model.errors import ConfigurationError, ConfigurationProblem
 from remotestatus.templates import Templates
 
 _MINUTE, _HOUR, _DAY, _WEEK = 60, 3600, 86400, 604800
-# What a frequency is a multiple of, what it divides, and how systemd and cron say that. From an hour on in UTC, so that
-# no change of the clock makes an interval longer or shorter.
+# Interval units: divisor, multiple, and the forms for systemd and cron. From an hour on they are in UTC, so that clock
+# changes do not change an interval.
 _CLOCKS = (
     (_WEEK, _WEEK, "Mon *-*-* 00:00:00 UTC", "0 0 * * 1"),
     (_DAY, _DAY, "*-*-* 00:00:00 UTC", "0 0 * * *"),
@@ -37,10 +37,10 @@ CRON_MARK = "# Written by `remotestatus schedule`: "
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """
-    What is to be run, and how often. All paths are absolute.
+    The command, and its interval. All paths are absolute.
 
     `command` is the program with its arguments, `folder` where it starts, `writable` the folders it must be able to
-    write to. `user` is who it runs as in a system unit; None makes a unit for one's own service manager.
+    write to. `user` is who it runs as in a system unit; None makes a unit for the user manager.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Schedule:
 
     @property
     def marker(self) -> str:
-        """The first line of our files, by which they and their inventory are known again."""
+        """The first line of our files, which identifies them and their inventory."""
         return f"{MARK}{self.folder}"
 
 
@@ -69,14 +69,14 @@ class Schedule:
 
 
 def unit_folder(*, whole: bool) -> Path:
-    """Where the units of the whole system are, or those of one's own service manager."""
+    """The folder of system units, or of user units."""
     if whole:
         return Path("/etc/systemd/system")
     return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "systemd" / "user"
 
 
 def service_text(schedule: Schedule) -> str:
-    """The service: one round, hardened as far as ssh and Ansible still work in it; see systemd.exec(5)."""
+    """The service: one round, hardened as far as ssh and Ansible allow; see systemd.exec(5)."""
     paths = (*schedule.command, schedule.folder, *schedule.writable, *schedule.environment.values())
     values = {
         "longest": min(7200, max(1800, 2 * _seconds(schedule.every))),
@@ -86,7 +86,7 @@ def service_text(schedule: Schedule) -> str:
 
 
 def timer_text(schedule: Schedule) -> str:
-    """The timer: by the clock where the frequency divides an hour, a day or a week, else from round to round."""
+    """The timer: by the clock if the interval divides an hour, a day or a week, else after each round."""
     values = {
         "calendar": on_calendar(schedule.every),
         "seconds": _seconds(schedule.every),
@@ -102,12 +102,12 @@ def _render(name: str, schedule: Schedule, values: Mapping[str, object]) -> str:
 
 
 def on_calendar(every: timedelta) -> str | None:
-    """A systemd.time(7) calendar expression that comes round so often, or None if there is none."""
+    """The systemd.time(7) calendar expression of an interval, or None."""
     return _by_clock(_seconds(every))[0]
 
 
 def _by_clock(seconds: int) -> tuple[str | None, str | None]:
-    """The calendar expression and the five fields of crontab(5) that come round so often; None for what has none."""
+    """The calendar expression and the five crontab(5) fields of an interval, or None."""
     for unit, whole, calendar, cron in _CLOCKS:
         if seconds % unit == 0 and whole % seconds == 0:
             return calendar.format(seconds // unit), cron and cron.format(seconds // unit)
@@ -115,7 +115,7 @@ def _by_clock(seconds: int) -> tuple[str | None, str | None]:
 
 
 def next_round(every: timedelta, now: datetime) -> datetime | None:
-    """When the clock next says so, before any random delay; None where rounds go by the round before."""
+    """The next time by the clock, without the random delay; None if the timer counts from the last round."""
     calendar = on_calendar(every)
     if calendar is None:
         return None
@@ -136,7 +136,7 @@ def _quote_argument(text: str) -> str:
 
 
 def _escape_specifiers(text: str) -> str:
-    """A path that stands alone on its line, where nothing is unquoted and only % means something."""
+    """A path alone on its line, where only % has to be escaped."""
     return text.replace("%", "%%")
 
 
@@ -149,7 +149,7 @@ def _seconds(span: timedelta) -> int:
 
 def cron_times(every: timedelta) -> str:
     """
-    The five fields of crontab(5) for a frequency.
+    The five fields of crontab(5) for an interval.
 
     Raises ConfigurationError, which names the nearest ones, for what cron can't express.
     """
@@ -166,7 +166,7 @@ def cron_times(every: timedelta) -> str:
 
 
 def cron_line(schedule: Schedule) -> str:
-    """One line for a user's crontab. What the round prints comes by cron's own mail."""
+    """One line for a user's crontab. Cron mails the output of the round."""
     settings = [f"{name}={shlex.quote(value)}" for name, value in schedule.environment.items()]
     command = " ".join([*settings, shlex.join(schedule.command)])
     line = f"cd {shlex.quote(schedule.folder)} && {command}"

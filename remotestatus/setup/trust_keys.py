@@ -1,8 +1,8 @@
 """
-Collects the host keys of proxies and remotes, from the checker outwards, and stores those that a person confirms.
+Collects the host keys of proxies and remotes, proxies first, and stores those that a person confirms.
 
-The inventory and names come in, and a function that asks a person; what became of each goes out. A proxy's key has to
-be trusted before a connection through it is opened. That one connection then serves everything behind it.
+A function argument asks the person. A proxy's key has to be trusted before a connection through it is opened. That one
+connection is then used for everything behind it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -23,13 +23,13 @@ from remotestatus.setup import key_scan, known_hosts
 from remotestatus.setup.known_hosts import HostKey
 
 AT_ONCE = 16
-"""Servers asked at the same time."""
+"""Servers scanned at the same time."""
 
 _USERS_OWN = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 
 
 class Standing(StrEnum):
-    """What a host's key is to us."""
+    """The trust in a host's key."""
 
     TRUSTED = "trusted"
     NEW = "new"
@@ -40,7 +40,7 @@ class Standing(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Offer:
     """
-    The key that one host presented, and how it stands.
+    The key that one host presented, and its trust status.
 
     `known` are the keys that were trusted for it before, `same_as` the other hosts that are trusted by the same key.
     `stored` tells whether it was written just now.
@@ -60,7 +60,7 @@ class Offer:
 
 
 Consent = Callable[[Sequence[Offer]], Collection[str]]
-"""Shown the offers of one stage; returns the names of those whose new or changed key is to be trusted."""
+"""Asks about the keys of one stage; returns the names whose new or changed key to trust."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class _Target:
 
 def trust(playbooks: PlaybookRunner, inventory: Inventory, names: Iterable[str], consent: Consent) -> list[Offer]:
     """
-    Ask these remotes and proxies, and the proxies before them, for their keys; store those that `consent` names.
+    Fetch the keys of these hosts and of the proxies before them; store those that `consent` returns.
 
     Raises RoundError when the known_hosts file can't be written, or Ansible did not run.
     """
@@ -96,7 +96,7 @@ def trust(playbooks: PlaybookRunner, inventory: Inventory, names: Iterable[str],
 
 
 def _targets(inventory: Inventory, names: Iterable[str]) -> list[_Target]:
-    """What is asked, each name once: the proxies before a remote come first, by the path that leads to that remote."""
+    """The hosts to scan, each once; the proxies of a remote's path come first."""
     fleet, access = inventory.fleet, inventory.ssh
     remotes = {remote.name: remote for remote in fleet.remotes if remote.connection == "ssh"}
     found: dict[str, _Target] = {}
@@ -175,14 +175,14 @@ def _ask_all(playbooks: PlaybookRunner, inventory: Inventory, targets: Sequence[
     try:
         return dict(zip((target.name for target in targets), pool.map(ask, targets), strict=True))
     finally:
-        # After Ctrl-C nobody waits for the rest: what they started ends with the round's directory.
+        # After Ctrl-C do not wait: their processes end with the round's directory.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _compare(
     target: _Target, answer: key_scan.KeyScan, inventory: Inventory, text: str, owners: Mapping[str, Sequence[str]]
 ) -> Offer:
-    """How the key that was presented stands to the known_hosts file (`text`)."""
+    """Compare the presented key with the known_hosts file (`text`)."""
     subject = target.subject
     name = target.name
     if isinstance(subject, Proxy):
@@ -221,7 +221,7 @@ def _owners(text: str) -> dict[str, list[str]]:
 
 
 def _not_asked(target: _Target, offers: Mapping[str, Offer], opened: Mapping[str, ProxyAnswer]) -> Offer:
-    """The offer of a host that could not be asked: its trouble is the first proxy that does not let us through."""
+    """The Offer of a host that could not be reached, with the trouble of the first failing proxy."""
     untrusted = next((hop.name for hop in target.hops if not _is_trusted(hop, offers)), None)
     if untrusted is not None and offers[untrusted].standing is not Standing.UNREACHABLE:
         trouble = Trouble(
@@ -236,7 +236,7 @@ def _not_asked(target: _Target, offers: Mapping[str, Offer], opened: Mapping[str
 
 
 def _note_troubles(fleet: Fleet, offers: Mapping[str, Offer], opened: Mapping[str, ProxyAnswer]) -> dict[str, Offer]:
-    """The proxies that are trusted and do not let us through all the same, with why."""
+    """The trusted proxies that failed nevertheless, with their troubles."""
     noted = {}
     for proxy in fleet.proxies:
         answer = opened.get(proxy.alias)

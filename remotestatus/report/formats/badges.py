@@ -1,7 +1,7 @@
 """
 Writes badges: a small SVG picture of one status, and the same for shields.io's endpoint badge.
 
-A label and a word come in, text goes out. Nothing is fetched: widths are estimated from the letters.
+Nothing is fetched: text widths are estimated.
 """
 
 import json
@@ -20,12 +20,12 @@ _NARROW, _WIDE = frozenset("ijlIt.,:;'!|()[]1 -fr"), frozenset("mwMW@%&")
 
 
 def remote_badge(remote: RemoteView) -> Badge:
-    """What the badge of one remote says."""
+    """The badge of one remote."""
     return remote.title, APPEARANCES[remote.word].label, remote.word
 
 
 def fleet_badge(report: Report) -> Badge:
-    """What the badge of the whole fleet says."""
+    """The badge of the whole fleet."""
     summary = report.summary
     wrong = summary["down"] + summary["degraded"] + summary["unknown"]
     message = f"{wrong} of {len(report.remotes)} not up" if wrong else f"{summary['up']} up"

@@ -1,8 +1,7 @@
 """
 Writes `maintenance.ics`: the maintenance windows that are open or to come, as an iCalendar file (RFC 5545).
 
-A Report comes in, text goes out. An event's identifier is made of what it is for and when it begins, so that a calendar
-which reads the file again finds the same event.
+An event's UID is made of its target and start, so that a calendar that reads the file again finds the same event.
 """
 
 import uuid
@@ -32,7 +31,7 @@ def _event(window: PlannedWindow, report: Report) -> Iterator[str]:
     key = f"{report.url or report.title}\n{window.title}\n{write_time(window.starts)}\n{window.note}"
     yield "BEGIN:VEVENT"
     yield f"UID:{uuid.uuid5(_SPACE, key)}"
-    # When the event was written down is not known; a time that stays the same makes no calendar think that it changed.
+    # DTSTAMP is constant, so that no calendar takes the event for changed.
     yield f"DTSTAMP:{_time(window.starts)}"
     yield f"DTSTART:{_time(window.starts)}"
     yield f"DTEND:{_time(window.until)}"

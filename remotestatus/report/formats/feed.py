@@ -24,7 +24,7 @@ ENTRIES = 100
 """Entries in the feed."""
 
 ANNOUNCED = timedelta(days=7)
-"""How long before it begins a window is in the feed."""
+"""How long before its start a window is in the feed."""
 
 _SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "remotestatus:feed")
 

@@ -1,10 +1,9 @@
 """
 Writes `metrics.prom` in the OpenMetrics text format 1.0.
 
-A Report comes in, text goes out, complete with `# EOF`. A status is one series for each status there is, 1 for the one
-that holds and 0 for the others, so that an alert never depends on a series that is not there; a process that does not
-run is a 0 and never a gap, and one that could not be checked has no value at all. A proxy that is looked at as a remote
-is has the same series with another label.
+A Report comes in, text goes out, complete with `# EOF`. Each status is a series, 1 for the current status and 0 for the
+others, so that alerts do not depend on missing series. A process that does not run is 0; one that was not checked has
+no series. A proxy that is probed like a remote has the same series with another label.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +21,7 @@ Sample = tuple[dict[str, str], float]
 """The labels of a series, and its value."""
 
 Family = tuple[str, str, Callable[[Report], Iterable[Sample]]]
-"""A family: its name, which ends in its unit if it has one, what it means, and its series."""
+"""A metric family: name (with the unit as suffix), help, and series."""
 
 Things = tuple[str, Callable[[Measurements], Iterable[tuple[str, Any]]]]
 """Several things of a remote: the label that names each, and all of them with their names."""
@@ -41,15 +40,15 @@ def _family(family: Family, report: Report) -> str:
     if unit in ("seconds", "ratio", "bytes", "celsius"):
         lines.append(f"# UNIT {name} {unit}")
     lines.append(f"# HELP {name} {_escape(about)}")
-    # Of two series with the same labels (a remote may name two mount points alike) the last one counts: a reader
-    # may refuse the whole document for them.
+    # Of duplicate series (a remote may report a mount point twice) the last one is kept, because a parser may reject
+    # the whole file.
     series = {_labels(labels): value for labels, value in samples(report)}
     lines += [f"{name}{labels} {_number(value)}" for labels, value in series.items()]
     return "\n".join(lines) + "\n"
 
 
 def _looked_at(report: Report) -> Iterator[tuple[dict[str, str], RemoteView]]:
-    """All that was looked at, with the label that its series have: `remote`, or `proxy` for a proxy."""
+    """All remotes and probed proxies, with the label of their series: `remote` or `proxy`."""
     for remote in report.remotes:
         yield {"remote": remote.name}, remote
     for proxy in report.proxies:
@@ -74,7 +73,7 @@ def _of_remotes(name: str, about: str, read: Callable[[RemoteView], float | None
 
 
 def _of_facts(metric: Metric) -> Family:
-    """The family of a fact, with the series of all that was looked at."""
+    """The family of a fact, for all remotes and probed proxies."""
 
     def samples(report: Report) -> Iterator[Sample]:
         for labels, box in _looked_at(report):

@@ -2,8 +2,8 @@
 Writes `status.json`, the part of a round that others may build on: every key, with its type and its meaning.
 
 The writer, the JSON Schema (`remotestatus schema --status`) and the table in the documents are made from these
-declarations. Keys are only ever added while `schema` stays the same. Times are RFC 3339 in UTC; what is not known is
-null, except in `facts`, where it is absent.
+declarations. Under the same `schema`, keys are only added. Times are RFC 3339 in UTC. Unknown values are null; in
+`facts` they are absent.
 """
 
 import json
@@ -206,7 +206,7 @@ _ON_PROXY = {
 
 
 def _of_looked(key: Key[RemoteView]) -> Key[ProxyView]:
-    """The same key of a proxy, which has nothing there unless it is looked at as a remote is."""
+    """The same key of a proxy; empty unless it is probed like a remote."""
 
     read = key.reader()
 
@@ -353,7 +353,7 @@ def write_status(report: Report) -> str:
 
 
 def _pieces(document: Mapping[str, object]) -> Iterator[str]:
-    # Ten times as fast as with `indent`, and a fifth smaller: a large fleet's is written in every round.
+    # Ten times faster than `indent`, and a fifth smaller: large ones are written in every round.
     begin = "{\n"
     for key, value in document.items():
         yield f"{begin}{_dump(key)}: "

@@ -1,7 +1,7 @@
 """
 Reads what the old Django app's settings and `remotes.py` files say, without executing them.
 
-`read_project` gives an inventory to be and all that is missing in it; `rename_host_keys` the lines of its known_hosts.
+`read_project` returns the new fleet and its gaps; `rename_host_keys` the lines of its known_hosts.
 """
 
 from remotestatus.setup.django.old_fleet import OldFleet, read_project

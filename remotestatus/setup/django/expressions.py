@@ -1,8 +1,8 @@
 """
-Works out what a Python expression stands for, as far as that needs no execution.
+Evaluates Python expressions, as far as that is possible without execution.
 
-Literals, known names, texts and numbers put together, paths, and environment variables with a default. Everything else
-is Unknown, and so is a result that is very large. A pathlib.Path is a text here.
+Supported are literals, known names, sums, paths, and environment variables with a default. Everything else is Unknown,
+also a very large result. A pathlib.Path is a text here.
 """
 
 import ast
@@ -19,7 +19,7 @@ _LARGEST = 2**63
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A value that only running the file would give: its source, and the environment variable that it reads."""
+    """A value that only execution would give: its source, and the environment variable that it reads."""
 
     text: str
     variable: str = ""
@@ -28,7 +28,7 @@ class Unknown:
 @dataclass(frozen=True, slots=True)
 class Value:
     """
-    What an expression stands for, and where it is written: `app/remotes.py:12`.
+    The value of an expression, and its location: `app/remotes.py:12`.
 
     Lists and dictionaries hold Values again. `variable` is the environment variable whose default was taken.
     """
@@ -50,7 +50,7 @@ _FUNCTIONS: Mapping[str, Callable[..., object]] = {
     "os.path.dirname": posixpath.dirname,
     "os.path.abspath": posixpath.normpath,
     "os.path.realpath": posixpath.normpath,
-    # Ansible opens ~ itself, for whoever runs it.
+    # Ansible expands ~ itself, for its own user.
     "os.path.expanduser": str,
     "pathlib.Path": posixpath.join,
     "str": str,
@@ -61,7 +61,7 @@ _BRACES = re.compile(r"(?:[^{}]|\{\{|\}\}|\{\w*\})*")
 
 
 class Evaluator:
-    """Evaluates the expressions of one file, which is called `file` in what people read."""
+    """Evaluates the expressions of one file, named `file` in messages."""
 
     def __init__(self, names: Mapping[str, Value], file: str) -> None:
         self.names = names
@@ -69,7 +69,7 @@ class Evaluator:
         self.variable = ""
 
     def evaluate(self, node: ast.expr) -> Value:
-        """What an expression stands for; Unknown where it is not understood."""
+        """The value of an expression; Unknown if it is not supported."""
         if isinstance(node, ast.Name) and node.id in self.names:
             return self.names[node.id]
         before, self.variable = self.variable, ""
@@ -86,7 +86,7 @@ class Evaluator:
         return found
 
     def _plain(self, node: ast.expr) -> Any:
-        """A value that another is made of."""
+        """An operand."""
         return self._open(self.evaluate(node))
 
     def _open(self, found: Value) -> Any:
@@ -130,7 +130,7 @@ class Evaluator:
         return self._look_up(node)
 
     def _look_up(self, node: ast.expr) -> object:
-        """What is inside of another value: a folder of a path, or what stands under a name."""
+        """A part of another value: the parent of a path, or an item by key."""
         match node:
             case ast.Attribute(value=inner, attr="parent"):
                 return posixpath.dirname(str(self._scalar(inner)))
@@ -160,7 +160,7 @@ class Evaluator:
 
     def _combine(self, left: Value, op: ast.operator, right: Value) -> object:
         if isinstance(op, ast.Add) and (isinstance(left.value, list) or isinstance(right.value, list)):
-            # The known part of a list is worth having.
+            # Keep the known part of a list.
             return [part for side in (left, right) for part in (side.value if isinstance(side.value, list) else [side])]
         first, second = self._open(left), self._open(right)
         if isinstance(op, ast.Mod) and isinstance(first, str) and _PERCENTS.fullmatch(first):
@@ -188,7 +188,7 @@ class Evaluator:
         raise ValueError("not understood")
 
     def _name_of(self, node: ast.expr) -> str:
-        """The full name of something imported, whatever this file calls it: `os.path.join`."""
+        """The full name of an import, whatever its alias: `os.path.join`."""
         match node:
             case ast.Name(id=name):
                 known = self.names[name].value if name in self.names else Unknown(name)
@@ -199,7 +199,7 @@ class Evaluator:
 
 
 def _show(node: ast.AST) -> str:
-    """An expression's source, cut short; the arguments of a call may be secret and are left out."""
+    """An expression's source, shortened; call arguments may be secret and are left out."""
     text = f"{ast.unparse(node.func)}(...)" if isinstance(node, ast.Call) else ast.unparse(node)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -1,6 +1,4 @@
-"""
-What the old app's settings and remotes mean in an inventory.
-"""
+"""Converts the old app's settings and remotes to a new fleet."""
 
 import os
 import posixpath
@@ -62,7 +60,7 @@ _DAY = 24 * 60  # minutes
 
 @dataclass(frozen=True, slots=True)
 class OldFleet:
-    """The inventory to be, and all that it does not carry over. `counts` has the number of remotes in each file."""
+    """The new fleet, and all that was not converted. `counts` has the number of remotes in each file."""
 
     answers: NewFleet
     settings_file: str
@@ -101,7 +99,7 @@ def read_project(settings: Path, remotes: Sequence[Path]) -> OldFleet:
 
 
 def _choose_settings(project: Project, folder: Path) -> Path | None:
-    """The file that says most; among equals sooner one for production than one that others are made from."""
+    """The file with the most settings; of equals, a production one before a base one."""
     trials = {path: Project(project.root) for path in project.find_files(folder)[0]}
     said = {path: len(_SETTING_NAMES & trial.read(path).keys()) for path, trial in trials.items()}
     ranks = {path: (said[path], "prod" in path.stem, not re.search("base|dev|test|local", path.stem)) for path in said}
@@ -131,7 +129,7 @@ class _Planner:
         self.general = take(self.settings, _SETTINGS, self.note)
 
     def _sentences(self, before: int) -> tuple[str, ...]:
-        """The gaps since then, as the inventory says them."""
+        """The gaps since then, as texts for the inventory."""
         return tuple(f"{gap.what}; {gap.cure}" for gap in self.project.gaps[before:])
 
     def add_file(self, file: str, names: Mapping[str, Value]) -> None:
@@ -141,7 +139,7 @@ class _Planner:
             self.note(file, "there is no REMOTES in it", "nothing was taken from this file")
             return
         for entry in found.value if isinstance(found.value, list) else [found]:
-            # A list that another file imports is met twice.
+            # An imported list occurs twice.
             if isinstance(entry.value, dict) and id(entry) not in self.seen:
                 self.add_remote(entry.where, entry.value)
             elif isinstance(entry.value, Unknown):
@@ -184,22 +182,22 @@ class _Planner:
         return [*(proxy.name for proxy in self.proxies.values()), *self.remotes]
 
     def absolute(self, path: str | None) -> str | None:
-        """A path of the settings, from the project's folder on."""
+        """A path of the settings, below the project's folder."""
         return path if path is None or path.startswith("~") else posixpath.join(self.base, path)
 
     def find_way(self, where: str, taken: Taken) -> tuple[tuple[str, ...], str | None]:
-        """The proxy that a remote is reached through and its address; what it leaves out is as in the settings."""
+        """The proxy and the address of a remote; missing values come from the settings."""
         address = taken.get("address")
         if self.general.get("tunnel") is False:
             if address is None:
                 self.note(where, "SSH_TUNNELING is False, and no address is given", "write its ansible_host")
             return (), address
-        # A proxy of its own that can't be read is not the one of the settings.
+        # An unreadable own proxy is not replaced by that of the settings.
         proxy = taken.get("proxy_address") if "proxy_address" in taken else self.usual.get("address")
         if not proxy:
             self.note(where, "nothing says which proxy it is reached through", "add one: ProxyJump")
             return (), address or "127.0.0.1"
-        # Another host's port need not be the one of the settings.
+        # Another host may have another port than the settings.
         same = proxy == self.usual.get("address")
         port = taken.get("proxy_port") or (self.usual.get("port") if same else None)
         user = taken.get("proxy_user") or self.usual.get("user")
@@ -225,7 +223,7 @@ class _Planner:
         return tuple(kept)
 
     def every(self) -> timedelta:
-        """Minutes, as the old app took them; what is surely something else is said."""
+        """Minutes, as in the old app; an implausible value is a gap."""
         usual, value = timedelta(minutes=10), self.general.get("every")
         if not isinstance(value, int | float):
             return usual
@@ -247,7 +245,7 @@ class _Planner:
         return minutes
 
     def mail(self) -> NewFleet:
-        """The destination for the people of RS_USERS_TO_NOTIFY, with its secrets and gaps."""
+        """The destination for RS_USERS_TO_NOTIFY, with its secrets and gaps."""
         people = []
         for entry in self.general.get("people") or ():
             # Django's ADMINS are pairs of name and address.

@@ -17,7 +17,7 @@ def list_old_names(answers: NewFleet) -> dict[str, tuple[str, ...]]:
     found = {proxy.name: _name_address(proxy) for proxy in answers.proxies}
     virtual = {remote.name: remote.variables.get("remotestatus_forwarded_port") for remote in answers.remotes}
     for remote in answers.remotes:
-        # A remote port that is somebody else's virtual port would give that remote's key.
+        # A remote port may be another remote's virtual port, which would give that one's key.
         ports = [virtual[remote.name], *([] if remote.port in virtual.values() else [remote.port])]
         # [localhost]:22 is the checker itself.
         wanted = [port for port in ports if port not in (None, 22)]
@@ -36,7 +36,7 @@ def rename_host_keys(file: Path, answers: NewFleet) -> tuple[str, tuple[str, ...
     """
     The lines of a known_hosts file under the hosts' new names, and the hosts without a line.
 
-    Patterns and certificate authorities are left out, because they speak of more than one host.
+    Patterns and certificate authorities are left out, because they are about several hosts.
     """
     lines: list[str] = []
     missing = []

@@ -1,7 +1,7 @@
 """
-Takes the values of the old app's settings and remotes by their keys, in any of the spellings that were in use.
+Reads the values of the old app's settings and remotes by key, in any of its old spellings.
 
-A value that is not fixed, or is not of the kind that its key wants, becomes a Gap and is None.
+A value that is not constant, or has a wrong type, becomes a Gap and None.
 """
 
 import re
@@ -14,7 +14,7 @@ from remotestatus.setup.django.expressions import Unknown, Value
 
 @dataclass(frozen=True, slots=True)
 class OldKey:
-    """What is called by one of `spellings` in the old files, the kind of its value, and the variable for it now."""
+    """An old key: its `spellings`, the kind of its value, and the new variable for it."""
 
     spellings: tuple[str, ...]
     kind: str
@@ -22,11 +22,11 @@ class OldKey:
 
 
 Taken = dict[str, Any]
-"""Values by their names: texts, numbers and lists as their keys want them; None where one can't be used."""
+"""Values by name: texts, numbers and lists as their kind says; None if unusable."""
 
 
 def take(values: Mapping[str, Value], keys: Mapping[str, OldKey], note: Callable[[str, str, str], None]) -> Taken:
-    """All values that are there, by the names of their keys."""
+    """All given values, by the names of their keys."""
     taken: Taken = {}
     for name, key in keys.items():
         given = [spelling for spelling in key.spellings if spelling in values]
@@ -61,7 +61,7 @@ def _show(key: str) -> str:
 
 
 def _convert(value: object, kind: str) -> object:
-    """A value as its kind, or None."""
+    """Converted to its kind, or None."""
     match kind, value:
         case "True or False", bool() | 0 | 1:
             return bool(value)

@@ -26,7 +26,7 @@ _FOREIGN = frozenset({"site-packages", "node_modules", "__pycache__"})
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Something that could not be carried over as it is: where (`settings.py:12`), what, and what to do."""
+    """Something that could not be converted: where (`settings.py:12`), what, and the fix."""
 
     where: str
     what: str
@@ -69,12 +69,12 @@ class Project:
         self.note(file, f"can't be read ({error.strerror})", "add what it says to the inventory")
 
     def read(self, path: Path) -> dict[str, Value]:
-        """What the names of a file stand for at its end; half-read for files that import each other."""
+        """The values of a file's names at its end; partial for circular imports."""
         if path not in self.files:
             reader = _Reader(self, path)
             self.files[path] = reader.names
             with warnings.catch_warnings():
-                # What Python thinks of the style of old files is nobody's concern here.
+                # Ignore Python's warnings about old files.
                 warnings.simplefilter("ignore")
                 for statement in self._statements(path):
                     reader.read(statement)
@@ -106,7 +106,7 @@ class Project:
 
 
 class _Reader:
-    """Goes through a file's statements in order and keeps what each name stands for."""
+    """Reads a file's statements in order and keeps the value of each name."""
 
     def __init__(self, project: Project, path: Path) -> None:
         self.project, self.path, self.file = project, path, project.shorten(path)
@@ -172,7 +172,7 @@ class _Reader:
                 self.names[name] = Value(settings or Unknown(full), where)
 
     def _distrust(self, statement: ast.stmt) -> None:
-        """Code that is not understood may change the lists and dictionaries in it, and gives names unknown values."""
+        """Unsupported code may change its lists and dictionaries, and makes the values of its names Unknown."""
         own = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         for inner in ast.walk(statement):
             code = Value(Unknown("code"), f"{self.file}:{getattr(inner, 'lineno', statement.lineno)}")
@@ -199,7 +199,7 @@ def _read_statements(source: bytes) -> Iterator[ast.stmt]:
     """
     The statements at the top of a file in their order.
 
-    One that is no Python 3 has a stand-in: it gives its name an unknown value, or only mentions names.
+    A statement that is not Python 3 is replaced: by an assignment of an unknown value, or by its names.
     """
     line = 1
     for part in _split(_decode(source)):
@@ -217,7 +217,7 @@ def _read_statements(source: bytes) -> Iterator[ast.stmt]:
 
 
 def _split(text: str) -> Iterator[str]:
-    """A new statement begins with a line that is not indented and stands outside of brackets and texts."""
+    """A statement begins with an unindented line outside of brackets and strings."""
     depth, begun = 0, 0
     for token in _TOKEN.finditer(text):
         depth = max(0, depth + (token["open"] is not None) - (token["close"] is not None))
@@ -228,7 +228,7 @@ def _split(text: str) -> Iterator[str]:
 
 
 def _decode(source: bytes) -> str:
-    """What names no encoding and is no UTF-8 is read as Latin-1, as Python 2 often did."""
+    """A file that is not UTF-8 and declares no encoding is Latin-1, as often in Python 2."""
     try:
         return importlib.util.decode_source(source)
     except (SyntaxError, UnicodeDecodeError):

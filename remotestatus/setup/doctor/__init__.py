@@ -1,8 +1,8 @@
 """
-The doctor: examines everything that a round needs, from top to bottom, and names the remedy for what is wrong.
+The doctor: checks everything that a round needs, and returns fixes for what is wrong.
 
-Takes where the inventory is and the time; yields a section and a Result at a time. All is found, not only the first:
-a check that itself fails is a Result too, and what can't be examined because of something broken is said to be skipped.
+It yields pairs of section and Result, for all problems, not only the first. A check that itself fails is a Result too;
+one that cannot run because of another problem is skipped.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from remotestatus.setup.doctor.examined import Examined, Mark, Result, check_inv
 __all__ = ["INVENTORY", "Mark", "Result", "examine"]
 
 INVENTORY = "Inventory"
-"""The section about the inventory itself; everything after it can only be examined when it can be read."""
+"""The section about the inventory; the sections after it need a readable inventory."""
 
 Finding = tuple[str, Result]
 """The section that it belongs to, and what was found."""
@@ -44,7 +44,7 @@ _SECTIONS: Mapping[str, Sequence[Callable[[Examined], Iterable[Result]]]] = {
 
 
 def examine(source: AnsibleSource, now: datetime, *, offline: bool) -> Iterator[Finding]:
-    """Examine everything; `offline` leaves out what connects to somebody else."""
+    """Run all checks; `offline` leaves out those that connect."""
     yield from _section("This machine", machine.check_versions, machine.check_locale, partial(machine.check_clock, now))
     yield from _section("Earlier rounds", machine.check_dead_rounds, partial(machine.check_owner, source))
     yield from _section("SSH", machine.check_ssh, machine.check_timeout)

@@ -1,7 +1,7 @@
 """
 Examines what connections need: secrets, keys, host keys, ports, tunnels, and whether each proxy lets us in.
 
-Only `check_proxies` connects to anybody, and only to proxies.
+Only `check_proxies` connects, and only to proxies.
 """
 
 import os
@@ -48,11 +48,11 @@ def _names_by(pairs: Iterable[tuple[Key, str]]) -> dict[Key, list[str]]:
 
 
 def check_vault(examined: Examined) -> Iterator[Result]:
-    """Vaulted values can be read, and passwords do not lie about in clear."""
+    """Check that the Vault can be read, and no password is clear text."""
     texts = {path: _text_of(path) for path in _inventory_files(examined)}
     vaulted = [path for path, text in texts.items() if "$ANSIBLE_VAULT;" in text]
     if any("vault" in problem.lower() for problem in examined.problems):
-        return  # Found already, with its remedy.
+        return  # Reported already.
     if examined.is_read:
         counted = f"{count(len(vaulted), 'file')} with vaulted values, and all of them can be read"
         yield fine(f"Vault: {counted if vaulted else 'nothing is vaulted'}")
@@ -84,7 +84,7 @@ def _text_of(path: Path) -> str:
 
 
 def check_keys(examined: Examined) -> Iterator[Result]:
-    """Every private key file is there, ours alone, and usable without anybody typing."""
+    """Check that every key file exists, is private, and needs no typed passphrase."""
     users = _names_by((key_file, name) for name in examined.by_ssh if (key_file := examined.hosts[name].key_file))
     good = 0
     for key_file, names in users.items():
@@ -105,7 +105,7 @@ def check_keys(examined: Examined) -> Iterator[Result]:
 
 
 def check_key(path: Path, names: Sequence[str]) -> Iterator[Result]:
-    """The private key of these hosts is there, ours alone, and usable without anybody typing; nothing if it is."""
+    """Check that this private key exists, is private, and needs no passphrase; empty if so."""
     whose = f"the key {path} (for {_names(names)})"
     try:
         found = path.stat()
@@ -175,7 +175,7 @@ def check_host_keys(examined: Examined) -> Iterator[Result]:
 
 
 def check_strictness(examined: Examined) -> Iterator[Result]:
-    """No host is logged in to whatever its key."""
+    """Check that hosts verify host keys."""
     loose = [name for name in examined.by_ssh if any(map(_LOOSE.match, examined.hosts[name].ssh_options))]
     if loose:
         yield warning(
@@ -185,7 +185,7 @@ def check_strictness(examined: Examined) -> Iterator[Result]:
 
 
 def check_ignored(examined: Examined) -> Iterator[Result]:
-    """There is no setting that Ansible honours and that means nothing here, for all hosts or for one."""
+    """Check for Ansible settings that have no effect here, for all hosts or for one."""
     hosts = [(name, host) for name, host in examined.hosts.items() if name in examined.inventory.limited_to]
     named = _names_by((variable, name) for name, host in hosts for variable in host.ignored)
     if everywhere := read_configuration(examined.playbooks.source.base).without_effect:
@@ -204,7 +204,7 @@ def check_ignored(examined: Examined) -> Iterator[Result]:
 
 
 def check_configuration(examined: Examined) -> Iterator[Result]:
-    """Sockets have room for their names, and ssh takes the configuration that a round writes, with the user's own."""
+    """Check that socket paths are short enough, and that ssh accepts a round's configuration."""
     length = len(os.fsencode(examined.playbooks.workdir)) + len("/") + SOCKET_NAME
     if length > SOCKET_PATH:
         yield wrong(
@@ -212,7 +212,7 @@ def check_configuration(examined: Examined) -> Iterator[Result]:
             "export TMPDIR=/tmp",
         )
     configurations = {str(examined.playbooks.ssh_config): "host.invalid"}
-    # What has a file of its own (-F) is reached with a configuration of its own.
+    # Hosts with their own file (-F) have a separate configuration.
     reached = (*examined.inventory.ssh.proxies.items(), *examined.inventory.ssh.hosts.items())
     configurations |= {arguments[1]: name for name, arguments in reached if arguments[0] == "-F"}
     refused = False
@@ -229,7 +229,7 @@ def check_configuration(examined: Examined) -> Iterator[Result]:
 
 
 def check_programs(examined: Examined) -> Iterator[Result]:
-    """What is reached by a program that is no `ssh` is known, and what is lost by that."""
+    """List what is reached by a ProxyCommand other than `ssh`, and the drawbacks."""
     remotes = [remote for remote in examined.inventory.fleet.remotes if remote.program and not remote.path]
     for program, names in _names_by((remote.program, remote.name) for remote in remotes).items():
         verb = "is reached by its" if len(names) == 1 else "are reached by their"
@@ -247,7 +247,7 @@ def check_programs(examined: Examined) -> Iterator[Result]:
 
 
 def check_ports(examined: Examined) -> Iterator[Result]:
-    """No two remotes are the same place, and no two want the same virtual port."""
+    """Check that no two remotes have the same address or virtual port."""
     remotes = examined.inventory.fleet.remotes
     places = _names_by(
         ((one.path, one.address, one.port or 22), one.name) for one in remotes if one.connection == "ssh"
@@ -269,7 +269,7 @@ def check_ports(examined: Examined) -> Iterator[Result]:
 
 
 def check_proxies(examined: Examined) -> Iterator[Result]:
-    """Every proxy lets us in, really."""
+    """Log in to every proxy."""
     fleet, limited_to = examined.inventory.fleet, examined.inventory.limited_to
     wanted = {proxy for remote in fleet.remotes if remote.name in limited_to for proxy in remote.path}
     wanted |= {name for name in limited_to if PROXIES in examined.hosts[name].groups}
@@ -297,7 +297,7 @@ def check_proxies(examined: Examined) -> Iterator[Result]:
 
 
 def check_tunnels(examined: Examined) -> Iterator[Result]:
-    """What the last round saw of the tunnels: each remote whose own ssh will not keep it."""
+    """Report the last round's advice on the tunnels of remotes."""
     fleet = examined.inventory.fleet
     results = examined.ask_history(History.check_results) or {}
     seen = [remote for remote in fleet.remotes if remote.name in results and results[remote.name].tunnels]
@@ -309,7 +309,7 @@ def check_tunnels(examined: Examined) -> Iterator[Result]:
 
 
 def check_looks(examined: Examined) -> Iterator[Result]:
-    """What the last round saw of the proxies that are looked at, and of the ports of their tunnels."""
+    """Report what the last round found on probed proxies, and on their tunnels' ports."""
     fleet = examined.inventory.fleet
     if not fleet.looked_at:
         return

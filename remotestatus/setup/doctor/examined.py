@@ -1,8 +1,8 @@
 """
-What the doctor's checks are given, and what they return.
+The input and the results of the doctor's checks.
 
-The inventory is read as far as it can be. What Ansible says of each host (key files, whether there is a password) is
-kept beside it. A wrong value is a Result, and the examination goes on with its default.
+The inventory is read as far as possible, with Ansible's description of each host (key files, whether it has a
+password). A wrong value gives a Result, and the checks go on with its default.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Mark(StrEnum):
-    """How it is. Only what is `wrong` needs mending; a warning may be meant so."""
+    """The outcome of a check. Only `wrong` needs a fix; warnings may be intended."""
 
     FINE = "fine"
     WARNING = "warning"
@@ -36,7 +36,7 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One thing that was examined: what was found, and what to do about it."""
+    """The result of one check, and its fix."""
 
     mark: Mark
     finding: str
@@ -50,13 +50,13 @@ skipped = partial(Result, Mark.SKIPPED)
 
 
 def say_trouble(trouble: Trouble) -> str:
-    """What happened, with what was seen of it."""
+    """Its message, with its detail."""
     return f"{trouble.message} ({trouble.detail})" if trouble.detail else trouble.message
 
 
 @dataclass
 class Examined:
-    """What is examined: the inventory, once it `is_read`, and what is known of its hosts."""
+    """The input of all checks: the inventory, once it `is_read`, and its hosts."""
 
     source: AnsibleSource
     playbooks: PlaybookRunner
@@ -74,7 +74,7 @@ class Examined:
         return [name for name, host in self.hosts.items() if host.connection == "ssh" and name in limited_to]
 
     def ask_history(self, read: Callable[[History], T]) -> T | None:
-        """What the history knows; a damaged one is told of where it is examined."""
+        """Read the history; None if it is damaged, which `check_database` reports."""
         if not self.inventory.database.exists():
             return None
         try:
@@ -85,7 +85,7 @@ class Examined:
 
 
 def check_inventory(examined: Examined) -> Iterator[Result]:
-    """Read the inventory, keep it in `examined`, and yield everything that is wrong with it."""
+    """Read the inventory into `examined`, and yield all its problems."""
     try:
         described = examined.playbooks.describe_inventory()
         inventory, problems = read_leniently(described)

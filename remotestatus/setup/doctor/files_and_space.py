@@ -1,4 +1,4 @@
-"""Examines the files that a round writes: the page's folder and the history."""
+"""Checks the files that a round writes: the page's folder and the history."""
 
 import os
 import tempfile
@@ -22,7 +22,7 @@ _DISTANT = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "
 
 
 def check_site(examined: Examined) -> Iterator[Result]:
-    """The page can be written: into its folder, or as a new folder beside it, and over nobody else's files."""
+    """Check that the page's folder can be written or made, and has no files of others."""
     inventory = examined.inventory
     yield from _check_site(inventory.site, "set remotestatus_site to another folder")
     for page in inventory.fleet.pages:
@@ -46,7 +46,7 @@ def _check_site(site: Path, variable: str) -> Iterator[Result]:
 
 
 def check_database(examined: Examined) -> Iterator[Result]:
-    """The history can be written, is whole, and lies on a disk that keeps it."""
+    """Check that the history can be written, is intact, and is on a local disk."""
     path = examined.inventory.database
     variable = "set remotestatus_database to another file"
     problem = _unwritable(path.parent)
@@ -81,7 +81,7 @@ def check_database(examined: Examined) -> Iterator[Result]:
 
 
 def _unwritable(folder: Path) -> str:
-    """Why nothing can be made in a folder, or in the first one above it that exists; empty when it can."""
+    """Why a folder, or its first existing parent, is not writable; empty if it is."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not there.is_dir():
         return f"{there} is not a folder"

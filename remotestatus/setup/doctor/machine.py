@@ -1,4 +1,4 @@
-"""Examines the machine that rounds run on: versions, programs, locale, clock. Connects to nothing."""
+"""Checks the machine that runs rounds: versions, programs, locale, clock. Connects to nothing."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from remotestatus.probe import AnsibleSource, locale_is_utf8, remove_dead_direct
 from remotestatus.setup.doctor.examined import Result, fine, skipped, warning, wrong
 
 OLDEST_SSH = (8, 4)
-"""The first OpenSSH that can be told to take a password from a program (SSH_ASKPASS_REQUIRE)."""
+"""The first OpenSSH with SSH_ASKPASS_REQUIRE."""
 
 OLDEST_ANSIBLE, NEWEST_ANSIBLE = Version("2.19"), Version("2.21")
 """The oldest and the newest ansible-core that this was tested with."""
@@ -34,7 +34,7 @@ _UPDATE_SSH = "update OpenSSH, or put another ssh first on PATH"
 
 
 def run(*command: str) -> tuple[int, str]:
-    """Run a program; returns its exit code (127: there is none, 124: it hangs) and what it printed."""
+    """Run a program; returns its exit code (127: not found, 124: timeout) and its output."""
     environment = {**os.environ, "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
     try:
         done = subprocess.run(
@@ -55,7 +55,7 @@ def run(*command: str) -> tuple[int, str]:
 
 
 def check_versions() -> Iterator[Result]:
-    """Python, ourselves, and every package that we need, in a version that fits."""
+    """Check the versions of Python, remotestatus, and the packages that it needs."""
     yield fine(f"remotestatus {__version__} on Python {'.'.join(map(str, sys.version_info[:3]))}")
     try:
         needed = [Requirement(text) for text in metadata.requires("remotestatus") or ()]
@@ -86,7 +86,7 @@ def check_versions() -> Iterator[Result]:
 
 
 def check_locale() -> Iterator[Result]:
-    """Ansible works in UTF-8 only."""
+    """Ansible needs a UTF-8 locale."""
     if locale_is_utf8():
         yield fine("the locale is UTF-8")
     else:
@@ -96,7 +96,7 @@ def check_locale() -> Iterator[Result]:
 
 
 def check_ssh() -> Iterator[Result]:
-    """The OpenSSH client is there, in a version that can do what rounds ask of it."""
+    """Check that the OpenSSH client exists, in a version that rounds can use."""
     path = shutil.which("ssh")
     if path is None:
         yield wrong("there is no program `ssh`", _INSTALL_SSH)
@@ -117,7 +117,7 @@ def check_ssh() -> Iterator[Result]:
 
 
 def check_timeout() -> Iterator[Result]:
-    """The program that ends what hangs."""
+    """Check that timeout(1) works."""
     code, text = run("timeout", "-k", "1", "5", "true")
     if code == 0:
         yield fine("the program `timeout` works")
@@ -129,20 +129,20 @@ def check_timeout() -> Iterator[Result]:
 
 
 def check_dead_rounds() -> Iterator[Result]:
-    """What rounds left that were killed is removed: their private directories, and connections that still stand."""
+    """Remove what killed rounds left: private directories, and open connections."""
     if removed := remove_dead_directories():
         places = ", ".join(map(str, removed[:3]))
         yield warning(f"{count(len(removed), 'round')} ended by being killed; removed what was left: {places}")
 
 
 def check_owner(source: AnsibleSource) -> Iterator[Result]:
-    """Root runs no other user's commands unknowingly."""
+    """Warn root about an inventory of another user."""
     if source.warning:
         yield warning(source.warning)
 
 
 def check_clock(now: datetime) -> Iterator[Result]:
-    """The clock is plausible and, as far as one can know, synchronized."""
+    """Check that the clock is plausible and, if known, synchronized."""
     if now < _BUILT:
         yield wrong(f"the clock says {now:%Y-%m-%d %H:%M} UTC, which is past", SET_CLOCK)
         return

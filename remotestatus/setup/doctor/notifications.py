@@ -1,4 +1,4 @@
-"""Examines whether people would be notified: destinations, tags, the outbox, and the heartbeat. Sends nothing."""
+"""Checks notifications: destinations, tags, the outbox, and the heartbeat. Sends nothing."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from remotestatus.setup.doctor.examined import Examined, Result, fine, warning, 
 
 
 def check_destinations(examined: Examined) -> Iterator[Result]:
-    """Each destination is one that Apprise can use, and each tag leads somewhere."""
+    """Check that Apprise can use each destination, and that each tag has one."""
     fleet = examined.inventory.fleet
     try:
         destinations = load_destinations(fleet.settings.apprise, examined.inventory.base)
@@ -29,7 +29,7 @@ def check_destinations(examined: Examined) -> Iterator[Result]:
 
 
 def check_outbox(examined: Examined) -> Iterator[Result]:
-    """No destination refuses, and nothing waits."""
+    """Find failing destinations and old messages."""
     failing = examined.ask_history(outbox.failing_destinations) or ()
     waiting = examined.ask_history(outbox.count_waiting) or 0
     for one in failing:
@@ -42,7 +42,7 @@ def check_outbox(examined: Examined) -> Iterator[Result]:
 
 
 def check_heartbeat(examined: Examined) -> Iterator[Result]:
-    """Somebody else notices when the checker itself dies."""
+    """Check that a heartbeat URL is set."""
     if examined.inventory.fleet.settings.heartbeat:
         yield fine("a heartbeat is sent after each round")
     else:

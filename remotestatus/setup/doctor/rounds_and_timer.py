@@ -16,7 +16,7 @@ _INSTALL_TIMER = "remotestatus schedule --install, or let `remotestatus watch` r
 
 
 def check_rounds(examined: Examined) -> Iterator[Result]:
-    """The last round is no older than it may be, and went well."""
+    """Check that the last round is recent and had no errors."""
     last = examined.ask_history(History.last_round)
     every, now = examined.inventory.fleet.settings.every, examined.now
     if last is None:
@@ -42,7 +42,7 @@ def check_rounds(examined: Examined) -> Iterator[Result]:
 
 
 def check_timer(examined: Examined) -> Iterator[Result]:
-    """Rounds are run by a systemd timer or a line in the crontab; others can't be seen from here."""
+    """Check for a systemd timer or a crontab line that runs rounds; others can't be seen."""
     base = str(examined.inventory.base)
     every = write_duration(examined.inventory.fleet.settings.every)
     found = False

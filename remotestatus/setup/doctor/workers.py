@@ -1,5 +1,5 @@
 """
-Examines workers: each is sent the playbook for real, says its versions and clock, and logs in to its proxies.
+Checks workers: each runs the playbook, returns its versions and clock, and logs in to its proxies.
 
 No remote is logged in to.
 """
@@ -23,7 +23,7 @@ _CLOCK_SECONDS = 5.0
 
 
 def check_workers(examined: Examined) -> Iterator[Result]:
-    """Every worker can look, and reaches what it may be asked to look at."""
+    """Check that every worker works, and reaches its proxies."""
     inventory, now, begun = examined.inventory, examined.now, time.monotonic()
     if not inventory.fleet.workers:
         return
