@@ -1,8 +1,8 @@
 """
-Action plugin: says what the probe of one remote brought, for whoever runs the playbook without remotestatus.
+Action plugin: returns the answer of one remote, for users of the playbook without remotestatus.
 
-`unreachable` as Ansible means it when the remote could not be reached; `failed` only for what is wrong here: a variable
-of the inventory, or the checker itself. The arguments are documented in `library/remotestatus_answer.py`.
+The result is `unreachable` if the remote could not be reached, and `failed` only for errors on this side: an inventory
+variable, or the checker. The arguments are documented in `library/remotestatus_answer.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from remotestatus_playbook.workdir import Workdir
 
 
 class ActionModule(ActionBase):
-    """Says what the probe of one remote brought."""
+    """Returns the answer of one remote."""
 
     _requires_connection = False
     _VALID_ARGS = frozenset({"argv", "proxies", "workdir"})

@@ -1,15 +1,15 @@
 """
-Action plugin: checks every host of the play once, each after its proxy, or finishes what that began.
+Action plugin: checks every host of the play once, each after its proxy, or ends such a check.
 
-Runs once for the whole play, because a process of Ansible's own for each remote would cost more than its probe. Opens
-one shared connection to each proxy on the way, and probes each remote behind those that answer with one SSH exec. The
+Runs once for the whole play, because an Ansible process for each remote would cost more than its probe. Opens one
+shared connection to each proxy on the way, and probes each remote behind those that answer with one SSH exec. The
 answers are files in a private directory, whose path is returned as `workdir`; `remotestatus_answer` reads them. Remotes
-that only a connection plugin of Ansible leads to are returned as `by_plugin`: `remotestatus_probe` probes them, each by
-its own connection.
+that need another connection plugin are returned as `by_plugin`: `remotestatus_probe` probes them, each by its own
+connection.
 
-For remotestatus it first leaves there what it knows of the inventory, and waits for the order: until then nothing is
-connected to. On a worker the answers go among ansible-runner's artifacts, and nothing is left open. The arguments are
-documented in `library/remotestatus_check.py`.
+For remotestatus it first writes the inventory's description there, and connects only after it has read its order. On a
+worker the answers go to ansible-runner's artifacts, and all connections are closed. The arguments are documented in
+`library/remotestatus_check.py`.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ from remotestatus_playbook.topology import Hop, Topology
 from remotestatus_playbook.workdir import Workdir
 
 _NICER = 10
-"""As nice(1) adds it where it is told nothing."""
+"""The default of nice(1)."""
 
-_NOT_FROM_WORKERS = "a worker looks through ssh alone, and this remote needs a connection of Ansible's own"
+_NOT_FROM_WORKERS = "a worker can only use ssh, and this remote needs another connection plugin of Ansible"
 
 
 class ActionModule(ActionBase):
@@ -75,9 +75,9 @@ class ActionModule(ActionBase):
     _VALID_ARGS = frozenset({"proxies_only", "state", "workdir"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return where the answers are, how each proxy answered, and which remotes are left to connection plugins."""
+        """Return the folder of the answers, the proxies' answers, and the remotes for connection plugins."""
         super().run(tmp, task_vars)
-        gc.freeze()  # in a process of our own, which would search all that Ansible knows again and again
+        gc.freeze()  # this process inherits all of Ansible's objects, which each collection would search
         state = self._task.args.get("state", "checked")
         if state == "closed":
             _close(Workdir(Path(self._task.args["workdir"])))
@@ -90,7 +90,7 @@ class ActionModule(ActionBase):
             hide_passwords(artifacts)
         given = given_workdir()
         if given and constants.CACHE_PLUGIN == "memory":
-            # Nothing has gathered any facts, and to hand out none Ansible lists its connection plugins for each host.
+            # There are no facts; without this, Ansible lists its connection plugins for each host.
             constants.INJECT_FACTS_AS_VARS = False
         workdir = Workdir(given or make_private_directory(root()))
         if not given:
@@ -118,7 +118,7 @@ class ActionModule(ActionBase):
         known_hosts = inventory.known_hosts_of(entries, base)
         workdir.write_ssh(topology, known_hosts)
         if given_workdir():
-            # Through a pipe: there are secrets in it, and a file might outlive us.
+            # Through a pipe, because it has secrets, and a file might be left behind.
             described = inventory.describe(entries, topology, base, play_hosts, workdir.config_for)
             write_pipe(workdir.path / INVENTORY, described)
         order = take_order()
@@ -149,7 +149,7 @@ class ActionModule(ActionBase):
         }
 
     def _complete(self, order: Order, play_hosts: Sequence[str]) -> Order:
-        """The order, with what the play itself says of it."""
+        """The order, completed with the play's values."""
         return replace(
             order,
             names=tuple(play_hosts) if order.names is None else order.names,
@@ -158,8 +158,8 @@ class ActionModule(ActionBase):
         )
 
     def _plugins(self, asked: AskedPasswords) -> Plugins:
-        """What Ansible says of its plugins, in this run."""
-        connection_loader.get("ssh", class_only=True)  # makes its options known
+        """Ansible's plugins and settings of this run."""
+        connection_loader.get("ssh", class_only=True)  # defines its options
         shell = shell_loader.get("sh")
         shell.set_options()
         shell.executable = constants.DEFAULT_EXECUTABLE
@@ -196,7 +196,7 @@ class _Attempt:
 
     def make(self) -> tuple[Mapping[str, ProxyAnswer], Sequence[str]]:
         """
-        Open the connections to the proxies on the way to these hosts, and probe what is behind each once it is open.
+        Open the connections to the proxies of these hosts, and probe the hosts behind each once it is open.
 
         Returns the proxies' answers by alias, and the names of the hosts that are left to connection plugins.
         """
@@ -225,7 +225,7 @@ class _Attempt:
         )
 
     def _wanted(self) -> frozenset[str]:
-        """The aliases of the proxies that are asked."""
+        """The aliases of the proxies of this order."""
         names = self.order.names or ()
         through = {hop.spec for name in names if (hop := self.topology.last_hop.get(name))}
         among = {name for name in names if PROXIES in self.entries[name].groups}
@@ -238,7 +238,7 @@ class _Attempt:
         answers: Iterable[tuple[str, ProxyAnswer] | None],
         proxies: dict[str, ProxyAnswer],
     ) -> Iterator[ProbePlan | None]:
-        """The plan of each probe as soon as the proxies on its way have answered, which are added to `proxies`."""
+        """Yield the plan of each probe once its proxies have answered; these are added to `proxies`."""
         behind: dict[str | None, list[inventory.Entry]] = {}
         for one in remotes:
             hop = self.topology.last_hop.get(one.name)
@@ -260,7 +260,7 @@ class _Attempt:
             yield plan
 
     def _looks(self, hop: Hop, answer: ProxyAnswer) -> Iterator[ProbePlan]:
-        """The plan for a proxy of the inventory that is looked at, when it has answered."""
+        """The plan for a proxy that is probed like a remote, when it has answered."""
         name = hop.host.name if hop.host else None
         if answer.outcome is Outcome.ANSWERED and name in self.order.look_at and PROXIES in self.entries[name].groups:
             plan = plan_look(self.entries[name], hop, self.topology, self.workdir, self.order)
@@ -273,7 +273,7 @@ class _Attempt:
 
 
 def _close(workdir: Workdir) -> None:
-    """End the connections and remove their directory, unless remotestatus does."""
+    """End the connections and remove their directory, unless remotestatus will."""
     if given_workdir() is None:
         end_connections(workdir.path)
         shutil.rmtree(workdir.path, ignore_errors=True)

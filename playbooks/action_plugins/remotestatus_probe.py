@@ -1,9 +1,9 @@
 """
-Action plugin: probes one remote by Ansible's own connection to it, whatever plugin that is.
+Action plugin: probes one remote through Ansible's connection plugin for it.
 
-Leaves the answer in the private directory of the run, as the fast way does. The script goes in on standard input where
-the plugin can take it, and otherwise as an argument of `sh -c`. What the remote or the plugin does is never an error of
-the task: it is the answer. The arguments are documented in `library/remotestatus_probe.py`.
+It writes the answer to the run's private directory, like the SSH probes. The script is sent on standard input if the
+plugin supports that, else as an argument of `sh -c`. Errors of the remote or the plugin are an answer, not an error of
+the task. The arguments are documented in `library/remotestatus_probe.py`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from remotestatus_playbook.ssh_log import KEPT, own_words, tells_log_in
 from remotestatus_playbook.workdir import Workdir
 
 _NOWHERE = Path("/dev/null")
-"""Ansible keeps what came on standard error."""
+"""Ansible keeps standard error."""
 
 
 class _WrongVariable(Exception):
@@ -61,7 +61,7 @@ def _learn(password: Password) -> str:
 
 
 def _answer_ssh(probe: PluginProbe, password: Password, workdir: Workdir, name: str) -> Secret:
-    """Have our own askpass answer the ssh that this process starts, for this host and once."""
+    """Let our askpass answer the ssh of this process, once, for this host."""
     output = workdir.output(name)
     secret = Secret(password, probe.asked, output.with_name(f"{output.name}.secret"))
     os.environ.update(secret.environment(workdir.tool("askpass")))
@@ -81,7 +81,7 @@ class ActionModule(ActionBase):
     _VALID_ARGS = frozenset({"workdir"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return nothing but how it ended: the answer is in the private directory."""
+        """Return only the outcome: the answer is in the private directory."""
         super().run(tmp, task_vars)
         variables = task_vars or {}
         name = str(variables["inventory_hostname"])
@@ -103,7 +103,7 @@ class ActionModule(ActionBase):
     def _probe(
         self, probe: PluginProbe, name: str, variables: dict[str, Any], log: Path, password: Password | None
     ) -> RemoteAnswer:
-        """Probe the remote; an ssh writes its own words into `log`."""
+        """Probe the remote; ssh writes its messages to `log`."""
         try:
             with limited(probe.seconds):
                 if probe.ssh:
@@ -133,7 +133,7 @@ class ActionModule(ActionBase):
             kill_children()
 
     def _ask(self, probe: PluginProbe) -> RemoteAnswer:
-        """Run the script. docker and sudo fail alike: then the connection is asked without the change of user, too."""
+        """Run the script. docker and sudo fail alike: then the connection is tried without become, too."""
         doubtful = self._connection.become is not None and not probe.ssh
         try:
             answer = self._run_script(probe)
@@ -146,7 +146,7 @@ class ActionModule(ActionBase):
         return answer
 
     def _leads_nowhere(self) -> RemoteAnswer | None:
-        """The answer when the connection itself starts no shell."""
+        """The answer if the connection cannot start a shell."""
         result = self._low_level_execute_command("exit 0", sudoable=False, executable=False)
         if int(result["rc"]) == 0:
             return None
@@ -166,16 +166,16 @@ class ActionModule(ActionBase):
         return read_brought(probe, result, (taken, asked_at, time.time()), become=become is not None)
 
     def _hand_over_become_password(self, name: str, hostvars: Any) -> None:
-        """Evaluate the host's own password, once: the play gives Ansible an empty one, evaluated many times."""
+        """Evaluate the host's password once; the play hides it from Ansible, which would do so many times."""
         password = become_password(hostvars, name, asked_passwords().become)
         if self._connection.become is not None and password is not None:
             self._connection.become.set_option("become_pass", _learn(password))
 
     def _lead_through_proxies(self, probe: PluginProbe, *, by_password: bool) -> None:
         """
-        Have Ansible's ssh plugin start ssh as a fast probe does, through the connections that are open.
+        Let Ansible's ssh plugin start ssh like the SSH probes, through the open connections.
 
-        It is told no password: its own askpass would answer every ssh that asks, one to a jump host too.
+        It gets no password, because its askpass would answer every ssh, also one to a jump host.
         """
         arguments = shlex.join([*probe.ssh[1:], *(_BY_PASSWORD if by_password else ())])
         words = {"ssh_executable": probe.ssh[0], "ssh_args": arguments, "host": probe.address}
@@ -186,7 +186,7 @@ class ActionModule(ActionBase):
         self._connection.host = probe.address
 
     def _is_about_become(self, words: str) -> bool:
-        """Whether the connection plugin failed because of the change of user, which comes after the log-in."""
+        """Whether the connection plugin failed because of become, which comes after the log-in."""
         become = self._connection.become
         if become is None or not become.success:
             return False

@@ -1,30 +1,30 @@
 # The probe: all that is read on one remote. Facts that are a line of some file are listed in machine_facts.py.
 #
-# Comes in on standard input of `exec /bin/sh -s`, after lines that set
+# It is sent to standard input of `exec /bin/sh -s`, after lines that set
 #   NONCE  letters and digits that only this attempt knows; every marker carries it, so nothing else can pass for one
 #   ROOT   the pid whose whole subtree is the checker's own (local connections), or nothing
 #   PROC   where the process filesystem is: /proc
-#   TOP    what comes before every other path: nothing, or the folder of a recorded machine
+#   TOP    prefix of every other path: empty, or the folder of a recorded machine
 #   UNITS  the systemd units that are asked for
 #   JOURNAL  whether their last log lines are asked for, too: yes, or nothing
 #   FILES  whether files are asked for: yes, or nothing
-#   LOG_FILES  whether it is asked which files processes write to: yes, or nothing
+#   LOG_FILES  whether the files that processes write to are listed: yes, or nothing
 #   LAST_LINES  whether the last lines of such files are asked for: yes, or nothing
-#   HOURLY what is asked only once an hour is asked now; or nothing
-#   LISTENERS  whether it is asked which TCP ports something listens on: yes, or nothing
+#   HOURLY whether the hourly facts are read: yes, or nothing
+#   LISTENERS  whether listening TCP ports are listed: yes, or nothing
 # and after the functions `grep_facts` and `sysctl_facts`, which print the facts that are a line of some file or of
-# sysctl, and `checks`, `files` and `logs`, which call `check`, `look_at` and `print_log` once for each. Goes out on
-# standard output: a frame of sections, "[NONCE:name words" to "NONCE:name]". Nothing is written, nothing has to be
-# installed, and the exit code is always 0, because 255 would read as a broken connection.
+# sysctl, and `checks`, `files` and `logs`, which call `check`, `look_at` and `print_log` once for each. It prints a
+# frame of sections, "[NONCE:name words" to "NONCE:name]". Nothing is written, nothing has to be installed, and the exit
+# code is always 0, because 255 would read as a broken connection.
 #
-# The rule: what cannot hang comes first. A probe that is cut short still gives every section that ended before.
+# Reads that cannot hang come first: a probe that is cut short still returns every section before the cut.
 #
 # POSIX sh and nothing more: dash, busybox ash, bash, ksh, mksh, the BSDs' sh. `echo` and not `printf`, because mksh
 # and OpenBSD's sh have no builtin printf. Cheap: ten forks on a Linux remote with up to 400 processes and no checks;
 # one less where there is no hardware to read. Eight more once an hour.
 
-# A marker of its own for each process: the environment of the very command that prints the files. An argument may
-# hold any byte but NUL, so only something that nobody else knows can stand between two processes.
+# The separator of two processes is in the environment of the command that prints the files. An argument may hold any
+# byte but NUL, so the separator has to be secret.
 print_files() {
     env -i "S=$NONCE:process" $cut "$@"
 }
@@ -44,7 +44,7 @@ in_batches() { # command file... - each file of each process; every exec stays f
     [ "$count" = 0 ] || $command $batch
 }
 
-kill_tree() { # pid - stops what it finds until it finds no more, so that nothing can fork away, then kills it all
+kill_tree() { # pid - sends SIGSTOP until no new child appears, so that none can fork, then kills all
     tree=" $1 " before=
     kill -STOP "$1"
     while [ "$tree" != "$before" ]; do
@@ -89,7 +89,7 @@ limit() { # seconds command... - the command's exit code, or 124 when its time w
     ) </dev/null &
     worker=$!
     if wait "$nap"; then
-        # Not waited for: what hangs in the kernel does not even die of kill -9.
+        # Not waited for: a process in uninterruptible sleep ignores kill -9.
         kill_tree "$worker"
         return 124
     fi
@@ -147,7 +147,7 @@ read_linux() {
 # Of the control groups only those of services: a process of a session belongs to no unit that could be asked about.
 print_owners() { grep -E '^(Uid|VmRSS):|^(0:|1:name=systemd):.*\.service' /dev/null "$@"; }
 
-# What files say by being there. Only what the shell itself can look at.
+# Facts from the existence of files, with shell tests only.
 read_signs() {
     echo "[$NONCE:signs"
     container=
@@ -166,8 +166,8 @@ read_signs() {
     echo "$NONCE:signs]"
 }
 
-# A broken sensor may take its time, so the hardware comes after the processes. Only what tells the temperature of
-# the processor and its surroundings: asking a disk may wake it.
+# A broken sensor may take its time, so the hardware comes after the processes. Only sensors of the processor and board:
+# reading a disk's may wake it.
 read_hardware() {
     set --
     for sensor in "$TOP"/sys/class/hwmon/hwmon*; do
@@ -264,7 +264,7 @@ print_disks() {
     return $code
 }
 
-# systemctl can hang when systemd itself does, so it has a time of its own.
+# systemctl can hang when systemd does, so it has its own timeout.
 read_units() {
     [ -d "$TOP/run/systemd/system" ] || return
     [ -n "$UNITS$HOURLY" ] || return
@@ -284,8 +284,8 @@ print_units() {
         -p ExecMainStatus -p TriggeredBy -p Type -p StateChangeTimestampMonotonic -- $UNITS
 }
 
-# The last words of services that have ended, as far as the account may read the journal (systemd-journald(8)). Only
-# what they said themselves: what systemd says of them is known from above.
+# The last log lines of ended services, if the account may read the journal (systemd-journald(8)); only their own lines,
+# because systemd's are known from above.
 read_journal() {
     [ -n "$JOURNAL" ] && [ -d "$TOP/run/systemd/system" ] || return
     echo "[$NONCE:journal"
@@ -307,7 +307,7 @@ print_log_file() { # unit
     [ -f "$file" ] && tail -n 3 "$file"
 }
 
-# Whether the clock is kept right by some server. timedatectl starts a service of its own to find out.
+# Whether the clock is synchronized. timedatectl starts a service to find out.
 read_synchronised() {
     [ -n "$HOURLY" ] || return
     echo "[$NONCE:synchronised"
@@ -344,7 +344,7 @@ look_at() { # name in hexadecimal, pattern
     echo "$1 $count ${seen:-?}"
 }
 
-# Whether the account may not look where the pattern points to: then nothing is known, and nothing is missing.
+# Whether the pattern's folder is not readable: then the result is unknown, not missing.
 is_hidden() { # pattern
     folder=$1
     while [ "$folder" != "${folder%/*}" ]; do
@@ -366,8 +366,8 @@ read_files() {
     echo "$NONCE:files]"
 }
 
-# The files that processes write to: where their standard output goes, or else their standard error. A process shows
-# that to its own user and to root.
+# The files that processes write to: where their standard output goes, or else their standard error. Only the process's
+# user and root can see that.
 read_log_files() {
     [ -n "$LOG_FILES" ] || return
     echo "[$NONCE:written"
@@ -400,12 +400,13 @@ print_log() { # name in hexadecimal, path
     echo "$NONCE:log]"
 }
 
-# The file is open already. Who may write to its folder may have put a link there to what only this account may read.
+# The file is open already. Another account that may write to its folder may have linked it to a private file of this
+# one.
 print_last_lines() { # path
     case $(ls -ln "$PROC/self/fd/0") in *" -> $1") tail -n 3 ;; esac
 }
 
-# Who holds a port is to be seen in /proc/PID/fd, which a process shows to its own user and to root.
+# The owner of a port is in /proc/PID/fd, which only the process's user and root can read.
 read_listeners() {
     [ -n "$LISTENERS" ] && [ -r "$PROC/self/net/tcp" ] || return
     echo "[$NONCE:listeners"
@@ -483,7 +484,7 @@ probe() {
     echo "$NONCE:frame]"
 }
 
-# From here on nothing is said: bash reports the jobs that were killed even after the function has ended.
+# No standard error from here on: bash reports killed jobs even after the function has ended.
 exec 2>/dev/null
 probe </dev/null
 exit 0

@@ -3,11 +3,11 @@
 
 DOCUMENTATION = r"""
 module: remotestatus_answer
-short_description: Return what the probe of one remote brought
+short_description: Return the answer of one remote
 description:
   - Reads the answer that M(remotestatus.checks.remotestatus_check) or M(remotestatus.checks.remotestatus_probe)
     left for this remote.
-  - The remote is unreachable when it could not be reached, and failed when something is wrong on this side.
+  - The result is unreachable if the remote could not be reached, and failed for errors on this side.
 options:
   workdir:
     description: The private directory that M(remotestatus.checks.remotestatus_check) returned.
@@ -47,7 +47,7 @@ ansible_facts:
   type: dict
   contains:
     remotestatus:
-      description: How it ended (C(outcome)), C(facts), C(processes), C(checks), and what C(ssh) printed (C(stderr)).
+      description: The C(outcome), C(facts), C(processes), C(checks), and the output of C(ssh) (C(stderr)).
       type: dict
 remotestatus:
   description: The same answer.

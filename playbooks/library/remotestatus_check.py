@@ -7,7 +7,7 @@ short_description: Probe all hosts of the play at once
 description:
   - Opens one shared SSH connection to each proxy, and probes every remote behind those that answer with one SSH exec.
   - Runs once for the whole play, on the controller. It is meant for the playbook C(check.yml).
-  - Remotes that only a connection plugin leads to are returned, for M(remotestatus.checks.remotestatus_probe).
+  - Remotes that need another connection plugin are returned, for M(remotestatus.checks.remotestatus_probe).
 options:
   proxies_only:
     description: Only connect to the proxies, and probe no remote.

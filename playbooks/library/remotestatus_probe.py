@@ -5,9 +5,9 @@ DOCUMENTATION = r"""
 module: remotestatus_probe
 short_description: Probe one remote by Ansible's own connection to it
 description:
-  - Runs the probe of one remote through whatever connection plugin leads there,
+  - Runs the probe of one remote through its connection plugin,
     as M(remotestatus.checks.remotestatus_check) asked for.
-  - What the remote or the plugin does is no error of the task, but the answer.
+  - Errors of the remote or plugin are an answer, not a task error.
 options:
   workdir:
     description: The private directory that M(remotestatus.checks.remotestatus_check) returned.

@@ -1,10 +1,9 @@
 """
-Finds out how a host's user is changed after the log-in (`ansible_become` and its kin).
+Finds out how a host's user is changed after the log-in (`ansible_become*`).
 
-Takes the host's variables, and how Ansible's own become plugins are loaded; returns a Become, or None where the user
-stays. The plugin itself writes the command, so every plugin means here what it means for a task. The rule worth
-knowing: a plugin that wants a password or a terminal needs Ansible's own connection to talk to it; all others only put
-a few words before the shell, and cost nothing more.
+It returns a Become, or None if the user stays. Ansible's plugin makes the command, so every plugin works as in a task.
+A plugin that needs a password or a terminal also needs Ansible's own connection. All others only add a prefix to the
+shell command, at no further cost.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +14,10 @@ from remotestatus_playbook.host_variables import HostVariables, say_error
 from remotestatus_playbook.protocol import TRUE_WORDS
 
 SHELL = "exec /bin/sh -s"
-"""What is run to be sent the probe on its standard input."""
+"""The shell that reads the probe on standard input."""
 
 SECONDS = "@seconds@"
-"""Stands in a Become's command for this machine where the probe's time limit goes, in seconds."""
+"""Placeholder of the probe's time limit, in seconds, in a Become's command for this machine."""
 
 _PASSWORD = "become_pass"  # noqa: S105 - the name of an option
 
@@ -28,8 +27,8 @@ class Become:
     """
     A change of user: the plugin's name and the user that it leads to.
 
-    `command` starts the shell as that user, and prints `marker` first when that was allowed; it is empty when the
-    plugin has to be talked to, as one that wants a password.
+    `command` starts the shell as that user, and prints `marker` first when that was allowed; it is empty if the plugin
+    is interactive, as one that asks for a password.
     """
 
     method: str
@@ -41,13 +40,13 @@ class Become:
 @dataclass(frozen=True, slots=True)
 class Plugins:
     """
-    What Ansible itself has to say, which alone knows its plugins.
+    Ansible's plugins and settings.
 
-    `chosen` is what an ansible.cfg, the environment or the command line say of all hosts, by option. `connection` gives
-    the class of a connection plugin by its name, or None, and `connection_variables` the variables that this class's
-    options come from. `become` gives a new become plugin by its name, or None; `shell` is the shell plugin that its
-    commands are written for, `keywords` what the command line says of it, and `same_user` whether one becomes oneself,
-    too. With `any_password` hosts without a password of their own have one from the command line.
+    `chosen` are the options for all hosts from ansible.cfg, environment or command line. `connection` gives the class
+    of a connection plugin by its name, or None, and `connection_variables` the variables that this class's options come
+    from. `become` gives a new become plugin by its name, or None; `shell` is the shell plugin that its commands are
+    written for, `keywords` its options from the command line, and `same_user` whether become also runs for the same
+    user. With `any_password` hosts without a password of their own have one from the command line.
     """
 
     chosen: Mapping[str, Any]
@@ -61,7 +60,7 @@ class Plugins:
 
 
 def become_of(variables: HostVariables, plugins: Plugins, user: str | None, *, local: bool) -> Become | None:
-    """How this host's user is changed; `user` is who logs in. What is wrong is a problem of the host."""
+    """Return the Become of this host, if any; `user` is who logs in. An error is a problem of the host."""
     wanted = variables.last_of(("ansible_become",), "become")
     if not (wanted if isinstance(wanted, bool) else str(wanted or "").strip().lower() in TRUE_WORDS):
         return None
@@ -81,7 +80,7 @@ def _become_by(
         sentence = f"Ansible has no become plugin {method!r}; correct it, or install the collection that has it"
         variables.problems.append(("ansible_become_method", sentence))
         return None
-    # As the plugin documents them: by its name alone Ansible has none of a collection's.
+    # The options come from the plugin itself: by the plugin's name, Ansible finds none of a collection's.
     named = {option: [one["name"] for one in of.get("vars") or ()] for option, of in plugin.option_definitions.items()}
     secrets = named.pop(_PASSWORD, None)
     names = [name for option in named.values() for name in option if name in variables.raw]
@@ -90,15 +89,15 @@ def _become_by(
     target = str(plugin.get_option("become_user") or "")
     if target and target == user and not plugins.same_user:
         return None
-    # The plugin may have one of the command line, the environment or an ansible.cfg. run0 cannot be told a password,
-    # and wants a terminal only to draw on.
+    # The plugin may have one of the command line, the environment or an ansible.cfg. run0 cannot be given a password,
+    # and uses a terminal only for colours.
     if secrets is not None and (
         variables.has_secret(secrets, prove=False)
         or plugin.get_option(_PASSWORD)
         or getattr(plugin, "require_tty", False)
     ):
         return Become(method, target)
-    # What runs as another user on this machine cannot be ended by us.
+    # We cannot kill another user's process on this machine.
     shell = f"exec timeout -k 2 {SECONDS} /bin/sh -s" if local else SHELL
     command = plugin.build_become_command(shell, plugins.shell)
     return Become(method, target, str(command), str(plugin.success))

@@ -1,8 +1,7 @@
 """
 Recognises faults of the checker itself in what `ssh` prints on standard error: no ssh, a refused option or file.
 
-Text comes in; a fault and the line that says so go out. The rule: a fault of the checker's own is never held against
-the host that could not be connected to, nor against the proxy before it.
+A fault of the checker is never reported as one of the host or of its proxy.
 """
 
 import re
@@ -11,17 +10,17 @@ from enum import StrEnum
 _WARNING = re.compile(r"^(?:\*\* .*|\S.*:? line \d+: (?:Unsupported|Deprecated) option .*)(?:\n|\Z)", re.MULTILINE)
 """
 `** WARNING: ...`: OpenSSH 10.1 and later warn of a key exchange that is not post-quantum. `FILE line 3: Unsupported
-option ...`: each version warns of options that it was built without or no longer knows, and goes on.
+option ...`: each version ignores, with a warning, options that it does not support.
 """
 
 
 def without_warnings(text: str) -> str:
-    """The text without ssh's general warnings, which say nothing of this connection's end."""
+    """The text without ssh's general warnings, which do not explain a failure."""
     return _WARNING.sub("", text)
 
 
 class LocalFault(StrEnum):
-    """What may be wrong with the checker itself."""
+    """The possible faults of the checker."""
 
     NO_TIMEOUT = "no-timeout"
     NO_SSH = "no-ssh"
@@ -62,9 +61,9 @@ _TEXTS = tuple(
 
 def local_fault(text: str) -> tuple[LocalFault, str] | None:
     """
-    Which fault of the checker's own a text tells of, with the line that says so; None when it tells of none.
+    Find the fault of the checker in a text, with its line; None without one.
 
-    ssh says these before it connects to anything. A text that came after a log-in may be the far end's.
+    ssh prints these before it connects. Text after a log-in may be from the far end.
     """
     text = without_warnings(text)
     found = ((fault, pattern.search(text)) for fault, pattern in _TEXTS)

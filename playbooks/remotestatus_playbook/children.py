@@ -1,9 +1,9 @@
 """
 Runs many programs at the same time, each with a limit on its time and on what it may print.
 
-Takes what to run; hands each program back when it has ended. Their output goes into files of limited size and not
-through pipes, so that one that prints for ever costs no memory and delays nobody. One thread does it all: most of the
-time it waits. Time is limited by timeout(1) and not by us, so it is limited even if we are killed.
+Each program is yielded when it has ended. Output goes to files of limited size instead of pipes, so that endless output
+takes no memory and delays no other program. One thread is enough, because it mostly waits. timeout(1) enforces the time
+limit, even if we are killed.
 """
 
 import os
@@ -26,41 +26,41 @@ from remotestatus_playbook.output_limits import TOGETHER_BYTES
 from remotestatus_playbook.protocol import TMPDIR
 
 _TIME_UP = (124, 128 + signal.SIGKILL, -signal.SIGKILL)
-"""How timeout(1) ends when it had to end a program, by request or by force."""
+"""Exit codes of timeout(1) after SIGTERM and SIGKILL."""
 
 TOO_MUCH = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
-"""Its exit codes, in coreutils and in busybox, when the program was ended because one of its files was full."""
+"""Its exit codes, in coreutils and busybox, when SIGXFSZ ended the program."""
 
 _LOOK_SECONDS = 0.2
-"""The pause between two looks at how much they have printed."""
+"""Seconds between two checks of the output size."""
 
 _UNANSWERED = "its lookup has not answered in time"
 
 _POLL_SECONDS = 0.005
-"""How often the programs are asked whether they have ended."""
+"""Seconds between two checks whether programs have ended."""
 
 _BUSY = 4
-"""So many runnable programs for each processor, on the average, are more than it can serve: more at the same time would
-only make each of them slower, until their times are over and what answers seems not to."""
+"""Runnable programs per processor above which starts are delayed. More would make each slower, until probes time out
+though the remotes answer."""
 
 _NEW = 8
-"""So many are started even then every `_NEW_SECONDS`: what only waits for the network keeps no processor busy."""
+"""Starts per `_NEW_SECONDS` even then, because programs that wait for the network need no processor."""
 
 _NEW_SECONDS = 3.0
-"""So a hundred places that remotes hold which never answer are taken no later than where nothing is busy."""
+"""At this rate, a hundred slots of silent remotes fill no later than on an idle machine."""
 
 _NO_MORE = object()
 
 STARTING = Lock()
-"""Only one thread at a time starts a process: who is forked meanwhile to learn a password would hold its pipes."""
+"""Only one thread at a time starts a process: a process forked meanwhile for a password would inherit its pipes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Password:
     """
-    How to learn the password of one host, only for handing it to `ssh`.
+    How to get the password of one host for `ssh`.
 
-    `slow`: somebody else has to be asked. `variable` is the inventory's name for it.
+    `slow`: it needs a lookup. `variable` is the inventory's name for it.
     """
 
     learn: Callable[[], str]
@@ -71,14 +71,14 @@ class Password:
 @dataclass(eq=False)
 class Child:
     """
-    A program: its words, what it reads, where its output goes (`.out`, `.err` and `.log` are appended), and its limits.
+    A program: its arguments, input, output path (with suffix `.out`, `.err` and `.log`), and limits.
 
-    `printing` is the most bytes a file of its may hold; None: no limit. `password` answers ssh's question for the host
-    `asked` (`user@name`) and no other. `before` are words that start all of it (see `limit_files`), `more` is what its
-    environment has on top, and `folder` is where it starts; None: where we are. Once it has ended, `code` is its exit
-    code (negative: the signal that ended it), `trouble` says why it could not be started at all, `secret_trouble` why
-    its password could not be learnt, `asked_at` and `answered_at` are the clock's times (POSIX), and `taken` is how
-    long it ran, since `started` (monotonic). With `no_room` it was ended because our own disk has too little room.
+    `printing` is the size limit of its files in bytes; None: no limit. `password` answers ssh's question for the host
+    `asked` (`user@name`) and no other. `before` is a command prefix (see `limit_files`), `more` are further environment
+    variables, `folder` is the working directory; None: the current one. Once it has ended, `code` is its exit code
+    (negative: the signal that ended it), `trouble` says why it could not be started at all, `secret_trouble` why its
+    password could not be learnt, `asked_at` and `answered_at` are the clock's times (POSIX), and `taken` is how long it
+    ran, since `started` (monotonic). `no_room`: it was ended because our disk has too little space.
     """
 
     name: str
@@ -110,7 +110,7 @@ class Child:
         self.log = log_file(self.output)
 
     def start(self) -> None:
-        """Start it, in a session of its own: it can ask nobody at a terminal, and ends with all its children."""
+        """Start it in a new session, without a terminal, so that it can be ended with all its children."""
         environment = {**os.environ, "LC_ALL": "C.UTF-8", **self.more}
         if TMPDIR in environment:
             environment["TMPDIR"] = environment.pop(TMPDIR) or "/tmp"  # noqa: S108
@@ -121,7 +121,7 @@ class Child:
             with STARTING:
                 self._start(environment)
         except OSError as error:
-            # timeout(1) is missing, or this machine has no room for one more.
+            # timeout(1) is missing, or this machine cannot start one more process.
             self.trouble = f"{NO_TIMEOUT if error.filename == 'timeout' else NOT_STARTED}: {error.strerror}"
 
     def _start(self, environment: dict[str, str]) -> None:
@@ -147,7 +147,7 @@ class Child:
 
     @property
     def timed_out(self) -> bool:
-        """Whether it was ended because its time was over."""
+        """Whether it was ended by its time limit."""
         return self.code in _TIME_UP and self.taken >= self.seconds
 
     def has_ended(self) -> bool:
@@ -168,7 +168,7 @@ class Child:
         return sum(path.stat().st_size for path in (self.out, self.err, self.log) if path.exists())
 
     def end_flood(self) -> None:
-        """End it as if a file of its were full."""
+        """End it with SIGXFSZ, as if one of its files were full."""
         if self._process is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGXFSZ)
@@ -201,7 +201,7 @@ def run_all(children: Iterable[Child | None], at_once: int) -> Iterator[Child]:
     """
     Start the children in their order, so many at the same time; yield each when it has ended.
 
-    In place of one that cannot be started yet there may be None: then the next is asked for a moment later.
+    `children` may yield None if none can be started yet; then it is polled again later.
     """
     waiting, running, more = iter(children), list[Child](), True
     looked_at = time.monotonic()
@@ -230,13 +230,13 @@ def run_all(children: Iterable[Child | None], at_once: int) -> Iterator[Child]:
 
 
 def _starts_too_many(running: Sequence[Child]) -> bool:
-    """Whether one more has to wait, because this machine has more to do than it can."""
+    """Whether further starts have to wait, because this machine is overloaded."""
     since = time.monotonic() - _NEW_SECONDS
     return sum(child.started > since for child in running) >= _NEW and _runnable() > _BUSY * (os.cpu_count() or 1)
 
 
 def _runnable() -> int:
-    """How many programs run or wait for a processor now, by the kernel's count; 0 where it does not say."""
+    """The kernel's number of runnable processes; 0 if unknown."""
     try:
         return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0])
     except (OSError, IndexError, ValueError):
@@ -244,7 +244,7 @@ def _runnable() -> int:
 
 
 def _end_largest(running: Sequence[Child]) -> None:
-    """End what has printed most, while all have printed more together than there is room for."""
+    """End the programs with the most output, while all output together exceeds the limit."""
     printed = {child: child.printed_bytes for child in running if child.printing is not None}
     if not printed:
         return
@@ -261,7 +261,7 @@ def _end_largest(running: Sequence[Child]) -> None:
 
 def limit_files(most: int) -> list[str]:
     """
-    The words that start a program whose files are limited to about so many bytes, also from several threads at a time.
+    A command prefix that limits a program's files to about this size; thread-safe.
 
     The shell's `ulimit` counts in blocks of 512 bytes, or of 1024.
     """
@@ -270,11 +270,11 @@ def limit_files(most: int) -> list[str]:
 
 class Secret:
     """
-    Hands the password of one host to ssh's askpass, once, through a named pipe that only we can read.
+    Passes the password of one host to ssh's askpass, once, through a private named pipe.
 
     It is in no file, argument or environment. `asked` is the host as ssh names it in its prompt, `user@name`, or
-    `@name` when the user is not known; the askpass answers no other prompt. A slow password is learnt by a process of
-    its own, and only when the askpass reads it: nobody else waits, and where no password is asked for nobody is asked.
+    `@name` when the user is not known; the askpass answers no other prompt. A slow password is looked up in a separate
+    process, and only when the askpass reads it. So nothing else waits, and no needless lookup is made.
     """
 
     def __init__(self, password: Password, asked: str, path: Path) -> None:
@@ -291,16 +291,16 @@ class Secret:
         if password.slow:
             self._teller = _tell_when_asked(password.learn, path)
             return
-        # Both directions, or the open would wait for a reader.
+        # Read and write, or the open would block.
         self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         try:
             os.write(self._pipe, f"{password.learn()}\n".encode())
         except Exception as error:
             self._trouble = say_error(error)
-            path.unlink()  # or the askpass would wait for a password until the time is over
+            path.unlink()  # or the askpass would wait until its time limit
 
     def environment(self, askpass: Path) -> dict[str, str]:
-        """The variables by which ssh finds it. Some versions ask only where there seems to be a screen."""
+        """Return the environment for ssh. Some versions use an askpass only with DISPLAY."""
         return {
             "SSH_ASKPASS": str(askpass),
             "SSH_ASKPASS_REQUIRE": "force",
@@ -311,7 +311,7 @@ class Secret:
         }
 
     def forget(self) -> str:
-        """Remove the pipe and what was not read of it; return which password could not be learnt, if so, and why."""
+        """Remove the pipe; return which password could not be looked up and why, if so."""
         if self._pipe is not None:
             os.close(self._pipe)
         if self._teller is not None:
@@ -328,14 +328,14 @@ class Secret:
 
 
 def _tell_when_asked(learn: Callable[[], str], pipe: Path) -> int:
-    """Start the process that writes a password into the pipe as soon as somebody reads there."""
+    """Start the process that writes a password into the pipe when it is read."""
     pid = os.fork()
     if pid:
         return pid
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with pipe.open("w") as reader:
-            # Before the pipe is closed: ssh may have ended a moment later, and then nobody writes any more.
+            # Written first: this process may be killed as soon as ssh has ended.
             _note_trouble(pipe, _UNANSWERED)
             try:
                 reader.write(f"{learn()}\n")
@@ -366,7 +366,7 @@ def _in_memory(content: bytes) -> BinaryIO:
 
 @contextmanager
 def _file_size_limit(most: int | None) -> Iterator[None]:
-    """A program that is started meanwhile is killed by SIGXFSZ when one of its files grows beyond this."""
+    """Within it, started programs are killed by SIGXFSZ when a file exceeds this size."""
     if most is None:
         yield
         return

@@ -1,8 +1,7 @@
 """
-Finds out what ssh's own configuration files say of the way to a host.
+Reads the path to a host from ssh's configuration files.
 
-A host and the files that ssh reads for it come in; what `ssh -G` says goes out. The rule worth knowing: a process costs
-more than a file, so ssh is asked only about a host that a line about proxies in these files may be meant for.
+It runs `ssh -G`, but only for hosts to which a proxy line in these files may apply, because a process is expensive.
 """
 
 import os
@@ -32,12 +31,12 @@ _OUR_OWN = frozenset(
         *("localforward", "remoteforward", "dynamicforward", "clearallforwardings", "tunnel"),
     }
 )
-"""What a round says itself of every proxy."""
+"""Options that a round sets for every proxy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What ssh would be told to connect to: the same words have the same answer."""
+    """The arguments of `ssh -G`, which determine its result."""
 
     target: str
     user: str | None = None
@@ -49,7 +48,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What ssh would do, as `ssh -G` says it; `settings` are its lines, in their order."""
+    """The result of `ssh -G`; `settings` are its lines, in order."""
 
     settings: tuple[tuple[str, str], ...]
 
@@ -66,13 +65,13 @@ class Found:
 
 @dataclass
 class ClientConfig:
-    """The configuration files of ssh, as far as they were asked for."""
+    """ssh's configuration files, with a cache of the results."""
 
     _patterns: dict[str | None, frozenset[str]] = field(default_factory=dict)
     _answers: dict[Question, Found | None] = field(default_factory=dict)
 
     def may_say_proxy(self, question: Question) -> bool:
-        """Whether a line about a proxy in these files may be meant for this host."""
+        """Whether a proxy line in these files may apply to this host."""
         if question.config not in self._patterns:
             found = (one for path in files_of(question.config) for one in _patterns_in(path, [_EVERY_HOST], 0))
             self._patterns[question.config] = frozenset(found)
@@ -80,25 +79,25 @@ class ClientConfig:
         return any(fnmatchcase(name, pattern) for pattern in self._patterns[question.config])
 
     def look_up_all(self, questions: Iterable[Question]) -> None:
-        """Ask ssh about those hosts that a line about a proxy may be meant for, all at the same time."""
+        """Run `ssh -G`, in parallel, for the hosts to which a proxy line may apply."""
         new = {one: None for one in questions if one not in self._answers and self.may_say_proxy(one)}
         if new:
             with ThreadPoolExecutor(max_workers=min(len(new), _AT_ONCE)) as pool:
                 self._answers |= dict(zip(new, pool.map(_ask, new), strict=True))
 
     def look_up(self, question: Question) -> Found | None:
-        """What ssh says of this host, if a line about a proxy may be meant for it, and ssh takes its configuration."""
+        """The result for this host, if a proxy line may apply and ssh accepts its configuration."""
         self.look_up_all([question])
         return self._answers.get(question)
 
     def settings_of(self, question: Question) -> Found | None:
-        """What ssh says of this host, whatever its files say."""
+        """The result for this host in any case."""
         if question not in self._answers:
             self._answers[question] = _ask(question)
         return self._answers[question]
 
     def lines_for(self, question: Question) -> list[str]:
-        """What ssh's files say of this host beyond ssh's own defaults, as lines of a block under another name."""
+        """The non-default settings of this host in ssh's files, as lines for a block under another name."""
         found = self.settings_of(question)
         usual = self.settings_of(Question(question.target, config="none", program=question.program))
         if found is None or usual is None:
@@ -107,7 +106,7 @@ class ClientConfig:
         return [f"{key} {value}" for key, value in wanted if key not in _OUR_OWN]
 
     def knows(self, question: Question) -> bool:
-        """Whether this name means anything: to the files, or to the name service, if that can be asked."""
+        """Whether this name is known to the files or, if available, to the name service."""
         found = self.settings_of(question)
         if found is not None and found.value_of("hostname") not in (None, question.target.lower(), question.target):
             return True
@@ -124,7 +123,7 @@ def files_of(config: str | None) -> list[Path]:
     """The configuration files that ssh reads: the one it is given (-F), or the user's and the system's."""
     if config is not None:
         return [Path(config).expanduser()]
-    # As ssh finds it: HOME means nothing to it, though it does to an Include of `~` in its own files.
+    # As in ssh, which ignores HOME, except for `~` in an Include.
     return [Path(pwd.getpwuid(os.getuid()).pw_dir) / ".ssh/config", Path("/etc/ssh/ssh_config")]
 
 
@@ -142,7 +141,7 @@ def _patterns_in(path: Path, hosts: list[str], depth: int) -> Iterator[str]:
         elif key in ("proxyjump", "proxycommand"):
             yield from hosts
         elif key == "canonicalizehostname" and value.lower() != "no":
-            yield _EVERY_HOST  # the blocks of another name count then, too
+            yield _EVERY_HOST  # then blocks of other names apply too
         elif key == "include":
             for word in _words(value):
                 yield from _read_included(word, path, hosts, depth)
@@ -150,7 +149,7 @@ def _patterns_in(path: Path, hosts: list[str], depth: int) -> Iterator[str]:
 
 def _read_included(word: str, path: Path, hosts: list[str], depth: int) -> Iterator[str]:
     if re.search(r"[%$]", word):
-        yield from hosts  # which files these are only ssh knows
+        yield from hosts  # only ssh can expand these
         return
     system = Path("/etc/ssh")
     folder = system if path.is_relative_to(system) else files_of(None)[0].parent
@@ -172,7 +171,7 @@ def _words(text: str) -> list[str]:
 
 
 def _ask(question: Question) -> Found | None:
-    """What `ssh -G` says; None when it refuses its configuration: the connection itself will say why."""
+    """The output of `ssh -G`; None for an invalid configuration, which the connection will report."""
     command = [
         *(question.program, "-T", "-G"),
         *(["-F", question.config] if question.config else []),

@@ -1,9 +1,8 @@
 """
-Speaks with a shared connection of ssh through its control socket (ssh_config(5), ControlPath).
+A client for ssh's control socket (ssh_config(5), ControlPath).
 
-Takes the socket; says whether the connection stands, ends it, or gives a stream through it. What `ssh -O` and `ssh -W`
-do with a process for each is done here with the protocol of the socket itself (PROTOCOL.mux of OpenSSH), so it costs no
-process, and the time to a connection is the other end's and not ssh's.
+It checks a connection, ends it, or opens a stream through it, like `ssh -O` and `ssh -W`, but with the socket's
+protocol (OpenSSH's PROTOCOL.mux). So it needs no process, and measures the connect time without ssh's own start.
 """
 
 import socket
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 _SECONDS = 10
-"""The connection's own end may take so long to answer."""
+"""Seconds in which the connection's local end must answer."""
 
 _BANNER_SECONDS = 4.0
 _LONGEST_LINE = 255  # RFC 4253, 4.2
@@ -26,7 +25,7 @@ _OK, _ALIVE, _SESSION_OPENED = 0x80000001, 0x80000005, 0x80000006
 
 
 class ConnectError(Exception):
-    """Why something could not be connected to, in a few words. `known`: it is the other end's doing."""
+    """Why a connection failed, in a few words. `known`: the other end caused it."""
 
     def __init__(self, words: str, *, known: bool = True) -> None:
         super().__init__(words)
@@ -34,7 +33,7 @@ class ConnectError(Exception):
 
 
 def is_open(control: Path) -> bool:
-    """Whether the shared connection behind this socket still stands, as far as its own end knows."""
+    """Whether the shared connection of this socket is open, as far as its local end knows."""
     with suppress(ConnectError, OSError, struct.error), _greeted(control, _SECONDS) as client:
         client.send(_ALIVE_CHECK, 1)
         return client.receive()[0] == _ALIVE
@@ -85,8 +84,8 @@ def read_banner(control: Path | None, address: str, port: int, seconds: float = 
     """
     The first line of the SSH server at this address, as the proxy sees it; empty when there is none within its time.
 
-    A server that limits connections (MaxStartups, PerSourcePenalties; sshd_config(5)) closes them at once, as one does
-    that is not there; only what it writes before tells the two apart, and ssh shows that to nobody.
+    A server that limits connections (MaxStartups, PerSourcePenalties; sshd_config(5)) closes them at once, like a
+    missing one; only the text before tells them apart, and ssh does not print it.
     """
     end = time.monotonic() + seconds
     with suppress(ConnectError, OSError, ValueError), connect_through(control, address, port, seconds) as way:
@@ -95,7 +94,7 @@ def read_banner(control: Path | None, address: str, port: int, seconds: float = 
 
 
 def _first_line(way: socket.socket, end: float) -> str:
-    """What comes until a line has ended, or until `end` (monotonic): a byte at a time may take no longer."""
+    """Read one line, until `end` (monotonic) even if it comes byte by byte."""
     found = b""
     while b"\n" not in found and len(found) < _LONGEST_LINE:
         way.settimeout(max(0.01, end - time.monotonic()))
@@ -121,7 +120,7 @@ def _no_answer(seconds: float) -> str:
 
 
 class _Client(NamedTuple):
-    """A client of a shared connection. What it opens ends with it."""
+    """A client of a shared connection; its streams end with it."""
 
     stream: socket.socket
     answers: BinaryIO
@@ -139,7 +138,7 @@ class _Client(NamedTuple):
 
 @contextmanager
 def _greeted(control: Path, seconds: float) -> Iterator[_Client]:
-    """A client that was greeted; raises ConnectError when there is no connection, or one of another protocol."""
+    """Yield a client after the hello; raises ConnectError if there is no connection, or another protocol."""
     with socket.socket(socket.AF_UNIX) as stream, stream.makefile("rb") as answers:
         stream.settimeout(seconds)
         client = _Client(stream, answers)

@@ -1,8 +1,7 @@
 """
-Connects to devices behind a remote through the remote's own SSH connection: is it the box, or the camera?
+Connects to devices behind a remote, through the remote's SSH connection.
 
-Takes the control socket of the remote's connection and the devices; returns a DeviceOutput for each. Nothing runs on
-the remote: its SSH server opens a channel to each device, all at the same time.
+Nothing runs on the remote: its SSH server opens a channel to each device, all at the same time.
 """
 
 import re
@@ -20,7 +19,7 @@ from remotestatus_playbook.control_socket import ConnectError, connect_through
 from remotestatus_playbook.protocol import DeviceOutput
 
 SECONDS = 8.0
-"""A device may take so long to answer; a TCP connection that gets no answer is given up after about that."""
+"""Seconds in which a device must answer; about those of a TCP connect without an answer."""
 
 _VALIDITY = re.compile(rb"(?:\x17\r\d{12}|\x18\x0f\d{14})Z(?:\x17\r(\d{12})|\x18\x0f(\d{14}))Z")
 """From when until when a certificate is valid (DER), each a UTCTime or a GeneralizedTime: RFC 5280, 4.1.2.5."""
@@ -56,13 +55,13 @@ def _ask(control: Path | None, device: Device, seconds: float) -> DeviceOutput:
     except ConnectError as error:
         return DeviceOutput(device.name, connected=False if error.known else None, error=str(error))
     except (OSError, ValueError) as error:
-        # It was connected to, and what came then is no TLS.
+        # Connected, but the answer is not TLS.
         words = f"no TLS: {_say_fault(error)}"[:200]
         return DeviceOutput(device.name, connected=connected is not None, connect_ms=connected, error=words)
 
 
 def _say_fault(error: OSError | ValueError) -> str:
-    """What a device did in place of a handshake, in a few words."""
+    """What a device did instead of a TLS handshake, in a few words."""
     if isinstance(error, TimeoutError):
         return "it says nothing"
     if isinstance(error, ConnectionError | ssl.SSLEOFError):
@@ -72,7 +71,7 @@ def _say_fault(error: OSError | ValueError) -> str:
 
 
 def _certificate_of(stream: socket.socket, device: Device, seconds: float) -> float | None:
-    """When the device's certificate ends. Whoever signed it: it is only looked at, and nothing is sent."""
+    """When the device's certificate expires. Its signature is not verified, because nothing is sent."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

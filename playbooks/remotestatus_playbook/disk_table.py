@@ -1,8 +1,7 @@
 """
 Reads the table that df prints: how full each local file system is, and how many of its inodes are used.
 
-Takes the frame of the probe's output and the facts so far; returns them with the disks, or with a note why there are
-none.
+Without disks the facts get a note that says why.
 """
 
 import re
@@ -18,7 +17,7 @@ MAX_DISK_TABLES = 4
 """The probe asks df twice at most."""
 
 FULLEST = 1000
-"""What a file system may say of itself, in percent: some are over 100 when they use what is kept for root."""
+"""The highest accepted percentage: a file system may exceed 100 when root's reserve is used."""
 
 NOTE_DISKS_HUNG = "disks are unknown: df did not answer in time"
 NOTE_DISKS_FAILED = "disks are unknown: df gave nothing that could be read"
@@ -48,7 +47,7 @@ def read_disks(frame: Frame, facts: Facts) -> Facts:
 
 
 def _inode_shares(table: bytes) -> dict[str, float]:
-    """Read what `df -Pi` prints, by mount point. A file system that makes inodes as they are needed has no share."""
+    """Read what `df -Pi` prints, by mount point. A file system without a fixed number of inodes has no share."""
     found = (_disk(line) for line in table.split(b"\n")[: 10 * MAX_DISKS])
     return {disk.mount: disk.percent for disk in found if disk and disk.percent <= 100}
 
@@ -72,7 +71,7 @@ def _disk(line: bytes) -> Disk | None:
 
 
 def _countable(filesystem: str, disk: Disk) -> Disk | None:
-    """The disk, unless it is none that can fill up."""
+    """The disk, if it can fill up."""
     pseudo = _PSEUDO.fullmatch(filesystem.partition(" ")[0])
     container = filesystem == "overlay" or disk.mount in OF_A_CONTAINER
     return None if not disk.size_kb or (disk.mount != "/" and (pseudo or container)) else disk

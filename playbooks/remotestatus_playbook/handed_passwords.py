@@ -1,9 +1,8 @@
 """
-The passwords that are handed over: typed for this run (`-k` and `-K`), or sent to a worker that may have them.
+Reads and writes the passwords that are handed over: typed for this run (`-k` and `-K`), or sent to a worker.
 
-They go through memory, pipes and environment variables, and are in no file, argument or log. The rule worth knowing:
-typed ones are never read from the task, because there the password of the play's first host has taken their place, and
-it is for nobody else.
+They go through memory, pipes and environment variables, and are in no file, argument or log. Typed passwords are not
+read from the task, which has the password of the play's first host instead.
 """
 
 import json
@@ -37,7 +36,7 @@ def asked_passwords() -> AskedPasswords:
 
 
 def write_passwords(pipe: Path, passwords: Mapping[str, Password]) -> None:
-    """Write these passwords into a pipe from which somebody reads; one that cannot be evaluated is left out."""
+    """Write these passwords into an open pipe; one that cannot be evaluated is left out."""
     found = {}
     for name, password in passwords.items():
         with suppress(Exception):
@@ -47,7 +46,7 @@ def write_passwords(pipe: Path, passwords: Mapping[str, Password]) -> None:
 
 @cache
 def take_passwords() -> Mapping[str, Password]:
-    """The passwords that were sent to this worker; what is started later does not find them any more."""
+    """Take the passwords that were sent to this worker out of the environment."""
     found: dict[str, str] = {}
     for variable in [name for name in os.environ if name.startswith(SENT_PASSWORDS)]:
         found |= json.loads(os.environ.pop(variable))

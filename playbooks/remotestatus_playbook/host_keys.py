@@ -1,9 +1,8 @@
 """
-Finds out whose host key it is that answered in the place of another.
+Finds whose host key was offered in place of the expected one.
 
-Takes what ssh said and the file of trusted host keys; returns names. ssh prints the fingerprint of the key it was
-offered (SHA-256, as `ssh-keygen -l` shows it), and the file holds a key per remote and proxy: when a remote's port is
-held by another remote's tunnel, the two meet.
+ssh prints the SHA-256 fingerprint of the offered key, and the file of trusted host keys has a key per remote and proxy.
+If another remote's tunnel holds a remote's port, the keys match.
 """
 
 import base64
@@ -19,7 +18,7 @@ _HASHED, _MARKER = "|", "@"
 
 
 def owners_of_offered_key(text: str, known_hosts: Path) -> tuple[str, ...]:
-    """The names whose trusted key is the one that ssh's error text says was offered; empty when nobody's is."""
+    """Find the names whose trusted key is the offered one in ssh's error text; may be empty."""
     offered = _OFFERED.search(text)
     if offered is None:
         return ()

@@ -1,9 +1,8 @@
 """
-Evaluates the variables of one host, as a play would, and only those that are asked for.
+Evaluates single variables of one host, as a play would.
 
-Takes what `hostvars` has for the host; returns plain values. What fails to evaluate is a problem of this host alone,
-with the name of its variable. The rule worth knowing: a template with a lookup may ask a server that takes its time, so
-a password behind one is evaluated when it is needed and not before.
+Values are plain. A failure is a problem of this host only, with the variable's name. A lookup may be slow, so a
+password with a lookup is evaluated only when it is needed.
 """
 
 import re
@@ -25,8 +24,8 @@ class HostVariables:
     """
     The variables of one host; `problems` are (variable, sentence) pairs.
 
-    `raw` evaluates a variable when it is taken from it, and `written` gives all of them as they are written down.
-    `chosen` is what an ansible.cfg, the environment or the command line say for all hosts, by option.
+    `raw` evaluates a variable on access; `written` returns all variables unevaluated. `chosen` is what an ansible.cfg,
+    the environment or the command line say for all hosts, by option.
     """
 
     raw: Mapping[str, Any]
@@ -57,15 +56,15 @@ class HostVariables:
         return None if value is None else str(value)
 
     def name_of(self, names: Sequence[str]) -> str:
-        """The one of these names that counts; the last where none is set, and the value was chosen for all hosts."""
+        """The last of these names that is set, or simply the last."""
         return next((name for name in reversed(names) if name in self.raw), names[-1])
 
     def has_secret(self, names: Iterable[str], *, prove: bool) -> bool:
         """
         Whether one of these names holds a password.
 
-        With `prove` it is evaluated, so that a Vault that cannot be opened is noticed; one that needs a lookup never
-        is, and counts as there.
+        With `prove` it is evaluated, to notice a wrong Vault password. One with a lookup is not evaluated, and counts
+        as set.
         """
         present = [name for name in names if name in self.raw]
         if not present:
@@ -78,7 +77,7 @@ class HostVariables:
 
 
 def needs_lookup(written: Mapping[str, Any], variable: str) -> bool:
-    """Whether evaluating this variable asks a lookup plugin, by itself or through the variables that it names."""
+    """Whether this variable uses a lookup, directly or through other variables."""
     waiting, met = [variable], {variable}
     while waiting:
         for text in _texts_in(written.get(waiting.pop())):
@@ -121,7 +120,7 @@ def plain(value: Any) -> Any:
 
 
 def say_unreadable(error: BaseException) -> str:
-    """What Ansible says of variables that it could not read, with file, line and column if one of its errors knows."""
+    """Ansible's error about unreadable variables, with file, line and column if known."""
     one: BaseException | None = error
     while one is not None:
         place = getattr(one, "obj", None)
@@ -135,7 +134,7 @@ def say_error(error: BaseException | str) -> str:
     """
     What Ansible says of a value that it could not evaluate, in one line.
 
-    The own words of a lookup or a filter may quote what it was given, and with that a secret: only its name is told.
+    The error text of a lookup or filter may quote a secret, so only its name is given.
     """
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     if found := _FAILED_PLUGIN.search(str(error)):

@@ -1,9 +1,8 @@
 """
 Cleans up after a run of the playbook alone that was interrupted: by Ctrl-C, a signal, or an error of Ansible.
 
-Takes the process of ansible-playbook and the private directory. Leaves a process behind that waits until that one has
-ended, and then ends what still uses the directory, and removes it. The rule worth knowing: an interrupted task of
-Ansible is killed at once, so it can do none of that itself.
+It starts a background process, which waits for the end of ansible-playbook, ends the processes that use the private
+directory, and removes it. An interrupted task of Ansible is killed at once, so it cannot do that itself.
 """
 
 import os
@@ -15,7 +14,7 @@ from pathlib import Path
 
 
 def clean_up_after(owner: int, directory: Path) -> None:
-    """Start the process that waits for the end of `owner`; it holds no file open that others may wait for."""
+    """Start the background process for `owner`; it keeps no inherited file open."""
     if os.fork():
         return
     try:
@@ -35,7 +34,7 @@ def clean_up_after(owner: int, directory: Path) -> None:
 
 
 def _end_users_of(directory: Path) -> None:
-    """End every process of ours that was told a path in there: ssh, and the timeout(1) before it."""
+    """End all our processes that have a path in it among their arguments: ssh, and timeout(1)."""
     sign = f"{directory}/".encode()
     for arguments in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):

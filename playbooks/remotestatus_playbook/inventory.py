@@ -1,9 +1,9 @@
 """
-Reads what Ansible knows of every host of the inventory, evaluated as in a play.
+Reads every host of the inventory, evaluated as in a play.
 
-Takes `hostvars` as an action plugin gets them; returns plain values: each host's groups, its evaluated `remotestatus_`
-variables, how it is connected to, and what could not be evaluated. Passwords are proved to be readable and never
-returned. The rule worth knowing: what is wrong with one host is a problem of that host, and never of another.
+From `hostvars` it makes plain values: each host's groups, its evaluated `remotestatus_` variables, how it is connected
+to, and what could not be evaluated. Passwords are evaluated as a test, but never returned. An error in one host is a
+problem of that host only.
 """
 
 import os
@@ -63,7 +63,7 @@ _SAME_CONNECTION = {
     "ansible.legacy.local": "local",
 }
 _NO_SHELL = frozenset({"winrm", "psrp", "network_cli", "netconf", "httpapi", "persistent", "grpc", "napalm"})
-"""Connections to Windows and to network devices, by the last part of their names: no POSIX shell is at their end."""
+"""Connection plugins for Windows and network devices, by the last part of their names: they have no POSIX shell."""
 
 _IGNORED = (
     "ansible_control_path",
@@ -77,7 +77,7 @@ _IGNORED = (
     "ansible_ssh_use_tty",
     "ansible_sshpass_prompt",
 )
-"""What somebody may have set for a reason and has no effect here; `docs/connections.md` says what has."""
+"""Variables that have no effect here; `docs/connections.md` has alternatives."""
 
 _WINDOWS_SHELLS = frozenset({"powershell", "cmd", "pwsh"})
 _NOT_SUPPORTED = {
@@ -92,7 +92,7 @@ class Entry:
     """
     One host of the inventory; `problems` are (variable, sentence) pairs, and keep it from being probed.
 
-    `unsupported` says why no probe can run at the other end of its connection.
+    `unsupported` says why the probe cannot run there.
     """
 
     name: str
@@ -104,11 +104,11 @@ class Entry:
     become: Become | None = None
     unsupported: str = ""
     ignored: tuple[str, ...] = ()
-    """Variables that Ansible's ssh plugin knows, and that mean nothing here."""
+    """Variables of Ansible's ssh plugin that have no effect here."""
 
     @property
     def by_plugin(self) -> bool:
-        """Whether only Ansible's own connection leads there, by another plugin than ssh or with a become password."""
+        """Whether it needs Ansible's own connection: another plugin than ssh, or a become password."""
         return self.connection not in ("ssh", "local") or (self.become is not None and not self.become.command)
 
 
@@ -123,7 +123,7 @@ def read_entries(hostvars: Any, base: Path, plugins: Plugins, limited_to: Collec
 
 def chosen_for_all(config: Any, command_line: Mapping[str, Any]) -> dict[str, Any]:
     """
-    What an ansible.cfg, the environment or the command line say of every connection, by option.
+    The connection options from ansible.cfg, environment or command line, for all hosts.
 
     `config` is Ansible's own `constants.config`, once its ssh connection plugin was loaded; `command_line` holds its
     `CLIARGS`.
@@ -146,7 +146,7 @@ def _entry(name: str, hostvars: Any, base: Path, plugins: Plugins, *, prove: boo
         raw = hostvars[name]
         entry = Entry(name=name, groups=sorted(map(str, raw["group_names"])))
     except Exception as error:
-        # A plugin that brings variables may fail for one host alone.
+        # A vars plugin may fail for a single host.
         return Entry(name=name, groups=[], problems=[("its variables", say_unreadable(error))])
     variables = HostVariables(raw, plugins.chosen, cache(partial(hostvars.raw_get, name)), entry.problems)
     for variable in raw:
@@ -160,7 +160,7 @@ def _entry(name: str, hostvars: Any, base: Path, plugins: Plugins, *, prove: boo
         entry.problems.append(
             ("its name", "it may hold no spaces, quotes, backslashes, commas or * ? ! #, nor begin with -")
         )
-        return entry  # and nothing is written of it where ssh would read it
+        return entry  # keep it out of ssh's configuration
     entry.unsupported = _why_unsupported(variables, entry.connection, plugins)
     if entry.connection == "ssh":
         entry.ignored = tuple(one for one in _IGNORED if one in raw)
@@ -177,7 +177,7 @@ def _entry(name: str, hostvars: Any, base: Path, plugins: Plugins, *, prove: boo
 
 
 def _why_unsupported(variables: HostVariables, connection: str, plugins: Plugins) -> str:
-    """Why no shell script can run at the other end; a connection plugin that is not there is a problem of the host."""
+    """Why the probe cannot run there; a missing connection plugin is a problem of the host."""
     if connection.rpartition(".")[2] in _NO_SHELL:
         return f"ansible_connection: {connection}"
     shell = variables.text_of(_SHELL_TYPE)
@@ -201,7 +201,7 @@ def _why_unsupported(variables: HostVariables, connection: str, plugins: Plugins
 
 
 def _prove(variables: HostVariables, names: Iterable[str]) -> None:
-    """Evaluate what a plugin will evaluate, so that what fails is told by its name. Lookups are left to the plugin."""
+    """Evaluate a plugin's variables in advance, to report failures by name, except lookups."""
     for name in names:
         if name in variables.raw and not needs_lookup(variables.written(), name):
             variables.evaluate(name)
@@ -254,7 +254,7 @@ def _options_of(variables: HostVariables, base: Path) -> Options:
         try:
             split_options(text)
         except PathError as error:
-            # What an ansible.cfg or the environment says is no variable of the host.
+            # Options of ansible.cfg or the environment are no variable of the host.
             problems.append((f"ansible_{option}" if f"ansible_{option}" in variables.raw else option, str(error)))
     if problems:
         variables.problems += problems
@@ -266,14 +266,14 @@ def _options_of(variables: HostVariables, base: Path) -> Options:
 
 
 def passwords(hostvars: Any, names: Iterable[str], given: str = "") -> dict[str, Password]:
-    """How to learn the passwords of these hosts, as far as they have one; `given` is for those without their own."""
+    """How to get the passwords of these hosts; `given` is for those without their own."""
     sent = take_passwords()
     found = {name: sent.get(name) or _password(hostvars, name, _PASSWORD, given) for name in names}
     return {name: password for name, password in found.items() if password is not None}
 
 
 def become_password(hostvars: Any, name: str, given: str) -> Password | None:
-    """How to learn the password for a host's change of user, if there is one; `given` holds unless it has its own."""
+    """How to get a host's become password, if any; `given` is the default."""
     return _password(hostvars, name, _BECOME_PASSWORD, given)
 
 
@@ -292,7 +292,7 @@ def _evaluate_password(hostvars: Any, name: str, variables: Sequence[str], given
 
 
 def topology_of(entries: Mapping[str, Entry], base: Path) -> Topology:
-    """The way to every host that is reached by SSH."""
+    """The path to every host that is reached by SSH."""
     proxies = [name for name, entry in entries.items() if PROXIES in entry.groups]
     return trace(_ssh_hosts(entries), proxies, ClientConfig(), base, given_proxy_names())
 
@@ -309,9 +309,9 @@ def describe(
     config_for: Callable[[str], Path],
 ) -> InventoryDescription:
     """
-    Everything about the inventory, for whoever started the playbook. No secrets are in it.
+    Describe the inventory: without passwords, but with other secrets (URLs, commands of checks).
 
-    `config_for` says where the round's configuration is for what has one of its own (`-F`).
+    `config_for` returns the round's configuration for a host with its own file (`-F`).
     """
     proxies = (
         Proxy(

@@ -1,9 +1,8 @@
 """
-Reads which jump hosts a ProxyJump or a ProxyCommand leads through.
+Parses the jump hosts of a ProxyJump or ProxyCommand.
 
-Text comes in, as ssh_config(5) has it; a JumpStep for each jump host goes out, checker's side first. A ProxyCommand
-leads through a jump host when it is an `ssh` that only connects its standard input and output to the far end
-(`ssh -W %h:%p`). Any other is a program that we know nothing of.
+It returns a JumpStep for each jump host, checker's side first. If a ProxyCommand is an `ssh -W %h:%p`, it has a jump
+host. Any other command is an unknown program.
 """
 
 import re
@@ -17,11 +16,11 @@ _JUMP = re.compile(r"^(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:@\s
 
 _HOST, _PORT = "\0h", "\0p"
 _FAR_END = frozenset({f"{_HOST}:{_PORT}", f"[{_HOST}]:{_PORT}"})
-"""What -W has to be given, with the tokens %h and %p in a form that nobody writes."""
+"""The argument of -W after %h and %p were replaced by unlikely texts."""
 
 _REDIRECTION = re.compile(r"\s+2>\s*(/dev/null|&1)\s*$")
 _SHELL = re.compile(r"[;&|<>`()*?#\n]|\$")
-"""What only a shell understands. Such a command is left as it is."""
+"""Shell syntax. A command with it is not parsed."""
 
 _STARTERS = frozenset({"exec", "env", "sudo", "nohup"})
 
@@ -79,7 +78,7 @@ def read_proxy_command(text: str, user: str | None = None, base: Path | None = N
     for flag, value in flags_of(options.rest):
         name, _, said = str(value).partition("=") if flag == "-o" else (_NAMES.get(flag, ""), "", str(value))
         if name.lower() in taken:
-            # What comes first counts, and options come before the host.
+            # The first value counts, and options come before the host.
             taken[name.lower()] = taken[name.lower()] or said
         else:
             rest += [flag] if value is None else [flag, value]
@@ -97,7 +96,7 @@ def read_proxy_command(text: str, user: str | None = None, base: Path | None = N
 
 
 def _words_of(text: str, user: str | None) -> list[str]:
-    """The words of a ProxyCommand, as the shell would make them; none where it takes a shell to know."""
+    """The words of a ProxyCommand, as the shell would split it; none if it needs a shell."""
     text = _REDIRECTION.sub("", re.sub(r"^\s*exec\s+", "", text))
     text = re.sub(r"\$(HOME\b|\{HOME\})", lambda _: str(Path.home()), text)
     tokens = {"%h": _HOST, "%p": _PORT, "%%": "%", **({"%r": user} if user else {})}

@@ -1,8 +1,8 @@
 """
-Reads which TCP ports something listens on, and who holds them, from what the probe prints of a proxy.
+Parses the listening TCP ports and their owners from the probe's output on a proxy.
 
-Takes the probe's output; returns Listeners. The lines are those of /proc/net/tcp (proc(5)) and of `ls -l /proc/PID/fd`.
-Nothing here raises: what cannot be read is left out.
+The lines are those of /proc/net/tcp (proc(5)) and of `ls -l /proc/PID/fd`. Nothing here raises: what cannot be read is
+left out.
 """
 
 import ipaddress
@@ -25,7 +25,7 @@ _DESCRIPTOR = re.compile(rb"\S.{0,200} -> socket:\[(\d{1,19})\]$")
 
 
 def read_listeners(frame: Frame) -> tuple[Listener, ...] | None:
-    """The ports that something listens on; None when nobody asked, or nothing could be read."""
+    """Read the listening ports; None if not asked for, or unreadable."""
     section = frame.finished("listeners")
     if section is None:
         return None
@@ -53,7 +53,7 @@ def read_listeners(frame: Frame) -> tuple[Listener, ...] | None:
 
 
 def _address(text: bytes) -> str:
-    """An address as the kernel prints it: words of 32 bits in the machine's own order, here a small end first."""
+    """An address as the kernel prints it: 32-bit words in the machine's byte order, little-endian here."""
     raw = bytes.fromhex(text.decode("ascii"))
     words = b"".join(raw[at : at + 4][::-1] for at in range(0, len(raw), 4))
     address = ipaddress.ip_address(words)

@@ -1,8 +1,7 @@
 """
-What a remote says of itself: what is read there, and the Facts that are made of it.
+The Facts of a remote: what is read there, and how it is parsed.
 
-Takes the frame of the probe's output and the remote's clock; returns Facts. Nothing here raises: what cannot be read is
-None, with a note where people would miss it.
+Nothing here raises: what cannot be read is None, with a note if people expect it.
 
 A new fact of Linux is a file in LINES, a field of Facts, and a line in `_read_linux`. What must be asked in another way
 than by reading a file has a function in `files/probe.sh`.
@@ -27,7 +26,7 @@ LONGEST_UPTIME = 100 * 366 * 86400
 """A hundred years, in seconds."""
 
 HOTTEST = 200.0
-"""Degrees Celsius above which a sensor is broken."""
+"""Degrees Celsius above which a reading is ignored."""
 
 OF_A_CONTAINER = frozenset({"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"})
 """Files that are mounted into each container."""
@@ -35,7 +34,7 @@ OF_A_CONTAINER = frozenset({"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"})
 # -- what is read there -----------------------------------------------------------------------------------------------
 
 _STORED = "ext[234]|xfs|btrfs|f2fs|vfat|exfat|jfs|reiserfs|ubifs|jffs2|zfs|bcachefs|ntfs3?|fuseblk|nilfs2"
-"""Kinds of file systems that something is stored on: what is made to be read only (squashfs, overlay) is not."""
+"""Writable file system types, without squashfs, overlay and the like."""
 
 _A_MOUNT = f"[^ \t#]+[ \t]+[^ \t]+[ \t]+({_STORED})[ \t]"
 
@@ -57,7 +56,7 @@ LINES: Mapping[str, str] = {
     "/proc/pressure/io": "some ",
 }
 """
-The files that one `grep -E` reads on Linux, and how the lines begin that are wanted of each (regex(7)).
+The files that one `grep -E` reads on Linux, and the beginnings (regex(7)) of the wanted lines.
 
 All files are searched for all beginnings, and are told apart by the last part of their path. `process_list.py` reads
 the lines of stat and passwd.
@@ -70,7 +69,7 @@ SYSCTLS = (
 )
 """What sysctl(8) is asked for where there is no /proc."""
 
-# -- what is made of it -----------------------------------------------------------------------------------------------
+# -- the Facts --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +86,9 @@ class Disk:
 @dataclass(frozen=True, slots=True)
 class Mount:
     """
-    Where something is stored: a mounted file system of a kind that can be written to.
+    A mounted file system of a writable type.
 
-    `read_only` tells whether it can be now, and `meant` whether the remote's fstab wants it to be so.
+    `read_only` is its state, `meant` whether fstab says `ro`.
     """
 
     mount: str
@@ -100,7 +99,7 @@ class Mount:
 
 
 class ReserveState(StrEnum):
-    """What an eMMC says of its spare blocks (JEDEC 84-B50, PRE_EOL_INFO)."""
+    """The state of an eMMC's spare blocks (JEDEC 84-B50, PRE_EOL_INFO)."""
 
     NORMAL = "normal"
     WARNING = "80 % used"
@@ -110,14 +109,14 @@ class ReserveState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Facts:
     """
-    What a remote says of itself: sizes in KiB, times in seconds, shares in percent; what it does not tell is None.
+    The facts of a remote: sizes in KiB, times in seconds, shares in percent; None if unknown.
 
-    `clock_offset_seconds` is positive when its clock is ahead. `boot_id` is another one after each start.
-    `filesystem_errors` has the errors that ext4 has counted, by device; `oom_kills` counts the processes that were
-    killed for lack of memory since the start. `pressure` has, for cpu, memory and io, the share of the last 300 seconds
-    in which something waited for it. `temperature_celsius` is that of the hottest sensor. `emmc_wear_percent` is the
-    share of its life that the most worn eMMC has used, at most. What is asked only once an hour (`clock_synchronised`,
-    `failed_units`) is there when `hourly` is set. `notes` say what could not be read.
+    `clock_offset_seconds` is positive when its clock is ahead. `boot_id` changes at each boot. `filesystem_errors` has
+    the errors that ext4 has counted, by device; `oom_kills` counts the processes that were killed for lack of memory
+    since the start. `pressure` has, for cpu, memory and io, the share of the last 300 seconds in which something waited
+    for it. `temperature_celsius` is that of the hottest sensor. `emmc_wear_percent` is the used lifetime of the most
+    worn eMMC, upper estimate. Hourly facts (`clock_synchronised`, `failed_units`) are set if `hourly` is. `notes` say
+    what could not be read.
     """
 
     uptime_seconds: Number | None = None
@@ -148,7 +147,7 @@ class Facts:
 
     @property
     def memory_percent(self) -> float | None:
-        """The used share of its memory, without what the system could free."""
+        """The used share of its memory, without caches that can be freed."""
         return _used_percent(self.memory_total_kb, self.memory_available_kb)
 
     @property
@@ -206,7 +205,7 @@ def _read_memory(lines: list[bytes], facts: Facts) -> Facts:
             memory[name] = size
     if b"MemTotal" not in memory:
         return facts
-    # MemAvailable came with Linux 3.14; before, this sum was what people took for it.
+    # MemAvailable came with Linux 3.14; before, this sum was the usual estimate.
     rough = sum(memory.get(key, 0) for key in (b"MemFree", b"Buffers", b"Cached"))
     return replace(
         facts,
@@ -254,7 +253,7 @@ def _mounts(lines: list[bytes] | None, table: list[bytes]) -> tuple[Mount, ...] 
         mount = _unescape(words[1])
         if mount in OF_A_CONTAINER:
             continue
-        # Of what is mounted over something else, the last is what programs see.
+        # Of several mounts at one path, programs see the last.
         mounts[mount] = Mount(mount, _unescape(words[0]), text_of(words[2], 30), stopped, mount in meant)
     return tuple(mounts.values())
 
@@ -265,7 +264,7 @@ def _unescape(word: bytes) -> str:
 
 
 def _read_signs(frame: Frame, facts: Facts) -> Facts:
-    """Read what there was a file for. A container has no kernel of its own that could ask for a restart."""
+    """Read the facts from the existence of files. A container has no kernel that could need a reboot."""
     section = frame.finished("signs")
     signs = frame.content(section, 4096).split() if section else []
     if section is None or b"container" in signs:
@@ -326,7 +325,7 @@ def _read_sysctl(frame: Frame, clock: float | None, facts: Facts) -> Facts:
         load=_load(re.findall(rb"\d{1,6}\.\d{1,6}", values.get(b"vm.loadavg", b""))[:3]),
         cpus=whole(values.get(b"hw.ncpu", b"")),
         uptime_seconds=_uptime(clock - int(booted[1])) if booted and clock is not None else None,
-        # There is no number of the start: its time tells one start from another.
+        # There is no boot id: the boot time identifies a boot.
         boot_id=booted[1].decode("ascii") if booted else None,
         kernel=" ".join(system) if all(system) else None,
         memory_total_kb=min(total * size // 1024, LARGEST) if total and size else None,
@@ -353,7 +352,7 @@ def _read_mount(frame: Frame, facts: Facts) -> Facts:
 
 
 def _read_hourly(frame: Frame, facts: Facts) -> Facts:
-    """Read what is asked once an hour. Failed units also come with the units that are asked for each time."""
+    """Read the hourly facts. Failed units are also read with the units of each round."""
     section = frame.finished("synchronised")
     if section is not None:
         said = frame.content(section, 65536)
@@ -375,7 +374,7 @@ def _read_hourly(frame: Frame, facts: Facts) -> Facts:
 
 
 def _uptime(seconds: float | None) -> float | None:
-    """An uptime that can be true: what was started before there were computers, or later than now, was not."""
+    """A plausible uptime: not negative, and at most a hundred years."""
     return seconds if seconds is not None and 0 <= seconds <= LONGEST_UPTIME else None
 
 

@@ -1,8 +1,8 @@
 """
-Takes the order that the package gives the run that it has started.
+Reads the Order that the package gives this run.
 
-Waits until the file is there that the environment names: the package first reads what the playbook says of the
-inventory. On a worker the order came along with the playbook. Without one the playbook runs alone, and probes every
+It waits for the file that the environment names, because the package first reads the playbook's description of the
+inventory. On a worker the order comes with the playbook. Without an order the playbook runs alone, and probes every
 host of the play once.
 """
 
@@ -33,7 +33,7 @@ def given_proxy_names() -> Mapping[str, tuple[str, str]]:
 
 
 def take_order() -> Order:
-    """The order, as soon as there is one. Raises RuntimeError when whoever is to give it has ended."""
+    """Wait for the order. Raises RuntimeError when remotestatus has ended."""
     if ORDER not in os.environ:
         return Order.from_json(_SENT_ORDER.read_text()) if _SENT_ORDER.exists() else Order()
     path = Path(os.environ[ORDER])
@@ -47,5 +47,5 @@ def take_order() -> Order:
 
 
 def root() -> int:
-    """The process whose descendants are our own doing: remotestatus, or who started the playbook."""
+    """The process whose descendants are ours: remotestatus, or else ansible-playbook."""
     return int(os.environ.get(ROOT, os.getppid()))

@@ -1,7 +1,7 @@
 """
-Plans one probe of one remote: with which command, how long it may take, and what it is asked.
+Plans the probe of one remote: its command, its time limit, and its questions.
 
-Takes the host's evaluated variables, the order, and how long the way to its proxy took; returns a ProbePlan.
+A slow link to its proxy extends the time limit.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,17 +32,17 @@ from remotestatus_playbook.workdir import Workdir
 
 _SLOWER = 2
 """
-A log-in at a remote takes so many times as long as one at its proxy did, on a slow way there.
+Factor by which a remote's log-in takes longer than its proxy's on a slow link.
 
 It has a few round trips more, and all remotes share one connection, in which the proxy's sshd holds a small packet back
 until the one before is acknowledged (Nagle's algorithm): a round trip each, measured 33 s to the proxy's 15.
 """
 
 _FOR_DEVICES = 30
-"""A remote's connection stays open so many seconds, for the devices behind it to be asked."""
+"""Seconds for which a remote's connection stays open to probe its devices."""
 
 _FAR = 5
-"""From so many seconds on top the way is slow enough for compression to pay."""
+"""Seconds of additional time from which compression is worth it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,10 @@ class ProbePlan:
     How one remote is probed.
 
     `command` is empty unless it is reached by ssh or is this machine itself; `host` is None unless it is reached by
-    ssh, and `hop` the last proxy on the way to it. `kept` is the socket of a connection that is used from round to
-    round. `answer` is there when it cannot be probed at all. `by_plugin`: by Ansible's own connection.
-    `looking`: it is a proxy, which is probed through its own shared connection. `devices` are connected to through
-    `kept`, which is `passing` when it is there for them alone, and `suspect` when an attempt before this one may have
-    failed because of it.
+    ssh, and `hop` the last proxy on the way to it. `kept` is the socket of a kept connection. `answer` is there when it
+    cannot be probed at all. `by_plugin`: by Ansible's own connection. `looking`: it is a proxy, probed through its own
+    shared connection. `devices` are probed through `kept`, which is `passing` if it is only for them, and `suspect` if
+    an earlier attempt may have failed because of it.
     """
 
     name: str
@@ -73,7 +72,7 @@ class ProbePlan:
     passing: bool = False
     suspect: bool = False
     place: tuple[str, int | None] = ("", None)
-    """The address and port that the last proxy is told to connect to."""
+    """The address and port that the last proxy connects to."""
 
     @property
     def asked(self) -> str:
@@ -92,7 +91,7 @@ def plan_probe(
     """
     Plan the probe of one remote, now that the `proxies` have answered, by alias.
 
-    A slow way to the proxy is none of the remote's doing, and is allowed for on top of its time.
+    A slow link to the proxy extends the remote's time limit.
     """
     hop = topology.last_hop.get(entry.name)
     answer = proxies.get(hop.spec) if hop else None
@@ -118,7 +117,7 @@ def plan_look(entry: Entry, hop: Hop, topology: Topology, workdir: Workdir, orde
 
 
 def _begin(entry: Entry, topology: Topology, order: Order, far: int = 0) -> ProbePlan:
-    """The plan without a command. It asks nothing where it says why it cannot be probed."""
+    """The plan without a command, and without questions if it cannot be probed."""
     plan = ProbePlan(
         name=entry.name,
         seconds=order.seconds_of(_whole_seconds(entry)) + far,
@@ -139,9 +138,9 @@ def _whole_seconds(entry: Entry) -> int:
 
 def problem_of(entry: Entry, topology: Topology, *, only_passed: bool = False) -> str:
     """
-    What is wrong with the inventory's variables of one host, with their names; empty when nothing is.
+    The problems of one host's variables, by name; may be empty.
 
-    One that is `only_passed` on the way to others needs none of our own variables.
+    A proxy that is `only_passed` needs none of our own variables.
     """
     wrong = (one for one in entry.problems if not (only_passed and one[0].startswith(PREFIX)))
     problems = [f"{variable}: {sentence}" for variable, sentence in wrong]
@@ -163,7 +162,7 @@ def _plan_ssh(
     # Two remotes may both be 127.0.0.1:8001, behind different proxies.
     keep_seconds = order.keep_seconds or (_FOR_DEVICES if plan.devices else 0)
     kept = workdir.control / socket_name((host, plan.hop and plan.hop.socket)) if keep_seconds else None
-    # A later attempt does without: a kept connection may be dead and not know it.
+    # Later attempts do not use it: a kept connection may be dead without notice.
     again = order.attempt > 1 and not order.asks_again(plan.name)
     if kept and not again and not order.fresh:
         ours = ("ControlMaster=auto", f"ControlPersist={keep_seconds}", f"ControlPath={kept}")
@@ -174,7 +173,7 @@ def _plan_ssh(
         config=workdir.config_for(host.options.config, behind=plan.hop is not None),
         known_hosts=known_hosts,
         options=options,
-        # The handshake is most of the way: what is left is one exchange more, and the probe.
+        # The handshake takes most of the time; one more exchange and the probe are left.
         seconds=max(3, plan.seconds * 3 // 4),
         log=log_file(workdir.output(plan.name)),
         shell=plan.become.command if plan.become and plan.become.command else SHELL,
@@ -194,7 +193,7 @@ CHECKS = f"{PREFIX}checks"
 
 
 def _questions_for(entry: Entry, order: Order) -> Questions:
-    """What the remote is asked beyond its facts and processes."""
+    """The questions to the remote beyond facts and processes."""
     if order.asks_again(entry.name):
         # These names come from the remote.
         units = tuple(unit for unit in order.units.get(entry.name, ()) if UNIT_NAME.fullmatch(unit))

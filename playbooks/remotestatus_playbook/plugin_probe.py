@@ -1,8 +1,8 @@
 """
-What a probe by Ansible's own connection needs to know, and what came of it.
+The input and the result of a probe by Ansible's own connection.
 
-The play over all hosts writes a PluginProbe for each remote that only a connection plugin of Ansible leads to; the play
-over those remotes reads it, and makes an answer of what the plugin brought. Passwords are in none of them.
+The play over all hosts writes a PluginProbe for each remote that needs a connection plugin; the play over those remotes
+reads it, and makes an answer of the plugin's result. It contains no passwords.
 """
 
 import json
@@ -24,14 +24,14 @@ from remotestatus_playbook.probe_script import Questions
 from remotestatus_playbook.protocol import Outcome, RemoteAnswer
 
 BY_PLUGIN = "remotestatus_by_plugin"
-"""The group of the remotes that are probed so, which the play over all hosts fills."""
+"""The group of these remotes, which the play over all hosts fills."""
 
 PLUGIN_PROBES = "plugin-probes"
 """The folder of the PluginProbes in the private directory."""
 
 _TICK_SECONDS = 0.1
 _FAREWELL = re.compile(r"^(Shared c|C)onnection to \S+ closed\.\s*$", re.MULTILINE)
-"""What ssh says when a terminal is closed. There a program's errors are among its output."""
+"""ssh's message when a terminal is closed. With one, errors are part of the output."""
 
 _NO_TERMINAL = "does not provide a TTY"
 _OUR_VARIABLES = re.compile(r"undefined|template|could not be converted|invalid value|lookup|vault", re.IGNORECASE)
@@ -44,8 +44,8 @@ class PluginProbe:
 
     `questions` are without checks: their commands may hold passwords, and this is a file. `checks` tells whether there
     are any. `ssh` are the words with which ssh is started, and `address` where it connects to; both are empty for any
-    other plugin, and so is `asked`, which is what ssh calls the host when it asks for its password. It is the round's
-    `attempt`-th attempt.
+    other plugin, and so is `asked`, which is what ssh calls the host when it asks for its password. `attempt` is its
+    number in the round.
     """
 
     seconds: int
@@ -76,7 +76,7 @@ def read_brought(
     probe: PluginProbe, result: Mapping[str, Any], times: tuple[float, float, float], *, become: bool
 ) -> RemoteAnswer:
     """
-    The answer for what the plugin brought: an exit code and texts, as Ansible has them.
+    The answer for the plugin's result: exit code and output, as from Ansible.
 
     `times` are how many seconds it took, and when it was asked and answered (POSIX); `become` tells whether the user
     was to be changed.
@@ -94,13 +94,13 @@ def read_brought(
     if become and not output.frame and code not in (0, 255):
         return RemoteAnswer(Outcome.BECOME_FAILED, stderr=words, logged_in=True)
     if not (probe.ssh or out) and code != 0:
-        # The program behind the plugin (docker, kubectl) says itself why it leads nowhere.
+        # The plugin's program (docker, kubectl) prints why it failed.
         return RemoteAnswer(Outcome.CONNECTION_FAILED, stderr=words)
     return RemoteAnswer(Outcome.NO_PROBE_OUTPUT, stderr=said, noise=output.noise, frame=output.frame, logged_in=True)
 
 
 def answer_of_failure(words: str) -> RemoteAnswer:
-    """The answer for a task that failed before it could probe: by a variable, or by the plugin's own needs here."""
+    """The answer for a task that failed before its probe: by a variable, or a missing dependency."""
     if _NO_TERMINAL in words:
         sentence = say_error(words).rstrip(".")
         return RemoteAnswer(Outcome.MISCONFIGURED, stderr=f"ansible_become_method: {sentence}")
@@ -109,16 +109,16 @@ def answer_of_failure(words: str) -> RemoteAnswer:
 
 
 class TimeUp(BaseException):
-    """The time of a probe is over. No Exception: plugins catch those, and try again."""
+    """A probe timed out. It is no Exception, because plugins catch those and retry."""
 
 
 class TooMuch(BaseException):
-    """The other end prints without end."""
+    """The other end's output is too large."""
 
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Whatever runs inside is interrupted when its time is over, or when it takes too much memory, by one of these."""
+    """Interrupt the block with TimeUp at its time limit, or TooMuch at its memory limit."""
     end = time.monotonic() + seconds
     most = _resident() + PLUGIN_MEMORY_BYTES
 
@@ -143,7 +143,7 @@ def _resident() -> int:
 
 
 def kill_children() -> None:
-    """End all processes that came of this one, whatever a plugin has left running."""
+    """End all descendants, which a plugin may have left running."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):

@@ -1,8 +1,7 @@
 """
-The round's private directory as the package and the playbook both use it: where it can lie, and its files.
+The round's private directory, for package and playbook: its location and its files.
 
-Only we can enter it, and its path is short enough for the sockets of connections. A file is written whole or not at
-all: whoever finds one can read it.
+It has mode 0700, and its path is short enough for control sockets. Files are written atomically.
 """
 
 import errno
@@ -25,13 +24,13 @@ _LONGEST_NAME = 200
 
 
 MARKER = ".remotestatus-round"
-"""The file in a private directory that says whose it is, so that it can be removed when that process has died."""
+"""The marker file with the owner process, so that a dead process's directory can be removed."""
 
 _NAME = re.compile(r"rs-\w{8}", re.ASCII)
 
 
 def make_private_directory(owner: int) -> Path:
-    """Make a new one for the process `owner`. Raises OSError, whose `strerror` says why there is none."""
+    """Make a new one for the process `owner`. Raises OSError with the reason in `strerror`."""
     failures = []
     for parent in short_parents(len("rs-12345678")):
         made = None
@@ -41,7 +40,7 @@ def make_private_directory(owner: int) -> Path:
         except OSError as error:
             failures.append(f"{parent}: {error.strerror or error}")
             if made is not None:
-                # Without a marker nobody would remove it later.
+                # Without a marker it would never be removed.
                 shutil.rmtree(made, ignore_errors=True)
         else:
             return made
@@ -50,7 +49,7 @@ def make_private_directory(owner: int) -> Path:
 
 
 def dead_directories() -> Iterator[Path]:
-    """Our private directories whose process has died: only what is ours, closed to all others, and marked."""
+    """Our private directories of dead processes: only ours, with mode 0700, and a marker."""
     for parent in {*short_parents(len("rs-12345678")), f"/run/user/{os.getuid()}"}:
         with suppress(OSError):
             for folder in Path(parent).iterdir():
@@ -70,14 +69,14 @@ def _is_dead(folder: Path) -> bool:
         return False
     ours = _identity(os.getpid())
     if (boot, namespace) != ours[:2]:
-        # Before the last start of this machine everybody has died; of another container nobody knows.
+        # A process from before the last boot is dead; one of another container is unknown.
         return bool(boot) and boot != ours[0]
     now = _identity(int(owner))[2]
     return bool(ours[2]) and (not now or now != started)
 
 
 def _identity(pid: int) -> tuple[str, str, str]:
-    """What tells a process from a later one with its number: the machine's start, its container, and its own start."""
+    """Identify a process even if its pid is reused: by boot, container, and start time."""
     boot = namespace = started = ""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -89,7 +88,7 @@ def _identity(pid: int) -> tuple[str, str, str]:
 
 
 def short_parents(name_bytes: int) -> list[str]:
-    """The folders in which a directory with so long a name has room for sockets, the best first."""
+    """The folders in which sockets fit below a directory with a name of this length, the best first."""
     candidates = (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp")  # noqa: S108
     longest = SOCKET_PATH - SOCKET_NAME - len("//") - name_bytes
     return list(dict.fromkeys(parent for parent in candidates if parent and len(os.fsencode(parent)) <= longest))
@@ -101,7 +100,7 @@ def answer_file(workdir: Path, folder: str, name: str) -> Path:
 
 
 def read_alike(folder: Path) -> Iterator[tuple[Sequence[str], dict[str, object]]]:
-    """What several remotes have in common in a folder of answers: their names, and the answer as plain values."""
+    """Shared answers in a folder: the names of the remotes, and the answer as plain values."""
     for path in folder.glob(f"*{ALIKE}"):
         found = json.loads(path.read_text())
         yield found["names"], found["answer"]
@@ -116,7 +115,7 @@ def file_name(name: str) -> str:
 
 
 def write_pipe(path: Path, value: object) -> None:
-    """Write a value as one line of JSON into a named pipe that somebody reads; without a pipe nobody wants it."""
+    """Write a value as one line of JSON into a named pipe, if the pipe exists."""
     with suppress(FileNotFoundError):
         descriptor = os.open(path, os.O_WRONLY)
         with open(descriptor, "wb") as pipe:  # noqa: PTH123 - it is open already

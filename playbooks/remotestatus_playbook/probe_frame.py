@@ -1,8 +1,8 @@
 """
 Finds the sections of the probe's output, and reads numbers and texts in them.
 
-Takes whatever bytes came back, perhaps as a memory map of a file. Nothing here raises: what cannot be read is None.
-`Whole` and `Number` are the types of numbers that a remote told, none larger than what can be calculated with.
+The output may be any bytes, perhaps a memory map of a file. Nothing here raises: what cannot be read is None. `Whole`
+and `Number` are types for numbers from a remote, with an upper bound.
 """
 
 import re
@@ -11,7 +11,7 @@ from mmap import mmap
 from typing import Annotated, NamedTuple
 
 SECTION_BYTES = 4 * 1024 * 1024
-"""What is read of a section."""
+"""Most bytes that are read of a section."""
 
 MAX_LINES = 100_000
 """Lines that are read of a section; the longest list of users has some thousands."""
@@ -25,7 +25,7 @@ class Section(NamedTuple):
 
 
 class Frame:
-    """The output from our begin marker on, whose sections are found by marker and never all in memory at once."""
+    """The output after our begin marker. Sections are found by marker, and not all in memory at once."""
 
     def __init__(self, raw: bytes | mmap, marker: bytes, begin: int) -> None:
         self.raw = raw
@@ -39,7 +39,7 @@ class Frame:
         at = self.begin
         while (at := self.raw.find(opening, at)) >= 0:
             head = at + len(opening)
-            # At most this much of a line of ours: a section's own words are few and short.
+            # Our own header lines are short.
             newline = self.raw.find(b"\n", head, head + 8192)
             if newline < 0:
                 return
@@ -76,11 +76,11 @@ def text_of(token: bytes, most: int = 1024) -> str:
 
 
 LARGEST = 8 * 10**13
-"""No number of a remote's is larger: so many seconds a `timedelta` holds, and so many KiB no file system has."""
+"""Upper bound of a remote's numbers: the most seconds of a `timedelta`, and more KiB than any file system."""
 
 
 class _Bounded:
-    """Tells pydantic to take no larger number; there is no way in the standard library to say so."""
+    """Sets the bound for pydantic; the standard library has no type for that."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: Callable[[object], dict[str, object]]
@@ -93,10 +93,10 @@ Number = Annotated[float, _Bounded()]
 
 
 def whole(token: bytes) -> int | None:
-    """The number that is written there, unless it is none or too large to be true."""
+    """The number, or None if it is none or implausibly large."""
     return int(token) if token.isdigit() and len(token) <= 18 and int(token) <= LARGEST else None
 
 
 def number(token: bytes) -> float | None:
-    """The number that is written there, which may have decimals; one that is too large is the largest."""
+    """The number, perhaps with decimals, capped at the largest."""
     return min(float(token), float(LARGEST)) if re.fullmatch(rb"\d{1,15}(\.\d{1,9})?", token) else None

@@ -1,9 +1,9 @@
 """
 Parses what the probe prints.
 
-`parse` takes whatever bytes came back and never raises: what could not be read is None, with a note that says so. The
-facts are read by `machine_facts.py`, the disks by `disk_table.py`, the processes by `process_list.py`; checks, files,
-units and logs here.
+`parse` accepts any bytes and never raises: what could not be read is None, with a note that says so. The facts are read
+by `machine_facts.py`, the disks by `disk_table.py`, the processes by `process_list.py`; checks, files, units and logs
+here.
 """
 
 import re
@@ -37,17 +37,17 @@ MAX_LOG_FILES = 2000
 NOTE_UNITS = "units are unknown: systemctl did not answer"
 
 LATEST_CLOCK = 253402300799.0
-"""The end of the year 9999, in seconds since the epoch: what a clock says beyond it no calendar can hold."""
+"""The end of the year 9999, in seconds since the epoch: the limit of `datetime`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeOutput:
     """
-    What the probe's output says, for any bytes at all.
+    The parsed output of a probe.
 
-    `frame`: our begin marker came; `complete`: so did the end marker. `noise` is the beginning of what came before.
-    `seconds` is how long the probe took, and `clock` what the remote's clock said, in seconds since the epoch. `answer`
-    has all that was read but the facts.
+    `frame`: the begin marker was found; `complete`: the end marker too. `noise` is the start of the text before.
+    `seconds` is the probe's duration, `clock` the remote's time, in seconds since the epoch. `answer` has everything
+    but the facts.
     """
 
     frame: bool = False
@@ -59,7 +59,7 @@ class ProbeOutput:
     answer: RemoteAnswer = field(default_factory=lambda: RemoteAnswer(Outcome.ANSWERED))
 
     def answer_of(self, taken: float, asked_at: float, answered_at: float) -> RemoteAnswer | None:
-        """The answer, when the whole output came; it took so many seconds between these times (POSIX)."""
+        """The answer of a complete output, which took `taken` seconds between these times (POSIX)."""
         if not self.complete:
             return None
         spent = self.seconds if self.seconds is not None and 0 <= self.seconds <= taken else 0
@@ -71,7 +71,7 @@ def _clock_offset(clock: float | None, asked_at: float, answered_at: float) -> f
     """
     How far a remote's clock is ahead, in seconds, from the checker's before and after the probe.
 
-    The remote read its own clock somewhere between the two, so only what lies outside is certainly wrong.
+    The remote read its clock between the two, so only an offset outside of them is certain.
     """
     if clock is None:
         return None

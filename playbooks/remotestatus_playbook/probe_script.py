@@ -1,7 +1,7 @@
 """
-Composes what the probe is sent: the script, and before it what it has to know.
+Composes the probe's input: its parameters, then the script.
 
-Takes the nonce and what one remote is asked; returns the bytes for standard input of `exec /bin/sh -s`.
+The result goes to standard input of `exec /bin/sh -s`.
 """
 
 import re
@@ -32,12 +32,12 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class Questions:
     """
-    What one remote is asked beyond its facts and processes.
+    The questions to one remote beyond its facts and processes.
 
     `files` are pairs of a name and a shell pattern, of which the newest file is looked at; `units` are systemd units.
-    With `hourly` it is also asked what costs too much to be asked in every round, and with `listeners` which TCP ports
-    something listens on. With `journal` the last log lines of the units are asked for, with `log_files` to which files
-    processes write, and `last_lines` are such files of which the last lines are asked for.
+    `hourly` asks for facts that are too expensive for every round, `listeners` for listening TCP ports, `journal` for
+    the last log lines of the units, `log_files` for the log files of processes. `last_lines` are log files whose last
+    lines are read.
     """
 
     checks: Sequence[Check] = ()
@@ -51,7 +51,7 @@ class Questions:
 
 
 UNIT_NAME = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}", re.ASCII)
-"""A unit's name (systemd.unit(5)): nothing that a shell could read as more than a word."""
+"""A unit's name (systemd.unit(5)), in characters that are safe in a shell."""
 
 
 def compose(nonce: str, asked: Questions, root_pid: int | None = None) -> bytes:
@@ -74,12 +74,12 @@ def compose(nonce: str, asked: Questions, root_pid: int | None = None) -> bytes:
 
 @cache
 def _sent_script() -> bytes:
-    """The script without its comments: every remote is sent it in every round."""
+    """The script without comments, because each remote gets it in each round."""
     return re.sub(rb"^ *#.*\n", b"", SCRIPT.read_bytes(), flags=re.MULTILINE)
 
 
 def _read_facts() -> Iterator[str]:
-    """What reads the facts that need no more than a line: of files on Linux, and of sysctl elsewhere."""
+    """The commands for facts of one line: from files on Linux, from sysctl elsewhere."""
     files = (f'"$PROC"{path.removeprefix("/proc")}' if path.startswith("/proc/") else f'"$TOP"{path}' for path in LINES)
     beginnings = shlex.quote(f"^({'|'.join(dict.fromkeys(LINES.values()))})")
     yield from ("grep_facts() {", f"grep -E {beginnings} {' '.join(files)}", "}")

@@ -1,8 +1,8 @@
 """
 Probes remotes: each with one SSH exec of one shell script, many at the same time.
 
-Takes a plan for each remote; leaves an answer for each in the round's directory as soon as there is one. Nothing that a
-remote does is an error: whatever happened is the answer.
+It writes an answer for each remote to the round's directory as soon as there is one. A failure of a remote is an
+answer, not an error.
 """
 
 import mmap
@@ -34,7 +34,7 @@ from remotestatus_playbook.ssh_log import KEPT, own_words, printed_words, tells_
 from remotestatus_playbook.workdir import Workdir
 
 _AT_ONCE = 16
-"""Remotes whose devices are asked at the same time, and remotes that failed and are examined."""
+"""Threads for the probes of devices, and for the examination of failed remotes."""
 _SSH_FAILED = 255
 _NEARLY_FULL = 64 * 1024  # bytes
 _NOT_STARTED = (125, 126, 127)  # timeout(1) failed, or what it was to start
@@ -43,9 +43,9 @@ _NOT_STARTED = (125, 126, 127)  # timeout(1) failed, or what it was to start
 @dataclass
 class Prober:
     """
-    Probes remotes. When one is planned, the proxies on its way have answered (`proxies`, by alias).
+    Probes remotes. A plan comes only after its proxies have answered (`proxies`, by alias).
 
-    `passwords` gives, by name, how to learn a remote's password. It is the round's `attempt`-th attempt.
+    `passwords` gives, by name, how to get a remote's password. `attempt` is the number of this attempt in the round.
     """
 
     workdir: Workdir
@@ -58,14 +58,14 @@ class Prober:
     _plans: dict[str, tuple[ProbePlan, str]] = field(default_factory=dict)
     """Each plan with the nonce of its probe."""
     _asked: dict[Path, tuple[bool, Mapping[str, str]]] = field(default_factory=dict)
-    """Of each proxy's connection whether it stands, and what it could not connect to."""
+    """For each proxy, whether its connection is open, and what it could not connect to."""
     _one_asks: Lock = field(default_factory=Lock)
 
     def probe_all(self, plans: Iterable[ProbePlan | None], at_once: int) -> None:
         """
         Probe every remote that has a plan and is not reached by a plugin, so many at the same time.
 
-        Where there is None in place of a plan, the next is asked for a moment later: see `run_all`.
+        `plans` may yield None: see `run_all`.
         """
         failed: dict[str, RemoteAnswer] = {}
         full = False
@@ -77,7 +77,7 @@ class Prober:
             answer = read_answer(child, nonce, plan)
             child.forget()
             if (full or child.no_room) and answer.outcome is not Outcome.ANSWERED:
-                # What is missing of its answer may be missing because of us.
+                # Its answer may be incomplete because of our full disk.
                 where = self.workdir.path.parent
                 answer = RemoteAnswer(Outcome.ERROR, stderr=f"no space was left on the checker, in {where}")
             if plan.devices and answer.outcome is Outcome.ANSWERED and self.attempt == 1:
@@ -103,7 +103,7 @@ class Prober:
         self._leave(plan.name, replace(answer, devices=devices))
 
     def _children(self, plans: Iterable[ProbePlan | None]) -> Iterator[Child | None]:
-        """What to run, for every remote that can be reached; the others get their answer at once."""
+        """Yield the child of each remote that can be reached; the others get their answer at once."""
         unasked: dict[tuple[Outcome, str, str], list[ProbePlan]] = {}
         for plan in plans:
             answer = self._answer_without(plan) if plan else None
@@ -127,7 +127,7 @@ class Prober:
         self._leave_unasked(unasked)
 
     def _leave_unasked(self, unasked: dict[tuple[Outcome, str, str], list[ProbePlan]]) -> None:
-        """Leave the answers of those to which nothing can be sent, by what they have in common."""
+        """Write the shared answers of remotes that are not probed."""
         for (outcome, stderr, proxy), alike in unasked.items():
             answer = RemoteAnswer(outcome, stderr=stderr, proxy=proxy, attempts=self.attempt)
             self.workdir.leave_alike([plan.name for plan in alike], answer)
@@ -135,13 +135,13 @@ class Prober:
         unasked.clear()
 
     def _answer_without(self, plan: ProbePlan) -> RemoteAnswer | None:
-        """The answer for a remote to which nothing can be sent."""
+        """The answer for a remote that is not probed."""
         if plan.answer:
             return plan.answer
         for hop in (*plan.hop.path, plan.hop) if plan.hop else ():
             answer = self.proxies.get(hop.spec)
             if answer is not None and answer.outcome is Outcome.ERROR:
-                # Nobody knows whether the proxy answers: it is the checker that could not ask.
+                # The proxy may be up: the checker could not test it.
                 return RemoteAnswer(Outcome.ERROR, stderr=answer.stderr)
             if answer is None or answer.outcome is not Outcome.ANSWERED:
                 return RemoteAnswer(Outcome.PROXY_DOWN, proxy=hop.name)
@@ -156,7 +156,7 @@ class Prober:
             stdin=compose(nonce, plan.questions, root() if local else None),
             output=self.workdir.output(plan.name),
             seconds=plan.seconds,
-            # What a check on this very machine writes into files of its own is its own affair.
+            # Checks on this machine may write their own files without a limit.
             printing=None if local else PROBE_BYTES,
             password=password,
             asked=plan.asked,
@@ -167,7 +167,7 @@ class Prober:
         self.workdir.leave(REMOTE_ANSWERS, name, replace(answer, attempts=self.attempt))
 
     def _examine(self, plan: ProbePlan, answer: RemoteAnswer) -> None:
-        """Leave the answer with what ssh's own words leave open: whose key was offered, and why the proxy refused."""
+        """Complete the answer with what ssh does not print: whose key was offered, and why the proxy refused."""
         answer = replace(answer, answered_by=owners_of_offered_key(answer.stderr, self.known_hosts))
         address, port = plan.place
         if plan.host is None or plan.hop is None:
@@ -187,7 +187,7 @@ class Prober:
 
 
 def read_answer(child: Child, nonce: str, plan: ProbePlan) -> RemoteAnswer:
-    """Read what came of one probe that has ended."""
+    """Read the answer of one finished probe."""
     if child.secret_trouble:
         return RemoteAnswer(Outcome.MISCONFIGURED, stderr=child.secret_trouble)
     if child.trouble:
@@ -215,7 +215,7 @@ def read_answer(child: Child, nonce: str, plan: ProbePlan) -> RemoteAnswer:
 
 
 def _was_refused(child: Child, become: Become | None, output: ProbeOutput) -> bool:
-    """Whether the change of user failed: the program for it has ended by itself, and our shell never began."""
+    """Whether become failed: its program ended, and our shell never started."""
     if become is None or output.frame or child.code in (0, _SSH_FAILED, *TOO_MUCH):
         return False
     with suppress(OSError), child.out.open("rb") as file:

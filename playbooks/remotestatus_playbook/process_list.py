@@ -1,8 +1,7 @@
 """
 Reads the processes of a remote: from /proc where there is one, else from what ps prints.
 
-Takes the frame of the probe's output; returns Processes. What could not be read is None, never an empty list, and
-processes that the checker itself causes are marked as its own.
+What could not be read is None, never an empty list, and processes that the checker itself causes are marked as its own.
 """
 
 import re
@@ -15,7 +14,7 @@ from remotestatus_playbook.protocol import MAX_ALL_ARGUMENTS, MAX_ARGV_BYTES, MA
 
 MAX_ALL_ARGV_BYTES = 4 * 1024 * 1024
 MAX_OWNER_LINES = 3 * MAX_PROCESSES
-"""Lines that are read of who owns the processes: at most three for each process."""
+"""Most lines about process owners that are read: three per process."""
 MAX_SECTIONS = 8
 """Sections of a kind that are read where the probe itself prints one, or a few."""
 
@@ -28,7 +27,7 @@ NOTE_HIDDEN = (
 )
 
 BECOME = "BECOME-SUCCESS-"
-"""How the word begins that Ansible's become plugins have printed: it is in the arguments of what changes the user."""
+"""The start of the success marker of Ansible's become plugins, which is in their arguments."""
 
 _USER_HZ = 100
 """Clock ticks a second in /proc/PID/stat: 100 for programs on every Linux architecture but alpha (time(7))."""
@@ -40,8 +39,7 @@ def read_processes(frame: Frame, clock: float | None) -> tuple[tuple[Process, ..
     """
     Read the first list that has any process; `clock` is the remote's own, in seconds since the epoch.
 
-    Returns it, whether it is complete, and notes. Else processes may be missing from it: hidden by the remote, or the
-    output was cut short.
+    Returns it, whether it is complete, and notes. An incomplete one may miss processes that are hidden, or cut off.
     """
     notes: list[str] = []
     section = next(frame.sections("processes"), None)
@@ -97,7 +95,7 @@ def _processes_from_proc(frame: Frame, section: Section) -> tuple[list[Process],
         if stat := _STAT.match(record):  # else it has just ended
             command_line = record[stat.end() :][:MAX_ARGV_BYTES]
             seen.append(_process(stat, command_line, owners))
-            # Bytes that are no text take four times their room.
+            # Invalid bytes are escaped, to four times their size.
             left -= max(len(command_line), sum(map(len, seen[-1].argv)))
             arguments_left -= command_line.count(b"\0") + 1
             sessions[seen[-1].pid] = int(stat[5])
@@ -111,7 +109,7 @@ def _process(stat: re.Match[bytes], command_line: bytes, owners: "_Owners") -> P
     flags, ticks = (whole(numbers[at]) if len(numbers) > at else None for at in (2, 15))
     argv = _argv(command_line)
     if state == "Z" and not argv:
-        # What has ended has no arguments any more, only the first 15 bytes of its program's name.
+        # A zombie has no arguments, only the first 15 bytes of its program's name.
         argv = (text_of(stat[2]),)
     uid = owners.uids.get(pid)
     return Process(
@@ -130,7 +128,7 @@ def _process(stat: re.Match[bytes], command_line: bytes, owners: "_Owners") -> P
 
 
 def _argv(command_line: bytes) -> tuple[str, ...]:
-    """Split at NULs. A program that wrote its own title leaves one argument, and the rest of its room filled up."""
+    """Split at NULs. A program that set its title has one argument, padded with NULs or spaces."""
     title = command_line.rstrip(b"\0 ")
     if not title:
         return ()
@@ -138,15 +136,15 @@ def _argv(command_line: bytes) -> tuple[str, ...]:
     return tuple(part.decode("utf-8", "backslashreplace") for part in parts)
 
 
-# The innermost service of a control group such as /system.slice/capture.service: what a service itself makes below it
-# is none, and what runs in somebody's session (user@1000.service) is no service of the system's.
+# The service of a control group such as /system.slice/capture.service. Groups below it are part of it; processes of
+# user sessions (user@1000.service) have no system service.
 _SERVICE = re.compile(
     rb"[^:]{0,100}/(\d{1,10})/cgroup:(?:0:|1:name=systemd):/(?:[^/]{1,255}\.slice/)*((?!user@)[^/]{1,247}\.service)(?:/|$)"
 )
 
 
 class _Owners(NamedTuple):
-    """What other files tell: real uid, resident kB and service by pid, names by uid, and when it was started."""
+    """Data from other files: real uid, resident kB and service by pid, names by uid, and the boot time."""
 
     uids: dict[int, int]
     resident: dict[int, int]
@@ -228,7 +226,7 @@ _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"})
 
 
 def _split_line(args: str, *, zombie: bool) -> tuple[str, ...]:
-    """Split at spaces, but keep what a shell was given with -c as the one argument that it was."""
+    """Split at spaces, but keep the argument of a shell's -c as one."""
     words = args.split()
     if (
         len(words) > 2
@@ -274,12 +272,12 @@ def _own_pids(frame: Frame, seen: list[Process], sessions: dict[int, int]) -> se
         return set()
     own = _subtree(shell, children)
     if root > 1 and root in by_pid and shell in (tree := _subtree(root, children)):
-        # Elsewhere that number is another process's.
+        # Elsewhere that pid is another process.
         return own | tree
     ancestors = _ancestors(by_pid[shell], by_pid)
     started_by = [number for number, one in enumerate(ancestors) if any(BECOME in word for word in one.argv)]
     if started_by:
-        # sudo, su and their kin may each begin a session of their own: all up to the first of them is ours.
+        # sudo, su and the like may start sessions: all up to the first of them is ours.
         changed = ancestors[: started_by[-1] + 1]
         own |= {one.pid for one in changed}
         return own | _session_ancestors(changed[-1], by_pid, sessions)

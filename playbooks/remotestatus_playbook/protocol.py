@@ -1,10 +1,10 @@
 """
-What the package and the playbook's plugins both know: names, and what they write for each other.
+The protocol between the package and the playbook's plugins: names and types.
 
 The package starts the playbook with the environment variables below and gives it an Order. The playbook leaves an
-InventoryDescription, and an answer for each proxy and remote. All of it is JSON in files of the round's directory.
-Nothing but the standard library is needed, and nothing here reads or writes. Read what may come from elsewhere (another
-version, a worker) with a validator that knows these types: pydantic takes them as they are.
+InventoryDescription, and an answer for each proxy and remote. All of it is JSON in files of the round's directory. It
+uses only the standard library, and does no input or output. Validate data of other versions or workers with pydantic,
+which supports these types.
 
 Pure: the same inputs always give the same values.
 """
@@ -33,13 +33,13 @@ ROUND = "REMOTESTATUS_ROUND"
 """Environment variable: set for a round, which has no use for the arguments of ssh to each host."""
 
 ROOT = "REMOTESTATUS_ROOT"
-"""Environment variable: the process that gives the order, and whose children the playbook's processes are."""
+"""Environment variable: the pid of the process that gives the order, the ancestor of the playbook's processes."""
 
 TMPDIR = "REMOTESTATUS_TMPDIR"
 """Environment variable: TMPDIR as it was before the package gave Ansible one of the round's own."""
 
 PASSWORDS = "REMOTESTATUS_PASSWORDS"
-"""Environment variable: where the passwords can be read that were typed for this run; they are in no file on a disk."""
+"""Environment variable: the path of the passwords typed for this run, which are in no file on a disk."""
 
 BASE = "REMOTESTATUS_BASE"
 """Environment variable: where relative paths of the inventory's variables start, when the package says so."""
@@ -51,10 +51,10 @@ ARTIFACTS = "AWX_ISOLATED_DATA_DIR"
 """Environment variable of ansible-runner's: the folder whose content a worker sends back."""
 
 SENT_PASSWORDS = "REMOTESTATUS_PASSWORDS_"
-"""How environment variables begin in which a worker is sent passwords, as JSON by host name."""
+"""Prefix of the environment variables with passwords for a worker, as JSON by host name."""
 
 PREFIX = "remotestatus_"
-"""How all variables of the inventory begin that are ours."""
+"""Prefix of our inventory variables."""
 
 PROXIES = "proxies"
 """The inventory's group of proxies."""
@@ -64,43 +64,43 @@ PROXY_ANSWERS, REMOTE_ANSWERS = "proxies", "remotes"
 """Files of the round's directory, and the folders of the answers there, a file for each proxy and remote."""
 
 ALIKE = ".alike"
-"""How a file ends there that holds an answer which several remotes have in common, and their names."""
+"""Suffix of a file with an answer that several remotes share, and their names."""
 
 COUNTED, REACHED, NOT_REACHED = "counted", "+", "-"
-"""How far the attempt has come: a file with a letter for each remote that was probed."""
+"""The progress file of an attempt: a letter for each probed remote."""
 
 DONE = "done"
-"""The file that says that all answers are there: nobody has to wait for Ansible itself to end."""
+"""The file that marks the answers as complete, so that nothing waits for Ansible's end."""
 
 SENT_ORDER = "order.json"
-"""The file beside the playbook that holds the Order on a worker, which nobody gives one later."""
+"""The file beside the playbook with the Order on a worker."""
 
 HANDED_OVER, WORKER_DESCRIPTION = "remotestatus", "worker.json"
 """The folder among a worker's artifacts with the folders of answers, and the file there with its WorkerDescription."""
 
 PROXY_LOST = "remotestatus: the shared connection to the proxy is gone"
-"""What ssh prints on the way to a remote when there is no open connection to its proxy."""
+"""What ssh prints if there is no open connection to a remote's proxy."""
 
 SOCKET_NAME, SOCKET_PATH = 16, 103 - 17
-"""Bytes of a socket's name, and of its whole path: every system takes 103, and ssh appends 17 while it makes one."""
+"""Most bytes of a socket's name and path: systems allow 103, and ssh adds 17 while it creates one."""
 
 
 def folder_of_inventory(path: PurePath) -> PurePath:
     """
     The folder that holds an inventory: beside a folder `inventory/`, also when one file of it is named.
 
-    Whatever is made there must not lie among the files that Ansible reads as inventory.
+    New files must not be among the files that Ansible reads as inventory.
     """
     return path.parent.parent if path.parent.name == "inventory" else path.parent
 
 
 TRUE_WORDS = frozenset({"y", "yes", "on", "1", "true", "t"})
-"""What Ansible takes for a yes, in lower case."""
+"""Ansible's true values, in lower case."""
 
 # -- durations --------------------------------------------------------------------------------------------------------
 
 REMOTE_SECONDS, CHECK_SECONDS = 45, 10
-"""What a remote may cost one round, and what one of its checks may take, when the inventory does not say."""
+"""Default time limits, in seconds, of a remote in a round, and of a check."""
 
 UNITS: Mapping[str, int] = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:\d+[wdhms])+", re.ASCII)
@@ -123,25 +123,24 @@ def whole_unit(name: str) -> str:
     return name if name.rpartition(".")[2] in UNIT_TYPES else f"{name}.service"
 
 
-# -- what the package asks --------------------------------------------------------------------------------------------
+# -- the order --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """
-    What one run of the playbook has to do.
+    The order for one run of the playbook.
 
-    `names` are hosts of the inventory; None: those of the play. With `proxies_only` just the proxies on the way to
-    them are connected to. `at_once` so many are probed at the same time; None: as many as Ansible's own forks. It is
-    the round's `attempt`-th attempt of so many `attempts`. With `fresh` no kept connection is used. Connections are
-    kept so many seconds after their use (`keep_seconds`; 0: no longer than the round), with their sockets in the folder
-    `control`. The remotes in `hourly` are also asked what costs too much to be asked in every round, and
-    those in `log_files` also to which files their processes write. Those in `units` and `last_lines` are asked about
-    these systemd units, and for the last lines of these files, and nothing else. Of the proxies those in `look_at` are
-    probed like remotes, each through its shared connection once that is open. With `passwords_to`, a named pipe, the
-    passwords of these hosts are written there as JSON by name, and nothing is connected to. With `gives_way` whoever
-    waits for the answers is given the processor first. `proxy_names` has the name and the alias of proxies of the
-    inventory by the way to them, with a space between the hops: a worker knows only some of the ways to tell apart.
+    `names` are hosts of the inventory; None: those of the play. With `proxies_only`, only their proxies are connected
+    to. `at_once` is how many are probed at the same time; None: Ansible's forks. `attempt` is the number of this
+    attempt in the round, of at most `attempts`. `fresh`: do not use kept connections. `keep_seconds` is how long
+    connections are kept after use (0: until the end of the round), with their sockets in the folder `control`. Remotes
+    in `hourly` are also asked for the hourly facts, those in `log_files` for the log files of their processes. Those in
+    `units` and `last_lines` are asked only for these systemd units and the last lines of these files. Proxies in
+    `look_at` are probed like remotes, through their open shared connection. With `passwords_to`, a named pipe, the
+    passwords of these hosts are written there as JSON by name, and nothing is connected to. `gives_way`: run with a
+    lower CPU priority than the caller. `proxy_names` has the name and the alias of proxies of the inventory by the way
+    to them, with a space between the hops: a worker knows only some of the ways to tell apart.
     """
 
     names: tuple[str, ...] | None = None
@@ -170,12 +169,12 @@ class Order:
         return cls(**{**values, **sets, "names": names, "look_at": tuple(values["look_at"])})
 
     def asks_again(self, name: str) -> bool:
-        """Whether a host has answered everything else in this round, and is asked only how something has ended."""
+        """Whether a host has answered already, and is asked only how something has ended."""
         return name in self.units or name in self.last_lines
 
     def seconds_of(self, whole: int) -> int:
         """
-        How many seconds of a remote's whole time this attempt may take.
+        This attempt's part of a remote's whole time, in seconds.
 
         The first gets two thirds and the later ones the rest, so that what fails costs its own timeout once and not
         twice.
@@ -185,7 +184,7 @@ class Order:
         return max(5, whole * 2 // 3 if self.attempt == 1 else whole // (3 * (self.attempts - 1)))
 
 
-# -- what the playbook says of the inventory --------------------------------------------------------------------------
+# -- the inventory ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,13 +208,12 @@ class Proxy:
 @dataclass(frozen=True, slots=True)
 class SshAccess:
     """
-    How plain `ssh` reaches each host; made by the playbook, which alone knows how SSH paths are written.
+    How plain `ssh` reaches each host, as written by the playbook.
 
     `blocks` of ssh_config(5) by the name of a host or proxy, and the `end` that follows them with `ssh -F`. By a
-    proxy's name, `jumps` has what the inventory writes for it, and `key_names` the name of its host key, if that is the
-    inventory's to choose. For commands, and not for a round: through the round's own configuration, these arguments of
-    ssh lead to `hosts`, by name, and to `proxies`, by alias; those of `mapped` go with a host whose port is mapped to
-    another place.
+    proxy's name, `jumps` is its text in the inventory, and `key_names` the name of its host key, if the inventory sets
+    it. For commands only: `hosts` (by name) and `proxies` (by alias) are ssh arguments that use the round's
+    configuration, `mapped` those for a host's forwarded port.
     """
 
     blocks: Mapping[str, str] = field(default_factory=dict)
@@ -230,12 +228,11 @@ class SshAccess:
 @dataclass(frozen=True, slots=True)
 class HostDescription:
     """
-    One host of the inventory, with its variables that are ours as Ansible evaluated them.
+    One host of the inventory, with our variables as Ansible evaluated them.
 
-    `problems` are (variable, sentence) pairs, which keep this host from being checked; `password` tells whether there
-    is one, never what it is; `path` holds the proxies on the way, checker's side first. `become_method` is empty unless
-    the user is changed after the log-in. `program` is the name of the program that leads to it (its ProxyCommand), if
-    that is no `ssh`.
+    `problems` are (variable, sentence) pairs, which prevent its check; `password` tells whether it has one; `path`
+    holds the proxies on the way, checker's side first. `become_method` is empty unless the user is changed after the
+    log-in. `program` is the name of the program that leads to it (its ProxyCommand), if that is no `ssh`.
     """
 
     groups: tuple[str, ...] = ()
@@ -252,13 +249,13 @@ class HostDescription:
     become_method: str = ""
     become_user: str = ""
     ignored: tuple[str, ...] = ()
-    """Variables that Ansible honours and that mean nothing here."""
+    """Ansible's variables that have no effect here."""
     program: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class InventoryDescription:
-    """All that there is to know of the inventory. `base` is where relative paths start, `source` what to call it."""
+    """The whole inventory. `base` is the folder of relative paths, `source` the name for messages."""
 
     hosts: Mapping[str, HostDescription]
     proxies: tuple[Proxy, ...] = ()
@@ -268,16 +265,16 @@ class InventoryDescription:
     source: str = ""
 
 
-# -- what a remote says of itself -------------------------------------------------------------------------------------
+# -- the data of a remote ---------------------------------------------------------------------------------------------
 
 MAX_PROCESSES = 20_000
-"""Processes of a remote that are read at most."""
+"""Most processes that are read of a remote."""
 
 MAX_ARGV_BYTES = 32_768
 """A process's command line is cut here, by the probe and again by the parser."""
 
 MAX_ALL_ARGUMENTS = 200_000
-"""What all command lines of a remote may hold together; a machine with thousands of processes has a tenth of it."""
+"""Most arguments of all command lines of a remote: ten times those of a machine with thousands of processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,13 +301,13 @@ class Process:
 
     @property
     def zombie(self) -> bool:
-        """Whether it has ended and only waits for its parent to notice."""
+        """Whether it has ended, but its parent has not waited for it."""
         return self.state.startswith("Z")
 
 
 @dataclass(frozen=True, slots=True)
 class CheckOutput:
-    """What a custom check printed, and its exit code: None when its time was over."""
+    """The output of a custom check, and its exit code: None after a timeout."""
 
     name: str
     exit: Whole | None
@@ -321,9 +318,9 @@ class CheckOutput:
 @dataclass(frozen=True, slots=True)
 class FileOutput:
     """
-    What the pattern of a file found: how many there are, and the newest one's age in seconds and size in bytes.
+    The matches of a file pattern: their number, and the newest one's age in seconds and size in bytes.
 
-    `hidden`: the account may not look there, so nothing is known.
+    `hidden`: permission denied, so nothing is known.
     """
 
     name: str
@@ -336,10 +333,10 @@ class FileOutput:
 @dataclass(frozen=True, slots=True)
 class UnitOutput:
     """
-    What systemd says of one unit, in the words of `systemctl show`.
+    One unit, with the properties of `systemctl show`.
 
     `since_seconds` is how long ago its state changed. `triggered` tells whether something else (a timer) starts it.
-    `log` has the last lines that it logged, where they are asked for and may be read.
+    `log` has its last log lines, if asked for and readable.
     """
 
     unit: str
@@ -364,7 +361,7 @@ class LogFile:
 
 
 LOG_FILE = re.compile(r"/[^\0-\x1f\x7f\\\ud800-\udfff]{1,500}")
-"""The path of a file that a remote can be asked about again: nothing that some shell's `echo` changes."""
+"""A log file path that is safe to send again: no characters that some shell's `echo` changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,10 +375,10 @@ class LastLines:
 @dataclass(frozen=True, slots=True)
 class DeviceOutput:
     """
-    How a device behind a remote answered.
+    The result of a device behind a remote.
 
-    `connected` is None when nobody could ask it. `connect_ms` is the time to a TCP connection from the remote, with the
-    way to the remote; `certificate_until` is when its TLS certificate ends, in epoch seconds.
+    `connected` is None if it was not probed. `connect_ms` is the time to a TCP connection through the remote;
+    `certificate_until` is when its TLS certificate ends, in epoch seconds.
     """
 
     name: str
@@ -392,7 +389,7 @@ class DeviceOutput:
 
 
 MAX_LISTENERS = 5000
-"""TCP ports that are read of a proxy at most."""
+"""Most TCP ports that are read of a proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,8 +397,8 @@ class Listener:
     """
     One address and TCP port that something listens on.
 
-    `user` is whose socket it is. `pids` are the processes that hold it, as far as the account may see that, and `peers`
-    the addresses that those wait for: they have sent something there that is not acknowledged and was sent again.
+    `user` is whose socket it is. `pids` are the processes that hold it, if visible to the account; `peers` are
+    addresses with unacknowledged, retransmitted data.
     """
 
     port: Whole
@@ -415,7 +412,7 @@ class Listener:
 
 
 class Outcome(StrEnum):
-    """How an attempt to reach a proxy or to probe a remote ended."""
+    """The outcome of a proxy's connection or a remote's probe."""
 
     ANSWERED = "answered"
     PROXY_DOWN = "proxy-down"
@@ -437,14 +434,14 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class HostAnswer:
     """
-    How an attempt ended, and what there is to tell why it failed.
+    The outcome of an attempt, and the evidence of a failure.
 
-    `proxy` is the one that does not answer (PROXY_DOWN). `banner` is what the server said first when it was asked once
-    more. `stderr` is what ssh itself said, `printed` what the other end had it print (a banner, errors of its
-    programs), `noise` what came in place of the probe's output. `logged_in` and `frame` tell how far it came: to a
-    log-in, and to the beginning of the probe's output. `answered_by` are the hosts whose trusted key was offered in
-    place of the expected one. `proxy_lost`: the shared connection to the proxy has ended. `connect_ms` is the time to a
-    finished log-in in milliseconds.
+    `proxy` is the one that does not answer (PROXY_DOWN). `banner` is the server's first line, read by a second
+    connection. `stderr` are ssh's own messages, `printed` the output of the other end (a banner, errors of programs),
+    `noise` the text instead of the probe's output. `logged_in` and `frame` tell whether it reached the log-in, and the
+    start of the probe's output. `answered_by` are the hosts whose trusted key was offered in place of the expected one.
+    `proxy_lost`: the shared connection to the proxy has ended. `connect_ms` is the time to a finished log-in in
+    milliseconds.
     """
 
     __pydantic_config__: ClassVar[Mapping[str, bool]] = {"strict": True, "allow_inf_nan": False}
@@ -466,9 +463,9 @@ class HostAnswer:
 @dataclass(frozen=True, slots=True)
 class ProxyAnswer(HostAnswer):
     """
-    How the connection to a proxy was opened. `kept`: it was open already.
+    The answer of a proxy. `kept`: its connection was open already.
 
-    `took_ms` says how long the way there took, also when the connection was open already.
+    `took_ms` is how long opening it took, also if it was open already.
     """
 
     kept: bool = False
@@ -478,7 +475,7 @@ class ProxyAnswer(HostAnswer):
 @dataclass(frozen=True, slots=True)
 class RemoteAnswer(HostAnswer):
     """
-    What the probe of a remote brought; `facts` is None unless it answered.
+    The answer of a remote; `facts` is None unless it answered.
 
     `processes` is None when they could not be listed; unless `processes_complete`, some may be missing from the list.
     `units` is None when systemd was not asked, or did not answer; `listeners` is None unless a proxy was
@@ -500,7 +497,7 @@ class RemoteAnswer(HostAnswer):
 
 @dataclass(frozen=True, slots=True)
 class WorkerDescription:
-    """What runs on a worker, and what its clock says (POSIX seconds) when it hands its answers over."""
+    """The versions on a worker, and its clock (POSIX seconds) when it returns its answers."""
 
     __pydantic_config__: ClassVar[Mapping[str, bool]] = {"strict": True, "allow_inf_nan": False}
 

@@ -1,9 +1,8 @@
 """
 Opens one shared connection to each proxy, and closes them again.
 
-Takes the topology and the round's directory; leaves an answer per proxy there. As many are opened at the same time as
-remotes are probed, and one behind another waits for it. Opening is the proxy's probe: whoever can log in and keep the
-connection open is up.
+It writes an answer per proxy to the round's directory. As many are opened at the same time as remotes are probed; a
+proxy behind another waits for it. Opening is the proxy's check: a proxy with an open connection is up.
 """
 
 import os
@@ -29,12 +28,12 @@ from remotestatus_playbook.workdir import Workdir
 
 KEEP_SECONDS = 3600
 """
-So long after its last use a shared connection ends by itself, should nobody close it. All proxies are opened at the
-beginning, and of many remotes the last ones have to wait for their turn.
+ControlPersist of a shared connection: seconds after its last use. All proxies are opened at the beginning, so the last
+of many remotes use theirs late.
 """
 
 _SETTLED = (Outcome.ANSWERED, Outcome.ERROR, Outcome.MISCONFIGURED)
-"""What another attempt would not change."""
+"""Outcomes that are not retried."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,9 @@ class Opener:
     """
     Opens the connections to proxies.
 
-    `passwords` gives, by inventory name, how to learn a proxy's password, and `problems` what is wrong with the
-    inventory's variables of a proxy, which is not connected to then. `at_once` so many are opened at the same time. An
-    attempt may take `seconds`. A connection that nobody uses ends by itself after `keep_seconds`. With `fresh` one that
-    is still open is replaced.
+    `passwords` gives, by inventory name, how to get a proxy's password; a proxy with `problems` in its variables is not
+    connected to. `at_once` is the number of parallel openings, `seconds` the time limit of an attempt. An unused
+    connection ends after `keep_seconds`. `fresh` replaces open ones.
     """
 
     workdir: Workdir
@@ -65,14 +63,14 @@ class Opener:
         """
         Open the connections to the proxies with these aliases, and to those before them.
 
-        Gives an iterator over each alias with its answer, as soon as that is there, and None for as long as none is.
+        Yields each alias with its answer as soon as it is there, and None while there is none.
         """
         needed = [hop for hop in topology.in_order() if hop.spec in wanted]
         needed = list(dict.fromkeys(one for hop in needed for one in (*hop.path, hop)))
         answers: dict[str, Future[ProxyAnswer]] = {}
         settled: SimpleQueue[str] = SimpleQueue()
         with ThreadPoolExecutor(max_workers=max(1, min(len(needed), self.at_once))) as pool:
-            # A proxy comes behind those before it, so whatever is waited for has been begun.
+            # Proxies are in path order, so a proxy that another waits for has been started.
             for hop in needed:
                 before = answers[hop.parent.spec] if hop.parent else None
                 answers[hop.spec] = pool.submit(self._settle, hop, before, settled)
@@ -90,14 +88,14 @@ class Opener:
             yield alias, answer
 
     def _settle(self, hop: Hop, before: "Future[ProxyAnswer] | None", settled: SimpleQueue[str]) -> ProxyAnswer:
-        """Open one, and say so before those behind it go on."""
+        """Open one, and report it before those behind it start."""
         try:
             return self._open_when(hop, before)
         finally:
             settled.put(hop.spec)
 
     def _open_when(self, hop: Hop, before: "Future[ProxyAnswer] | None") -> ProxyAnswer:
-        """Open one as soon as the one before it is open, and try again what failed."""
+        """Open one once its parent is open, and retry failures."""
         if before is not None and hop.parent is not None and before.result().outcome is not Outcome.ANSWERED:
             if before.result().outcome is Outcome.ERROR:
                 return replace(before.result(), attempts=0)
@@ -127,7 +125,7 @@ class Opener:
             return ProxyAnswer(Outcome.ERROR, stderr=child.trouble)
         code, taken = child.code, round(child.taken * 1000)
         if code == 0:
-            with suppress(OSError):  # a full disk costs no more than this
+            with suppress(OSError):  # a full disk loses only this
                 _took(socket).write_text(str(taken))
             return ProxyAnswer(Outcome.ANSWERED, connect_ms=taken, took_ms=taken)
         if child.secret_trouble:
@@ -141,16 +139,16 @@ class Opener:
         return ProxyAnswer(outcome, stderr=text, printed=printed_words(log, child.err))
 
     def _start(self, hop: Hop, log: Path) -> Child:
-        """Start the connection, which goes on in the background once it is open."""
+        """Start the connection, which stays in the background once it is open."""
         password = self.passwords.get(hop.host.name) if hop.host else None
         child = Child(
             name=hop.spec,
             words=[
                 *(hop.program, "-F", str(self.workdir.config_for(hop.config)), "-f", "-N"),
                 *("-o", "ControlMaster=yes", "-o", f"ControlPersist={self.keep_seconds}"),
-                # What becomes of each remote's channel stands only in this connection's own log; see `find_refusals`.
+                # Only this connection's log has the errors of each remote's channel; see `find_refusals`.
                 *("-E", str(log), "-o", "LogLevel=DEBUG"),
-                # Without it a connection that others share throws away what its ProxyCommand complains of.
+                # Without it a master connection drops its ProxyCommand's error output.
                 *(["-v"] if hop.command is not None else []),
                 *opening_arguments(hop),
             ],
@@ -172,7 +170,7 @@ _SAID_FIRST = re.compile(r"^debug1: \w*exchange_identification: banner line 0: (
 
 
 def _said_first(log: Path) -> str:
-    """What the server said in place of its banner, as ssh notes it."""
+    """The server's text instead of a banner, from ssh's log."""
     found = _SAID_FIRST.search(read_text(log, 100_000, last=True))
     return found[1].strip() if found else ""
 
@@ -192,7 +190,7 @@ _REFUSALS = (
 
 
 def _took(socket: Path) -> Path:
-    """Where it stands how long it took to open this connection, for those who use it later."""
+    """The file with the time that opening this connection took, for later rounds."""
     return socket.with_suffix(".took")
 
 
@@ -204,16 +202,16 @@ def _when_opened(socket: Path) -> int:
 
 
 def log_of(socket: Path) -> Path:
-    """Where the shared connection with this socket writes what it sees."""
+    """The log file of the shared connection with this socket."""
     return socket.with_suffix(".log")
 
 
 def find_refusals(log: Path) -> dict[str, str]:
     """
-    Why a proxy could not connect, in the words of OpenSSH, by `address:port`: for the last time that it was asked.
+    OpenSSH's reasons why a proxy could not connect, by `address:port`: the last of each.
 
-    A client of a shared connection is only told "Session open refused by peer", for a tunnel that is down as for a
-    proxy that forbids forwarding; the connection itself is told the reason, and writes it into its log.
+    A client of a shared connection gets only "Session open refused by peer", both for a down tunnel and for forbidden
+    forwarding. Only the master's log has the reason.
     """
     reasons: dict[str, str] = {}
     asked, channels = "", dict[str, str]()
@@ -223,7 +221,7 @@ def find_refusals(log: Path) -> dict[str, str]:
             asked = found[1]
             reasons.pop(asked, None)
         elif found := _NEW_CHANNEL.search(words):
-            # The number of a channel that has ended is given to the next one.
+            # Channel numbers are reused.
             channels[found[1]], asked = asked, ""
         elif found := _OPEN_FAILED.match(words):
             reasons[channels.pop(found[1], "")] = words

@@ -1,9 +1,8 @@
 """
 Writes the SSH configuration of a round, which its commands (`ssh_commands`) use.
 
-Takes the topology; returns text. The rule worth knowing: a remote's jump may only use the connection to
-its proxy that was opened beforehand. Where there is none it fails at once, so a proxy never sees more than one
-connection, and never the remote's password.
+A remote's jump only uses the open connection to its proxy. Without one it fails at once, so a proxy never gets a second
+connection, nor the remote's password.
 """
 
 import shlex
@@ -63,23 +62,23 @@ def _hop_lines(hop: Hop, control: Path, known_hosts: Path) -> list[str]:
         if hop.renamed:
             body.append(GUARD)
         else:
-            # The user's own settings for this host stay in force, also a ProxyCommand or ProxyJump: so the guard only
-            # stands while nobody is opening the connection. Not quoted for the shell: OpenSSH knows no escaped quotes
-            # here. Without a value it is a `test` of "-z".
+            # The user's settings for this host stay valid, also ProxyCommand and ProxyJump, so the guard applies only
+            # while the connection is not being opened. The variable is not quoted, because OpenSSH has no escaped
+            # quotes here; without a value, `test` tests the text "-z".
             lines += [f'Match originalhost {hop.target} exec "test -z ${OPENING}"', f"  {GUARD}"]
     else:
         host = hop.host
-        # Without a HostName line, an alias of the user's own of the same name keeps the one it has.
+        # Without a HostName line, a user's alias of the same name keeps its own.
         body += [f"HostName {quote(host.address)}"] if hop.target != host.address else []
         body += [f"HostKeyAlias {host.key_name}"]
         body += [f"UserKnownHostsFile {quote(known_hosts)}", *(ONE_PASSWORD if host.password else ASK_NOBODY)]
-        # Keeps OpenSSH's own order of key exchanges here, see `remote_options` in `ssh_commands`.
+        # Keeps OpenSSH's default order of key exchanges here, see `remote_options` in `ssh_commands`.
         body += ["KexAlgorithms +curve25519-sha256", *COMMON, _CONNECT_TIMEOUT, GUARD]
     return [*lines, f"Host {hop.target}", *(f"  {line}" for line in body)]
 
 
 def address_lines(hop: Hop) -> list[str]:
-    """Where a hop is that ssh's own configuration knows by another name."""
+    """The address of a hop with another name in ssh's configuration."""
     known = any(line.lower().startswith("hostname ") for line in hop.settings)
     lines = [] if known else [f"HostName {quote(hop.address)}"]
     return [*lines, *([f"User {quote(hop.user)}"] if hop.user else []), *([f"Port {hop.port}"] if hop.port else [])]

@@ -1,9 +1,9 @@
 """
-Evaluates something for many hosts or pages, in several processes once it turns out to be slow.
+Evaluates a function for many hosts or pages, in several processes if it is slow.
 
-Takes the names of hosts and a function; returns its values by name, in the order of the names. The rule worth knowing:
-a template takes a moment, and a lookup in it may wait for a server as long as it likes. Ansible is not made for
-threads, so what is slow is shared out among processes, and so are very many hosts; otherwise none is started.
+It returns the values by name, in the order of the names. A lookup may wait for a server without limit, and Ansible is
+not thread-safe. So slow evaluations, and those of very many hosts, are split among processes; otherwise none is
+started.
 """
 
 import gc
@@ -16,16 +16,16 @@ from contextlib import suppress
 from typing import TypeVar
 
 _SLOW_SECONDS = 0.2
-"""From so much time for one host on, the others are shared out."""
+"""Seconds for one host, above which the others are split among processes."""
 
 _PROCESSES = 16
-"""For hosts that are slow because they wait."""
+"""Processes for hosts that wait for lookups."""
 
 _LONG_SECONDS = 1.0
-"""From so much time for all that are left on, they are shared out among the processors."""
+"""Estimated seconds for the rest from which it is split among the processors."""
 
 _FIRST = 100
-"""So many hosts say how long all will take."""
+"""Hosts by which the time is estimated."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -47,7 +47,7 @@ def evaluate_all(names: Sequence[str], evaluate: Callable[[str], Value]) -> dict
 
 
 def by_processes(names: Sequence[Key], evaluate: Callable[[Key], Value], processes: int) -> dict[Key, Value]:
-    """The value of every name, by so many processes. What one of them does not bring is evaluated here."""
+    """Evaluate every name in this number of processes; missing values are evaluated here."""
     parts = [names[number::processes] for number in range(min(processes, len(names)))]
     children: list[tuple[int, int]] = []
     with suppress(OSError):  # no more processes or open files than these
@@ -59,12 +59,12 @@ def by_processes(names: Sequence[Key], evaluate: Callable[[Key], Value], process
         os.waitpid(pid, 0)
         with suppress(pickle.UnpicklingError, EOFError):
             found |= pickle.loads(text)  # noqa: S301 - a process of ours has written it
-    # What a process of ours has not answered, because it was ended, is evaluated here.
+    # The values of a killed process are evaluated here.
     return {name: found[name] if name in found else evaluate(name) for name in names}
 
 
 def _start(names: Sequence[Key], evaluate: Callable[[Key], Value]) -> tuple[int, int]:
-    """Start a process that evaluates these, as long as we live; return its number, and where its answer can be read."""
+    """Start a process that evaluates these and ends with us; return its pid, and the pipe of its results."""
     parent = os.getpid()
     ours, theirs = os.pipe()
     try:
@@ -78,7 +78,7 @@ def _start(names: Sequence[Key], evaluate: Callable[[Key], Value]) -> tuple[int,
         return pid, ours
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        gc.freeze()  # what is looked through is copied first
+        gc.freeze()  # so that memory pages stay shared
         os.close(ours)
         with open(theirs, "wb") as answers:  # noqa: PTH123 - it is open already
             answers.write(pickle.dumps({name: evaluate(name) for name in names if os.getppid() == parent}))

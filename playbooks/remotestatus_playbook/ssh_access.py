@@ -1,7 +1,7 @@
 """
 Writes how `ssh`, `scp` and `rsync` reach every host by hand: blocks of ssh_config(5), and arguments of ssh(1).
 
-Takes the topology; returns texts and arguments, in which there is no password.
+The results contain no passwords.
 """
 
 import re
@@ -19,8 +19,8 @@ def write_blocks(topology: Topology, hosts: Mapping[str, Host], *, known_hosts: 
     """
     Blocks of ssh_config(5) with which plain `ssh`, `scp` and `rsync` reach every host by its inventory name.
 
-    A block by each host's name, and by the name of each proxy on the way. They stand on their own and hold nothing of
-    a round, so they may be kept. No password is in them.
+    There is a block for each host and proxy, by name. They do not depend on a round, and may be kept. They contain no
+    passwords.
     """
     blocks = {name: _block(host, topology, known_hosts) for name, host in hosts.items()}
     for hop in topology.in_order():
@@ -29,13 +29,13 @@ def write_blocks(topology: Topology, hosts: Mapping[str, Host], *, known_hosts: 
 
 
 def end_of_blocks() -> str:
-    """What follows the blocks where they are all that `ssh -F` reads: the user's own configuration."""
+    """The lines after the blocks for `ssh -F`: the include of the user's configuration."""
     return "\n".join(["Host *", *(f"  Include {quote(config)}" for config in files_of(None))]) + "\n"
 
 
 def _block(host: Host, topology: Topology, known_hosts: Path) -> str:
     last_hop = topology.last_hop.get(host.name)
-    # Without a HostName line, an alias of the user's own of the same name keeps the one it has.
+    # Without a HostName line, a user's alias of the same name keeps its own.
     body = [f"HostName {quote(host.address)}"] if host.address != host.name else []
     body += [f"HostKeyAlias {host.key_name}"]
     body += [f"Port {host.port}"] if host.port else []
@@ -49,21 +49,21 @@ def _block(host: Host, topology: Topology, known_hosts: Path) -> str:
 
 
 def _way_lines(last_hop: Hop | None, command: str | None) -> list[str]:
-    """The whole way, each proxy as the inventory spells it: a later `-J` then means what it says."""
+    """The whole path, each proxy as in the inventory, so that a later `-J` works."""
     if last_hop is None:
         return [f"ProxyCommand {command}"] if command is not None else []
     return [f"ProxyJump {','.join(name_by_hand(hop) for hop in (*last_hop.path, last_hop))}"]
 
 
 def name_by_hand(hop: Hop) -> str:
-    """What a proxy is called for `ssh` with these blocks: as it is written, unless its ssh has options of its own."""
+    """A proxy's name in these blocks: as in the inventory, unless its ssh has its own options."""
     if hop.host is not None or not (hop.renamed or hop.options.rest):
         return hop.written
     return hop.target if hop.renamed else re.sub(r"[^A-Za-z0-9.-]+", "-", hop.written)
 
 
 def _outsider_block(hop: Hop, known_hosts: Path) -> str:
-    """A proxy that only ssh's own configuration knows: we add where else its key may be trusted."""
+    """A proxy that only ssh's configuration knows: add our known_hosts files."""
     name = name_by_hand(hop)
     trusted = ["~/.ssh/known_hosts", "~/.ssh/known_hosts2", quote(known_hosts)]
     body = [*(address_lines(hop) if name != hop.written else ()), *hop.options.as_lines(), *hop.settings]
@@ -79,7 +79,7 @@ def reaching_arguments(host: Host, topology: Topology, *, known_hosts: Path) -> 
 
 
 def mapped_arguments(host: Host, *, known_hosts: Path) -> list[str]:
-    """Arguments of `ssh` that go with a host wherever its port is mapped to: who it is, and how to log in."""
+    """Arguments of `ssh` for a host's forwarded port: its host key name and log-in."""
     ours = (f"HostKeyAlias={host.key_name}", f"UserKnownHostsFile={quote(known_hosts)}")
     words = [*log_in_words(None, host.user, host.key_file), *host.options.rest]
     return [*words, *(word for option in ours for word in ("-o", option))]

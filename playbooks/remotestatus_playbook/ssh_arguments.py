@@ -1,8 +1,7 @@
 """
-Takes SSH arguments apart, as they stand in ansible_ssh_common_args and its kin.
+Parses SSH arguments as in ansible_ssh_common_args.
 
-Text comes in; the jump, the configuration file and the rest go out, which can be arguments of ssh(1) or lines of
-ssh_config(5).
+It returns the jump, the configuration file and the rest, as arguments of ssh(1) or lines of ssh_config(5).
 """
 
 import difflib
@@ -35,7 +34,7 @@ _LINES = {
 """Flags of ssh(1) and what they are called in ssh_config(5)."""
 
 _SHARING = frozenset({"controlmaster", "controlpath", "controlpersist"})
-"""Options of shared connections, as many an ansible.cfg has them: which connections are shared is our own business."""
+"""Options of shared connections, often in an ansible.cfg; they are ignored, because we set them."""
 
 _NO_KNOWN_HOSTS = frozenset({"userknownhostsfile=/dev/null", "userknownhostsfile=none"})
 
@@ -51,10 +50,10 @@ class PathError(ValueError):
 @dataclass(frozen=True)  # with slots it is pickled ten times as slowly
 class Options:
     """
-    SSH arguments, taken apart: the way, the configuration file, and the rest as they were.
+    Parsed SSH arguments: the path, the configuration file, and the rest unchanged.
 
-    The way is a `jump` (ProxyJump) or a `command` (ProxyCommand), whichever came first, as ssh itself takes them. What
-    says that there is none (`ProxyCommand=none`) stays in the rest.
+    The path is a `jump` (ProxyJump) or a `command` (ProxyCommand), whichever comes first, as in ssh.
+    `ProxyCommand=none` stays in the rest.
     """
 
     jump: str | None = None
@@ -76,7 +75,7 @@ class Options:
         return lines
 
     def heard(self) -> list[str]:
-        """The rest without what would keep ssh from saying what happened, or make it say more than that."""
+        """The rest without options that change ssh's log level."""
         words: list[str] = []
         for flag, value in flags_of(self.rest):
             if flag not in ("-q", "-v") and not (flag == "-o" and str(value).lower().startswith("loglevel=")):
@@ -106,7 +105,7 @@ def split_options(*texts: str | None, base: Path | None = None) -> Options:
 
 
 def split_words(words: Sequence[str], base: Path | None = None) -> tuple[Options, tuple[str, ...]]:
-    """Take the words of an ssh command line apart: its options, and the words that are none (host and command)."""
+    """Parse the words of an ssh command line: its options, and the others (host and command)."""
     said: dict[str, str] | None = None
     config: str | None = None
     rest: list[str] = []
@@ -135,9 +134,9 @@ def split_words(words: Sequence[str], base: Path | None = None) -> tuple[Options
 
 def _with_known_hosts(rest: Sequence[str]) -> Sequence[str]:
     """
-    The words without a file of known hosts that is none, as many an ansible.cfg has it: keys are checked here.
+    Remove `UserKnownHostsFile=/dev/null`, which many ansible.cfg have: keys are checked here.
 
-    Who switches that off for `ssh` itself has meant it.
+    With StrictHostKeyChecking=no the words stay as they are: it is meant.
     """
     options = [word.lower() for flag, word in pairwise(rest) if flag == "-o"]
     if any(option.startswith("stricthostkeychecking=") and not option.endswith("=yes") for option in options):
@@ -167,7 +166,7 @@ def flags_of(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def _way(key: str, value: str, rest: list[str]) -> dict[str, str]:
-    """The way that this option says; one that says that there is none joins the rest, for ssh."""
+    """The path of this option; a `none` is added to the rest, for ssh."""
     key = key.lower()
     value = value.strip('"') if key == "proxyjump" else value
     if value.lower() in ("", "none"):
@@ -177,10 +176,10 @@ def _way(key: str, value: str, rest: list[str]) -> dict[str, str]:
 
 
 def _no_option(word: str) -> str:
-    """What is wrong with a word that stands where only options may, and what was probably meant."""
+    """The error for a word in place of an option, with the nearest option."""
     key, separator, value = word.partition("=")
     if separator and re.fullmatch(r"[A-Za-z]+", key):
-        # A value may hold a secret; that of a jump is a name.
+        # A value may be secret, but a jump's is a name.
         shown = value if key.lower() == "proxyjump" else "..."
         return f"{key}={shown} is no option of ssh; did you mean -o {key}={shown}?"
     if key.lower() in _WAYS:
@@ -199,7 +198,7 @@ def nearest(name: str, names: Sequence[str]) -> str | None:
 
 
 def _absolute(value: str, base: Path | None) -> str:
-    """A path as ssh finds it wherever it is started; what ssh expands itself stays as it is."""
+    """An absolute path; `~` and tokens, which ssh expands, stay."""
     if base is None or value.lower() in ("", "none") or value[0] in "/~%$" or value.startswith("pkcs11:"):
         return value
     return str(next((folder / value for folder in (base, Path.cwd()) if (folder / value).exists()), base / value))

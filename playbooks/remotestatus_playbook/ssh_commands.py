@@ -1,7 +1,7 @@
 """
 Writes the commands with which a round connects: to each proxy, and to each remote, with the options of both.
 
-Takes the topology; returns arguments of ssh(1). What they need of a round's configuration is in `round_ssh_config`.
+What they need of a round's configuration is in `round_ssh_config`.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ def opening_arguments(hop: Hop) -> list[str]:
     """
     Arguments with which `ssh` reaches this hop by itself instead of through a shared connection.
 
-    Options of the inventory's stand here and not in the configuration, where a wrong one would stop every connection.
+    The inventory's options are here and not in the configuration, where a wrong one would break all connections.
     """
     arguments = log_in_words(hop.port, hop.user, hop.host.key_file if hop.host else None)
     if hop.host is None:
@@ -45,10 +45,10 @@ def remote_options(host: Host, topology: Topology, *, known_hosts: Path) -> list
     ours = [
         f"HostKeyAlias={host.key_name}",
         f"UserKnownHostsFile={quote(known_hosts)}",
-        # Says "Authenticated to ..." on standard error, which tells a log-in that hangs from one that never came.
+        # Logs "Authenticated to ...", which distinguishes a hang before and after the log-in.
         "LogLevel=VERBOSE",
         *map(_as_word, COMMON),
-        # It may share its address with a proxy, whose shared connection is not meant for it.
+        # A proxy with the same address may have a shared connection, which is not for it.
         "ControlPath=none",
     ]
     if last_hop is not None:
@@ -72,12 +72,12 @@ def probe_command(
     shell: str,
 ) -> list[str]:
     """
-    The command that runs a `shell`, which is sent a script on standard input, on a remote.
+    The command that runs `shell` on a remote, with a script on standard input.
 
-    `options` come first, because ssh takes the first value it meets; `seconds` is the time to connect in, unless the
-    inventory says another. What ssh itself says goes into `log`: what the server has it print goes to standard error.
+    `options` come first, because ssh takes the first value it meets; `seconds` is the connect timeout, unless the
+    inventory sets one. ssh's messages go to `log`, the server's output to standard error.
     """
-    # A server that asks questions writes into the log, see `ssh_log`; the debugging lines say from where on.
+    # A server's prompts are in the log too, see `ssh_log`; debug lines mark where they begin.
     options = ["-o", "LogLevel=DEBUG", *options] if host.password else options
     return [
         *(host.program, "-F", str(config), *options),
@@ -85,18 +85,18 @@ def probe_command(
         *log_in_words(host.port, host.user, host.key_file),
         *(word for option in (ONE_PASSWORD if host.password else ASK_NOBODY) for word in ("-o", _as_word(option))),
         *("-o", f"ConnectTimeout={host.connect_seconds or seconds}"),
-        # A terminal, which an argument (`-tt`) or a configuration may want for people, would print what it is sent.
+        # Without a terminal (`-tt`), which would echo the script.
         *("-T", "-E", str(log), "--", host.address, shell),
     ]
 
 
 def look_command(hop: Hop, *, config: Path, control: Path, log: Path) -> list[str]:
     """
-    The command that runs a shell on a proxy, through the shared connection at `control` and in no other way.
+    The command that runs a shell on a proxy, only through the shared connection at `control`.
 
-    What ssh itself says goes into `log`.
+    ssh's messages go to `log`.
     """
-    # Without the connection ssh would make one of its own, where the configuration has no guard against that.
+    # Without it, ssh would open its own connection where the configuration has no guard.
     own = ("ControlMaster=no", f"ControlPath={control}", _as_word(GUARD))
     options = [word for option in (*own, "LogLevel=VERBOSE", "RequestTTY=no") for word in ("-o", option)]
     return [hop.program, "-F", str(config), *options, "-E", str(log), "--", hop.target, SHELL]

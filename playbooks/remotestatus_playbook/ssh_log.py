@@ -1,9 +1,9 @@
 """
-Tells what ssh itself says from what a server makes it print.
+Separates ssh's own messages from text of the server.
 
-Takes the log that ssh wrote (`-E`) and what came on its standard error; returns ssh's own words, which alone say why a
-connection failed. The rule: a server's banner, and what its programs print, come on standard error, never in the log.
-And where ssh quotes a server in its log, or prints for it, what follows is the server's.
+It returns ssh's own messages from its log (`-E`) and standard error; only these explain a failure reliably. A server's
+banner and program output are on standard error, never in the log. After text that ssh quotes from a server in its log,
+the rest is untrusted.
 """
 
 import os
@@ -16,7 +16,7 @@ KEPT = 6000
 """Characters kept of ssh's own words, and of what a server printed."""
 
 READ = 256 * 1024
-"""Bytes that are read of a log, which may be a flood of a server's doing."""
+"""Bytes that are read of a log, which a server may flood."""
 
 _DEBUG = re.compile(r"debug\d: |OpenSSH_\d")
 
@@ -24,13 +24,13 @@ _QUOTES = re.compile(
     r"(Received disconnect from \S+ port \d+:\d+:) |(Bad remote protocol version identification): "
     r"|(.*Their offer:(?: [a-z0-9@.,+-]{1,400}$)?)"
 )
-"""Lines that end in a server's words, which may hold line breaks: what follows may be the server's as well."""
+"""Lines that end in text of the server, which may have line breaks, so following lines are untrusted."""
 
 _ASKS = re.compile(r"debug1: (Next authentication method: (password|keyboard-interactive)|Remote: )")
-"""From here on, up to OpenSSH 10.0, a server's questions and remarks stand in the log as lines of their own."""
+"""After this line, up to OpenSSH 10.0, a server's prompts and messages are lines of the log."""
 
 _METHODS = re.compile(r"(.*: Permission denied) \((?![\w,@.-]{1,200}\)\.$)")
-"""The server names the methods; anything else in their place is not taken over."""
+"""The server names the methods; other text in their place is dropped."""
 
 _TOO_MANY = "Too many authentication failures"
 
@@ -38,23 +38,23 @@ _OF_A_CONNECTION = re.compile(
     r"Authenticated to |\S+: Permission denied|Connection (closed|reset|to) |client_loop: |Timeout, server |"
     r"Disconnected from |ssh_dispatch_run_fatal: |mux_client_|packet_write_wait: "
 )
-"""What ssh may say once a server can write into its log; whoever forges one of these only says it of itself."""
+"""ssh's messages that are accepted even where a server can write; a forged one affects only that server."""
 
 _BEFORE_ANY_BANNER = re.compile(
     r"(kex|ssh)_exchange_identification: |banner exchange: |.*during banner exchange|ssh: ", re.IGNORECASE
 )
-"""What ssh says when it ended before a server could have it print anything."""
+"""ssh's messages from before a server can make it print anything."""
 
 
 _ENDED = re.compile(r"Connection to \S+ closed by remote host\.|Read from remote host \S+( port \d+)?: [\w ]{1,60}")
-"""How ssh says on standard error, after a log-in, that the connection broke. A remote can say so only of itself."""
+"""ssh's messages on standard error about a connection lost after log-in. A forged one affects only its remote."""
 
 
 def own_words(log: Path, stderr: Path) -> str:
-    """What ssh itself said: of its log, and of standard error as long as nothing else can stand there."""
+    """ssh's own messages: from its log, and from standard error until other text can be there."""
     words = read_own(read_text(log))
     if not log.exists() or any(_BEFORE_ANY_BANNER.match(line) for line in words.splitlines()):
-        # Before its log is open it complains on standard error, where also those complain that carry the connection.
+        # Before its log is open, its errors are on standard error, like those of the jump's ssh.
         words = f"{read_text(stderr, KEPT)}\n{words}"
     elif _ENDED.fullmatch(last := read_text(stderr).strip().rpartition("\n")[2].strip()):
         words = f"{words}\n{last}"
@@ -62,7 +62,7 @@ def own_words(log: Path, stderr: Path) -> str:
 
 
 def printed_words(log: Path, stderr: Path) -> str:
-    """What came on standard error and is not ssh's own: banners, and what programs at the other end print."""
+    """The rest of standard error: banners, and output of programs at the other end."""
     return without_warnings(read_text(stderr, KEPT)) if log.exists() else ""
 
 
@@ -72,7 +72,7 @@ def tells_log_in(words: str) -> bool:
 
 
 def read_own(text: str) -> str:
-    """What is ssh's own of the text of its log."""
+    """ssh's own part of its log's text."""
     found: list[str] = []
     asked = False
     for line in text.replace("\r\n", "\n").split("\n"):

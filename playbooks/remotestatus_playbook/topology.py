@@ -1,8 +1,8 @@
 """
-Works out how each host is reached: the proxies on the way to it, and how they are reached themselves.
+Finds the path to each host: the proxies before it, and the paths to these.
 
-Takes the connection of each host as Ansible evaluated it, and what ssh's own configuration files say; returns a Hop for
-each proxy, and the last one on the way to each host.
+It uses Ansible's variables and ssh's configuration files, and returns a Hop for each proxy, and the last Hop of each
+host's path.
 """
 
 import hashlib
@@ -24,8 +24,7 @@ class Host:
     """
     One host's connection, as Ansible evaluated it.
 
-    `password` tells whether there is one, never what it is; `program` is the `ssh` to run, and `connect_seconds` the
-    time to connect in, if somebody chose one.
+    `password` tells whether there is one; `program` is the `ssh` to run, `connect_seconds` its timeout, if set.
     """
 
     name: str
@@ -45,21 +44,21 @@ class Host:
 
     @property
     def config(self) -> str | None:
-        """The file that ssh reads for it in the place of the user's configuration."""
+        """The file that ssh reads instead of the user's configuration."""
         return self.options.config
 
     @property
     def question(self) -> Question:
-        """What ssh's own configuration is asked about it."""
+        """The `ssh -G` query about it."""
         options = self.options.rest
-        # Many remotes are one address with many ports: no block of a configuration tells these apart.
+        # Many remotes share an address, and differ in port, which Host blocks cannot distinguish.
         return Question(self.address, self.user, None, self.options.config, options, self.program)
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
     """
-    A proxy on the way to something.
+    A proxy on a path.
 
     `target` is what ssh is told to connect to, `spec` the same with user and port for ProxyJump, `written` what the
     inventory says. `host` is the inventory's host for it; None for one that only `ssh` knows (`user@host:port`, or an
@@ -100,7 +99,7 @@ class Hop:
     @property
     def socket(self) -> str:
         """
-        The name of its shared connection's socket, which nothing else that is reached in another way can have.
+        The name of its shared connection's socket, unique for its path.
 
         OpenSSH's own %C is the same for one address behind two different proxies (before OpenSSH 9.6).
         """
@@ -109,13 +108,13 @@ class Hop:
 
 
 def socket_name(way: object) -> str:
-    """The name of the socket for a connection that is reached this way: the same for the same way, and for no other."""
+    """The socket name of a connection by this path: equal for equal paths, and unique."""
     return hashlib.sha256(repr(way).encode()).hexdigest()[:SOCKET_NAME]
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The end of the way to something: the last proxy, or a `command` that is no ssh; neither when it is direct."""
+    """The last step of a path: a proxy, or a `command` that is no ssh; neither if direct."""
 
     hop: Hop | None = None
     command: str | None = None
@@ -126,8 +125,7 @@ class Topology:
     """
     Every proxy, and the last hop on the way to each host (None: direct).
 
-    `commands` holds the ProxyCommand of each host that is reached by one which is no ssh, and `found` what ssh's own
-    configuration says of a host, where it was asked.
+    `commands` has the ProxyCommands that are no ssh, by host; `found` the results of `ssh -G`, by host.
     """
 
     hops: dict[tuple[object, ...], Hop] = field(default_factory=dict)
@@ -144,7 +142,7 @@ class Topology:
 
 
 def place_of(host: Host, topology: Topology) -> tuple[str, int | None]:
-    """The address and port that a host is connected to at, with what ssh's own configuration says of them."""
+    """The address and port of a host, after ssh's configuration."""
     found = topology.found.get(host.name)
     if found is None:
         return host.address, host.port
@@ -159,10 +157,10 @@ def trace(
     named: Mapping[str, tuple[str, str]] | None = None,
 ) -> Topology:
     """
-    Find the way to every host. Hosts named in `proxies` become hops even when no remote uses them.
+    Find the path to every host. Hosts in `proxies` become hops even without remotes.
 
-    Without a `client` nobody is asked what ssh's own configuration says. Relative paths start at `base`. `named` are
-    the `proxy_names` of an order.
+    Without a `client`, ssh's configuration is not used. Relative paths start at `base`. `named` are the `proxy_names`
+    of an order.
     """
     proxies = [name for name in proxies if name in hosts]
     tracer = _Tracer(hosts, proxies, client, base, {host.address for host in hosts.values()}, named or {})
@@ -178,7 +176,7 @@ def trace(
         if way.command is not None:
             topology.commands[name] = way.command
     for name in proxies:
-        # One that remotes pass is connected to on their way there: it may be reachable on no other.
+        # A proxy of remotes keeps their path to it: there may be no other.
         passed = any(hop.host is not None and hop.host.name == name for hop in topology.hops.values())
         if name not in topology.problems and not passed:
             tracer.hop(JumpStep(name, written=name), Way(topology.last_hop[name], topology.commands.get(name)))
@@ -200,13 +198,13 @@ class _Tracer:
     _known: set[JumpStep] = field(default_factory=set)
 
     def ask_ahead(self) -> None:
-        """Ask at the same time what will be asked of hosts that say no way themselves."""
+        """Run `ssh -G` in parallel for the hosts without a path of their own."""
         if self.client is not None:
             silent = (host for host in self.hosts.values() if not (host.options.jump or host.options.command))
             self.client.look_up_all(host.question for host in silent)
 
     def way_to(self, host: Host, seen: tuple[str, ...]) -> Way:
-        """The way to a host of the inventory; `seen` is what it is the way of."""
+        """The path to a host of the inventory; `seen` are the hosts that need it."""
         if host.name in seen:
             raise PathError(f"its ProxyJump goes round in a circle: {' -> '.join((*seen, host.name))}")
         options = host.options
@@ -226,7 +224,7 @@ class _Tracer:
             return Way()
 
     def _follow(self, options: Options, end: Host | JumpStep, seen: tuple[str, ...], *, told: bool = False) -> Way:
-        """The way to this end that a ProxyJump or ProxyCommand says."""
+        """The path of a ProxyJump or ProxyCommand to this end."""
         if options.jump is not None:
             steps = read_proxy_jump(options.jump, end.config, end.program)
         elif options.command is None:
@@ -245,7 +243,7 @@ class _Tracer:
         return way
 
     def _before(self, step: JumpStep, seen: tuple[str, ...]) -> Way:
-        """The way to a jump host itself: as its own ssh says, as the inventory does, or as ssh's configuration does."""
+        """The path to a jump host: from its own ssh options, the inventory, or ssh's configuration."""
         options = step.options
         if options.jump is not None or options.command is not None:
             return self._follow(options, step, (*seen, step.written))
@@ -258,7 +256,7 @@ class _Tracer:
         return self._told(found, step, (*seen, step.written))
 
     def _must_be_known(self, step: JumpStep) -> None:
-        """Raises PathError for the name of a proxy that was misspelt; one that means something is left alone."""
+        """Raise PathError for a misspelt proxy name, but not for one that ssh knows."""
         if self.client is None or step in self._known or re.search(r"[.:]", step.target) or step.target in self.hosts:
             return
         self._known.add(step)
@@ -268,7 +266,7 @@ class _Tracer:
             raise PathError(f"{step.target}: no such host; did you mean {meant}?")
 
     def _listed(self, step: JumpStep) -> Host | None:
-        """The host of the inventory that is meant: by its name, or a proxy by its address, port and user."""
+        """The inventory host of a step: by name, or a proxy by address, port and user."""
         if step not in self._meant:
             self._meant[step] = self.hosts.get(step.written) or self.hosts.get(step.target) or self._find_proxy(step)
         return self._meant[step]
@@ -282,7 +280,7 @@ class _Tracer:
         user = step.user or (found.value_of("user") if found else None) or getuser()
         for name in self.proxies:
             host = self.hosts[name]
-            # Who says no user takes what the inventory knows: ssh's own default is nobody's intention.
+            # Without a user, the inventory's user applies, not ssh's default.
             same_user = user in (host.user or user, getuser()) if step.user is None else user == host.user
             if same_user and (host.address.lower(), host.port or 22) == (address.lower(), port):
                 return host
@@ -291,7 +289,7 @@ class _Tracer:
     # -- hops ---------------------------------------------------------------------------------------------------------
 
     def hop(self, step: JumpStep, before: Way) -> Hop:
-        """The proxy of this step, made when it is met for the first time."""
+        """The Hop of this step, created on first use."""
         host = self._listed(step)
         if host is not None:
             step = _as_listed(step, host)
@@ -332,7 +330,7 @@ class _Tracer:
         )
 
     def _free_target(self, step: JumpStep, parent: Hop | None, host: Host | None) -> str:
-        """A name that ssh's configuration can know this hop by, and nothing else that is connected to."""
+        """A name for this hop in ssh's configuration that no other host has."""
         taken = {other.target for other in self.topology.hops.values()}
         taken.update(() if host else self.addresses)
         longer = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{step.written}-via-{parent.target if parent else 'checker'}")
@@ -349,7 +347,7 @@ def _first_free(taken: Collection[str], name: str, longer: str, more: Iterable[s
 
 
 def _as_listed(step: JumpStep, host: Host) -> JumpStep:
-    """The step to a host of the inventory under its own name, unless it is another account or port there."""
+    """The step by the host's inventory name, unless user or port differ."""
     user, port = step.user or host.user, step.port or host.port
     same = (user, port or 22) == (host.user, host.port or 22)
     written = host.name if same or step.target != host.name else step.written

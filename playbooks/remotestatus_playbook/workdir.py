@@ -1,7 +1,7 @@
 """
 The private directory of one round: its SSH configuration, the sockets of connections, and the answers.
 
-Everything in it goes with the round.
+It is removed with the round.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ class Workdir:
         self.control = control or path
 
     def config_for(self, config: str | None, *, behind: bool = False) -> Path:
-        """The configuration for what has a file of its own in the place of the user's; `behind`: a proxy."""
+        """The configuration for a host with its own file (-F); `behind`: behind a proxy."""
         name = "remote_config" if behind else SSH_CONFIG
         return self.path / (name if config is None else f"{name}-{_mark(config)}")
 
@@ -80,27 +80,27 @@ class Workdir:
         """
         A copy of a configuration file, to be included.
 
-        ssh refuses to include what others may write to, and not to be given it (`-F`).
+        ssh refuses to include a file that others can write, but accepts it with `-F`.
         """
         copy = self.path / f"own-{_mark(config)}"
-        with suppress(OSError):  # the round's problems name it
+        with suppress(OSError):  # the hosts' problems name it
             copy.write_bytes(Path(config).expanduser().read_bytes())
         return str(copy)
 
     def leave(self, folder: str, name: str, value: object) -> None:
-        """Leave a value in one of the folders: the answer of a proxy or remote, or what its probe has to know."""
+        """Write a value to one of the folders: an answer, or the input of a probe."""
         target = answer_file(self.path, folder, name)
         target.parent.mkdir(mode=0o700, exist_ok=True)
         write_whole(target, value)
 
     def leave_alike(self, names: Sequence[str], answer: RemoteAnswer) -> None:
-        """Leave an answer that many remotes have in common, in one file: behind a proxy that is down may be all."""
+        """Write one file for an answer that many remotes share, such as all behind a down proxy."""
         folder = self.path / REMOTE_ANSWERS
         folder.mkdir(mode=0o700, exist_ok=True)
         write_whole(folder / f"{file_name(names[0])}{ALIKE}", {"names": names, "answer": answer})
 
     def count(self, outcome: Outcome, remotes: int = 1) -> None:
-        """Count remotes that were probed: a letter each, so that nobody has to read a half-written number."""
+        """Count probed remotes by appending a letter each, which is atomic."""
         with (self.path / COUNTED).open("a") as file:
             file.write((REACHED if outcome is Outcome.ANSWERED else NOT_REACHED) * remotes)
 
@@ -109,7 +109,7 @@ class Workdir:
         (self.path / DONE).touch()
 
     def hand_over(self, artifacts: Path, description: WorkerDescription) -> None:
-        """Put all answers among a worker's artifacts, with what there is to say of the worker."""
+        """Copy all answers to a worker's artifacts, with its description."""
         folder = artifacts / HANDED_OVER
         folder.mkdir(mode=0o700, exist_ok=True)
         for answers in (PROXY_ANSWERS, REMOTE_ANSWERS):
@@ -128,13 +128,13 @@ class Workdir:
         return next((answer for names, answer in read_alike(self.path / REMOTE_ANSWERS) if name in names), None)
 
     def output(self, name: str) -> Path:
-        """Where the raw output of one host's probe goes while it runs (`.out` and `.err`)."""
+        """The path of the raw output of a host's probe (`.out` and `.err`)."""
         folder = self.path / "output"
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder / file_name(name)
 
     def tool(self, name: str) -> Path:
-        """One of our shell scripts, executable: where it was installed, or a copy if that lost its mode."""
+        """The path of one of our shell scripts; a copy if the installed one is not executable."""
         shipped = FILES / name
         if os.access(shipped, os.X_OK):
             return shipped
