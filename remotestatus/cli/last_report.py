@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from remotestatus.evaluate import current_states
 from remotestatus.history import History, read_past
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Fleet, Inventory, Proxy, Remote, SshAccess, Worker
@@ -43,22 +44,15 @@ def read_last_report(
     if round_ is None:
         raise RoundError(f"no round was run yet: the history {history.path} holds none; `remotestatus run` runs one")
     fleet = inventory.fleet if inventory else fleet_of(history)
-    everything = {*fleet.remotes_by_name, *fleet.proxies_by_name}
-    names = everything if whole or inventory is None else inventory.limited_to
-    remotes = tuple(remote for remote in fleet.remotes if remote.name in names)
-    names = everything if len(remotes) == len(fleet.remotes) else names.union(*(remote.path for remote in remotes))
-    proxies = tuple(proxy for proxy in fleet.proxies if proxy.name in names)
-    listed = {(Kind.REMOTE, remote.name) for remote in remotes} | {(Kind.PROXY, proxy.name) for proxy in proxies}
-    listed |= {(Kind.WORKER, worker.name) for worker in fleet.workers}
-    states = {subject: state for subject, state in history.states().items() if subject in listed}
-    looked_at = tuple(one for one in fleet.looked_at if one.name in names)
-    shown = Fleet(remotes, proxies, fleet.settings, fleet.workers, looked_at=looked_at)
+    if inventory and not whole:
+        fleet = fleet.within(inventory.limited_to)
+    states = current_states(fleet, history.states(), ())
     report_input = replace(
-        read_past(history, shown, round_, states, history.check_results(), {}, now),
+        read_past(history, fleet, round_, states, history.check_results(), {}, now),
         ssh=inventory.ssh if inventory else SshAccess(),
         inventory_option=inventory_option,
     )
-    unseen = tuple(remote.name for remote in remotes if (Kind.REMOTE, remote.name) not in states)
+    unseen = tuple(remote.name for remote in fleet.remotes if (Kind.REMOTE, remote.name) not in states)
     return LastReport(build_report(report_input, now, public=False), report_input, unseen)
 
 

@@ -76,7 +76,7 @@ def current_states(
     fleet: Fleet, last: Mapping[Subject, State], changes: Sequence[StateChange]
 ) -> Mapping[Subject, State]:
     """The state of everything in the inventory after this round; a limited round leaves the others as they were."""
-    listed = {*fleet.subjects(), *((Kind.WORKER, worker.name) for worker in fleet.workers)}
+    listed = set(fleet.all_subjects())
     changed = {(change.state.kind, change.state.name): change.state for change in changes}
     return {subject: state for subject, state in {**last, **changed}.items() if subject in listed}
 

@@ -5,7 +5,7 @@ A Remote's `path` lists the proxies from the checker's side, so the last one is 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -124,6 +124,23 @@ class Fleet:
         passed = None if names is None else {proxy for remote in remotes for proxy in remote.path}
         proxies = (one.name for one in self.proxies if passed is None or one.name in passed)
         return (*((Kind.PROXY, name) for name in proxies), *((Kind.REMOTE, remote.name) for remote in remotes))
+
+    def all_subjects(self) -> tuple[Subject, ...]:
+        """All proxies, remotes and workers."""
+        return (*self.subjects(), *((Kind.WORKER, worker.name) for worker in self.workers))
+
+    def within(self, names: Collection[str]) -> "Fleet":
+        """What a limit leaves: the remotes of these names, the proxies that are named or on their way, all workers."""
+        remotes = tuple(remote for remote in self.remotes if remote.name in names)
+        if len(remotes) == len(self.remotes):
+            return self
+        left = {*names, *(proxy for remote in remotes for proxy in remote.path)}
+        return replace(
+            self,
+            remotes=remotes,
+            proxies=tuple(proxy for proxy in self.proxies if proxy.name in left),
+            looked_at=tuple(proxy for proxy in self.looked_at if proxy.name in left),
+        )
 
     def behind(self, proxy: str) -> tuple[Remote, ...]:
         """The remotes that are reached through this proxy."""

@@ -64,13 +64,11 @@ def make_sites(
 
 def _within_limit(report: Report, report_input: ReportInput, inventory: Inventory, now: datetime) -> Report:
     """The report of the limit's remotes; the whole one if that cannot be made."""
-    fleet, names = inventory.fleet, inventory.limited_to
-    if all(remote.name in names for remote in fleet.remotes):
+    part = inventory.fleet.within(inventory.limited_to)
+    if part is inventory.fleet:
         return report
-    proxies = [(Kind.PROXY, proxy.name) for proxy in fleet.proxies if proxy.name in names]
-    workers = [(Kind.WORKER, worker.name) for worker in fleet.workers]
     with suppress(Exception):
-        return build_report(report_input.only([*fleet.subjects(names), *proxies, *workers]), now, public=False)
+        return build_report(report_input.only(part.all_subjects()), now, public=False)
     return report
 
 
