@@ -1,8 +1,7 @@
 """
-Fleet -> answers: runs the playbook through ansible-runner. `probe.attempts` calls it as often as a
-round needs.
+Runs the playbook through ansible-runner, and reads its answers. `probe.attempts` does so as often as a round needs.
 
-A round waits for Ansible's start, so this face loads nothing that is not needed for it.
+This module imports only what Ansible's start needs, because a round waits for that.
 """
 
 from remotestatus.probe.ansible_configuration import locale_is_utf8, read_configuration

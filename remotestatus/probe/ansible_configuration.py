@@ -1,8 +1,8 @@
 """
-Finds the ansible.cfg that Ansible would take, and makes the environment in which Ansible runs.
+Finds the ansible.cfg that Ansible would use, and makes Ansible's environment.
 
-Takes where the inventory is, if that is known, and the round's directory; returns the few settings that have to be
-known before Ansible starts, and environment variables that go on top of our own. Ansible reads everything else itself.
+It returns the few settings that are needed before Ansible starts, and environment variables that are added to ours.
+Ansible reads everything else itself.
 """
 
 import configparser
@@ -30,16 +30,16 @@ _WITHOUT_EFFECT = (
     ("ANSIBLE_RUN_TAGS", "run", "tags"),
     ("ANSIBLE_SKIP_TAGS", "skip", "tags"),
 )
-"""Variable, key and section of what `docs/connections.md` says is left out."""
+"""Variable, key and section of settings without effect (docs/connections.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """
-    The inventory that Ansible would read, and what it would ask for at a terminal.
+    The inventory that Ansible would read, and the passwords that it would ask for.
 
-    `without_effect` are the settings that are there, as they are called there, and mean nothing here.
-    `inventory_plugins` are the inventory plugins in the order in which they are asked, where somebody has chosen them.
+    `without_effect` are the names of settings that are set but have no effect here. `inventory_plugins` are the enabled
+    inventory plugins in their order, if configured.
     """
 
     inventory: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Configuration:
 
 
 def find_configuration(base: Path | None = None) -> Path | None:
-    """The ansible.cfg: of the environment, here, or beside the inventory; not where anybody may write."""
+    """The ansible.cfg: of the environment, here, or beside the inventory; not in a world-writable folder."""
     if "ANSIBLE_CONFIG" in os.environ:
         return Path(os.environ["ANSIBLE_CONFIG"]).expanduser().absolute()
     for folder in (Path.cwd(), *([base] if base else [])):
@@ -64,9 +64,9 @@ def find_configuration(base: Path | None = None) -> Path | None:
 
 def read_configuration(base: Path | None = None) -> Configuration:
     """
-    What the environment says, and where it says nothing the ansible.cfg; `base` holds the inventory, if one is named.
+    Read the environment, and where it says nothing the ansible.cfg; `base` is the inventory's folder, if one is named.
 
-    What is wrong with an ansible.cfg, Ansible itself will say.
+    Errors in an ansible.cfg are left to Ansible.
     """
     candidates = (find_configuration(base), Path("~/.ansible.cfg").expanduser(), Path("/etc/ansible/ansible.cfg"))
     path = next((one for one in candidates if one and _can_be_read(one)), None)
@@ -102,7 +102,7 @@ def read_configuration(base: Path | None = None) -> Configuration:
 
 
 def _can_be_read(path: Path) -> bool:
-    """Whether this is a file that we may read, as Ansible asks: after `sudo -u` it may be where we may not look."""
+    """Whether this is a file that we can read, as Ansible tests it: after `sudo -u` it may not be."""
     return os.access(path, os.R_OK) and path.is_file()
 
 
@@ -118,10 +118,10 @@ def _words(text: str) -> Sequence[str]:
 
 
 _INVENTORY_PLUGINS = "host_list,script,remotestatus_yaml,auto,ini,toml"
-"""Ansible's own, but YAML before `auto`, which reads all of such a file only to find that it is no plugin's."""
+"""Ansible's own, but YAML before `auto`, which would read all of each YAML file in vain."""
 
 ALWAYS = {
-    # Nobody is there whom Ansible could ask: the command line has done it.
+    # Ansible cannot ask for passwords here: the command line has done it.
     "ANSIBLE_ASK_PASS": "False",
     "ANSIBLE_BECOME_ASK_PASS": "False",
     "ANSIBLE_ASK_VAULT_PASS": "False",
@@ -133,14 +133,14 @@ ALWAYS = {
     "ANSIBLE_ENABLE_TASK_DEBUGGER": "False",
     "ANSIBLE_RUN_TAGS": "all",
     "ANSIBLE_SKIP_TAGS": "alone",
-    # So many workers at most; the order says how many remotes are probed at the same time.
+    # Most Ansible workers; the order says how many remotes are probed at the same time.
     "ANSIBLE_FORKS": "100",
     "ANSIBLE_RETRY_FILES_ENABLED": "False",
     "ANSIBLE_DEPRECATION_WARNINGS": "False",
     "ANSIBLE_NOCOLOR": "1",
     "ANSIBLE_VERBOSITY": "0",
 }
-"""What a round depends on, whatever the configuration of Ansible says."""
+"""Settings that a round needs, which override Ansible's configuration."""
 
 
 def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[str, str]:
@@ -152,7 +152,7 @@ def ansible_environment(workdir: Path, order_file: Path, base: Path) -> Mapping[
         ORDER: str(order_file),
         ROOT: str(os.getpid()),
         BASE: str(base),
-        # What Ansible leaves there when it is killed goes with the round.
+        # What a killed Ansible leaves there is removed with the round.
         "TMPDIR": str(workdir),
         TMPDIR: os.environ.get("TMPDIR", ""),
         "ANSIBLE_LOCAL_TEMP": str(workdir / "tmp"),

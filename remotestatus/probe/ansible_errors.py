@@ -1,9 +1,8 @@
 """
-Reads what Ansible prints of a wrong inventory.
+Parses Ansible's errors about an inventory.
 
-Takes Ansible's output; returns a ConfigurationProblem for each thing that is wrong, or a fault of the checker's own.
-The rule: Ansible quotes the lines around a mistake, and a password may stand there, so only its sentence and the place
-are taken over.
+It returns a ConfigurationProblem for each problem, or a fault of the checker itself. Ansible quotes the lines around a
+mistake, which may hold a password, so only its message and the location are used.
 """
 
 import errno
@@ -25,7 +24,7 @@ _OS_ERROR = re.compile(r"\[Errno (\d{1,4})\](?:[^'\n]{0,100}: '([^'\n]{1,4096})'
 _FATAL_WARNINGS = re.compile(r"skipping unexpected key|skipping key|not a valid group|invalid section", re.IGNORECASE)
 _ONE_PLUGIN = re.compile(r"Failed to parse inventory with '(?P<plugin>\w+)' plugin: (?P<why>.*)", re.DOTALL)
 _FOR_ANOTHER = re.compile(r"no root 'plugin' key|^Plugin configuration YAML file")
-"""What `auto` and `yaml` say of each other's files."""
+"""Complaints of `auto` and `yaml` about other files."""
 
 _TASK_FAILED = re.compile(r'fatal: \[([^\]]+)\]: [A-Z]+! => \{.*"msg": "((?:[^"\\]|\\.)*)"', re.DOTALL)
 _WHOLE_SOURCE = re.compile(r"Completely failed to parse inventory source (?P<source>\S+)")
@@ -35,7 +34,7 @@ def find_ansible_errors(output: str) -> list[ConfigurationProblem]:
     """
     What Ansible says is wrong, a ConfigurationProblem each.
 
-    It tries several readers on each file and complains about each: the one that the file's name means is believed.
+    Ansible tries several plugins on each file, and each complains: the plugin of the file's suffix counts.
     """
     problems: list[ConfigurationProblem] = []
     complaints: list[tuple[str, str, str]] = []
@@ -60,7 +59,7 @@ def find_ansible_errors(output: str) -> list[ConfigurationProblem]:
 
 def find_own_fault(said: str, workdir: Path) -> int | None:
     """
-    The error number of what was said about our own place (`workdir`), and not about the inventory or a remote.
+    Return the errno of an error about our own directory (`workdir`), not the inventory or a remote.
 
     A read error or too many open files may be the inventory's, if one of its files is named.
     """
@@ -73,7 +72,7 @@ def find_own_fault(said: str, workdir: Path) -> int | None:
 
 
 def last_words(output: str) -> str:
-    """The end of what Ansible printed that is about anything: without the headings of plays and tasks."""
+    """The last lines that Ansible printed, without the headings of plays and tasks."""
     lines = [line.strip() for line in output.splitlines() if not _HEADING.match(line.strip())]
     return one_line(" ".join(lines)[-600:], 400)
 
@@ -82,7 +81,7 @@ _HEADING = re.compile(r"$|(PLAY|TASK|RUNNING HANDLER)\b.*\*{3}|(ok|changed|skipp
 
 
 def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> ConfigurationProblem:
-    """Of what several readers said of one file, what the reader said that its name means."""
+    """Of the complaints of several plugins about one file, that of the plugin of its suffix."""
     about = [(plugin, where, why) for plugin, where, why in complaints if source in where]
     wanted: tuple[str, ...]
     if source.endswith((".yml", ".yaml", ".json")):
@@ -102,6 +101,6 @@ def _best_complaint(source: str, complaints: Sequence[tuple[str, str, str]]) -> 
         return ConfigurationProblem(source, "Ansible could not read it as an inventory")
     plugin, where, why = about[0]
     if plugin == "script":
-        # What it printed may quote what it was given to log in with.
+        # Its output may quote passwords.
         why = f"{why.rstrip('.')}; `ansible-inventory -i {shlex.quote(source)} --list` shows its own words"
     return ConfigurationProblem(where if where.startswith(source) else source, with_vault_cure(why))

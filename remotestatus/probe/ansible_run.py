@@ -1,8 +1,7 @@
 """
 Runs one `ansible-playbook` through ansible-runner, in a thread.
 
-Takes what ansible-runner takes; tells what was printed, and how it ended. Whoever started it goes on meanwhile, and
-exchanges files with the playbook.
+It keeps the output and the exit code. The caller goes on meanwhile, and exchanges files with the playbook.
 """
 
 import re
@@ -16,20 +15,20 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class AnsibleRun:
-    """One run, from its start on. Whoever starts it sees to it that it ends."""
+    """One run, from its start. The caller has to make it end."""
 
     def __init__(self, **arguments: object) -> None:
         self._printed: list[str] = []
         self.in_task = False
-        """Whether all is known that Ansible printed before its first task."""
-        # A daemon's thread would be cut off in the middle; this one ends with Ansible.
+        """Whether all output from before the first task is there."""
+        # Not a daemon thread, which could be cut off: this one ends with Ansible.
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ansible-runner")
         self._runner = pool.submit(
             ansible_runner.run,
             **arguments,
-            # What Ansible prints of a mistake quotes the lines around it: it is in no file.
+            # No file holds Ansible's output, because it may quote secrets.
             settings={"suppress_output_file": True},
-            # Facts are kept by nobody; the cache's files are named by hosts, whose names may be too long for that.
+            # No fact cache: its files are named by hosts, whose names may be too long.
             fact_cache_type="",
             quiet=True,
             event_handler=self._note,

@@ -15,12 +15,12 @@ from remotestatus.model.errors import ConfigurationError
 
 _INSIDE = "inventory"
 _BESIDE_INVENTORY = {"history.sqlite3", "known_hosts"}
-"""What a fleet's folder has in it, beside its inventory."""
+"""The files of a fleet's folder, beside its inventory."""
 
 
 @dataclass(frozen=True, slots=True)
 class TypedPasswords:
-    """Passwords that somebody typed: for log-ins, for the change of user, and for Vaults by their labels."""
+    """Typed passwords: for log-ins, for become, and for Vaults by their labels."""
 
     connection: str = ""
     become: str = ""
@@ -42,7 +42,7 @@ class AnsibleSource:
     options: tuple[str, ...] = ()
     typed: TypedPasswords = field(default_factory=TypedPasswords, repr=False)
     configured_vault_ids: tuple[str, ...] = ()
-    """The Vault identities of an ansible.cfg or the environment that nobody has to be asked for."""
+    """The Vault identities of an ansible.cfg or the environment that need no prompt."""
 
     def __str__(self) -> str:
         return ", ".join(str(path) for path in self.paths)
@@ -50,9 +50,9 @@ class AnsibleSource:
     @property
     def option(self) -> str:
         """
-        What names it in a command, from wherever that is copied to.
+        The `-i` option for commands that work in any folder.
 
-        Empty for `inventory` where one stands, which commands look for by themselves; a timer always names it.
+        Empty for `inventory` in the current folder, the default of all commands; a timer always has it.
         """
         if self.paths == (Path("inventory"),):
             return ""
@@ -65,17 +65,17 @@ class AnsibleSource:
         if not files:
             return Path.cwd()
         beside = files[0].absolute().parent
-        # A history that an older version has made inside goes on there.
+        # An older version may have made the history inside: keep it there.
         return beside if (beside / "history.sqlite3").exists() else Path(folder_of_inventory(files[0].absolute()))
 
     @property
     def sources(self) -> Sequence[str]:
-        """What Ansible is given as inventory."""
+        """Ansible's inventory arguments."""
         return [str(path) if _is_host_list(path) else str(path.absolute()) for path in self.paths]
 
     @property
     def absolute_limit(self) -> str | None:
-        """The limit, with the files that it names (`@file`) where they are: Ansible runs in another folder."""
+        """The limit, with its `@file` paths made absolute: Ansible runs in another folder."""
         if self.limit is None or "@" not in self.limit:
             return self.limit
         return ",".join(_absolute_file(part.strip()) for part in self.limit.split(","))
@@ -98,7 +98,7 @@ class AnsibleSource:
 
     @property
     def warning(self) -> str:
-        """What root has to know of an inventory that is another user's, or nothing."""
+        """A warning for root about an inventory of another user, or nothing."""
         owners = {path.stat().st_uid for path in (*self.paths, self.base) if path.exists()} - {0}
         if os.geteuid() != 0 or not owners:
             return ""
@@ -110,7 +110,7 @@ class AnsibleSource:
 
     @property
     def arguments(self) -> Sequence[str]:
-        """What `ansible-playbook` is given besides."""
+        """Further arguments of `ansible-playbook`."""
         return [
             *self.options,
             *(f"--vault-id={name}" for name in self.vault_ids),

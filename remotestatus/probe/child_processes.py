@@ -1,8 +1,7 @@
 """
-Finds and ends the processes that came of a round, also those whose parents have ended.
+Finds and ends the child processes of a round, also orphaned ones.
 
-Takes what is not to be touched; nothing comes out but that they are gone. Connections that are shared or kept are
-spared until the end.
+Shared and kept connections are spared until the end.
 """
 
 import ctypes
@@ -21,7 +20,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 class ChildProcesses:
     """
-    All processes that come of us from here on.
+    All descendants that are started from now on.
 
     Sockets of shared connections lie in the round's private directory, or in `control` when they outlive the round.
     """
@@ -34,7 +33,7 @@ class ChildProcesses:
         self._starting = threading.Lock()
 
     def start_apart(self, start: Callable[[], "subprocess.Popen[bytes]"]) -> "subprocess.Popen[bytes]":
-        """Start a process that is not Ansible's, from any thread: whoever starts it sees to its end."""
+        """Start a process that is not Ansible's, from any thread; the caller has to end it."""
         with self._starting:
             process = start()
             self.not_ours.add(process.pid)
@@ -60,13 +59,13 @@ class ChildProcesses:
         self.collect()
 
     def collect(self) -> None:
-        """Collect all that has ended, so that no zombies stay. While Ansible runs, that is up to ansible-runner."""
+        """Reap ended children, so that no zombies stay. While Ansible runs, ansible-runner does that."""
         for process in self._descendants(ended=True):
             with suppress(OSError):
                 os.waitpid(process.pid, os.WNOHANG)
 
     def _descendants(self, *, ended: bool = False) -> list[psutil.Process]:
-        """All processes that came of this round and still run, or those that have ended and were not collected."""
+        """The descendants of this round that run, or that have ended and were not reaped."""
         found, not_ours = [], set(self.not_ours)
         for process in psutil.Process().children(recursive=True):  # parents come before their children
             with suppress(psutil.Error):
@@ -77,12 +76,12 @@ class ChildProcesses:
         return found
 
     def _is_shared_connection(self, process: psutil.Process) -> bool:
-        # One that `ssh` put in the background by itself is renamed: "ssh: /path/of/its/socket [mux]".
+        # A master that `ssh` put in the background is renamed: "ssh: /path/of/its/socket [mux]".
         words = process.cmdline()
         line = " ".join(words)
         if "-W" in words and str(self.workdir) in line:
-            # What carries a kept connection past its proxy, or the connection to a proxy past the one before it, is
-            # nobody's child by now; it ends with what it carries.
+            # The ssh -W below a kept connection, or below the connection to a further proxy, is an orphan by now; it
+            # ends with that connection.
             return self.control is not None or OPENING in process.environ()
         return ("ControlMaster=yes" in line or "[mux]" in line) and any(
             str(place) in line for place in (self.workdir, self.control) if place
@@ -90,6 +89,6 @@ class ChildProcesses:
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of whatever Ansible's processes leave behind (Linux: prctl(2)), so that it can be ended."""
+    """Become the subreaper of Ansible's orphans (Linux: prctl(2)), so that they can be ended."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -1,10 +1,9 @@
 """
 Runs the playbook through ansible-runner, in the round's own private directory.
 
-Takes where the inventory is and which hosts to check; returns what the playbook left. One run of Ansible reads the
-inventory and then waits for its order, so that nothing is connected to before all of it was found to be right. Whatever
-Ansible or its children do, the round's directory is removed and no process of theirs outlives it. The rule worth
-knowing: results are files that were left whole, never events, which ansible-runner may drop or cut.
+One run of Ansible reads the inventory and then waits for its order, so that it connects only after the inventory was
+validated. At the end the round's directory is removed and no process of Ansible is left. Results are files, written
+atomically, never events, which ansible-runner may drop or cut.
 """
 
 import errno
@@ -50,13 +49,13 @@ from remotestatus.shipped import playbooks as playbooks_folder
 
 _POLL_SECONDS = 0.01
 _LONGEST_DELAY = 2.0
-"""Between what Ansible writes into a file and what it prints before, in seconds."""
+"""Seconds by which Ansible's earlier output may arrive later than a file."""
 
 
 @dataclass
 class Progress:
     """
-    How far an attempt has come: remotes answered so far, of them not reached, and how many there are.
+    The progress of an attempt: remotes answered, of these not reached, and all.
 
     `attempt` is 1 for the round's first attempt, and more when what failed is tried again.
     """
@@ -70,10 +69,10 @@ class Progress:
 @dataclass(frozen=True, slots=True)
 class Answers:
     """
-    What one attempt brought: answers by the aliases of proxies and the names of remotes.
+    The answers of one attempt, by the aliases of proxies and the names of remotes.
 
-    `trouble` says what went wrong with the attempt itself. Answers of remotes are read when they are asked for; they go
-    with the runner, and with the next attempt.
+    `trouble` says what went wrong with the attempt itself. Answers of remotes are read lazily; the next attempt and the
+    end of the runner delete them.
     """
 
     proxies: Mapping[str, ProxyAnswer] = field(default_factory=dict)
@@ -95,7 +94,7 @@ class PlaybookRunner:
         self.runs = 0
         self._run: AnsibleRun | None = None
         self.described: InventoryDescription | None = None
-        """What Ansible says of the inventory, once it was asked."""
+        """Ansible's description of the inventory, once it was read."""
         self._pipe: SecretPipe | None = None
         self._passwords = PasswordMemory(source.typed)
         self.workdir = make_round_directory()
@@ -124,14 +123,14 @@ class PlaybookRunner:
         """
         Let SSH connections outlive the round, in a private directory that belongs to this history.
 
-        Returns whether there is one: somebody else may hold its name, and then connections last as long as the round.
+        Returns whether there is one; another user may hold its name, and then connections last as long as the round.
         """
         with suppress(RoundError):
             self.child_processes.control = make_kept_folder(database)
         return self.child_processes.control is not None
 
     def begin(self) -> None:
-        """Let Ansible start to read the inventory, and go on at once. Raises ConfigurationError if there is none."""
+        """Start Ansible's reading of the inventory, and return at once. Raises ConfigurationError if there is none."""
         if self._run is None:
             self.source.must_exist()
             self._start()
@@ -146,9 +145,9 @@ class PlaybookRunner:
         """
         Evaluate the inventory.
 
-        Ansible stays where it is then, before it connects to anything, until `probe` says what to do. Raises
-        ConfigurationError with what Ansible says is wrong with it, or with a limit that matches nothing; RoundError
-        when reading it takes longer than `patience` seconds, and RoundGivenUp when it is cancelled.
+        Ansible then waits for `probe`, before it connects to anything. Raises ConfigurationError with Ansible's errors,
+        or for a limit that matches nothing; RoundError when reading takes longer than `patience` seconds, and
+        RoundGivenUp when cancelled.
         """
         self.begin()
         assert self._run is not None
@@ -156,7 +155,7 @@ class PlaybookRunner:
         text = self._await_inventory(run, cancel)
         problems = locate(find_ansible_errors(run.output), self.source.paths)
         if text is not None and not problems:
-            # Loads more than Ansible's start waits for.
+            # Imported here, because Ansible's start does not need it.
             from remotestatus.probe.read_answers import read_description
 
             described = read_description(text)
@@ -175,7 +174,7 @@ class PlaybookRunner:
         raise ConfigurationError(f"the inventory {self.source} has {count}", listed)
 
     def _await_inventory(self, run: AnsibleRun, cancel: Callable[[], bool]) -> str | None:
-        """Wait until Ansible has described the inventory, or has ended, and has printed what it had to say."""
+        """Wait until Ansible has described the inventory, or has ended, and all its output is there."""
         begun = time.monotonic()
         text = None
         while text is None and not run.has_ended(_POLL_SECONDS):
@@ -187,7 +186,7 @@ class PlaybookRunner:
                     f"Ansible has not read the inventory {self.source} in {self.patience:g} s: does a script or a "
                     "plugin of it hang? `ansible-inventory --list` does the same by hand"
                 )
-        # Its complaints come another way, which may be a little longer.
+        # Its messages come by another channel, which may be slower.
         end = time.monotonic() + _LONGEST_DELAY
         while not run.has_ended(_POLL_SECONDS) and not run.in_task and time.monotonic() < end:
             pass
@@ -219,13 +218,13 @@ class PlaybookRunner:
             shutil.rmtree(self.workdir / folder, ignore_errors=True)
         for file in (COUNTED, DONE):
             (self.workdir / file).unlink(missing_ok=True)
-        # The run that read the inventory waits for its order; one that has had it cannot be given another.
+        # The run that read the inventory waits for its order; each run takes only one.
         run = self._run if self._run and not self._order_file.exists() else self._start()
         control = self.child_processes.control
         with self._writing():
             write_whole(self._order_file, replace(order, control=None if control is None else str(control)))
         trouble = self._await_answers(run, Progress(total, attempt=order.attempt), cancel, progress)
-        # Ansible itself may take its time to end: what it was started for is there.
+        # Do not wait for Ansible's end: the answers are there.
         return Answers(
             dict(AnswerFiles(self.workdir, PROXY_ANSWERS, ProxyAnswer)),
             AnswerFiles(self.workdir, REMOTE_ANSWERS, RemoteAnswer),
@@ -260,14 +259,14 @@ class PlaybookRunner:
                 progress(state)
 
     def _start(self) -> AnsibleRun:
-        """Start Ansible: it reads the inventory, and waits for its order. There is only one at a time."""
+        """Start Ansible: it reads the inventory, and waits for its order. Only one runs at a time."""
         self._end_run()
         self.runs += 1
         limit = self.source.absolute_limit
         more = {PASSWORDS: self._passwords.log_ins} if self._passwords.log_ins else {}
         more |= {ROUND: "1"} if self.for_round else {}
         if vault_ids := self._passwords.vault_ids:
-            # In place of what an ansible.cfg lists: there may be one that Ansible would ask for.
+            # Replaces the list of an ansible.cfg, which may have one that prompts.
             more["ANSIBLE_VAULT_IDENTITY_LIST"] = ",".join([*self.source.configured_vault_ids, *vault_ids])
         private = self._private
         with self._writing():
@@ -277,7 +276,7 @@ class PlaybookRunner:
                 self._pipe = SecretPipe(self.workdir / INVENTORY)
         self._run = AnsibleRun(
             private_data_dir=str(private),
-            # Paths in ANSIBLE_* start where one stands; after `sudo -u` that may be closed to us.
+            # Paths in ANSIBLE_* start at the current folder, which may be closed after `sudo -u`.
             project_dir=str(Path.cwd()) if os.access(".", os.X_OK) else None,
             playbook=str(playbooks_folder() / "check.yml"),
             inventory=list(self.source.sources),
@@ -295,7 +294,7 @@ class PlaybookRunner:
             raise self._unwritable(error.errno) from error
 
     def _blame_no_room(self, said: str) -> None:
-        """Raise RoundError when what was said is about our own place, and not about the inventory or a remote."""
+        """Raise RoundError when an error is about our own directory, not the inventory or a remote."""
         if code := find_own_fault(said, self.workdir):
             raise self._unwritable(code)
 
@@ -306,7 +305,7 @@ class PlaybookRunner:
 
     def _end_run(self) -> None:
         """
-        See to it that the run has ended, and that nothing is left of it but the shared connections.
+        End the run, and all its processes but the shared connections.
 
         Raises RoundError when Ansible could not be run at all.
         """
@@ -328,7 +327,7 @@ class PlaybookRunner:
 
     @property
     def _private(self) -> Path:
-        """What ansible-runner calls its private data directory, of the latest run."""
+        """ansible-runner's private data directory of the latest run."""
         return self.workdir / f"ansible-{self.runs}"
 
     @property

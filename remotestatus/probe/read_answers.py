@@ -1,9 +1,8 @@
 """
 Reads what the playbook leaves in the round's directory: its description of the inventory, and the answers.
 
-Takes files; returns values of the types that the playbook knows too. The rule worth knowing: an answer that cannot be
-read, because another version wrote it or somebody forged it, is an answer as well. It costs that one remote and not the
-round.
+It returns the types of the playbook. An answer that cannot be read (of another version, or forged) is an ERROR answer
+of that remote, and not of the round.
 """
 
 import json
@@ -32,9 +31,9 @@ def read_description(text: str) -> InventoryDescription:
 
 class AnswerFiles(Mapping[str, Kind], Generic[Kind]):
     """
-    The answers of one kind that an attempt left in a folder, each read when it is asked for.
+    The answers of one kind in an attempt's folder, each read lazily.
 
-    What many have in common is read once.
+    An answer that many share is read once.
     """
 
     def __init__(self, workdir: Path, folder: str, kind: type[Kind]) -> None:

@@ -1,9 +1,8 @@
 """
-The private directories of rounds: that of this one, what rounds that were killed have left, and the one for SSH
-connections that are kept from round to round (`remotestatus_keep_connections`).
+Makes the private directory of a round, removes those of killed rounds, and makes the one for SSH connections that are
+kept from round to round (`remotestatus_keep_connections`).
 
-The history that kept connections belong to comes in; folders that only we can enter go out, with paths short enough for
-sockets.
+All have mode 0700, and paths short enough for sockets.
 """
 
 import hashlib
@@ -21,14 +20,14 @@ from remotestatus_playbook.private_directory import dead_directories, make_priva
 from remotestatus.model.errors import RoundError
 
 KEPT_INTERVALS = 2.5
-"""A connection that is not used ends by itself after so many check intervals: one round may be late or fail."""
+"""Check intervals after which an unused connection ends: one round may be late or fail."""
 
 
 def make_round_directory() -> Path:
     """
     Make the private directory of this round, and remove those of rounds that were killed.
 
-    Raises RoundError when there is no place for it.
+    Raises RoundError when it cannot be made.
     """
     remove_dead_directories()
     try:
@@ -38,19 +37,19 @@ def make_round_directory() -> Path:
 
 
 def remove_dead_directories() -> list[Path]:
-    """Remove what rounds left that were killed: connections that still stand there, and the directories."""
+    """Remove what killed rounds left: open connections, and directories."""
     dead = list(dead_directories())
     for folder in dead:
         with suppress(OSError):
             end_connections(folder)
-            # Ansible may not have noticed yet: under another name it finds nothing to write to any more.
+            # Ansible may still run: after the rename it cannot write there any more.
             moved = folder.rename(folder.with_name(f"rs-{secrets.token_hex(4)}"))
             shutil.rmtree(moved, ignore_errors=True)
     return dead
 
 
 def seconds_kept(every: timedelta) -> int:
-    """How long a connection is kept after its last use, when a round is due in each such interval."""
+    """Seconds for which a connection is kept after its last use, at this check interval."""
     return round(every.total_seconds() * KEPT_INTERVALS)
 
 
@@ -65,7 +64,7 @@ def make_kept_folder(database: Path) -> Path:
 
 
 def end_kept_connections(database: Path) -> None:
-    """End what earlier rounds kept, now that connections are no longer to be kept."""
+    """End the kept connections of earlier rounds."""
     for folder in kept_folders(database):
         with suppress(OSError):
             if _is_private(folder):
@@ -74,7 +73,7 @@ def end_kept_connections(database: Path) -> None:
 
 
 def kept_folders(database: Path) -> list[Path]:
-    """Where the sockets of connections that outlive a round may lie: the first that can be made is taken."""
+    """The possible folders for sockets of kept connections: the first usable one is taken."""
     name = "remotestatus-" + hashlib.sha256(str(database).encode()).hexdigest()[:8]
     return [Path(parent) / name for parent in short_parents(len(name)) if os.access(parent, os.W_OK)]
 

@@ -1,9 +1,9 @@
 """
-Hands secrets to Ansible, and takes them from the playbook, without any file that would stay behind on a disk.
+Passes secrets to Ansible and from the playbook without files on a disk.
 
 The evaluated inventory holds secrets in clear text: URLs of destinations, commands of checks. It comes through a named
-pipe that only we can read. Passwords that somebody typed go through memory that only our own processes can open: paths
-below /proc, which end with this process.
+pipe that only we can read. Typed passwords go through memory files (paths below /proc), which only our own processes
+can open, and which end with this process.
 """
 
 import json
@@ -16,9 +16,9 @@ from remotestatus.probe.ansible_source import TypedPasswords
 
 class SecretPipe:
     """
-    A named pipe into which the playbook writes one line of JSON, from the first on.
+    A named pipe into which the playbook writes one line of JSON.
 
-    Whoever reads has to go on reading until it is whole: a pipe holds only so much.
+    Call `read` until the line is complete: a pipe's buffer is limited.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +42,7 @@ class SecretPipe:
 
 
 class PasswordMemory:
-    """The memory of the typed passwords of one run. Close it in the end."""
+    """The typed passwords of one run, in memory files. Close it at the end."""
 
     def __init__(self, typed: TypedPasswords) -> None:
         self._descriptors: list[int] = []
@@ -51,7 +51,7 @@ class PasswordMemory:
         if typed.connection or typed.become:
             self.log_ins = self._keep(json.dumps({"connection": typed.connection, "become": typed.become}))
         self.vault_ids = [f"{label}@{self._keep(secret)}" for label, secret in typed.vault]
-        """An identity for each Vault password that was typed."""
+        """A --vault-id for each typed Vault password."""
 
     def close(self) -> None:
         while self._descriptors:

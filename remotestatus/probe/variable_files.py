@@ -1,8 +1,7 @@
 """
-Finds the place of a mistake in an inventory's files, where Ansible tells only what is wrong.
+Finds the file and line of an error in an inventory, which Ansible does not print.
 
-Takes the inventory's sources; returns problems. The rule worth knowing: nothing of a file is quoted but its path, a
-line and a column, because a password may stand there.
+Only path, line and column are quoted, never content, which may be a password.
 """
 
 import os
@@ -24,9 +23,9 @@ _SHOWN = 3
 
 def locate(problems: Sequence[ConfigurationProblem], sources: Sequence[Path]) -> list[ConfigurationProblem]:
     """
-    The same problems, each with the file that it is in, if it has none yet and one can be found.
+    Add the file to each problem that has none, if it can be found.
 
-    Of a script that cannot be run only this is said, and not what Ansible took its text for.
+    For a script that cannot run, only that is reported, not Ansible's errors about its text.
     """
     lame = find_lame_scripts(sources)
     found = [_locate(problem, sources) if not problem.where.startswith("/") else problem for problem in problems]
@@ -53,7 +52,7 @@ def _place_of_mistake(text: str) -> str:
     """Line and column, counted from one, or the line alone; empty when there is no mistake, or the text is vaulted."""
     if text.startswith("$ANSIBLE_VAULT;"):
         return ""
-    import yaml  # a round without mistakes does without
+    import yaml  # imported only after an error
 
     try:
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
@@ -68,7 +67,7 @@ def _place_of_mistake(text: str) -> str:
 
 
 def _odd_keys(node: Any) -> Iterator[str]:
-    """Where a key is there twice, or is a template without quotes, which YAML reads as a mapping."""
+    """The position of a duplicate key, or of an unquoted template, which YAML reads as a mapping."""
     seen = set()
     for item in node.value if node is not None and not isinstance(node.value, str) else ():
         key, value = item if isinstance(item, tuple) else (None, item)
@@ -80,7 +79,7 @@ def _odd_keys(node: Any) -> Iterator[str]:
 
 
 def find_lame_scripts(sources: Iterable[Path]) -> list[ConfigurationProblem]:
-    """Scripts among the inventory's sources that cannot be run: Ansible takes them for a list of hosts."""
+    """Inventory scripts that cannot be run: Ansible takes them for lists of hosts."""
     problems = []
     for path in _source_files(sources):
         first = _first_line(path)

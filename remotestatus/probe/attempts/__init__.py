@@ -1,6 +1,4 @@
-"""
-All attempts of a round: probes the fleet, makes check results of the answers, and probes again what failed.
-"""
+"""All attempts of a round: probes the fleet, makes check results, and probes again what failed."""
 
 from remotestatus.probe.attempts.batches import places_of
 from remotestatus.probe.attempts.check_fleet import check_fleet

@@ -1,8 +1,7 @@
 """
-Hands batches to the places that look: the next one to whoever is free.
+Gives the next batch to the next free place (checker or worker).
 
-Takes batches; gives each to a place that may look at it, and to another one when that place fails. Used by several
-threads at once.
+If a place fails, its batch goes to another one that may probe it. Thread-safe.
 """
 
 import time
@@ -13,34 +12,34 @@ from threading import Condition
 from remotestatus.probe.attempts.batches import Batch
 
 SPARED_SECONDS = 20.0
-"""So long are the last batches left to those who begin sooner; a worker that is frozen is found out in less."""
+"""Seconds for which the last batches are left to faster places; a frozen worker is noticed sooner."""
 
 _WAKE_SECONDS = 0.1
 
 
 class BatchQueue:
-    """What is still to be looked at in one pass over a fleet."""
+    """The batches that are left in one pass over a fleet."""
 
     def __init__(self, batches: Iterable[Batch]) -> None:
         waiting = list(batches)
         self.lost = [batch for batch in waiting if not batch.places]
-        """Batches that nobody is left to look at, or that nobody may."""
+        """Batches without a place that is left, or allowed."""
         self._waiting = [batch for batch in waiting if batch.places]
         self._running: list[Batch] = []
         self._gone: set[str] = set()
         self._changed = Condition()
 
     def names(self) -> frozenset[str]:
-        """The remotes that are still to be looked at."""
+        """The remotes that are still to be probed."""
         with self._changed:
             return frozenset(name for batch in self._waiting for name in batch.names)
 
     def take(self, place: str, given_up: Callable[[], bool], *, seldom: bool = False) -> Batch | None:
         """
-        The next batch for a place, as soon as there is one; None when there will be none any more.
+        Wait for the next batch for a place; None when there will be none.
 
-        A place that begins `seldom`, because to begin costs it much, gets all at once that nobody else may look at,
-        then an equal share of what waits; the last ones it leaves to the others for some seconds.
+        A `seldom` place, which starts slowly, first gets all batches of its own, then an equal share of the others; the
+        last ones are left to faster places for some seconds.
         """
         ends = time.monotonic() + SPARED_SECONDS
         with self._changed:
@@ -59,22 +58,22 @@ class BatchQueue:
             return None
 
     def _share(self, place: str, mine: Sequence[Batch], *, least: bool) -> Sequence[Batch]:
-        """What a place takes at once of the batches that it may look at: one at `least`, or none."""
+        """The batches that a place takes at once: at least one with `least`."""
         if alone := [batch for batch in mine if batch.places - self._gone == {place}]:
             return alone
         everywhere = {one for batch in mine for one in batch.places - self._gone}
         return mine[: max(int(least), len(mine) // max(1, len(everywhere)))]
 
     def finish(self, batch: Batch) -> None:
-        """Its answers are there."""
+        """Mark a batch as answered."""
         with self._changed:
             self._running.remove(batch)
             self._changed.notify_all()
 
     def give_back(self, batch: Batch, place: str) -> bool:
         """
-        A place failed at it: the others may try. True when the same place has to try once more, because it is the only
-        one; otherwise it is given nothing more.
+        Return the batch of a failed place to the others. True if the same place has to retry it, because it is the only
+        one; otherwise it gets no more batches.
         """
         with self._changed:
             self._running.remove(batch)
@@ -92,7 +91,7 @@ class BatchQueue:
             return again
 
     def leave(self, place: str) -> None:
-        """A place is given nothing more: the others may try what waits for it."""
+        """Remove a place: the others get the batches that wait for it."""
         with self._changed:
             self._leave(place)
             self._changed.notify_all()

@@ -1,9 +1,9 @@
 """
-Decides which places may look at each remote, and cuts a fleet into the parts that each is given.
+Decides which places may probe each remote, and splits a fleet into batches.
 
-Pure: takes the inventory; returns names of places (CHECKER, or a worker's) and Batches. All remotes behind one proxy
-stay together, so that a proxy sees one connection. A small fleet is one part, the checker's own: to start a worker
-costs more than to probe a few remotes.
+Pure: a place is CHECKER or the name of a worker. All remotes behind one proxy stay together, so that a proxy sees one
+connection. A small fleet is one batch of the checker, because starting a worker takes longer than probing a few
+remotes.
 """
 
 from collections import defaultdict
@@ -15,12 +15,12 @@ from remotestatus.model.fleet import Inventory, Remote, Worker
 from remotestatus.model.inventory_variables import CHECKER
 
 SMALLEST_BATCH, LARGEST_BATCH = 50, 500
-"""So many remotes are sent to a worker at least, if there are so many, and no more unless one proxy has more."""
+"""Remotes in a worker's batch: fewer only if there are no more, more only behind one proxy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Remotes that are looked at together, and the places that may. `failures` counts the places that failed."""
+    """Remotes that are probed together, and their allowed places. `failures` counts the places that failed."""
 
     names: tuple[str, ...]
     places: frozenset[str]
@@ -28,14 +28,14 @@ class Batch:
 
 
 def places_of(inventory: Inventory, remotes: Iterable[Remote], *, secrets: bool = True) -> Mapping[str, frozenset[str]]:
-    """The places that may look at each remote. Without `secrets` there are no passwords to be sent to any worker."""
+    """The places that may probe each remote. Without `secrets`, no password can be sent to a worker."""
     return {remote.name: _places_of(remote, inventory, secrets) for remote in remotes}
 
 
 def _places_of(remote: Remote, inventory: Inventory, secrets: bool) -> frozenset[str]:
     workers = inventory.fleet.workers
     if remote.connection != "ssh" or remote.become_method or remote.name in inventory.problems:
-        # How it is connected to beyond that is not sent.
+        # No other connection settings are sent.
         return frozenset({CHECKER})
     claimed = frozenset(worker.name for worker in workers if remote.name in worker.only)
     able = {worker.name for worker in workers if _may(worker, remote, inventory, secrets)}
@@ -43,13 +43,13 @@ def _places_of(remote: Remote, inventory: Inventory, secrets: bool) -> frozenset
         return claimed & able
     ways = {proxy.name: proxy.program for proxy in inventory.fleet.proxies}
     if remote.program or any(ways.get(hop) for hop in remote.path):
-        # A program of the checker's leads there (ProxyCommand); nobody knows where it would lead from elsewhere.
+        # Its ProxyCommand is a program on the checker, which may do something else elsewhere.
         return frozenset({CHECKER})
     return frozenset({CHECKER, *(worker.name for worker in workers if not worker.only and worker.name in able)})
 
 
 def _may(worker: Worker, remote: Remote, inventory: Inventory, secrets: bool) -> bool:
-    """Whether a worker could look at it: a password stays here unless it may be sent, and nobody looks at itself."""
+    """Whether a worker may probe it: not itself, nor a remote whose password may not be sent."""
     on_the_way = (inventory.ssh.key_names.get(hop, hop) for hop in remote.path)
     needs_password = any(name in inventory.passwords for name in (remote.name, *on_the_way))
     return remote.name != worker.name and ((secrets and worker.settings.secrets) or not needs_password)
@@ -57,7 +57,7 @@ def _may(worker: Worker, remote: Remote, inventory: Inventory, secrets: bool) ->
 
 @dataclass(slots=True)
 class _Group:
-    """Remotes that stay together, or direct ones, that may be cut anywhere."""
+    """Remotes that stay together, or direct ones, which may be split."""
 
     places: frozenset[str]
     together: bool
@@ -65,7 +65,7 @@ class _Group:
 
 
 def share_out_remotes(remotes: Sequence[Remote], places: Mapping[str, frozenset[str]]) -> tuple[Batch, ...]:
-    """The batches of a round's first look, the checker's own share first, then the larger ones."""
+    """The batches of a round's first pass: the checker's share first, then the largest."""
     groups = sorted(_groups(remotes, places), key=lambda group: -len(group.names))
     everywhere = {place for group in groups for place in group.places}
     shared = [group for group in groups if CHECKER in group.places]
@@ -103,10 +103,10 @@ def _groups(remotes: Iterable[Remote], places: Mapping[str, frozenset[str]]) -> 
 
 def _pack(groups: Sequence[_Group], places: int) -> Iterable[Batch]:
     """
-    Small groups of the same places go into one batch; what need not stay together is cut.
+    Join small groups of the same places, and split groups of direct remotes.
 
-    A batch holds as much as each of so many places would get of what is left, so the last ones are small: each costs a
-    start, and all places have to be ready at the same time.
+    A batch is an equal share of what is left for this number of places, so batches become smaller: each has a start-up
+    cost, and all places should end at the same time.
     """
     left = sum(len(group.names) for group in groups)
     open_batches: dict[frozenset[str], list[str]] = {}

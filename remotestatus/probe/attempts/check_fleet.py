@@ -1,9 +1,9 @@
 """
 Checks the whole fleet once, from the checker and from its workers, and again what failed.
 
-Takes the playbook's runner and the inventory; returns a CheckResult for every remote, proxy and worker. In the first
-attempt each remote is looked at from one place. What was not reached is looked at in the next one from all other places
-that may (`second_opinion`), and from the same again while it has an attempt left. Without workers there is one place.
+The first attempt probes each remote from one place. The next one probes the remotes that were not reached from all
+other allowed places (`second_opinion`), and from the same place while an attempt is left. Without workers the checker
+is the only place.
 """
 
 import time
@@ -29,7 +29,7 @@ from remotestatus.probe.attempts.second_opinion import choose_second_opinions
 from remotestatus.probe.playbook_run import PlaybookRunner, Progress
 
 SHORTEST_ROUND = timedelta(minutes=2)
-"""A round may take as long as the check interval, and never has less time than this."""
+"""A round may take as long as the check interval, but at least this."""
 
 
 def check_fleet(
@@ -41,7 +41,7 @@ def check_fleet(
     progress: Callable[[Progress], None],
 ) -> FleetResults:
     """
-    Probe every remote that the limit leaves, and again what failed, before the round's time is up.
+    Probe every remote of the limit, and again those that failed, within the round's deadline.
 
     Raises RoundGivenUp when it is cancelled.
     """
@@ -64,7 +64,7 @@ def check_fleet(
 
 
 class _Attempts:
-    """The attempts of one round: the checker looks in this thread, each worker in one of its own."""
+    """The attempts of one round: the checker probes in this thread, each worker in its own."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class _Attempts:
         self.found = ResultsSoFar(self.fleet, remotes, earlier, clock)
         self.workers = None
         if self.fleet.workers:
-            # Loads ansible-runner's streaming, which nobody needs without workers.
+            # Imports ansible-runner's streaming, which only workers need.
             from remotestatus.probe.attempts.from_workers import WorkerLooks
 
             self.workers = WorkerLooks(runner, inventory, self.found, self._at_once, self.deadline, self._given_up)
@@ -92,21 +92,21 @@ class _Attempts:
 
     @property
     def must_end(self) -> bool:
-        """Whether the round's time is up, or Ansible itself failed here."""
+        """Whether the deadline has passed, or Ansible failed here."""
         return time.monotonic() > self.deadline or self._failed_here
 
     def look(self, batches: Iterable[Batch], order: Order) -> None:
-        """Let every place look at what it may, the next batch whoever is free. Raises RoundGivenUp."""
+        """Let every place probe its batches, the next free place the next batch. Raises RoundGivenUp."""
         queue = BatchQueue(batches)
-        proxies = self._proxies_for_us(queue) if order.attempt == 1 else ()  # before anybody takes a batch
+        proxies = self._proxies_for_us(queue) if order.attempt == 1 else ()  # before the first batch is taken
         with ThreadPoolExecutor(max(1, len(self.fleet.workers)), "worker") as pool:
-            # Or else each of a hundred probes would come before the next batch of every worker.
+            # Without this, a hundred probes would delay the workers' batches.
             order = replace(order, gives_way=self.workers is not None)
             working = self.workers.begin(pool, queue, order) if self.workers else []
             try:
                 self._look_from_here(queue, order, proxies)
             except BaseException:
-                self._aborted = True  # nobody waits for workers then
+                self._aborted = True  # do not wait for workers then
                 raise
         for done in working:
             done.result()
@@ -116,14 +116,14 @@ class _Attempts:
             self.found.add_lost(name for batch in queue.lost for name in batch.names)
 
     def choose_again(self, attempt: int) -> Sequence[Batch]:
-        """What each place looks at in the attempt of this number."""
+        """The batches that each place probes in this attempt."""
         alive = {CHECKER, *(worker.name for worker in (self.workers.alive() if self.workers else ()))}
         there = {name: those & alive for name, those in self.places.items()}
         left = [remote for remote in self.found.asked.values() if remote.name not in self.found.settled]
         return choose_second_opinions(left, there, self.found.remotes, self.found.proxies, attempt)
 
     def find_endings(self, order: Order, combined: dict[str, CheckResult]) -> None:
-        """Ask each place how processes have ended that it has seen missing; `combined` then says so."""
+        """Ask each place how the processes have ended that it found missing; add that to `combined`."""
         looked = dict(self.found.looked)
         for worker in (None, *self.fleet.workers):
             seen = {name: one for name, one in combined.items() if one.worker == (worker and worker.name)}
@@ -136,8 +136,8 @@ class _Attempts:
         return self.runner.probe(order, cancel=self._given_up, total=len(order.names or ())).remotes
 
     def _look_from_here(self, queue: BatchQueue, order: Order, proxies: tuple[str, ...]) -> None:
-        """Look at what is for the checker, in its first turn also at the proxies of these names."""
-        # Each time Ansible reads the whole inventory.
+        """Probe the checker's batches, and with the first one also these proxies."""
+        # Ansible reads the whole inventory each time.
         while (batch := queue.take(CHECKER, self._given_up, seldom=True)) is not None or proxies:
             names = batch.names if batch else ()
             look_at = tuple(name for name in order.look_at if name not in self.found.looked)
@@ -150,7 +150,7 @@ class _Attempts:
                 with self.found.lock:
                     if not any(self.found.remotes.values()):
                         raise
-                    # What was found before, and what workers find, is true nevertheless.
+                    # Earlier results, and those of workers, are still valid.
                     self.found.troubles.append(str(error))
                     self._failed_here = True
             if batch:
@@ -160,11 +160,11 @@ class _Attempts:
                 return
 
     def _proxies_for_us(self, queue: BatchQueue) -> tuple[str, ...]:
-        """The proxies that are looked at for their own sake: nobody else passes them on the way to a remote."""
+        """The proxies to be connected to for their own sake, not for a remote behind them."""
         key_names, asked = self.inventory.ssh.key_names, self.found.asked
         passed = {key_names.get(hop, hop) for name in queue.names() for hop in asked[name].path}
         elsewhere = {name for worker in self.fleet.workers for name in worker.only}
-        # Workers look at no proxy themselves: whatever they pass on the way to others is looked at from here.
+        # Workers do not probe proxies, so those on the workers' paths are probed from here.
         looked_at = {
             proxy.name
             for proxy in self.fleet.looked_at

@@ -1,8 +1,8 @@
 """
-Has workers look at batches of remotes, and adds what they bring to what was found.
+Lets workers probe batches of remotes, and adds their results.
 
-A worker that fails gives its batch back to the others, and is told why. What it answers about anything that it was not
-asked for makes it a liar: it is given nothing more.
+If a worker fails, the others get its batch, and the fault is reported. A worker that answers for a host that it was not
+asked for gets no more batches.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +23,11 @@ from remotestatus.probe.playbook_run import PlaybookRunner
 from remotestatus.probe.workers import WorkerCaller, WorkerFault, clock_error
 
 _NAMED = 5
-"""So many names of refused answers are told."""
+"""Most names of refused answers in a message."""
 
 
 class WorkerLooks:
-    """The workers of a round, until `deadline` (monotonic) or until it is given up; `found` is added to."""
+    """The workers of a round, until `deadline` (monotonic) or until it is cancelled; adds to `found`."""
 
     def __init__(
         self,
@@ -49,11 +49,11 @@ class WorkerLooks:
         return [one for one in self.workers if one.name not in known or known[one.name].status is Status.UP]
 
     def begin(self, pool: ThreadPoolExecutor, queue: BatchQueue, order: Order) -> list["Future[None]"]:
-        """Let every worker look, each in a thread, at the next batch as soon as it is free."""
+        """Let every worker probe, each in a thread, the next batch as soon as it is free."""
         return [pool.submit(self._work, worker, queue, order) for worker in self.alive()]
 
     def ask(self, worker: Worker, order: Order) -> Mapping[str, RemoteAnswer]:
-        """What a worker that has answered found out besides; nothing when it failed meanwhile."""
+        """The further answers of a worker; nothing if it failed meanwhile."""
         order = replace(order, at_once=self.at_once(order.names or (), order), keep_seconds=0, look_at=())
         try:
             return self.caller.call(worker, order, self.deadline, self.given_up).remotes
@@ -61,14 +61,14 @@ class WorkerLooks:
             return {}
 
     def _work(self, worker: Worker, queue: BatchQueue, order: Order) -> None:
-        """Have a worker look until nothing is left for it; one that gets nothing is asked whether it could."""
+        """Run a worker until no batch is left for it; one without a batch is only tested."""
         idle, spare = order.attempt == 1, True
         while (batch := queue.take(worker.name, self.given_up)) is not None or idle:
             idle = False
             try:
                 refused = self._look(worker, batch.names if batch else (), order)
             except Exception as error:
-                # Whatever it is, its batch is not lost, and nobody waits for it.
+                # On any error its batch is given back, so that nobody waits for it.
                 unforeseen = WorkerFault(FaultKind.FAILED, one_line(repr(error)))
                 fault = error if isinstance(error, WorkerFault) else unforeseen
                 may_try = spare and fault.fault is not FaultKind.SILENT
@@ -80,13 +80,13 @@ class WorkerLooks:
             if batch is not None:
                 queue.finish(batch)
             if refused:
-                # What it said of its own remotes counts once more; it is given no others.
+                # Its answers so far count; it gets no more batches.
                 queue.leave(worker.name)
                 self._note_fault(worker, WorkerFault(FaultKind.LIES, ", ".join(refused[:_NAMED])))
                 return
 
     def _look(self, worker: Worker, names: Sequence[str], order: Order) -> Sequence[str]:
-        """Have a worker look at these remotes; returns what it was not asked for. Raises WorkerFault."""
+        """Let a worker probe these remotes; returns the names that it was not asked for. Raises WorkerFault."""
         asked = replace(
             order,
             names=tuple(names),

@@ -28,7 +28,7 @@ from remotestatus.probe.runtime_directories import end_kept_connections, seconds
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What the history knows of the rounds before: last states and check results, how far apart, and days so far."""
+    """The history of earlier rounds: last states and check results, check interval, daily ranges."""
 
     states: Mapping[Subject, State] = field(default_factory=dict)
     results: Mapping[str, CheckResult] = field(default_factory=dict)
@@ -36,11 +36,11 @@ class Earlier:
     ranges: Mapping[str, Ranges] = field(default_factory=dict)
 
     def past(self, name: str) -> Past:
-        """What is known of the time before of one remote."""
+        """The Past of one remote."""
         return Past(self.results.get(name), self.every, self.ranges.get(name, {}))
 
     def remembered(self, results: Mapping[str, CheckResult]) -> dict[str, CheckResult]:
-        """The results, with what was remembered of those that brought nothing new."""
+        """The results; those without a new Memory keep the old one."""
         blank = Memory()
         return {
             name: replace(result, memory=self.past(name).memory) if result.memory == blank else result
@@ -78,9 +78,9 @@ def find_endings(
     found: Mapping[str, CheckResult],
 ) -> tuple[dict[str, CheckResult], tuple[str, ...]]:
     """
-    Ask once what ended the processes that are missing for the first time; of a healthy remote nothing is asked.
+    Ask once what ended the newly missing processes; healthy remotes are not asked.
 
-    `order` is the last one that was carried out. Returns the results that say more now, and what went wrong.
+    `order` is the last one that ran. Returns the changed results, and what went wrong.
     """
     asked = {name: ended for name, result in found.items() if (ended := find_ended(earlier.results.get(name), result))}
     if not asked:

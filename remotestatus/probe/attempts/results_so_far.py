@@ -1,8 +1,7 @@
 """
-What a round has found so far of each remote, proxy and worker, by name and by the place that looked.
+Collects a round's results of each remote, proxy and worker, by name and by the place that probed.
 
-Answers of the playbook come in; check results go out. Several threads add to it, one for each place. Whatever is wrong
-with an answer is the check result of the one that it is about.
+Several threads add to it, one for each place. An error in an answer is the check result of its host only.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -31,14 +30,14 @@ from remotestatus.probe.attempts.orders import Earlier
 from remotestatus.probe.playbook_run import Answers
 
 _CLOCK_SECONDS = 5.0
-"""A worker's clock that is further off has been wrong for the clocks of its remotes, too."""
+"""If a worker's clock is off by more, the clock offsets of its remotes are corrected."""
 
 ByPlace = dict[str, dict[str, CheckResult]]
-"""Check results by name and place, the first place that looked first."""
+"""Check results by name and place, in the order of the probes."""
 
 
 class ResultsSoFar:
-    """What is known so far in one round; `lock` is held while something is added."""
+    """The results so far of one round; `lock` is held while something is added."""
 
     def __init__(
         self, fleet: Fleet, remotes: Iterable[Remote], earlier: Earlier, clock: Callable[[], datetime]
@@ -51,16 +50,16 @@ class ResultsSoFar:
         self.workers: dict[str, CheckResult] = {}
         self.troubles: list[str] = []
         self.settled: set[str] = set()
-        """Remotes that another attempt finds no better: their variables are wrong."""
+        """Remotes that are not retried: their variables are wrong."""
         self.lock = Lock()
 
     def add_from_here(self, answers: Answers, names: Iterable[str], *, again: bool) -> None:
-        """Add what the checker itself found of these remotes, of proxies, and of proxies that were looked at."""
+        """Add the checker's results of these remotes, of proxies, and of probed proxies."""
         now = self.clock()
         with self.lock:
             for proxy in self.fleet.proxies:
                 answer, seen = answers.proxies.get(proxy.alias), self.proxies.setdefault(proxy.name, {})
-                # A connection that an earlier attempt opened took the time that is known since then.
+                # A connection from an earlier attempt keeps its connect time.
                 if answer and not (answer.kept and CHECKER in seen):
                     seen[CHECKER] = proxy_result(proxy, answer, now)
             self._add_looks(answers, now)
@@ -77,7 +76,7 @@ class ResultsSoFar:
         again: bool,
         clock_error: float,
     ) -> None:
-        """Add what a worker that answers found of these remotes, and of proxies by their aliases."""
+        """Add a worker's results of these remotes, and of proxies by their aliases."""
         now = self.clock()
         with self.lock:
             self.workers[worker] = CheckResult(worker, now)
@@ -87,14 +86,14 @@ class ResultsSoFar:
             self._add(worker, names, remotes, now, again=again, clock_error=clock_error)
 
     def add_lost(self, names: Iterable[str]) -> None:
-        """Add that nobody could look at these remotes, whose worker failed."""
+        """Add the results of remotes that were not probed, because their worker failed."""
         now = self.clock()
         for name in names:
             worker = next(one.name for one in self.fleet.workers if name in one.only)
             self.remotes[name][worker] = read_unlooked(self.asked[name], worker, now)
 
     def add_endings(self, ended: Mapping[str, CheckResult], combined: dict[str, CheckResult]) -> None:
-        """Put results that say more in the place of those that are known."""
+        """Replace results by more detailed ones."""
         self.looked |= {name: one for name, one in ended.items() if name in self.looked}
         combined |= {name: one for name, one in ended.items() if name in combined}
 
@@ -115,7 +114,7 @@ class ResultsSoFar:
         again: bool,
         clock_error: float = 0.0,
     ) -> None:
-        """What was looked at `again` and brought nothing stays as it was; the first time silence is a result, too."""
+        """Add one place's results. A missing answer is a result too, but in a probe made `again` it changes nothing."""
         for name in names:
             answer = answers.get(name)
             if answer is None and again:
@@ -127,7 +126,7 @@ class ResultsSoFar:
             self.remotes[name][place] = latest(self.remotes[name].get(place), result)
 
     def combined(self, names: Iterable[str] | None = None) -> dict[str, CheckResult]:
-        """The check result that counts of each remote, of these `names` or all, that was looked at."""
+        """The combined check result of each probed remote, of these `names` or all."""
         with self.lock:
             reached = {
                 name: {place for place, result in seen.items() if result.status.is_reached}
@@ -140,7 +139,7 @@ class ResultsSoFar:
             }
 
     def results(self, combined: Mapping[str, CheckResult]) -> FleetResults:
-        """What all attempts brought, with these results of remotes."""
+        """The results of all attempts, with these of remotes."""
         now = self.clock()
         silent = {
             name: remote_result(self.asked[name], None, now, self.earlier)
@@ -157,7 +156,7 @@ class ResultsSoFar:
         )
 
     def _unlooked_proxies(self) -> dict[str, CheckResult]:
-        """The results of the proxies that lead only to what nobody looked at."""
+        """The results of the proxies whose remotes could not be probed, because a worker failed."""
         ways = {
             hop: result
             for name, seen in self.remotes.items()
@@ -173,21 +172,20 @@ class ResultsSoFar:
 
 
 def remote_result(remote: Remote, answer: RemoteAnswer | None, now: datetime, earlier: Earlier) -> CheckResult:
-    """What one remote answered."""
+    """The check result of a remote's answer."""
     return _result(remote, now, partial(read_remote, remote, answer, now, earlier.past(remote.name)))
 
 
 def proxy_result(proxy: Proxy, answer: ProxyAnswer, now: datetime) -> CheckResult:
-    """What one proxy answered."""
+    """The check result of a proxy's answer."""
     return _result(proxy, now, partial(read_proxy, proxy, answer, now))
 
 
 def latest(before: CheckResult | None, now: CheckResult) -> CheckResult:
     """
-    What is known of a remote after one more attempt.
+    The result of a remote after one more attempt.
 
-    One that did not come so far, because the connection to the proxy was lost meanwhile, says nothing against what the
-    attempt before has seen.
+    If the connection to the proxy was lost meanwhile, the result of the attempt before stays.
     """
     trouble = now.trouble
     return before if before and trouble and trouble.cause is Cause.NOT_CHECKED else now
@@ -201,7 +199,7 @@ def _result(subject: Remote | Proxy, now: datetime, read: Callable[[], CheckResu
 
 
 def _by_our_clock(answer: RemoteAnswer, off: float) -> RemoteAnswer:
-    """The answer with the remote's clock compared with the checker's, and not with its worker's, which is `off`."""
+    """Correct the clock offset of an answer from the worker's clock, which is `off`, to the checker's."""
     offset = answer.facts.clock_offset_seconds if answer.facts else None
     if answer.facts is None or offset is None or abs(off) <= _CLOCK_SECONDS:
         return answer

@@ -3,7 +3,7 @@ Decides whether a remote is probed again by the same place, after which pause, a
 suspect.
 
 How often a remote is tried is its setting `attempts`; a proxy is tried twice (`Opener.attempts` in the playbook). Which
-other places look as well is decided in `second_opinion`.
+other places probe it too is decided in `second_opinion`.
 """
 
 import time
@@ -18,13 +18,13 @@ from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.status_words import Status
 
 PAUSE_SECONDS = 2.0
-"""Between the first attempt and the next: what was only a hiccup is over by then."""
+"""Seconds between two attempts, in which short failures pass."""
 
 SUSPICION_SECONDS = 5.0
-"""The same, when most of the remotes behind a proxy vanished at once."""
+"""The same, when most remotes behind a proxy failed at once."""
 
 FEWEST_SUSPECT = 3
-"""From so many remotes that vanish behind one answering proxy, we suspect ourselves first."""
+"""If this many remotes fail behind one answering proxy, suspect the shared connection first."""
 
 
 def deserves_retry(remote: Remote, result: CheckResult, attempt: int) -> bool:
@@ -55,7 +55,7 @@ def suspect_ourselves(
 
 
 def pause_before(order: Order, cancel: Callable[[], bool]) -> None:
-    """Wait before the attempt of this order. Raises RoundGivenUp when the round is given up meanwhile."""
+    """Wait before the attempt of this order. Raises RoundGivenUp when the round is cancelled meanwhile."""
     end = time.monotonic() + (SUSPICION_SECONDS if order.fresh else PAUSE_SECONDS)
     while (left := end - time.monotonic()) > 0:
         if cancel():

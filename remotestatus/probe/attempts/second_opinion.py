@@ -1,7 +1,7 @@
 """
-Decides who looks again at what was not reached: other places, and the same one where a cause deserves that.
+Decides which places probe an unreached remote again: others, and the same one if its cause is retried.
 
-Takes what each place found; returns batches for each place.
+It returns batches for each place.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,10 +22,10 @@ def choose_second_opinions(
     attempt: int,
 ) -> Sequence[Batch]:
     """
-    What each place looks at in the pass of this number; what is behind a suspect proxy comes first.
+    What each place probes in this pass, remotes behind a suspect proxy first.
 
-    `places` has those that may look at each remote, `found` and `proxies` the results by name and place, the first
-    that looked first.
+    `places` has those that may probe each remote, `found` and `proxies` the results by name and place, in the order of
+    the probes.
     """
     wanted: dict[str, list[tuple[bool, Remote]]] = {}
     for remote in remotes:

@@ -1,6 +1,4 @@
-"""
-Workers: other machines that look for the checker, through ansible-runner's `transmit | worker | process`.
-"""
+"""Workers: machines that probe for the checker, by ansible-runner's `transmit | worker | process`."""
 
 from remotestatus.probe.workers.worker_archive import WorkerAnswers
 from remotestatus.probe.workers.worker_caller import WorkerCaller, clock_error

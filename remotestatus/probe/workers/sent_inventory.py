@@ -1,9 +1,8 @@
 """
-What a worker is sent of the inventory: its part of it, evaluated.
+Makes the evaluated part of the inventory that a worker is sent.
 
-Pure: takes what the playbook said of the inventory and the names to look at; returns an inventory for Ansible, and
-lines of known_hosts. The rule: nothing travels that the probe does not need. There are no private keys, no Vault, no
-lookups, no passwords and no text for people in it.
+Pure: the result is an inventory for Ansible, and lines of known_hosts. A worker gets only what the probe needs: no
+private keys, Vault, lookups, passwords or texts for people.
 """
 
 import re
@@ -19,19 +18,19 @@ from remotestatus.model.setting_types import VariableValue
 Value = VariableValue | list["Value"] | dict[str, "Value"]
 
 KNOWN_HOSTS = "project/known_hosts"
-"""Where the sent host keys are on the worker, seen from the folder that holds the inventory there."""
+"""The sent known_hosts file on the worker, relative to its inventory's folder."""
 
 _NOBODY = "remotestatus-nobody"
 
 _SENT_APART = "sent apart"
-"""Stands for a password: that there is one, and what it is comes another way."""
+"""Placeholder of a password, which is sent separately."""
 
 
 def sent_inventory(
     described: InventoryDescription, names: Iterable[str], own: Mapping[str, VariableValue], home: PurePath
 ) -> dict[str, object]:
     """
-    An inventory of these remotes and the proxies on their way, for Ansible to read as JSON.
+    An inventory of these remotes and their proxies, as JSON for Ansible.
 
     `own` are the worker's variables, which win. The checker's `home` directory is written `~` in the path of a key.
     """
@@ -54,7 +53,7 @@ def sent_inventory(
 
 
 def sent_known_hosts(described: InventoryDescription, names: Collection[str], lines: Iterable[str]) -> str:
-    """The lines of known_hosts for these remotes and the proxies on their way, and those that name nobody in clear."""
+    """The known_hosts lines for these remotes and their proxies, and all hashed, CA and revoked lines."""
     wanted = {name.lower() for name in names_on_the_way(described, names)}
     hops = {hop for name in names for hop in described.hosts[name].path}
     for proxy in described.proxies:
@@ -64,7 +63,7 @@ def sent_known_hosts(described: InventoryDescription, names: Collection[str], li
 
 
 def names_on_the_way(described: InventoryDescription, names: Collection[str]) -> frozenset[str]:
-    """These hosts, and the proxies of the inventory that are passed on the way to them."""
+    """These hosts and their proxies in the inventory."""
     return frozenset((*names, *_proxies_of(described, [described.hosts[name] for name in names])))
 
 
@@ -72,7 +71,7 @@ def _is_for(line: str, wanted: set[str]) -> bool:
     words = line.split()
     if not words or words[0].startswith("#"):
         return False
-    # Hashed names, certificate authorities and revoked keys are for whoever they fit.
+    # Hashed, CA and revoked lines may match any host.
     return words[0][0] in "|@" or any(name.lower() in wanted for name in words[0].split(","))
 
 

@@ -1,15 +1,13 @@
-"""
-Pure: how long a worker may take for each step, and when it counts as dead; all in seconds.
-"""
+"""Pure: the time limits of a worker's steps, in seconds."""
 
 KEEPALIVE_SECONDS = 5
-"""How often a worker says that it is there while it has nothing to say."""
+"""Seconds between a worker's keepalive lines."""
 
 SILENCE_SECONDS = 15.0
-"""A worker that says nothing for so long is dead."""
+"""Seconds of silence after which a worker counts as dead."""
 
 FIRST_LINE_SECONDS = 30.0
-"""The same before its first line, while it is connected to and ansible-runner starts."""
+"""The same before its first line, while ssh connects and ansible-runner starts."""
 
 START_SECONDS = 60
 """For the connection, the transfer both ways, and Ansible's start."""
@@ -18,10 +16,10 @@ PROXY_SECONDS = 70
 """For opening the connection to a proxy, twice."""
 
 END_SECONDS = 10.0
-"""How long a command may take to end once its stream has, while it tidies up on the worker."""
+"""Seconds that a command may run after its stream has ended, to clean up."""
 
 INTERRUPT_SECONDS = 8.0
-"""How long a command that was interrupted may go on ending what it began elsewhere: ansible-runner takes up to 5."""
+"""Seconds that an interrupted command may take to end its remote side: ansible-runner takes up to 5."""
 
 LAST_WORDS_SECONDS = 2.0
-"""How long a command that failed may go on saying why."""
+"""Seconds that a failed command may go on printing its error."""

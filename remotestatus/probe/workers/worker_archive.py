@@ -1,9 +1,8 @@
 """
 Reads the answers in the archive that a worker sends.
 
-Takes the bytes of a zip file and what was asked; returns answers. Nothing is unpacked: what is expected is looked up by
-its name and read into memory up to a limit on each answer and one on all of them. An answer about something that was
-not asked for is refused and told.
+Nothing is unpacked to disk: the expected files of the zip are read into memory, with a limit on each answer and one on
+all. Answers about hosts that were not asked for are refused and reported.
 """
 
 import io
@@ -35,17 +34,17 @@ from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.workers.worker_stream import WorkerFault
 
 ANSWER_BYTES = 8 * 1024 * 1024
-"""What one answer may hold: real ones hold a hundredth of that."""
+"""Most bytes of one answer: a hundred times a real one."""
 
 _UNPACKED_BASE = 16 * 1024 * 1024
 _UNPACKED_PER_REMOTE = 256 * 1024
-"""What all answers together may hold: several times what real ones do, also where a few remotes flood."""
+"""Most bytes of all answers, several times the real size even if a few remotes flood."""
 
 _ENTRY = b"PK\x01\x02"
-"""With this begins each entry of an archive's directory (APPNOTE.TXT of PKWARE, 4.3.12)."""
+"""Signature of an entry of a zip directory (APPNOTE.TXT of PKWARE, 4.3.12)."""
 
 _FEWEST_ENTRIES = 1000
-"""So many entries may the directory have in any case: ansible-runner has files of its own."""
+"""Directory entries that are always allowed, for ansible-runner's own files."""
 
 _ARCHIVE_BASE = 16 * 1024 * 1024
 _ARCHIVE_PER_REMOTE = 1024 * 1024
@@ -57,7 +56,7 @@ Kind = TypeVar("Kind", bound=HostAnswer)
 @dataclass(frozen=True, slots=True)
 class WorkerAnswers:
     """
-    What a worker brought: answers by the aliases of proxies and the names of remotes, and what it is.
+    A worker's answers, by the aliases of proxies and the names of remotes, and its description.
 
     `refused` are the names of hosts that it answered for without having been asked.
     """
@@ -107,7 +106,7 @@ class _Archive:
         adapter, prefix = TypeAdapter(kind), f"{HANDED_OVER}/{folder}/"
         expected = {f"{prefix}{file_name(name)}.json": name for name in asked}
         found = {}
-        # The largest last: it is they that there may be no room for.
+        # The largest last: these may exceed the limit.
         for member in sorted(expected.keys() & set(self.opened.namelist()), key=self._size):
             try:
                 answer = adapter.validate_json(self._read(member) or b"")
@@ -127,12 +126,12 @@ class _Archive:
         return self.opened.getinfo(member).file_size
 
     def _read(self, member: str) -> bytes | None:
-        """One file of the archive; empty, which no answer is, when it is too large."""
+        """One file of the archive; empty when it is too large."""
         try:
             info = self.opened.getinfo(member)
         except KeyError:
             return None
-        # No more than this size is unpacked, whatever there is.
+        # At most this size is unpacked.
         if info.file_size > min(ANSWER_BYTES, self.room):
             return b""
         self.room -= info.file_size
@@ -141,7 +140,7 @@ class _Archive:
 
 
 def _is_too_long(answer: HostAnswer) -> bool:
-    """Whether an answer lists more than the longest list that is read of what a remote prints."""
+    """Whether a list in an answer is longer than the parser allows."""
     facts = answer.facts if isinstance(answer, RemoteAnswer) else None
     parts = [part for part in (answer, facts) if part is not None]
     values = [getattr(part, one.name) for part in parts for one in fields(part)]

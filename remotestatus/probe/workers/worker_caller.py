@@ -1,8 +1,7 @@
 """
-Calls workers: sends each what it needs for a batch, and brings its answers.
+Calls workers: sends each its batch, and returns its answers.
 
-Takes the playbook's runner, whose directory and description of the inventory are used, and the inventory. Several
-threads may call at once.
+It uses the runner's directory and description of the inventory. Several threads may call at once.
 """
 
 import itertools
@@ -28,15 +27,15 @@ from remotestatus.probe.workers.worker_command import worker_words
 from remotestatus.probe.workers.worker_run import Parcel, run_worker
 
 _SHARE_FOR_PASSWORDS = 0.3
-"""The share of a round's time that reading the passwords for workers may take."""
+"""The share of a round's time for reading the passwords for workers."""
 
 
 class WorkerCaller:
     """
     Calls the workers of one inventory.
 
-    The passwords that workers may have are read at once, before `deadline` (monotonic) and not after it was given up.
-    `troubles` says why they could not be read; there are none to be sent then.
+    The passwords for workers are read here, before `deadline` (monotonic) and until cancelled. `troubles` says why they
+    could not be read; then none are sent.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class WorkerCaller:
             self._trusted = inventory.known_hosts.read_text("utf-8", "replace").splitlines()
         except OSError:
             self._trusted = []
-        # Nothing is asked of Ansible unless some worker may have a password.
+        # Run Ansible only if some worker may have a password.
         may = inventory.passwords and any(worker.settings.secrets for worker in inventory.fleet.workers)
         self._passwords: Mapping[str, str] = {}
         self.troubles: tuple[str, ...] = ()
@@ -91,7 +90,7 @@ class WorkerCaller:
         return run_worker(parcel, ends, given_up, self._runner.child_processes.start_apart)
 
     def subject(self, worker: Worker) -> Proxy:
-        """The worker as something that is reached by SSH, for whoever says why it was not."""
+        """The worker as a Proxy, for the diagnosis of its SSH connection."""
         host = self._described.hosts.get(worker.name) if worker.settings.command is None else None
         if host is None:
             command = worker.settings.command or ""
@@ -118,12 +117,12 @@ class WorkerCaller:
         }
 
     def _seconds(self, order: Order, names: Sequence[str]) -> int:
-        """How long a worker may take: as long as if nothing answered."""
+        """A worker's time limit, for the case that nothing answers."""
         remotes = [self._inventory.fleet.remotes_by_name[name] for name in names]
         slowest = max((remote.settings.timeout.total_seconds() for remote in remotes), default=0)
         waves = -(-len(names) // (order.at_once or 1))
         proxies = PROXY_SECONDS * max((len(remote.path) for remote in remotes), default=0)
-        # The way to a slow proxy may take a remote as long again.
+        # A slow proxy may double a remote's time.
         return round(START_SECONDS + proxies + waves * 2 * slowest)
 
 
@@ -131,8 +130,7 @@ def clock_error(clock: float, asked_at: datetime, answered_at: datetime) -> floa
     """
     How far a worker's clock (POSIX) is ahead, in seconds, from the checker's before and after the call.
 
-    The worker read it somewhere between the two, before a transfer that may be slow, so only what lies outside is
-    certainly wrong.
+    The worker read it between the two, before a perhaps slow transfer, so only an offset outside of them is certain.
     """
     return max(0.0, clock - answered_at.timestamp()) + min(0.0, clock - asked_at.timestamp())
 
@@ -162,7 +160,7 @@ def _read_passwords(
     try:
         return TypeAdapter(dict[str, str]).validate_json(text or "")
     except ValidationError:
-        # Its text would quote what was read.
+        # Its text may quote passwords.
         late = "a lookup has not answered in time" if time.monotonic() > end else answers.trouble
         raise RoundError(f"the passwords for workers cannot be read: {late or 'Ansible gave none'}") from None
 

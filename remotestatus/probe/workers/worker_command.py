@@ -1,9 +1,8 @@
 """
 The command that reaches a worker, and what runs there.
 
-Pure: takes a worker and how its host is reached; returns words of a command whose input is a transmit stream and whose
-output is a process stream. What runs there ends with the connection: a directory of its own holds everything, and every
-process that knows this directory is killed before it is removed.
+Pure: the command's input is a transmit stream, its output a process stream. All of it ends with the connection: it uses
+one directory, and every process that names this directory is killed before it is removed.
 """
 
 import shlex
@@ -47,15 +46,15 @@ finish
 exit $code
 """
 """
-The end of the input is the end of the run, whatever still runs: that is also how a broken connection ends it. So the
-rest of the input is read, too, when the program has ended early and is about to say why. Children call setsid, so a
-process group is not enough, and ssh renames itself, so the environment alone is not either. What ansible-runner says
-where there is no room is not why: what is written to `room` at the end makes the system say so.
+The end of the input ends the run, also when a connection breaks. So the rest of the input is read after the program has
+ended early. Children call setsid, so killing a process group is not enough; ssh renames itself, so searching the
+environment is not enough. ansible-runner does not report a full disk, so the write to `room` at the end makes the
+system report it.
 """
 
 
 def script_on_worker(program: str, seconds: int) -> str:
-    """What /bin/sh does on the worker, for so many seconds at most."""
+    """The /bin/sh script on the worker; it ends after `seconds`."""
     return (
         _ON_WORKER.strip()
         .replace("PROGRAM", shlex.quote(program))

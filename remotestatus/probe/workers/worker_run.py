@@ -1,8 +1,8 @@
 """
-Has one worker look at one batch: ansible-runner's `transmit`, the worker's command, and `process`.
+Runs one batch on one worker: ansible-runner's `transmit`, the worker's command, and `process`.
 
-Takes what to send and what is asked; returns the worker's answers, or raises WorkerFault. The rule: each stage has a
-limit of its own, and whatever happens, the command's processes on this machine have ended afterwards.
+It returns the worker's answers, or raises WorkerFault. Each stage has a time limit, and at the end no process of the
+command is left on this machine.
 """
 
 import os
@@ -37,7 +37,7 @@ _SSH_FAILED = 255
 _EXIT_SECONDS = 0.5
 
 Start = Callable[[Callable[[], "subprocess.Popen[bytes]"]], "subprocess.Popen[bytes]"]
-"""Starts a process so that nobody else ends it."""
+"""Starts a process that nobody else ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,9 @@ class Parcel:
     """
     What one worker is sent for one batch, and what may come back.
 
-    `words` are the command; `folder` is a private directory of this machine for the time. Answers are wanted about
-    `names` and the proxies with these `aliases`. Secrets go as environment variables, which are in no file here. With
-    `ends` the command's input ends with what is sent: some, receptorctl among them, begin only then. Else it ends
-    with the run.
+    `words` are the command; `folder` is a private temporary directory here. Answers are expected for `names` and the
+    proxies `aliases`. Secrets are environment variables, which are in no file here. With `ends` the command's input is
+    closed after sending, as receptorctl needs; otherwise at the end of the run.
     """
 
     words: Sequence[str]
@@ -63,12 +62,12 @@ class Parcel:
 
 
 def run_worker(parcel: Parcel, deadline: float, given_up: Callable[[], bool], start: Start) -> WorkerAnswers:
-    """Have a worker look, until `deadline` (monotonic) at most. Raises WorkerFault."""
+    """Run a worker, until `deadline` (monotonic) at most. Raises WorkerFault."""
     try:
         _pack(parcel)
     except OSError as error:
         shutil.rmtree(parcel.folder, ignore_errors=True)
-        # Our own disk is no fault of the worker's.
+        # An error of our own disk is no worker fault.
         raise WorkerFault(FaultKind.GIVEN_UP, f"nothing can be sent to workers: {error.strerror}") from error
     try:
         process = start(lambda: _start(parcel.words))
@@ -108,7 +107,7 @@ def _pack(parcel: Parcel) -> None:
     project = parcel.folder / "project"
     parcel.folder.mkdir(mode=0o700)
     shutil.copytree(playbooks_folder(), project, ignore=shutil.ignore_patterns("__pycache__"))
-    # Keeps whatever configuration the worker has for itself out of this run.
+    # Keeps the worker's own configuration out of this run.
     (project / "ansible.cfg").write_text("[defaults]\n")
     (project / SENT_ORDER).write_text(to_json(parcel.order))
     (project / "known_hosts").write_text(parcel.known_hosts)
@@ -128,7 +127,7 @@ def _start(words: Sequence[str]) -> "subprocess.Popen[bytes]":
 
 
 def _transmit(parcel: Parcel, process: "subprocess.Popen[bytes]") -> None:
-    """Send it. A worker that has ended meanwhile, or does not read, is found out by who reads from it."""
+    """Send it. If the worker has ended or does not read, the reading side notices."""
     with suppress(OSError, ValueError):
         ansible_runner.run(
             streamer="transmit",
@@ -143,13 +142,13 @@ def _transmit(parcel: Parcel, process: "subprocess.Popen[bytes]") -> None:
         )
         if parcel.ends and process.stdin is not None:
             process.stdin.close()
-    # What was sent is not needed here any more.
+    # The sent files are no longer needed.
     for sent in ("project", "inventory"):
         shutil.rmtree(parcel.folder / sent, ignore_errors=True)
 
 
 def _process(parcel: Parcel, stream: WorkerStream) -> str:
-    """Read the stream to its end; returns what Ansible said was wrong, or said last. Raises WorkerFault."""
+    """Read the stream to its end; returns Ansible's error, or its last lines. Raises WorkerFault."""
     said: list[str] = []
     last = ""
 
@@ -190,10 +189,10 @@ def _code(process: "subprocess.Popen[bytes]") -> int | None:
 
 
 def _end(process: "subprocess.Popen[bytes]", sender: threading.Thread, patience: float) -> None:
-    """End the command: the end of its input tells the worker, then an interrupt; who does not end then is killed."""
+    """End the command: close its input, then SIGINT, then SIGKILL."""
     assert process.stdin is not None
     end = time.monotonic() + patience
-    # While somebody waits to write, nobody can close.
+    # A writing thread blocks the close.
     sender.join(patience)
     if not sender.is_alive():
         with suppress(OSError, ValueError):
@@ -201,7 +200,7 @@ def _end(process: "subprocess.Popen[bytes]", sender: threading.Thread, patience:
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.02)
     with suppress(ProcessLookupError, PermissionError):
-        # As by Ctrl-C: receptorctl takes its work back then, and docker ends its container.
+        # As Ctrl-C does: receptorctl then cancels its work, and docker stops its container.
         os.killpg(process.pid, signal.SIGINT)
         end = time.monotonic() + INTERRUPT_SECONDS
         while time.monotonic() < end:

@@ -1,9 +1,9 @@
 """
-Reads what a worker sends, as a file that ansible-runner's `process` stage can read, and believes none of it.
+Reads a worker's untrusted stream, as a file for ansible-runner's `process` stage.
 
-Takes two descriptors (the stream, and what the command prints besides); gives lines. A line, the archive and the whole
-are limited in size, and so are silence and time. The archive that ansible-runner would unpack is kept in memory and
-never reaches it: its names could lead anywhere.
+It reads two descriptors: the stream, and the command's standard error. Lines, archive, total size, silence and time are
+limited. The archive is kept in memory and never reaches ansible-runner, which would unpack it: its paths may be
+malicious.
 """
 
 import base64
@@ -24,7 +24,7 @@ LINE_BYTES = 2 * 1024 * 1024
 TOTAL_BYTES = 256 * 1024 * 1024
 
 FEWEST_LINES, LINES_PER_REMOTE = 10_000, 20
-"""So many lines may come in any case, and so many more: ansible-runner sends two for each remote."""
+"""Lines that are always allowed, and lines per remote: ansible-runner sends two for each."""
 
 STDERR_KEPT = 6000
 _CHUNK = 65536
@@ -32,7 +32,7 @@ _POLL_MILLISECONDS = 200
 
 
 class WorkerFault(Exception):
-    """A worker failed; `fault` says how, `seen` what was seen of it, and `stderr` what its command printed besides."""
+    """A worker failed: `fault` is the kind, `seen` the evidence, `stderr` its command's standard error."""
 
     def __init__(self, fault: FaultKind, seen: str = "") -> None:
         super().__init__(seen)
@@ -44,8 +44,8 @@ class WorkerFault(Exception):
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
     """
-    How long a worker may take: `deadline` is on the monotonic clock. `given_up` says when nobody wants its answers any
-    more. The archive may have so many bytes, and the stream so many lines.
+    How long a worker may take: `deadline` is on the monotonic clock. `given_up` tells whether the round was cancelled.
+    `archive_bytes` and `lines` are size limits.
     """
 
     deadline: float
@@ -63,7 +63,7 @@ class WorkerStream:
         self.archive = b""
         self.stderr = b""
         self.cut = False
-        """Whether the stream ended without saying so."""
+        """Whether the stream ended without its end mark."""
         self._stream = stream
         self._bounds = bounds
         self._buffer = bytearray()
@@ -93,7 +93,7 @@ class WorkerStream:
             self._keep_archive(data["zipfile"])
 
     def drain(self, seconds: float) -> None:
-        """Read what the command printed besides until it ends, or its time is over."""
+        """Read the command's standard error until it ends, or for this time."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and self._errors_open:
             for descriptor, _event in self._poll.poll(left * 1000):
@@ -148,7 +148,7 @@ class WorkerStream:
                     raise WorkerFault(FaultKind.GARBAGE, "it sends without end")
                 self._buffer += chunk
                 return bool(chunk)
-            # Only while we listen: a checker that is busy or was suspended has not heard what there is.
+            # Counted only while we read: a busy or suspended checker must not take it for silence.
             self._silent += min(time.monotonic() - begun, 2 * _POLL_MILLISECONDS / 1000)
 
     def _keep_error(self, descriptor: int, chunk: bytes) -> None:
@@ -168,5 +168,5 @@ class WorkerStream:
 
 
 def _quote(line: bytes) -> str:
-    """The begin of a line that is none, without the environment that ansible-runner tells: passwords may be in it."""
+    """The start of an invalid line, without the environment that ansible-runner prints, which may hold passwords."""
     return line.partition(b'"env"')[0][:200].decode("utf-8", "replace")
