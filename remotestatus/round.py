@@ -1,9 +1,8 @@
 """
-One round, from lock to page: the place where the stages meet.
+Runs one round: the only module that calls all stages.
 
-Takes a runner of the playbook over an inventory, and a clock; leaves the history, the page and the messages, and
-returns what it found. The order is the rule: check results are recorded before anything that may fail for reasons of
-its own (page, messages), and a failure of the page keeps no message back.
+The order matters: check results are recorded before the page and the messages, which may fail. A failed page does not
+stop the messages.
 """
 
 import gc
@@ -77,8 +76,8 @@ class RoundOptions:
     """
     How a round is to be run. `clock` tells the time.
 
-    `cancel` says when to give the round up: while it still checks remotes, nothing of it is recorded then, because
-    what it did not come to would be written down as unknown. A round that has checked all of them is finished.
+    `cancel` tells whether to cancel the round. While it checks remotes, nothing is recorded then, because unchecked
+    remotes would be recorded as unknown. After that, the round is finished.
     """
 
     clock: Callable[[], datetime]
@@ -92,9 +91,9 @@ class FinishedRound:
     """
     A round that was recorded.
 
-    `report` is all that it found of what a limit leaves, nothing redacted; None when it could not be made. `troubles`
-    say what of the round failed (page, Ansible itself); `heartbeat_failures` why the heartbeat could not be pinged.
-    `orphans` are messages that were given up, because their destination is no longer configured.
+    `report` covers the limit's remotes, not redacted; None when it could not be made. `troubles` are errors of the
+    round (page, Ansible); `heartbeat_failures` those of the heartbeat. `orphans` are messages that were dropped,
+    because their destination is no longer configured.
     """
 
     inventory: Inventory
@@ -116,7 +115,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
     """
     runner.begin()
     templates = page_templates(options.templates)
-    templates.load()  # Ansible takes longer to start
+    templates.load()  # during Ansible's start
     inventory = read_inventory(runner.describe_inventory(options.cancel))
     settings, destinations = inventory.fleet.settings, read_destinations(inventory)
     started_at = options.clock()
@@ -133,7 +132,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
         results = check_fleet(runner, inventory, earlier, options.clock, options.cancel, options.progress)
         now = options.clock()
         found = _evaluate(tools, earlier, results, now)
-        # What people answered is done only once there is a message that can say so.
+        # Replies are applied only when a message can confirm them.
         replies = _take_replies(history, tools.fleet, found.states, now)
         memory = _recall(history, destinations, replies, now)
         outgoing = _plan_messages(tools, found.states, memory, now)
@@ -151,7 +150,7 @@ def run_round(runner: PlaybookRunner, options: RoundOptions) -> FinishedRound:
 
 @dataclass(frozen=True, slots=True)
 class _Tools:
-    """What the steps of a round work with. `option` is how a command of ours names the inventory."""
+    """What all steps of a round use. `option` is the `-i` option for commands."""
 
     history: History
     inventory: Inventory
@@ -167,7 +166,7 @@ class _Tools:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What the round has found, and the states that follow. `looks` are of the proxies that are looked at, too."""
+    """The results of the round, and the new states. `looks` are the results of probed proxies."""
 
     results: FleetResults
     looks: Mapping[str, CheckResult]
@@ -186,7 +185,7 @@ def _evaluate(tools: _Tools, earlier: Earlier, results: FleetResults, now: datet
 def _record(
     tools: _Tools, earlier: Earlier, found: _Found, memory: NotificationMemory, outgoing: "_Outgoing", round_: Round
 ) -> Round:
-    """Write down what was found and what is to be told, both or neither; return the round with its number."""
+    """Record results and messages in one transaction; return the round with its number."""
     history, remotes, now = tools.history, found.results.remotes, round_.finished_at
     measured = {**remotes, **found.looks}
     with history.transaction() as db:
@@ -222,10 +221,9 @@ def _make_pages(tools: _Tools, earlier: Earlier, found: _Found, round_: Round) -
 @contextmanager
 def _few_collections() -> Iterator[None]:
     """
-    Look only among what is new for what is not used any more.
+    Let the garbage collector scan mostly new objects.
 
-    A round keeps nearly everything that it makes. Of 10,000 remotes it takes a tenth of its time to go through all of
-    it again and again.
+    A round keeps nearly all its objects. With 10,000 remotes, full collections take a tenth of its time.
     """
     before = gc.get_threshold()
     gc.set_threshold(10_000, 20, 1_000)
@@ -236,14 +234,14 @@ def _few_collections() -> Iterator[None]:
 
 
 def _tell_repaired(tools: _Tools, repaired: str, now: datetime) -> None:
-    """Tell at once that the history was repaired: the next round finds nothing to repair, if this one is stopped."""
+    """Queue the message about the repair at once: if this round is stopped, the next one finds no damage."""
     notices = [compose_notice(one, tools.fleet, repaired, now) for one in tools.destinations]
     outbox.add(tools.history, Plan((), (), {}), [complete_commands(one, tools.option) for one in notices])
 
 
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
-    """What a round has to tell: the plan, its messages, and what went wrong with them."""
+    """The messages of a round: plan, messages, and what went wrong with them."""
 
     plan: Plan
     messages: Sequence[Message]
@@ -252,7 +250,7 @@ class _Outgoing:
     """The regular report of each page, by its site, with what it is about; None when none was due."""
 
     def keep(self, history: History, inventory_option: str, now: datetime) -> None:
-        """Put all of it into the history; a round that was recorded has its messages waiting there."""
+        """Store all of it in the history, in the transaction of the round."""
         outbox.add(history, self.plan, [complete_commands(one, inventory_option) for one in self.messages])
         if self.regular is not None:
             period.note_report(history, now)
@@ -263,7 +261,7 @@ class _Outgoing:
 def _recall(
     history: History, destinations: Sequence[Destination], replies: TakenReplies, now: datetime
 ) -> NotificationMemory:
-    """What each receiver knows, also one whose address has changed in what is secret."""
+    """What each receiver knows, also after a change of secrets in its address."""
     outbox.carry_over(history, destinations)
     return replace(outbox.read_memory(history, now, destinations), replies=replies)
 
@@ -271,7 +269,7 @@ def _recall(
 def _plan_messages(
     tools: _Tools, states: Mapping[Subject, State], memory: NotificationMemory, now: datetime
 ) -> _Outgoing:
-    """Decide whom to tell what, and compose it."""
+    """Decide the notifications, and compose them."""
     history, fleet, templates = tools.history, tools.fleet, tools.templates
     plan, plan_troubles = plan_for_each(fleet, states, tools.destinations, memory, now)
     plan = taken_replies.invite(history, plan, fleet.settings.answers, now)
@@ -287,7 +285,7 @@ def _regular_report(
     """
     The regular report for each receiver and for each page, when it is due.
 
-    Whatever is wrong with it, the round is recorded.
+    The round is recorded even if it fails.
     """
     history, fleet = tools.history, tools.fleet
     spec = fleet.settings.report
@@ -327,7 +325,7 @@ def _read_regular(history: History, fleet: Fleet, page: LimitedPage | None) -> P
 
 
 def _take_replies(history: History, fleet: Fleet, states: Mapping[Subject, State], now: datetime) -> TakenReplies:
-    """Do what people answered since the last round; whatever is wrong with that, remotes are checked all the same."""
+    """Apply the replies since the last round; an error here does not stop the round."""
     sources = fleet.settings.answers
     if not sources:
         return TakenReplies()
@@ -342,7 +340,7 @@ def _read_earlier(history: History, inventory: Inventory, now: datetime) -> Earl
     """
     What the history knows of the rounds before.
 
-    Of disks only the days of those remotes are read that are checked and have a limit on them.
+    Disk ranges are read only for checked remotes with a disk limit.
     """
     fleet = inventory.fleet
     asked = [
@@ -356,7 +354,7 @@ def _read_earlier(history: History, inventory: Inventory, now: datetime) -> Earl
 
 
 def _back_up(history: History, settings: FleetSettings, now: datetime) -> tuple[str, ...]:
-    """Make the day's copy of the history; return why it could not be made."""
+    """Make the daily backup of the history; return why it failed."""
     try:
         back_up(history, now, settings.backups)
     except RoundError as error:
@@ -365,7 +363,7 @@ def _back_up(history: History, settings: FleetSettings, now: datetime) -> tuple[
 
 
 def _send(tools: _Tools, now: datetime) -> tuple[tuple[Attempt, ...], tuple[str, ...]]:
-    """Send what is due; what goes wrong waits in the outbox for the next round."""
+    """Send what is due; what fails waits in the outbox for the next round."""
     fleet, templates = tools.fleet, tools.templates
     own = {one.key: settings_for(one, fleet) for one in tools.destinations} if fleet.pages else {}
     sending = Sending(fleet.settings, templates, now, own_settings=own, option=tools.option)
@@ -383,8 +381,7 @@ def send_due(history: History, destinations: Sequence[Destination], sending: Sen
     """
     Send what waits for each destination and is due.
 
-    A message is marked as sent only when its service took it, so whatever happens in between doubles a message at
-    most.
+    A message is marked as sent only when its service accepted it, so a crash at most repeats a message.
     """
     now = sending.now
 
@@ -397,7 +394,7 @@ def send_due(history: History, destinations: Sequence[Destination], sending: Sen
             outbox.mark_refused(history, waiting)
         else:
             if attempt.failure is Failure.MESSAGE:
-                outbox.mark_refused(history, waiting)  # the next time it is the turn of others first
+                outbox.mark_refused(history, waiting)  # next time others are first
             outbox.mark_failed(history, waiting, attempt.error, now, permanent=attempt.permanent)
 
     names = {destination.key: destination.name for destination in destinations}

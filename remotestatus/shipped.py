@@ -1,9 +1,9 @@
 """
-Finds the folders that are shipped beside the code: the playbook and the templates.
+Finds the shipped folders: the playbook and the templates.
 
-Nothing comes in; absolute paths go out. In a wheel they lie in `_shipped/` inside the package; in a checkout or an
-editable install, beside it. Once this module is imported, what the package and the playbook's plugins share can be
-imported as `remotestatus_playbook`.
+Paths are absolute. In a wheel they are in `_shipped/` inside the package; in a checkout or an editable install, beside
+it. Once this module is imported, what the package and the playbook's plugins share can be imported as
+`remotestatus_playbook`.
 """
 
 import sys

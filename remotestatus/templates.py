@@ -1,9 +1,9 @@
 """
-Renders Jinja2 templates: the shipped ones, and those in a folder of somebody's own that stand in for them by name.
+Renders Jinja2 templates: the shipped ones, and those in a custom folder that override them by name.
 
-An unknown name in a template is an error, and an error names the file and the line. What is HTML or XML by its name
-(`index.html.j2`) has every value escaped; plain text has none. A file `x.j2` can be imported as `x.txt.j2` and as
-`x.html.j2`, so that both share their words, and is escaped as the name says.
+An unknown name in a template is an error, with file and line. Values are escaped in templates that are HTML or XML by
+name (`index.html.j2`), not in plain text. A file `x.j2` can be imported as `x.txt.j2` and as `x.html.j2`, so that both
+share sentences; the name decides on escaping.
 """
 
 import re
@@ -47,7 +47,7 @@ class TemplateProblem(Exception):
 
 class Templates:
     """
-    Templates by name: those in `folder` stand in for shipped ones. `filters` are added to the common ones.
+    Templates by name: those in `folder` override shipped ones. `filters` are added to the common ones.
 
     `problems` are those of `render_or_shipped`.
     """
@@ -69,7 +69,7 @@ class Templates:
         self.environment.filters.update(self.filters)
 
     def load(self) -> None:
-        """Compile all that a quiet round needs, where there is time for it; an error is said when one is rendered."""
+        """Compile the templates of a usual round in advance; errors are reported on rendering."""
         with suppress(jinja2.TemplateError, OSError, UnicodeDecodeError):
             for name in self.environment.list_templates(
                 filter_func=lambda name: name.endswith(".j2") and not name.startswith(("setup/", "messages/"))
@@ -85,9 +85,9 @@ class Templates:
 
     def render_or_shipped(self, name: str, values: Mapping[str, object]) -> str:
         """
-        Render one template, which has to write something.
+        Render one template; an empty result is an error.
 
-        When somebody's own is broken, that is noted in `problems`, and the shipped ones are used.
+        If a custom one is broken, that is noted in `problems`, and the shipped one is used.
         """
         try:
             written = self.render(name, values).strip()

@@ -1,8 +1,8 @@
 """
 Finds the hosts that an Ansible pattern means, as in `hosts:` of a play.
 
-Pure: takes the pattern and the groups of each host; returns names. Parts are separated by `:` or `,`; `&` intersects,
-`!` excludes, `~` begins a regular expression, and names may hold `*`, `?` and `[...]`
+Pure: the same inputs give the same names. Parts are separated by `:` or `,`; `&` intersects, `!` excludes, `~` begins a
+regular expression, and names may hold `*`, `?` and `[...]`
 (https://docs.ansible.com/ansible/latest/inventory_guide/intro_patterns.html).
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 
 
 def match_hosts(pattern: str, groups: Mapping[str, Collection[str]]) -> frozenset[str]:
-    """The hosts that a pattern means; `groups` are by host. Raises ValueError for a wrong regular expression."""
+    """The hosts that a pattern matches; `groups` are by host. Raises ValueError for a wrong regular expression."""
     parts = [part.strip() for part in re.split(r"[:,](?![^\[]*\])", pattern) if part.strip()]
     # As in Ansible: what is added comes first, then what is intersected, then what is excluded.
     found = frozenset(name for part in parts if part[0] not in "&!" for name in _one(part, groups))

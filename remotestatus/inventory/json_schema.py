@@ -1,8 +1,8 @@
 """
-Describes every `remotestatus_` variable: as JSON Schema, as a Markdown table, and finds the one meant by a wrong name.
+Describes every `remotestatus_` variable as JSON Schema and Markdown table, and finds the nearest to a wrong name.
 
-Made from the two models of `settings`, as the validator is. Where the validator accepts more than the type (one process
-for a list of one, a number as text), so does the schema.
+Made from the two models of `inventory_variables`, as the validator is. The schema also accepts what the validator
+accepts beyond the type (one process in place of a list, a number as text).
 """
 
 import difflib
@@ -141,7 +141,7 @@ def _code(text: str) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    """A default as one writes it in the inventory; `none` where nothing is set."""
+    """A default as written in the inventory; `none` where there is none."""
     match field.get_default(call_default_factory=True, validated_data={}):
         case None | "" | ():
             return "none"

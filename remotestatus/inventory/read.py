@@ -1,9 +1,8 @@
 """
 Makes a Fleet of the inventory, and validates all `remotestatus_` variables in it.
 
-Takes what the playbook says of every host; returns the Fleet, or raises one ConfigurationError that holds
-every problem. Connects to nothing. Ansible itself evaluated the variables, so groups, group_vars, Vault, dynamic
-inventories and templates mean what they mean in any play.
+It raises one ConfigurationError with all problems, and connects to nothing. Ansible itself evaluated the variables, so
+groups, group_vars, Vault, dynamic inventories and templates mean what they mean in any play.
 """
 
 import json
@@ -29,7 +28,7 @@ from remotestatus.model.inventory_variables import (
 )
 
 OF_THE_PLAYBOOK = frozenset({"argv"})
-"""Variables that only the playbook by itself reads."""
+"""Variables that only check.yml reads."""
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -49,9 +48,9 @@ def read_inventory(described: InventoryDescription) -> Inventory:
 
 def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[ConfigurationProblem, ...]]:
     """
-    Read the inventory and return it with its problems; the default stands in the place of a wrong value.
+    Read the inventory and return it with its problems, with defaults for wrong values.
 
-    For the doctor, which then examines more. Raises ConfigurationError if nothing is left of the inventory.
+    For the doctor, which then examines more. Raises ConfigurationError if no inventory can be made.
     """
     hosts = described.hosts
     problems = _Problems(hosts)
@@ -86,7 +85,7 @@ def read_leniently(described: InventoryDescription) -> tuple[Inventory, tuple[Co
 
 
 class _Problems:
-    """Collects problems, so that one that a whole group has is reported once, under the name of the group."""
+    """Collects problems; one that all hosts of a group have is reported once, for the group."""
 
     def __init__(self, hosts: Mapping[str, HostDescription]) -> None:
         self.hosts = hosts
@@ -138,9 +137,7 @@ def _remote_settings(
 
 def _check_problems(name: str, host: HostDescription, limited_to: Collection[str], problems: _Problems) -> None:
     """
-    What is wrong with one host's variables costs that host alone: the playbook says so in its answer.
-
-    Not so the Vault, whose password is everybody's.
+    A wrong variable affects only its host: the playbook reports it in its answer. A wrong Vault password affects all.
     """
     for variable, message in host.problems:
         cured = with_vault_cure(message)
@@ -183,7 +180,7 @@ def _fleet_settings(hosts: Mapping[str, HostDescription], problems: _Problems) -
         elif seen:
             values[name] = json.loads(next(iter(seen)))
         else:
-            # Nobody has it, so it is not a matter of single hosts.
+            # No host has a value, so each host's problem is reported.
             for host, entry in hosts.items():
                 for message in (what for one, what in entry.problems if one == variable):
                     problems.add(host, variable, with_vault_cure(message))

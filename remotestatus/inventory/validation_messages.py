@@ -1,9 +1,9 @@
 """
-Says what is wrong with the value of a setting: pydantic's errors go in, variables with a sentence each go out.
+Turns pydantic's errors about settings into a sentence for each wrong variable.
 
 A value is quoted only if it cannot hold a secret: never of a setting that may hold one, never a list or a mapping,
-never a URL, because it may name a user and a password. The same holds for the keys of a mapping: where there may be a
-secret, one is named only if it is a key that there is, or nearly.
+never a URL, because it may name a user and a password. Keys of a mapping that may hold a secret are quoted only if they
+are valid keys, or nearly.
 """
 
 import json
@@ -31,7 +31,7 @@ def say_errors(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple
 
 
 def _say_step(path: Sequence[int | str], model: type[BaseModel], *, secret: bool) -> str:
-    """The last step of a path, as it is written behind those before it."""
+    """The last step of a path, with its separator."""
     step = path[-1]
     if isinstance(step, int):
         return f"[{step}]"
