@@ -36,7 +36,7 @@ _FILTERS: Filters = {
     "quoted": shlex.quote,
     "spoken": lambda word: APPEARANCES[word].spoken if word in APPEARANCES else word,
 }
-"""What every template has."""
+"""The filters of every template."""
 
 _CURE = "correct the template, or remove it to use the shipped one"
 

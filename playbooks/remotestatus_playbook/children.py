@@ -199,7 +199,7 @@ def log_file(output: Path) -> Path:
 
 def run_all(children: Iterable[Child | None], at_once: int) -> Iterator[Child]:
     """
-    Start the children in their order, so many at the same time; yield each when it has ended.
+    Start the children in their order, `at_once` at the same time; yield each when it has ended.
 
     `children` may yield None if none can be started yet; then it is polled again later.
     """

@@ -28,7 +28,7 @@ class AskedPasswords:
 
 
 def asked_passwords() -> AskedPasswords:
-    """What was typed. remotestatus hands it over through memory of its own, and Ansible to each of its workers."""
+    """The typed passwords: remotestatus passes them in memory, and Ansible passes its own to each of its workers."""
     if PASSWORDS in os.environ:
         return AskedPasswords(**json.loads(Path(os.environ[PASSWORDS]).read_text()))
     play = getattr(multiprocessing.current_process(), "_play_context", None)

@@ -28,7 +28,7 @@ def artifacts_on_worker() -> Path | None:
 
 
 def given_proxy_names() -> Mapping[str, tuple[str, str]]:
-    """What the checker calls the proxies on the way to each host, on a worker; elsewhere nothing."""
+    """The checker's names of the proxies, on a worker; elsewhere empty."""
     return take_order().proxy_names if artifacts_on_worker() else {}
 
 

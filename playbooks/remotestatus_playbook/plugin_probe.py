@@ -59,7 +59,7 @@ class PluginProbe:
 
     @classmethod
     def of(cls, plan: ProbePlan, *, attempt: int, nonce: str) -> "PluginProbe":
-        """What a plan says."""
+        """The PluginProbe of a plan."""
         questions = replace(plan.questions, checks=())
         # The last words are `--`, the address, and the shell.
         ssh, address = (plan.command[:-3], plan.command[-2]) if plan.host else ((), "")

@@ -34,10 +34,10 @@ class Questions:
     """
     The questions to one remote beyond its facts and processes.
 
-    `files` are pairs of a name and a shell pattern, of which the newest file is looked at; `units` are systemd units.
-    `hourly` asks for facts that are too expensive for every round, `listeners` for listening TCP ports, `journal` for
-    the last log lines of the units, `log_files` for the log files of processes. `last_lines` are log files whose last
-    lines are read.
+    `files` are pairs of a name and a shell pattern, whose newest file counts; `units` are systemd units. `hourly` asks
+    for facts that are too expensive for every round, `listeners` for listening TCP ports, `journal` for the last log
+    lines of the units, `log_files` for the log files of processes. `last_lines` are log files whose last lines are
+    read.
     """
 
     checks: Sequence[Check] = ()

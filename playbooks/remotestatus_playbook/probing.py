@@ -63,7 +63,7 @@ class Prober:
 
     def probe_all(self, plans: Iterable[ProbePlan | None], at_once: int) -> None:
         """
-        Probe every remote that has a plan and is not reached by a plugin, so many at the same time.
+        Probe every remote that has a plan and is not reached by a plugin, `at_once` at the same time.
 
         `plans` may yield None: see `run_all`.
         """

@@ -186,7 +186,7 @@ _REFUSALS = (
     *("host key", "host identification", "authenticity of host", "unable to negotiate", "no matching "),
     "administratively prohibited",
 )
-"""What ssh says when it or the proxy refused the other: the causes `about_trust` of the package, in small letters."""
+"""ssh's messages, in lower case, when it or the proxy refused the other: the causes `about_trust` of the package."""
 
 
 def _took(socket: Path) -> Path:

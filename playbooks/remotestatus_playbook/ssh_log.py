@@ -91,7 +91,7 @@ def read_own(text: str) -> str:
 
 
 def read_text(path: Path, most: int = READ, *, last: bool = False) -> str:
-    """The first so many bytes of a file, or the `last`, as text; nothing where there is no file."""
+    """The first `most` bytes of a file, or the `last`, as text; nothing where there is no file."""
     try:
         with path.open("rb") as file:
             if last:

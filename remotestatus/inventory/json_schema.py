@@ -199,6 +199,6 @@ def nearest(name: str) -> str | None:
     squeezed = {word.replace("_", ""): word for word in known}
     if short.replace("_", "") in squeezed:
         return PREFIX + squeezed[short.replace("_", "")]
-    # A name without our prefix may well be somebody else's variable, so it has to be closer.
+    # A name without our prefix may well be another tool's variable, so it has to be closer.
     close = difflib.get_close_matches(short, (*known, *_OTHER_WORDS), n=1, cutoff=0.6 if prefixed else 0.85)
     return PREFIX + _OTHER_WORDS.get(close[0], close[0]) if close else None

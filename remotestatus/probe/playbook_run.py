@@ -136,7 +136,7 @@ class PlaybookRunner:
             self._start()
 
     def begin_again(self) -> None:
-        """Let Ansible read the inventory for one more order, and go on at once; `probe` says what goes wrong."""
+        """Let Ansible read the inventory for one more order, and return at once; `probe` raises its errors."""
         if self._run is None or self._order_file.exists():
             with suppress(RoundError):
                 self._start()

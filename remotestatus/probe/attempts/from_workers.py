@@ -68,7 +68,7 @@ class WorkerLooks:
             try:
                 refused = self._look(worker, batch.names if batch else (), order)
             except Exception as error:
-                # On any error its batch is given back, so that nobody waits for it.
+                # On any error its batch is given back, so that no place waits for it.
                 unforeseen = WorkerFault(FaultKind.FAILED, one_line(repr(error)))
                 fault = error if isinstance(error, WorkerFault) else unforeseen
                 may_try = spare and fault.fault is not FaultKind.SILENT

@@ -68,7 +68,7 @@ class WorkerAnswers:
 
 
 def archive_bytes(remotes: int) -> int:
-    """How large the archive about so many remotes may be, in bytes."""
+    """Most bytes of an archive about this number of remotes."""
     return min(_ARCHIVE_BASE + remotes * _ARCHIVE_PER_REMOTE, 192 * 1024 * 1024)
 
 

@@ -1,5 +1,5 @@
 """
-The command that reaches a worker, and what runs there.
+Makes the command that reaches a worker, and the script that runs there.
 
 Pure: the command's input is a transmit stream, its output a process stream. All of it ends with the connection: it uses
 one directory, and every process that names this directory is killed before it is removed.

@@ -37,7 +37,7 @@ _SSH_FAILED = 255
 _EXIT_SECONDS = 0.5
 
 Start = Callable[[Callable[[], "subprocess.Popen[bytes]"]], "subprocess.Popen[bytes]"]
-"""Starts a process that nobody else ends."""
+"""Starts a process that only its starter ends."""
 
 
 @dataclass(frozen=True, slots=True)
