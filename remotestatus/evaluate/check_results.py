@@ -122,10 +122,10 @@ def _find_troubles(
         for result in wrong:
             names = [_write_count(result)]
             yield with_ending(explain(cause, remote, names=names, what=result.name, severity=result.severity), memory)
-    for kind, cause in (("limit", Cause.LIMIT_EXCEEDED), ("check", Cause.CHECK_FAILED)):
-        for one in findings:
-            if one.kind == kind and not one.ok:
-                yield explain(cause, remote, names=[one.sentence], what=one.name, severity=one.severity)
+    for one in findings:
+        if not one.ok:
+            cause, what = one.key
+            yield explain(cause, remote, names=[one.sentence], what=what, severity=one.severity)
 
 
 TROUBLES_KEPT = 50

@@ -73,9 +73,9 @@ def _look_for(key: Key, remote: Remote, result: CheckResult) -> Look:
         case Cause.DEVICE_UNREACHABLE:
             return _of([one.ok for one in result.devices if one.name == what])
         case Cause.LIMIT_EXCEEDED:
-            return _look_for_limit(what, remote.settings.limits, result)
+            return _look_for_limit(key, remote.settings.limits, result)
         case Cause.CHECK_FAILED if what not in _looked_at(remote):
-            return _of([one.ok for one in result.findings if one.kind == "check" and one.name == what])
+            return _of([one.ok for one in result.findings if one.key == key])
         case Cause.STORAGE_FAULT if (
             result.facts.mounts if what.startswith("/") else result.facts.filesystem_errors
         ) is None:
@@ -107,12 +107,12 @@ def _look_for_unit(unit: str, remote: Remote, result: CheckResult) -> Look:
     return _of([not any(one.ok is None for one in result.units if one.unit == title) for title in every])
 
 
-def _look_for_limit(name: str, limits: Limits, result: CheckResult) -> Look:
+def _look_for_limit(key: Key, limits: Limits, result: CheckResult) -> Look:
     """A limit is called `memory`, or `disk /srv`: the setting's name, and what it was measured of."""
-    measured = [one.ok for one in result.findings if one.kind == "limit" and one.name == name]
+    measured = [one.ok for one in result.findings if one.key == key]
     if measured:
         return _of(measured)
-    setting, _, mount = name.partition(" ")
+    setting, _, mount = key[1].partition(" ")
     if not getattr(limits, setting, None):
         return Look.NOT_ASKED
     facts = result.facts

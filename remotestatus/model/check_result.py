@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Literal
 
 from remotestatus.model.causes import Cause
 from remotestatus.model.facts import Facts
@@ -93,7 +94,7 @@ class Finding:
     is a check's exit code. `subject` is what was measured, if that is not the name.
     """
 
-    kind: str
+    kind: Literal["limit", "check"]
     name: str
     ok: bool
     value: str
@@ -105,6 +106,11 @@ class Finding:
     critical: float | None = None
     exit: int | None = None
     subject: str = ""
+
+    @property
+    def key(self) -> Key:
+        """The key of its trouble, if it is not ok."""
+        return Cause.LIMIT_EXCEEDED if self.kind == "limit" else Cause.CHECK_FAILED, self.name
 
     @property
     def sentence(self) -> str:
