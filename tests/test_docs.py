@@ -24,8 +24,8 @@ from jsonschema import Draft202012Validator
 
 from remotestatus.cli import COMMANDS, group
 from remotestatus.model.causes import Cause, causes_table
+from remotestatus.report.find_formats import all_formats
 from remotestatus.report.formats.metrics import FAMILIES
-from remotestatus.report.machine_formats import all_formats
 from tests.documents import PAGES, README, ROOT, Block, between, fenced, without_blocks
 from tests.lab import Command
 from tests.record_transcripts import read_transcripts

@@ -143,7 +143,7 @@ def test_advice_about_the_ports_of_a_proxy(
     places: tuple[tuple[str, str, int], ...], ports: list[TunnelPort], signs: list[str]
 ) -> None:
     """What belongs to no remote, is shared or is open to everybody is a sentence each; services are none."""
-    sentences = advise_proxy("gate", fleet(*places), ports, ())
+    sentences = advise_proxy(fleet(*places), CheckResult("gate", NOW, ports=tuple(ports)), ())
     assert len(sentences) == len(signs)
     assert all(sign in sentence for sign, sentence in zip(signs, sentences, strict=True))
 
@@ -161,9 +161,9 @@ def test_advice_about_the_ports_of_a_proxy(
 )
 def test_who_holds_the_port_of_a_dead_tunnel_is_named(port: TunnelPort, sign: str) -> None:
     """As far as the account may see it: the process and whom it waits for, or how to find it."""
-    (sentence,) = advise_proxy("gate", fleet(*TWO), [port], {"north"})
+    (sentence,) = advise_proxy(fleet(*TWO), CheckResult("gate", NOW, ports=(port,)), {"north"})
     assert sign in sentence
-    assert advise_proxy("gate", fleet(*TWO), [], {"north"}) == ()
+    assert advise_proxy(fleet(*TWO), CheckResult("gate", NOW), {"north"}) == ()
 
 
 FULL = RemoteAnswer(Outcome.ANSWERED, connect_ms=9, facts=Facts(disks=(Disk("/", 100, 97, 97.0),)), processes=())

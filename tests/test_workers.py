@@ -51,11 +51,11 @@ from remotestatus.model.status_words import Status
 from remotestatus.model.worker_faults import FaultKind
 from remotestatus.probe.attempts.batch_queue import BatchQueue
 from remotestatus.probe.attempts.batches import Batch, places_of, share_out_remotes
+from remotestatus.probe.workers.script_on_worker import script_on_worker
 from remotestatus.probe.workers.sent_inventory import sent_inventory, sent_known_hosts
 from remotestatus.probe.workers.worker_archive import ANSWER_BYTES, read_archive
 from remotestatus.probe.workers.worker_caller import password_variables
-from remotestatus.probe.workers.worker_command import script_on_worker
-from remotestatus.probe.workers.worker_run import Parcel, run_worker
+from remotestatus.probe.workers.worker_exchange import Parcel, run_worker
 from remotestatus.probe.workers.worker_stream import FEWEST_LINES, LINE_BYTES, StreamLimits, WorkerFault, WorkerStream
 from remotestatus.report import build_report
 from tests.rounds import await_that, is_running

@@ -16,8 +16,8 @@ from rich.text import Text
 from remotestatus.cli.fleet_table import trouble_lines
 from remotestatus.cli.log_in_options import with_log_in
 from remotestatus.cli.options import now, remote_argument
-from remotestatus.cli.show import fields_of
 from remotestatus.cli.ssh_session import find_remote
+from remotestatus.cli.status_of_one import fields_of
 from remotestatus.cli.terminal import Column, RowTable, make_console, paragraph, print_lines, status_sign
 from remotestatus.evaluate import match, read_proxy, read_remote
 from remotestatus.inventory import read_inventory

@@ -11,7 +11,7 @@ from remotestatus.cli.fleet_table import fleet_lines, is_overdue, overdue_lines,
 from remotestatus.cli.last_report import LastReport, read_last_report
 from remotestatus.cli.opened_inventory import open_inventory
 from remotestatus.cli.options import FILE, choose, now, remote_argument, with_inventory_options
-from remotestatus.cli.show import Details, details_lines, details_values
+from remotestatus.cli.status_of_one import Details, details_lines, details_values
 from remotestatus.cli.terminal import make_console, paragraph, print_lines
 from remotestatus.history import History, outbox
 from remotestatus.model.durations import say_duration

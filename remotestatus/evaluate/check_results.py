@@ -120,7 +120,7 @@ def _find_troubles(
         (Cause.PROCESS_EXCESS, [result for result in results if result.excess]),
     ):
         for result in wrong:
-            names = [_write_count(result)]
+            names = [result.phrase]
             yield with_ending(explain(cause, remote, names=names, what=result.name, severity=result.severity), memory)
     for one in findings:
         if not one.ok:
@@ -186,12 +186,3 @@ def _find_watched(
             yield explain(Cause.CHECK_FAILED, remote, names=[phrase], what=what, severity=Severity.WARNING)
         elif not one.ok:
             yield explain(cause, remote, names=[phrase], what=what, severity=one.severity)
-
-
-def _write_count(result: ProcessResult) -> str:
-    """A process's name, with its number where that says more."""
-    if result.excess:
-        return f"{result.name} ({result.count} run, at most {result.max} wanted)"
-    if result.min > 1:
-        return f"{result.name} ({result.count} of {result.min})"
-    return result.name

@@ -12,13 +12,13 @@ from remotestatus_playbook.checker_faults import LocalFault, local_fault
 from remotestatus_playbook.protocol import HostAnswer, Outcome
 
 from remotestatus.evaluate.explain_cause import explain
-from remotestatus.evaluate.ssh_error_texts import cause_of_text, evidence, key_trouble, recognise
+from remotestatus.evaluate.ssh_error_texts import cause_of_text, evidence, key_trouble, recognise, tells_throttling
 from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.fleet import Proxy, Remote
 from remotestatus.model.status_words import Status
 from remotestatus.model.untrusted_text import one_line
-from remotestatus.model.worker_faults import NOT_STARTED, FaultKind
+from remotestatus.model.worker_faults import NO_ROOM, NOT_STARTED, FaultKind
 
 _REFUSED_BY = {
     **dict.fromkeys(("sudo", "ansible.builtin.sudo"), SpecialCase.SUDO_REFUSED),
@@ -42,11 +42,6 @@ _BECOME_TEXTS = (
 """Special cases of a refused change of user, by the text."""
 
 _BREAKS = frozenset({Cause.CONNECTION_LOST, Cause.CONNECTION_TIMEOUT, Cause.TUNNEL_STALE})
-
-
-_MAY_BE_THROTTLED = frozenset({Cause.SSHD_DOWN, Cause.CONNECTION_LOST, None})
-_THROTTLED = re.compile(r"not allowed at this time|exceeded maxstartups", re.IGNORECASE)
-"""What sshd writes in place of its banner (OpenSSH 9.8 and later, and before)."""
 
 
 def diagnose(subject: Remote | Proxy, answer: HostAnswer) -> Trouble:
@@ -123,7 +118,7 @@ def _cause_of_failure(subject: Remote | Proxy, answer: HostAnswer) -> Cause:
         # The remote's own programs may print anything on standard error, "connection refused" as well.
         lost = cause in _BREAKS or answer.frame
         cause = Cause.CONNECTION_LOST if lost else Cause.PROBE_FAILED
-    if cause in _MAY_BE_THROTTLED and _THROTTLED.search(answer.banner):
+    if cause in (Cause.SSHD_DOWN, Cause.CONNECTION_LOST, None) and tells_throttling(answer.banner):
         return Cause.CONNECTION_THROTTLED
     refused = cause is not None and (cause.declaration.about_trust or cause is Cause.PROBE_FAILED)
     if answer.proxy_lost and not refused:
@@ -172,12 +167,9 @@ _WORKER_FAULTS: Mapping[FaultKind, tuple[Cause, SpecialCase | None]] = {
 }
 
 
-_NO_ROOM = "No space left on device"
-
-
 def diagnose_worker(worker: Proxy, fault: FaultKind, seen: str, stderr: str, *, by_ssh: bool) -> Trouble:
     """Say why a worker returned no answers: from ssh's text, else from the fault that was seen."""
-    if by_ssh and (full := next((line for line in stderr.splitlines() if _NO_ROOM in line), None)):
+    if by_ssh and (full := next((line for line in stderr.splitlines() if NO_ROOM in line), None)):
         return explain(Cause.PROBE_FAILED, worker, SpecialCase.WORKER_FULL, detail=one_line(full))
     if by_ssh and NOT_STARTED in stderr:
         why = stderr.partition(NOT_STARTED)[0].strip().rpartition("\n")[2]

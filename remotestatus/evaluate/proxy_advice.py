@@ -7,6 +7,7 @@ The result is sentences of advice. Advice changes no status: a remote that canno
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from remotestatus.model.causes import Cause
+from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.states import Kind, State, Subject
 from remotestatus.model.text import join_names
@@ -30,8 +31,9 @@ def dead_tunnels(states: Mapping[Subject, State]) -> frozenset[str]:
     )
 
 
-def advise_proxy(proxy: str, fleet: Fleet, ports: Sequence[TunnelPort], dead: Collection[str]) -> tuple[str, ...]:
-    """Sentences about the tunnels that end at a proxy of the inventory; `dead` are remotes, see `dead_tunnels`."""
+def advise_proxy(fleet: Fleet, result: CheckResult, dead: Collection[str]) -> tuple[str, ...]:
+    """Sentences about the tunnels that end at a probed proxy; `dead` are remotes, see `dead_tunnels`."""
+    proxy, ports = result.name, result.ports
     behind = [one for one in fleet.behind(proxy) if one.proxy == proxy and one.connection == "ssh"]
     wanted: dict[int, list[Remote]] = {}
     for remote in behind:

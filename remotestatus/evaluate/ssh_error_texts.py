@@ -108,3 +108,12 @@ def key_trouble(text: str) -> str:
     """Why our own ssh could not use the private key. No path is quoted, because a banner may fake one."""
     found = _KEY_TROUBLE.search(text)
     return one_line(found[1], 80).rstrip(".") if found else ""
+
+
+_THROTTLED = re.compile(r"not allowed at this time|exceeded maxstartups", re.IGNORECASE)
+"""What sshd writes in place of its banner (OpenSSH 9.8 and later, and before)."""
+
+
+def tells_throttling(banner: str) -> bool:
+    """Whether what a server wrote in place of its banner says that it limits connections."""
+    return bool(_THROTTLED.search(banner))

@@ -47,3 +47,10 @@ class ProcessResult:
     def excess(self) -> bool:
         """Whether more than `max` certainly run."""
         return self.max is not None and self.count is not None and self.count > self.max
+
+    @property
+    def phrase(self) -> str:
+        """Its name in a sentence about it, with the number that runs if that says more."""
+        if self.excess:
+            return f"{self.name} ({self.count} run, at most {self.max} wanted)"
+        return f"{self.name} ({self.count} of {self.min})" if self.min > 1 else self.name

@@ -6,6 +6,10 @@ NOT_STARTED = "ansible-runner could not be started"
 """Printed to a worker's standard error when its program cannot be run."""
 
 
+NO_ROOM = "No space left on device"
+"""What the system says on a worker whose disk is full."""
+
+
 class FaultKind(StrEnum):
     """How a worker without answers failed."""
 

@@ -38,9 +38,9 @@ from remotestatus.model.windows import PlannedWindow
 from remotestatus.report.build import WORDS, Group, Report, split_groups
 from remotestatus.report.charts import DayCell, letter_paths, troubled_days
 from remotestatus.report.fact_texts import say_size
+from remotestatus.report.find_formats import all_formats
 from remotestatus.report.fleet_columns import Row, fleet_columns, write_row, write_rows
 from remotestatus.report.incidents import Incident
-from remotestatus.report.machine_formats import all_formats
 from remotestatus.report.proxy_view import ProxyView
 from remotestatus.report.remote_view import RemoteView
 from remotestatus.report.root_causes import RootCause

@@ -79,5 +79,5 @@ def _look_at(remote: Remote, slug: str, report_input: ReportInput, now: datetime
     result = report_input.check_results.get(remote.name)
     if report_input.fleet.settings.public or result is None:
         return view
-    advice = advise_proxy(remote.name, report_input.fleet, result.ports, dead_tunnels(report_input.states))
+    advice = advise_proxy(report_input.fleet, result, dead_tunnels(report_input.states))
     return replace(view, advice=tuple(clean(sentence, 600) for sentence in advice))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from remotestatus.report.build import Report
-from remotestatus.report.machine_formats import all_formats
+from remotestatus.report.find_formats import all_formats
 from remotestatus.report.pages import PageMaker, page_templates, render_template
 from remotestatus.report.site import SiteFile, write_site
 from remotestatus.templates import Templates

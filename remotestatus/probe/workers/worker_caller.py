@@ -24,7 +24,7 @@ from remotestatus.probe.workers.sent_inventory import names_on_the_way, sent_inv
 from remotestatus.probe.workers.time_limits import PROXY_SECONDS, START_SECONDS
 from remotestatus.probe.workers.worker_archive import WorkerAnswers
 from remotestatus.probe.workers.worker_command import worker_words
-from remotestatus.probe.workers.worker_run import Parcel, run_worker
+from remotestatus.probe.workers.worker_exchange import Parcel, run_worker
 
 _SHARE_FOR_PASSWORDS = 0.3
 """The share of a round's time for reading the passwords for workers."""

@@ -1,8 +1,7 @@
 """
-Makes the command that reaches a worker, and the script that runs there.
+The command that reaches a worker: its input is a transmit stream, its output a process stream.
 
-Pure: the command's input is a transmit stream, its output a process stream. All of it ends with the connection: it uses
-one directory, and every process that names this directory is killed before it is removed.
+Pure: what runs on the worker itself is in `script_on_worker`.
 """
 
 import shlex
@@ -10,58 +9,12 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from remotestatus.model.fleet import Worker
-from remotestatus.model.worker_faults import NOT_STARTED
-from remotestatus.probe.workers.time_limits import KEEPALIVE_SECONDS
+from remotestatus.probe.workers.script_on_worker import script_on_worker
 
 SSH_OPTIONS = (
     *("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3", "ControlMaster=no"),
     *("ControlPath=none", "ForwardAgent=no", "ForwardX11=no", "RequestTTY=no", "EscapeChar=none", "LogLevel=ERROR"),
 )
-
-_ON_WORKER = """
-umask 077
-dir=$(mktemp -d "${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}/rs-worker.XXXXXX") || exit 73
-export REMOTESTATUS_WORKER="$dir" TMPDIR="$dir" XDG_RUNTIME_DIR="$dir"
-export ANSIBLE_HOME="$dir/ansible" ANSIBLE_LOCAL_TEMP="$dir/ansible/tmp"
-program=PROGRAM
-case $program in "~/"*) program=$HOME/${program#??} ;; esac
-case $program in */*) PATH=${program%/*}:$PATH ;; esac
-finish() {
-  exec 2>/dev/null
-  for round in 1 2 3; do
-    for file in $(grep -slF -e "$dir" /proc/[0-9]*/environ /proc/[0-9]*/cmdline); do
-      pid=${file#/proc/}; kill -9 "${pid%/*}" 2>/dev/null
-    done
-  done
-  rm -rf "$dir"
-}
-mkfifo "$dir/in"
-exec 3<&0
-{ cat <&3 >"$dir/in"; cat <&3; finish; } >/dev/null 2>&1 &
-timeout -k 5 SECONDS "$program" worker --private-data-dir "$dir/job" --keepalive-seconds KEEPALIVE <"$dir/in" 3<&-
-code=$?
-case $code in 126|127) echo "NOT_STARTED" >&2 ;; esac
-LC_ALL=C head -c 2097152 /dev/zero >"$dir/room"
-finish
-exit $code
-"""
-"""
-The end of the input ends the run, also when a connection breaks. So the rest of the input is read after the program has
-ended early. Children call setsid, so killing a process group is not enough; ssh renames itself, so searching the
-environment is not enough. ansible-runner does not report a full disk, so the write to `room` at the end makes the
-system report it.
-"""
-
-
-def script_on_worker(program: str, seconds: int) -> str:
-    """The /bin/sh script on the worker; it ends after `seconds`."""
-    return (
-        _ON_WORKER.strip()
-        .replace("PROGRAM", shlex.quote(program))
-        .replace("SECONDS", str(seconds))
-        .replace("KEEPALIVE", str(KEEPALIVE_SECONDS))
-        .replace("NOT_STARTED", NOT_STARTED)
-    )
 
 
 def worker_words(worker: Worker, ssh_config: PurePath, seconds: int) -> Sequence[str]:

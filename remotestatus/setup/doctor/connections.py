@@ -321,7 +321,7 @@ def check_looks(examined: Examined) -> Iterator[Result]:
             continue
         for note in result.facts.notes:
             yield warning(f"{proxy.name}: {note}", "docs/limits.md says what account it needs")
-        advice = advise_proxy(proxy.name, fleet, result.ports, dead)
+        advice = advise_proxy(fleet, result, dead)
         for sentence in advice:
             yield warning(f"{proxy.name}: {sentence}", "docs/limits.md explains what is looked for on a proxy")
         if not advice and not result.facts.notes:
