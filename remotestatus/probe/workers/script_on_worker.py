@@ -1,8 +1,8 @@
 """
 The shell script that runs on a worker, around `ansible-runner worker`.
 
-Pure: it ends with the connection. It uses one directory, and every process that names this directory is killed before it
-is removed.
+Pure: it ends with the connection. It uses one directory, and kills every process that names this directory before it is
+removed.
 """
 
 import shlex
