@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.lab import Command, run_command
@@ -55,3 +56,14 @@ def test_the_collection_has_the_version_of_the_package() -> None:
     environment = (ROOT / "playbooks" / "collection" / "execution-environment.yml").read_text()
     named = re.findall(r"remotestatus-checks-(\S+?)\.tar", environment)
     assert set(named) == {version}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "playbooks" / "collection" / "tests" / "sanity").glob("*.txt")), ids=lambda path: path.stem
+)
+def test_sanity_exceptions_are_about_files_that_exist(path: Path) -> None:
+    """`ansible-test sanity` refuses an exception for a file that is not there."""
+    folders = {"modules": "library", "action": "action_plugins", "inventory": "inventory_plugins"}
+    for line in path.read_text().splitlines():
+        _, folder, name = line.split()[0].split("/")
+        assert (ROOT / "playbooks" / folders.get(folder, folder) / name).is_file(), line

@@ -1,8 +1,8 @@
 """
 Decides why something could not be reached: which of all that was seen counts.
 
-Takes the remote or proxy and the playbook's answer; returns a Trouble: one cause of the closed list, a sentence for
-people, what to try, and one line of evidence. What the texts of ssh mean is in `ssh_error_texts`.
+The result is a Trouble with one cause of the closed list. What the texts of ssh mean is in `ssh_error_texts`, how a
+cause is worded in `explain_cause`.
 """
 
 import re

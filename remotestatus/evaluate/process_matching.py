@@ -1,9 +1,9 @@
 """
 Decides which of a remote's processes are those that have to run.
 
-Takes the specifications of the inventory and the processes of one probe; returns a ProcessResult for each
-specification, with what matched, and with what nearly did and why it does not count. Words match whole arguments, or
-the last path component of one, never parts: `ssh` is neither `sshd` nor `ssh-agent`.
+Each specification of the inventory gives a ProcessResult with its matches, and with near misses and why they do not
+count. Words match whole arguments, or the last path component of one, never parts: `ssh` is neither `sshd` nor
+`ssh-agent`.
 
 What counts as an argument:
 

@@ -1,8 +1,8 @@
 """
 The error texts of SSH clients, and the cause that each means.
 
-Text comes in; a cause, the most telling line, or why a key was not used goes out. The texts are OpenSSH's own (8.4 to
-10) and Ansible's; they are believed in the order of the table, because one failure often brings the texts of others.
+The texts are those of OpenSSH 8.4 to 10 and of Ansible. The first row of the table that matches counts, because one
+failure often brings the texts of others.
 """
 
 import re

@@ -1,9 +1,8 @@
 """
 Decides who is notified of what, and why not.
 
-Takes the states after a round, the fleet, the receivers and what each of them knows; returns one Notification per
-receiver at most, what they know afterwards, and a Decision with its reason for everything that had to be decided. The
-rule: a receiver is notified of the difference between the confirmed state and what it knows. So what was held (by
+A round gives each receiver one Notification at most, and everything that had to be decided a Decision with its reason.
+The rule: a receiver is notified of the difference between the confirmed state and what it knows. So what was held (by
 maintenance, quiet hours, flapping, a down proxy) is sent when nothing holds it and it is still true, and a message that
 failed in one round is made in the next. An error in one subject affects no other. Pure: no clock, database or network.
 """

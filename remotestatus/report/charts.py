@@ -1,8 +1,8 @@
 """
 Computes the shapes of small SVG charts: the bar of days, the shares of statuses, the chart of log-in times.
 
-Days, counts and samples come in; path data and coordinates go out. Colours, the heights of days and text are the
-templates' part.
+The results are path data and coordinates. Colours, the heights of days and text are in the templates and the style
+sheet.
 """
 
 import math

@@ -1,9 +1,9 @@
 """
 Declares the columns of the page's table of remotes, and makes its rows.
 
-RemoteViews come in, rows go out, with one value a column. How a cell of each kind looks is said twice: by
-`table.html.j2`, and for a page that is too large to hold its rows by `CELLS` in `assets/page.js`, which is given the
-rows as a script file that only assigns values, so that it also works from a file.
+A row has one value for each column. How a cell of each kind looks is defined twice: in `table.html.j2`, and for a page
+that is too large to hold its rows in `CELLS` of `assets/page.js`. That script reads the rows from a script file that
+only assigns values, which also works without a web server.
 """
 
 import json

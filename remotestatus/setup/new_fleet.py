@@ -1,7 +1,7 @@
 """
 The content of a new inventory: proxies, remotes, and how people write addresses and names.
 
-Pure: the answers of `remotestatus init`, of an SSH configuration or of the old Django app come in as these types.
+Pure: `remotestatus init`, the SSH configuration and the old Django app are all converted to these types.
 """
 
 import hashlib

@@ -2,8 +2,8 @@
 Makes the entries of `feed.xml`, an Atom feed (RFC 4287): one when an incident begins and one when it is over, one for
 each maintenance window a week before it begins, and one for each note.
 
-A Report comes in, the values for `feed.xml.j2` go out, which has the words. An entry's id is made of the subject and of
-when its incident began, so it stays the same in every round; what was only its proxy's outage has no entry of its own.
+The words are in `feed.xml.j2`. An entry's id is made of its subject and of the begin of its incident, so it is the same
+in every round. The outage of a proxy is one entry, without entries for the remotes behind it.
 """
 
 import uuid

@@ -1,9 +1,9 @@
 """
 Writes `metrics.prom` in the OpenMetrics text format 1.0.
 
-A Report comes in, text goes out, complete with `# EOF`. Each status is a series, 1 for the current status and 0 for the
-others, so that alerts do not depend on missing series. A process that does not run is 0; one that was not checked has
-no series. A proxy that is probed like a remote has the same series with another label.
+Each status is a series, 1 for the current status and 0 for the others, so that alerts do not depend on missing series.
+A process that does not run is 0; one that was not checked has no series. A proxy that is probed like a remote has the
+same series with another label.
 """
 
 from collections.abc import Callable, Iterable, Iterator
