@@ -270,7 +270,8 @@ def test_each_fact_limit_and_check_is_a_series(report: Report) -> None:
 def test_no_series_is_there_twice(report: Report) -> None:
     """A remote may name mount points that are the same once they are clean: a reader would refuse all metrics."""
     disks = tuple(Disk(mount, 100, share, float(share)) for mount, share in (("/a", 10), ("/a\x01", 20)))
-    hostile = replace(report.remotes[0], said=Facts(disks=disks))
+    first = report.remotes[0]
+    hostile = replace(first, latest=replace(first.latest, said=Facts(disks=disks)))
     text = write_metrics(replace(report, remotes=(hostile, *report.remotes[1:])))
     series = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
     assert len(series) == len(set(series))

@@ -252,7 +252,7 @@ def _remote_page(report: Report, remote: RemoteView, about: _About) -> Page:
     return Page(f"remotes/{remote.slug}.html", "remote.html.j2", says, {**values, **more})
 
 
-_MEASURED = frozenset(("seen_at", "latest", "uptime", "past", "measurements", "said", "new_oom_kills"))
+_MEASURED = frozenset(("seen_at", "latest", "uptime", "past", "measurements", "new_oom_kills"))
 _OF_REMOTE = tuple(field.name for field in fields(RemoteView) if field.name not in _MEASURED)
 """The fields of a remote on its page, without those of the round and of `measurements`."""
 

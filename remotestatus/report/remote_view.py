@@ -6,7 +6,7 @@ It uses the Remote, its State, check result, days and samples.
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -37,7 +37,7 @@ CHART_SAMPLES = 240
 @dataclass(frozen=True, slots=True)
 class Measurements:
     """
-    The values of a check result that differ in every round, as clean text.
+    The values of a check result that differ in every round, as clean text; `said` as the remote said it.
 
     `trends`, `filling` and `chart` are on the page of the remote alone.
     """
@@ -47,7 +47,7 @@ class Measurements:
     attempts: int
     processes: tuple[ProcessView, ...]
     findings: tuple[Finding, ...]
-    facts: tuple[tuple[str, str], ...]
+    said: Facts
     notes: tuple[str, ...]
     files: tuple[FileResult, ...]
     units: tuple[UnitResult, ...]
@@ -55,6 +55,11 @@ class Measurements:
     trends: tuple[RangeChart, ...] = ()
     filling: tuple[str, ...] = ()
     chart: Chart | None = None
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """The facts that it said, as text for people: labels and values."""
+        return tuple(write_facts(self.said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +103,12 @@ class RemoteView(HasTroubles):
     incidents: tuple[Incident, ...] = ()
     messages: tuple[SentMessage, ...] = ()
     advice: tuple[str, ...] = ()
-    said: Facts = field(default_factory=Facts)
-    """Its facts for machine formats; `latest` has them as text for people."""
     new_oom_kills: int | None = None
+
+    @property
+    def said(self) -> Facts:
+        """Its facts, for machine formats."""
+        return self.latest.said
 
     @property
     def title(self) -> str:
@@ -180,7 +188,6 @@ def view_remote(
         incidents=incidents,
         messages=_newest_first(report_input.messages.get(subject, ())),
         advice=_advice(remote, report_input) if kind is Kind.REMOTE else (),
-        said=result.facts,
         new_oom_kills=result.memory.new_oom_kills,
     )
 
@@ -220,7 +227,7 @@ def _measured(result: CheckResult, processes: tuple[ProcessView, ...]) -> Measur
         attempts=result.attempts,
         processes=processes,
         findings=tuple(clean_all(finding, value=500, perfdata=1000) for finding in result.findings),
-        facts=tuple(write_facts(result.facts)),
+        said=result.facts,
         notes=tuple(clean(note) for note in result.facts.notes),
         files=tuple(clean_all(file, path=1000) for file in result.files),
         units=tuple(map(clean_all, result.units)),
