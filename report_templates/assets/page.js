@@ -1,10 +1,10 @@
 // Shows times in the reader's zone, warns when the page is out of date, and filters, sorts and folds the table. The page
-// can be read without it. It requests nothing but the page itself.
+// can be read without it. It requests only the page and its round file.
 "use strict";
 
 const body = document.body;
 
-// When the last round was stands in the round file, and there only for the current version of this page.
+// The round file gives the time of the last round, but only to the current version of this page.
 function told(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim().replace(/^["']|["']$/g, "");
 }
@@ -17,10 +17,10 @@ if (known) body.dataset.made = told("--made") || body.dataset.made;
 
 // -- out of date? ---------------------------------------------------------------------------------------------------
 
-// This runs where the banner stands, before the rest of the page is there: nothing moves when it is shown.
+// This runs right after the banner, before the rest of the page is parsed, so that nothing moves when it is shown.
 const banner = document.getElementById("stale");
 
-// As say_duration in remotestatus/model/durations.py, but without seconds from five minutes on, which would only tick.
+// Like say_duration in remotestatus/model/durations.py, but without seconds from five minutes on.
 function span(seconds) {
   seconds = Math.max(0, Math.round(seconds));
   const units = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
@@ -51,7 +51,7 @@ showAge();
 setInterval(showAge, 15000);
 document.addEventListener("visibilitychange", showAge);
 
-// -- the rest, as soon as the whole page is there ---------------------------------------------------------------------
+// -- the rest, as soon as the whole page is parsed --------------------------------------------------------------------
 
 function start() {
   showAge();
@@ -78,7 +78,7 @@ function start() {
     return `${new Date(moment).toISOString().slice(0, 19).replace("T", " ")} UTC`;
   }
 
-  // What the style sheet writes can be neither copied nor put into the reader's zone: with script it is text.
+  // The style sheet's text can be neither copied nor converted to the reader's zone, so the script replaces it.
   if (known) {
     for (const [name, moment] of [["as-of", made], ["due", next]]) {
       for (const place of document.querySelectorAll(`.now.${name}`)) {
@@ -103,7 +103,7 @@ function start() {
 
   for (const time of document.querySelectorAll("time")) showTime(time);
 
-  // An open page loads the next round by itself. It asks first, so that a server that is away leaves it as it is.
+  // An open page reloads after the next round. It asks the server first, so that an outage leaves the page as it is.
   async function renew() {
     if (known && (Date.now() < next + 10000 || !getSelection().isCollapsed)) return;
     if (location.protocol === "file:") {
@@ -116,10 +116,10 @@ function start() {
       const text = answer.ok ? await answer.text() : "";
       const found = text.match(/(?:--made: ?|data-made=)"([^"]+)"/);
       if (found && found[1] !== body.dataset.made) location.reload();
-    } catch { /* the server is away: the warning will say so */ }
+    } catch { /* the server does not answer: the warning will say so */ }
   }
 
-  // A copy from a cache may meet the round file of a newer page: it is asked for once more.
+  // A copy from a cache may get the round file of a newer page: reload it once.
   if (!known && location.protocol !== "file:" && performance.getEntriesByType("navigation")[0]?.type !== "reload") {
     setTimeout(() => location.reload(), 2000);
   }
@@ -159,8 +159,8 @@ function start() {
 
   // -- the table --------------------------------------------------------------------------------------------------------
 
-  // A page of more than a thousand remotes has no rows of its own: a script file holds them as data, and only those that
-  // are looked at are made. STEP is how many at a time.
+  // A page of more than a thousand remotes has no rows: a script file has their data, and only rows in view are made,
+  // STEP at a time.
   const STEP = 200;
   const fleet = document.getElementById("fleet");
 
@@ -171,7 +171,7 @@ function start() {
     return made;
   }
 
-  // As everywhere: 10 000, with a narrow space.
+  // 10 000, with a narrow space, as in the templates.
   function number(value) {
     return value.toLocaleString("en").replaceAll(",", "\u202f");
   }
@@ -204,7 +204,7 @@ function start() {
     return mark;
   }
 
-  // For each kind of cell: what table.html.j2 puts into it, made of its value; what it is searched by; what it sorts by.
+  // For each kind of cell: how its value is shown (as in table.html.j2), searched and sorted.
   const text = (value) => String(value ?? "");
   const numberIn = (value) => { const found = parseFloat(value); return Number.isNaN(found) ? Infinity : found; };
   const severity = ["up", "maintenance", "unknown", "degraded", "down"];
@@ -272,7 +272,7 @@ function start() {
     const heads = [...table.tHead.rows[0].cells];
     const wordAt = data ? fleetColumns.findIndex(({ kind }) => kind === "status") : -1;
     const labels = Object.fromEntries([...status.options].map((option) => [option.value, option.textContent.replace(/ \([^()]*\)$/, "")]));
-    // Many groups of data are folded until somebody opens them.
+    // With data, several groups are folded at first.
     const closed = Boolean(data) && table.tBodies.length > 1;
     const groups = [...table.tBodies].map((tbody, at) => {
       const [head, ...rows] = tbody.rows;
@@ -342,7 +342,7 @@ function start() {
       remember();
     }
 
-    // Of data: make the first rows of what is to be seen, and take the others away.
+    // With data: make the first visible rows, and remove the others.
     function show() {
       let room = limit;
       const put = (tbody, head, items) => {
