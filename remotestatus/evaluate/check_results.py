@@ -1,8 +1,8 @@
 """
 Turns the playbook's answer for one remote or proxy into its CheckResult.
 
-A missing answer (None) gives a CheckResult too. Processes of a remote that could not be checked are unknown, never "not
-running".
+A missing answer (None) gives a CheckResult too. Processes of a remote that could not be checked are unknown, never
+"not running".
 """
 
 from collections.abc import Iterator, Sequence
@@ -109,7 +109,7 @@ def read_proxy(proxy: Proxy, answer: ProxyAnswer | None, at: datetime) -> CheckR
 def _find_troubles(
     remote: Remote, results: Sequence[ProcessResult], findings: Sequence[Finding], facts: Facts, memory: Memory
 ) -> Iterator[Trouble]:
-    """What is wrong on a remote that was reached: one trouble for each finding."""
+    """Find what is wrong on a remote that was reached: one trouble for each finding."""
     if any(result.running is None for result in results):
         slow = [f"searching {one.name} in its command lines takes too long" for one in results if one.too_slow]
         note = one_line("; ".join((*slow, *facts.notes)) or "it has neither /proc nor a working ps")
@@ -133,7 +133,7 @@ TROUBLES_KEPT = 50
 
 
 def _most_severe(remote: Remote, troubles: Sequence[Trouble]) -> tuple[Trouble, ...]:
-    """The most severe troubles; the last one counts the others."""
+    """Keep the most severe troubles; if some are left out, a last one counts them."""
     ordered = most_severe_first(troubles)
     if len(ordered) <= TROUBLES_KEPT:
         return ordered
@@ -171,11 +171,11 @@ def _cut_arguments(process: Process) -> Process:
 def _find_watched(
     remote: Remote, files: Sequence[FileResult], units: Sequence[UnitResult], devices: Sequence[DeviceResult]
 ) -> Iterator[Trouble]:
-    """The troubles of the watched files, units and devices; one that could not be examined failed."""
+    """Make the troubles of watched files, units and devices; `check-failed` if one could not be examined."""
     found: list[tuple[Cause, str, str, FileResult | UnitResult | DeviceResult]]
     found = [(Cause.FILE_STALE, one.name, f"{one.name}: {one.sentence}", one) for one in files]
     found += [(Cause.UNIT_FAILED, one.unit, f"{one.unit}: {one.sentence}", one) for one in units]
-    # A device that was not probed is no trouble: a second attempt probes fewer.
+    # A device that was not probed is no trouble: a second attempt does not probe all.
     found += [
         (Cause.DEVICE_UNREACHABLE, one.name, f"{one.name} ({one.host}:{one.port}): {one.sentence}", one)
         for one in devices

@@ -1,8 +1,8 @@
 """
 Combines the checker's and the workers' check results of one remote or proxy.
 
-The result says which of them tried. Up from anywhere is up. If nobody reached it, the first result counts. A later
-refusal of a key or log-in says nothing about the remote.
+Up from anywhere is up. If no place reached it, the first one that got as far as the remote counts, and the result says
+which places tried. That a later place was refused for its key or log-in says nothing about the remote.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,7 +17,7 @@ from remotestatus.model.status_words import Status
 
 
 def combine(results: Mapping[str, CheckResult]) -> CheckResult:
-    """The check result that counts; `results` are by place, in the order of the probes."""
+    """Choose the check result that counts; `results` are by place, in the order of the probes."""
     reached = [place for place, result in results.items() if result.status.is_reached]
     place = reached[0] if reached else _most_telling(results)
     worker = None if place == CHECKER else place
@@ -33,9 +33,9 @@ def combine(results: Mapping[str, CheckResult]) -> CheckResult:
 
 def without_proxys_fault(remote: Remote, result: CheckResult, reached: Mapping[str, Collection[str]]) -> CheckResult:
     """
-    The result, unless it blames a proxy that answers another place; `reached` are those that it answers, by its name.
+    Make a result `not-checked` if it blames a proxy that answers another place; `reached` are those places by proxy.
 
-    Otherwise the remote would be part of no incident.
+    Otherwise it would count as part of an incident that the proxy does not have.
     """
     trouble = result.trouble
     if trouble is None or trouble.cause is not Cause.PROXY_UNREACHABLE:
@@ -51,7 +51,7 @@ def without_proxys_fault(remote: Remote, result: CheckResult, reached: Mapping[s
 
 def is_worth_another_place(result: CheckResult, proxies: Mapping[str, CheckResult], path: tuple[str, ...]) -> bool:
     """
-    Whether another place may see more: it was not reached, and neither it nor a proxy on the way refused us.
+    Whether another place may see more: it was not reached, and neither it nor a proxy on its path refused us.
 
     `proxies` are the results of the same place.
     """
@@ -65,7 +65,7 @@ def is_worth_another_place(result: CheckResult, proxies: Mapping[str, CheckResul
 
 
 def _most_telling(results: Mapping[str, CheckResult]) -> str:
-    """The first place that got as far as the remote; else the first one."""
+    """Return the first place that got as far as the remote; else the first one."""
     first = next(iter(results))
     if results[first].status is Status.DOWN:
         return first
@@ -77,14 +77,14 @@ def _most_telling(results: Mapping[str, CheckResult]) -> str:
 
 
 def _hints_there(result: CheckResult, place: str) -> tuple[Trouble, ...]:
-    """Its troubles, with hints for the worker instead of the checker."""
+    """Return its troubles, with hints for this worker instead of the checker."""
     return tuple(
         replace(trouble, hint=trouble.hint.replace("On the checker,", f"On {place},")) for trouble in result.troubles
     )
 
 
 def _told(troubles: tuple[Trouble, ...], place: str, results: Mapping[str, CheckResult]) -> list[Trouble]:
-    """The troubles; the first says which places tried, and which other causes they found."""
+    """Add to the first trouble which places tried, and which other causes they found."""
     first, *others = troubles
     *before, last = (_spoken(one) for one in results)
     said = f"Tried from {', '.join(before)} and {last}." if before else f"Tried from {last}."

@@ -101,7 +101,7 @@ def _ended(sentence: str) -> str:
 
 
 def _checker_error(subject: Remote | Proxy, text: str) -> Trouble:
-    """The trouble for a fault of the checker itself, with a hint if the text names a known fault."""
+    """Make the trouble of a fault of the checker itself, with a hint if the text names a known fault."""
     found = local_fault(text)
     if found is None:
         special = SpecialCase.PLUGIN_UNUSABLE if _is_by_plugin(subject) else None
@@ -111,7 +111,7 @@ def _checker_error(subject: Remote | Proxy, text: str) -> Trouble:
 
 
 def _cause_of_failure(subject: Remote | Proxy, answer: HostAnswer) -> Cause:
-    """Why ssh itself failed, or printed nothing before its timeout."""
+    """Say why ssh itself failed, or printed nothing before its timeout."""
     tunnelled = _is_tunnelled(subject)
     cause = cause_of_text(answer.stderr, tunnelled=tunnelled)
     if answer.logged_in:
@@ -134,7 +134,7 @@ def _cause_of_failure(subject: Remote | Proxy, answer: HostAnswer) -> Cause:
 def _special_case(
     subject: Remote | Proxy, cause: Cause, text: str, owners: Sequence[str], key: str
 ) -> SpecialCase | None:
-    """The special case of this cause, if any."""
+    """Find the special case of this cause, if any."""
     if cause is Cause.HOST_KEY_CHANGED and owners:
         return SpecialCase.ANOTHER_REMOTE_ANSWERS if _is_tunnelled(subject) else SpecialCase.ANOTHER_HOST_ANSWERS
     if cause is Cause.NOT_CHECKED and subject.path:
@@ -143,7 +143,7 @@ def _special_case(
         known = recognise(text)
         return SpecialCase.KEY_NOT_USED if key else known.special if known else None
     if cause is Cause.CONNECTION_TIMEOUT and not subject.path:
-        # Behind a proxy, nobody knows who accepted the connection.
+        # Behind a proxy, it is not known what accepted the connection.
         known = recognise(text)
         return known.special if known else None
     return None

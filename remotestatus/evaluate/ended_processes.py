@@ -2,8 +2,8 @@
 Says what ended a process that is missing for the first time: the service that ran it, what systemd says of that, and
 what it logged last.
 
-It compares the last check result with this one, and returns what to ask. The answers become the evidence of the
-trouble, which keeps them until the process runs again.
+It compares the last check result with this one, and decides what to ask. The answers are the evidence of the trouble
+until the process runs again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class Ended:
 
 
 def find_ended(last: CheckResult | None, result: CheckResult) -> dict[str, Ended]:
-    """What to ask about each process that is newly missing, by its name."""
+    """Find what to ask about each process that is newly missing, by its name."""
     if last is None:
         return {}
     before = {one.name: one for one in last.processes}
@@ -84,14 +84,14 @@ def add_endings(result: CheckResult, ended: Mapping[str, Ended], answer: RemoteA
 
 
 def _say_ending(output: UnitOutput, result: CheckResult, kills: str | None) -> str:
-    """What systemd says, and after a SIGKILL the kernel's OOM count, which systemd lacks before cgroups v2."""
+    """Say what systemd says, and after a SIGKILL the kernel's OOM count, which systemd lacks before cgroups v2."""
     said = one_line(f"{output.unit}: {describe_unit(output, result.at)}")
     return f"{said}; {kills}" if kills and output.result == "signal" and output.exit_status == SIGKILL else said
 
 
 def keep_endings(memory: Memory, last: CheckResult | None, results: Sequence[ProcessResult], at: datetime) -> Memory:
     """
-    A new Memory with how the processes that are still missing have ended.
+    Make a new Memory with how the processes that are still missing have ended.
 
     For newly missing ones it also says whether processes were killed for lack of memory.
     """

@@ -59,7 +59,7 @@ def explain(
 
 
 def _words_about(subject: Remote | Proxy, proxy: str) -> dict[str, object]:
-    """The values of a declaration's placeholders; `proxy` is the one that did not answer."""
+    """Collect the values of a declaration's placeholders; `proxy` is the one that did not answer."""
     last_proxy = proxy or (subject.path[-1] if subject.path else "")
     return {
         "name": subject.name,
@@ -86,17 +86,17 @@ def _fill_hint(hint: str, words: Mapping[str, object]) -> str:
 
 
 def failed_result(subject: Remote | Proxy, error: Exception, at: datetime) -> CheckResult:
-    """The check result of a remote or proxy whose answer could not be evaluated."""
+    """Make the check result of a remote or proxy whose answer could not be evaluated."""
     return CheckResult(name=subject.name, at=at, troubles=(failed_trouble(subject, error),))
 
 
 def failed_trouble(subject: Remote | Proxy, error: Exception) -> Trouble:
-    """The trouble of a remote or proxy with which a stage of the round failed."""
+    """Make the trouble of a remote or proxy on which a stage of the round failed."""
     return explain(Cause.CHECKER_ERROR, subject, detail=f"{say_error(error)}; please report this")
 
 
 def _say_shell(subject: Remote | Proxy) -> str:
-    """How somebody gets a shell there."""
+    """Say how to get a shell there."""
     if not isinstance(subject, Remote) or subject.connection == "ssh":
         return f"`remotestatus ssh {shlex.quote(subject.name)}`"
     return "a shell on this machine" if subject.connection == "local" else f"a shell on {subject.name}"

@@ -1,7 +1,7 @@
 """
 Compares the files, systemd units and devices of a remote with what the inventory wants of them.
 
-Each gives a FileResult, UnitResult or DeviceResult, good ones too. What could not be examined is unknown, not wrong.
+Each gives a FileResult, UnitResult or DeviceResult, good ones too. One that could not be examined is unknown, not bad.
 """
 
 from collections.abc import Iterator, Sequence
@@ -123,7 +123,7 @@ def _examine_unit(spec: UnitSpec, output: UnitOutput | None, before: int | None,
 
 def _is_right(output: UnitOutput) -> bool:
     """
-    Whether a unit is as it should be: active, or between two runs that something else starts (systemd.timer(5)).
+    Whether a unit is in order: active, or between two runs that something else starts (systemd.timer(5)).
 
     `activating (auto-restart)` is a service that has just ended and waits to be started again.
     """
@@ -146,7 +146,7 @@ _RESULTS = {
 
 def describe_unit(output: UnitOutput, at: datetime | None = None, *, again: str = "") -> str:
     """
-    How a unit is, in a few words: `failed, killed by the OOM killer, started again 57 times, for 3 min`.
+    Describe a unit in a few words: `failed, killed by the OOM killer, started again 57 times, for 3 min`.
 
     With `at`, for text that is kept beyond its round, it gives the date: `since 2026-03-01 03:12 UTC`.
     """

@@ -1,9 +1,9 @@
 """
 Follows the findings of one remote or proxy over rounds: which are confirmed, which are over, which come and go.
 
-The rule: a round decides only about findings that it could check. If it found the remote down, or could not list the
-processes, it decides nothing about them. A finding that many rounds could not check, or that was removed from the
-inventory, is dropped, and not reported as over.
+A round decides only about findings that it could check. If it found the remote down, or could not list the processes,
+it decides nothing about them. A finding that many rounds could not check, or that was removed from the inventory, is
+dropped, and not reported as over.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +50,7 @@ class SeenFindings:
 
 
 def unseen_findings(remote: Remote, result: CheckResult, base: State | None) -> dict[Key, Look]:
-    """The findings of a state that one round of a remote could not check."""
+    """Find the findings of a state that one round of a remote could not check, and why."""
     found = {trouble.key for trouble in result.troubles}
     known = [one.key for one in (base.findings if base else ()) if one.key not in found]
     if any(trouble.cause is Cause.BECOME_FAILED for trouble in result.troubles):
@@ -108,7 +108,7 @@ def _look_for_unit(unit: str, remote: Remote, result: CheckResult) -> Look:
 
 
 def _look_for_limit(key: Key, limits: Limits, result: CheckResult) -> Look:
-    """A limit is called `memory`, or `disk /srv`: the setting's name, and what it was measured of."""
+    """Look for a limit's finding, named `memory` or `disk /srv`: by its setting, and its mount point if it has one."""
     measured = [one.ok for one in result.findings if one.key == key]
     if measured:
         return _of(measured)
@@ -131,7 +131,7 @@ def _look_for_limit(key: Key, limits: Limits, result: CheckResult) -> Look:
 
 def follow_findings(base: State, seen: SeenFindings, policy: Policy, *, newly_bad: bool) -> tuple[FindingState, ...]:
     """
-    The findings after a round. `newly_bad`: the round confirms a status that is not up.
+    Make the findings after a round. `newly_bad`: the round confirms a status that is not up.
 
     If no finding alone lasted long enough, all are confirmed, because bad rounds of any kind confirm the status.
     """
@@ -179,7 +179,7 @@ def _found(known: FindingState | None, trouble: Trouble, seen: SeenFindings, pol
 
 
 def _not_found(known: FindingState, seen: SeenFindings, policy: Policy) -> FindingState | None:
-    """The same finding after a round without it; None when it may be forgotten."""
+    """Make the state of a finding after a round without it; None when it may be forgotten."""
     if seen.hides(known.trouble.cause):
         return known
     looked = known.key not in seen.unseen
@@ -196,7 +196,7 @@ def _not_found(known: FindingState, seen: SeenFindings, policy: Policy) -> Findi
 
 def _carried_over(base: State, seen: SeenFindings) -> tuple[FindingState, ...]:
     """
-    The findings of a state that an older version recorded, which knew only one trouble for each cause.
+    Read the findings of a state that an older version recorded, which knew only one trouble for each cause.
 
     Its message named the objects. A finding that was not named there is new.
     """
@@ -211,6 +211,6 @@ def _carried_over(base: State, seen: SeenFindings) -> tuple[FindingState, ...]:
 
 
 def _names(earlier: Trouble, trouble: Trouble) -> bool:
-    """Whether a trouble of an older version is about the same as this one; a message that was cut may be."""
+    """Whether a trouble of an older version is about the same object as this one; a cut message may be."""
     cut = earlier.message.rstrip(".").endswith("…")
     return earlier.cause is trouble.cause and (not trouble.what or trouble.what in earlier.message or cut)

@@ -1,10 +1,10 @@
 """
-Flapping: a remote or proxy that changes its confirmed status again and again, or leaves it and comes back.
+Detects flapping: a remote or proxy changes its confirmed status again and again, or leaves it and comes back.
 
 It is measured as Icinga and Nagios do
 (https://icinga.com/docs/icinga-2/latest/doc/08-advanced-topics/#check-flapping): of the last check results, newer
 changes weigh more than older ones. Flapping starts over one share of changes and ends under a lower one, or after
-enough results in a row without a change. Rounds in a maintenance window leave it alone.
+enough results in a row without a change. Rounds in a maintenance window do not count.
 """
 
 from dataclasses import replace
@@ -26,7 +26,7 @@ STEADY_RESULTS = 8
 
 
 def detect_flapping(state: State, *, changed: bool, now: datetime) -> State:
-    """The state after one more check result, which `changed` the confirmed status or came back to it."""
+    """Make the state after one more check result; `changed`: it changed the confirmed status or came back to it."""
     recent = (state.recent + ("1" if changed else "0"))[-FLAP_WINDOW:]
     share = change_share(recent)
     if not state.flapping:
@@ -37,7 +37,7 @@ def detect_flapping(state: State, *, changed: bool, now: datetime) -> State:
 
 
 def change_share(recent: str) -> float:
-    """The weighted share of changes among the last check results, in percent; weights rise from 0.8 to 1.2."""
+    """Weigh the share of changes among the last check results, in percent; weights rise from 0.8 to 1.2."""
     step = 0.4 / (FLAP_WINDOW - 1)
     newest_first = reversed(recent)
     return 100 / FLAP_WINDOW * sum(1.2 - step * age for age, mark in enumerate(newest_first) if mark == "1")

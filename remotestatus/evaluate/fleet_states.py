@@ -1,5 +1,5 @@
 """
-The states of the whole fleet after a round, subject by subject.
+Makes the states of the whole fleet after a round, subject by subject.
 
 It also credits the time since the last round to a status. An error in one subject affects no other subject.
 
@@ -30,7 +30,7 @@ def evaluate_fleet(
     now: datetime,
     windows: Sequence[CommandWindow] = (),
 ) -> Sequence[StateChange]:
-    """The new state of everything that was checked in this round; `windows` are those opened by command."""
+    """Make the new state of everything that was checked in this round; `windows` are those opened by command."""
     of_kinds = {Kind.PROXY: results.proxies, Kind.WORKER: results.workers, Kind.REMOTE: results.remotes}
     return [
         _evaluate_one((kind, name), fleet, last, result, policy_of((kind, name), fleet, windows, now), now)
@@ -40,7 +40,7 @@ def evaluate_fleet(
 
 
 def policy_of(subject: Subject, fleet: Fleet, windows: Sequence[CommandWindow], now: datetime) -> Policy:
-    """How many rounds confirm its changes, and whether it is in maintenance, as far as that is known."""
+    """Find how many rounds confirm its changes, and whether it is in maintenance, as far as that is known."""
     kind, name = subject
     try:
         maintained = window_of(subject, fleet, windows, now) is not None
@@ -55,7 +55,7 @@ def policy_of(subject: Subject, fleet: Fleet, windows: Sequence[CommandWindow], 
 def _evaluate_one(
     subject: Subject, fleet: Fleet, last: Mapping[Subject, State], result: CheckResult, policy: Policy, now: datetime
 ) -> StateChange:
-    """The new state of one subject; if a remote or proxy fails here, its state says only that."""
+    """Make the new state of one subject; if evaluating a remote or proxy fails, its state says only that."""
     kind, name = subject
     base = last.get(subject)
     if kind is Kind.WORKER:
@@ -75,7 +75,7 @@ def _evaluate_one(
 def current_states(
     fleet: Fleet, last: Mapping[Subject, State], changes: Sequence[StateChange]
 ) -> Mapping[Subject, State]:
-    """The state of everything in the inventory after this round; a limited round leaves the others as they were."""
+    """Collect the states of the whole inventory after this round; a limited round leaves the others unchanged."""
     listed = set(fleet.all_subjects())
     changed = {(change.state.kind, change.state.name): change.state for change in changes}
     return {subject: state for subject, state in {**last, **changed}.items() if subject in listed}
@@ -88,7 +88,7 @@ def time_in_each_status(
     memory: NotificationMemory,
     now: datetime,
 ) -> Iterator[tuple[Subject, DayShare]]:
-    """What the time since the last round counts as, for everything that was checked."""
+    """Credit the time since the last round to the last status of everything that was checked."""
     for change in changes:
         subject = (change.state.kind, change.state.name)
         if state := last.get(subject):

@@ -2,7 +2,7 @@
 Compares a remote's resources with its limits, and reads the results of its custom checks.
 
 Each limit and check gives one Finding, good ones too, because the page shows both. A value that was not measured gives
-none; a check that did not answer failed.
+none; a check that did not answer has failed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ class _Limit:
     none_there: Callable[[Facts], bool] = lambda _: False
 
     def compare(self, name: str, value: float, bounds: AnyBounds) -> Finding:
-        """The finding for one value; seconds are compared as absolute."""
+        """Make the finding for one value; its sign is ignored."""
         severity = _severity(abs(value), gt, bounds)
         wanted = self._write_bounds(_number(bounds.warning), _number(bounds.critical))
         return _finding(name, round(value, 3), bounds, severity, self.value.format(value), wanted)

@@ -1,8 +1,8 @@
 """
 Remembers to which files the processes of a remote write, so that their last lines can be read when they have ended.
 
-They are visible only while the process runs, and finding them takes an extra probe. So a remote is asked once when a
-process is new, and never while the same processes run as before.
+The files are visible only while the process runs, and finding them takes an extra probe. So a remote is asked once when
+a process is new, and never while the same processes run as before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def asks_for_log_files(remote: Remote, last: CheckResult | None) -> bool:
 def remember_log_files(
     known: LogFiles, results: Sequence[ProcessResult], answered: Sequence[LogFile] | None
 ) -> dict[str, tuple[WrittenTo, ...]]:
-    """What is known after a round; `answered` is None when nobody was asked."""
+    """Make the known log files after a round; `answered` is None if the remote was not asked."""
     paths = None if answered is None else {one.pid: one.path for one in answered if LOG_FILE.fullmatch(one.path)}
     found = {}
     for result in results:
@@ -42,14 +42,14 @@ def remember_log_files(
             now = tuple(one for process in result.matched if (one := _find(process, before)))
         else:
             now = tuple(WrittenTo(one.pid, one.started, paths.get(one.pid, "")) for one in result.matched)
-        # A restarted process is assumed to write to the same file until it is asked.
+        # A restarted process is assumed to write to the same file until the remote is asked.
         if now or before:
             found[result.name] = now or before
     return found
 
 
 def file_of_missing(result: ProcessResult, known: LogFiles) -> str:
-    """The file of a process that has ended, of those `known` from the round before; empty if there is none."""
+    """Return the file of a process that has ended, of those `known` from the round before; empty without one."""
     running = {one for process in result.matched if (one := _find(process, known.get(result.name, ())))}
     return next((one.path for one in known.get(result.name, ()) if one.path and one not in running), "")
 

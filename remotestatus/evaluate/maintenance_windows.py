@@ -29,7 +29,7 @@ CLOCK_CHANGE = timedelta(hours=3)
 
 
 def window_of_remote(remote: Remote, commands: Iterable[CommandWindow], now: datetime) -> OpenWindow | None:
-    """The window that this remote is in now, or None; of several, the one that ends last."""
+    """Find the window that this remote is in now, or None; of several, the one that ends last."""
     targets = {remote.name, *remote.groups, EVERYTHING}
     found = [open_now(window, now) for window in remote.settings.maintenance]
     found += [_open_command(window, now) for window in commands if window.target in targets]
@@ -38,7 +38,7 @@ def window_of_remote(remote: Remote, commands: Iterable[CommandWindow], now: dat
 
 def window_of(subject: Subject, fleet: Fleet, commands: Iterable[CommandWindow], now: datetime) -> OpenWindow | None:
     """
-    The window that a remote, proxy or worker is in now, or None.
+    Find the window that a remote, proxy or worker is in now, or None.
 
     A proxy is also in one while all remotes behind it are: the one that ends first.
     """
@@ -65,7 +65,7 @@ def open_now(window: Window, now: datetime) -> OpenWindow | None:
 
 
 def occurrences(window: Window, now: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Start and end of each occurrence that is open now or begins until `last`, the first to start first."""
+    """List start and end of each occurrence that is open now or begins until `last`, in order of their start."""
     zone = ZoneInfo(window.timezone)
     begin, end = _in_zone(window.from_, zone), _in_zone(window.until, zone)
     if not (window.cron or window.rrule):
@@ -80,7 +80,7 @@ def occurrences(window: Window, now: datetime, last: datetime) -> Iterator[tuple
 
 
 def problem_of_window(window: Window) -> str | None:
-    """What is wrong with a window's cron expression or rule, with its cure, or None."""
+    """Say what is wrong with a window's cron expression or rule, with its cure, or None."""
     try:
         open_now(window, datetime(2026, 1, 1, tzinfo=UTC))
     except ValueError as error:
@@ -97,7 +97,7 @@ def _latest(windows: Iterable[OpenWindow | None]) -> OpenWindow | None:
 
 
 def _in_zone(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
-    """A moment in UTC; one without an offset is the zone's wall time."""
+    """Convert a time to UTC; one without an offset is the zone's wall time."""
     if moment is None:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
@@ -120,7 +120,7 @@ def _rule_starts(window: Window, after: datetime, zone: ZoneInfo) -> Iterator[da
 
 
 def _rule_of(window: Window, wall: datetime) -> rrule | rruleset:
-    """The recurrence rule of a window, from a start that lies before the wall time `wall`."""
+    """Make the recurrence rule of a window, from a start that lies before the wall time `wall`."""
     assert window.rrule is not None
     assert window.for_ is not None
     zone = ZoneInfo(window.timezone)

@@ -13,20 +13,20 @@ from hashlib import sha256
 from remotestatus.model.check_result import CheckResult
 
 RENEWED = timedelta(hours=1)
-"""How old the measurements of a remote that is up may be on its page."""
+"""Longest age of the measurements on the page of a remote that is up."""
 
 
 def find_renewed(
     results: Mapping[str, CheckResult], before: Mapping[str, CheckResult], measured_at: Mapping[str, datetime]
 ) -> set[str]:
-    """The remotes whose measurements the page shows anew."""
+    """Find the remotes whose measurements the page updates."""
     return {
         name for name, result in results.items() if renews_measurements(measured_at.get(name), before.get(name), result)
     }
 
 
 def renews_measurements(measured_at: datetime | None, before: CheckResult | None, result: CheckResult) -> bool:
-    """Whether the measurements of this check result take the place of those that are shown."""
+    """Whether the measurements of this check result replace those that are shown."""
     if measured_at is None or before is None:
         return True
     if result.connect_ms is None and replace(before, at=result.at) == result:
@@ -39,7 +39,7 @@ def renews_measurements(measured_at: datetime | None, before: CheckResult | None
 
 
 def _turn(name: str, moment: datetime) -> int:
-    """The hour of a time; each remote's hours begin at another minute, so that not all come at once."""
+    """Number the hour of a time; each remote's hours begin at another minute, so that not all are due at once."""
     length = int(RENEWED.total_seconds())
     begins = int.from_bytes(sha256(name.encode("utf-8", "replace")).digest()[:4]) % length
     return (int(moment.timestamp()) + begins) // length

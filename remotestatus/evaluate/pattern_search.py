@@ -1,5 +1,5 @@
 """
-Searches regular expressions in what remotes say, within a limit on the work.
+Searches regular expressions in text of remotes, within a time limit.
 
 A search may take quadratic time or worse: `ffmpeg .*-f (mp4|mkv)` does in an argument full of `ffmpeg`. So all searches
 in one remote's processes share one time limit. What was not searched by then is unknown.
@@ -17,7 +17,7 @@ that a busy or suspended machine makes no difference.
 
 
 class PatternSearch:
-    """The searches in the processes of one remote."""
+    """All searches in the processes of one remote."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._left = seconds

@@ -9,8 +9,8 @@ What counts as an argument:
 
 - A program that wrote its own title (`sshd: user [priv]`, `nginx: worker process`) has one argument that holds
   spaces. It is taken as words, without the colon, so `sshd` and `nginx: worker process` find what they say.
-- An argument of several that holds a whole command line (`sh -c 'python manage.py x'`) stays one argument: what the
-  wrapper started is a process itself, and would else be counted twice.
+- One of several arguments that holds a command line (`sh -c 'python manage.py x'`) stays one argument: the program that
+  it starts is a process itself, and would be counted twice.
 - Words match anywhere in the argv, so `ssh` also finds `vim ssh`; `command: ssh` does not.
 """
 
@@ -90,7 +90,7 @@ def why_not(spec: ProcessSpec, process: Process, search: PatternSearch | None = 
     """
     Return None if the process counts, a reason if it nearly does, and the empty string if it is something else.
 
-    TOO_SLOW means that nobody knows, because the time of `search` was up.
+    TOO_SLOW means that it is not known, because the time of `search` was up.
     """
     if process.kernel or not process.argv:
         return ""
@@ -142,7 +142,7 @@ def _why_not_words(words: tuple[str, ...], process: Process) -> str | None:
 def _why_not_command(command: str, process: Process) -> str | None:
     firsts = [arguments[0] for arguments in _possible_argvs(process.argv)]
     if _is_title(process.argv):
-        # A path that stands in a title is not where its program is.
+        # A path in a title is not the path of the program.
         firsts = firsts[:1]
     if any(_last(first) == command for first in firsts):
         return None

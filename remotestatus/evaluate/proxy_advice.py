@@ -23,7 +23,7 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - what somebody else listens on
 
 
 def dead_tunnels(states: Mapping[Subject, State]) -> frozenset[str]:
-    """The remotes whose port on the proxy is held by something that does not answer."""
+    """Find the remotes whose port on the proxy is held by a session that does not answer."""
     return frozenset(
         name
         for (kind, name), state in states.items()
@@ -32,7 +32,7 @@ def dead_tunnels(states: Mapping[Subject, State]) -> frozenset[str]:
 
 
 def advise_proxy(fleet: Fleet, result: CheckResult, dead: Collection[str]) -> tuple[str, ...]:
-    """Sentences about the tunnels that end at a probed proxy; `dead` are remotes, see `dead_tunnels`."""
+    """Write sentences about the tunnels that end at a probed proxy; `dead` are remotes, see `dead_tunnels`."""
     proxy, ports = result.name, result.ports
     behind = [one for one in fleet.behind(proxy) if one.proxy == proxy and one.connection == "ssh"]
     wanted: dict[int, list[Remote]] = {}

@@ -1,7 +1,7 @@
 """
 Makes the check result of a proxy that is probed like a remote.
 
-The rule: a proxy that answers is never down because its account has no shell. What could not be read is a note.
+A proxy that answers is never down because its account has no shell. Facts that could not be read are notes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ PORTS_KEPT = 2000
 def read_look(
     proxy: Remote, opened: CheckResult, answer: RemoteAnswer, at: datetime, past: Past | None = None
 ) -> CheckResult:
-    """The CheckResult of a proxy from how its connection was `opened` and what its probe answered."""
+    """Make the CheckResult of a proxy from how its connection was `opened` and what its probe answered."""
     past = past or Past()
     if opened.status is not Status.UP:
         return replace(opened, memory=past.memory)
@@ -55,7 +55,7 @@ _OUTCOMES: Mapping[Outcome, str] = {
 
 
 def _say_unseen(answer: RemoteAnswer) -> str:
-    """Why a proxy that answers has no facts."""
+    """Say why a proxy that answers has no facts."""
     why = _OUTCOMES.get(answer.outcome, "its account has no shell that runs the probe")
     seen = one_line(answer.printed or answer.noise or answer.stderr, 150)
     return f"it answers, and could not be looked at: {why}{f' ({seen})' if seen else ''}"
@@ -67,7 +67,7 @@ def says_nothing(result: CheckResult) -> bool:
 
 
 def unseen_of_proxy(proxy: Remote | None, result: CheckResult, base: State | None) -> dict[Key, Look]:
-    """The findings of a state that one round of a proxy could not check: all, if it was not probed."""
+    """Find the findings of a state that one round of a proxy could not check; `proxy` is None if it is not probed."""
     found = {trouble.key for trouble in result.troubles}
     known = [one.key for one in (base.findings if base else ())]
     own = [key for key in known if key[0].status is Status.DEGRADED and key not in found]
@@ -77,7 +77,7 @@ def unseen_of_proxy(proxy: Remote | None, result: CheckResult, base: State | Non
 
 
 def tunnel_ports(listeners: Iterable[Listener], processes: Sequence[Process]) -> tuple[TunnelPort, ...]:
-    """The ports that a tunnel may have bound: all but those of processes outside of SSH sessions."""
+    """List the ports that a tunnel may have bound: all but those that a process outside of SSH sessions holds."""
     by_pid = {process.pid: process for process in processes}
     others = {process.user for process in processes if not _is_session(process) and not process.kernel}
     only_sessions = {process.user for process in processes if process.user} - others

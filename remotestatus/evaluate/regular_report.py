@@ -22,7 +22,7 @@ from remotestatus.model.text import join_names
 from remotestatus.model.windows import PlannedWindow
 
 LEAST_SHOWN = 5
-"""How many remotes with the lowest uptime are named."""
+"""Remotes with the lowest uptime that are named."""
 
 
 def is_report_due(spec: RegularReport, last: datetime, now: datetime) -> bool:
@@ -45,7 +45,7 @@ def make_period_report(
     acknowledged: Mapping[Subject, Acknowledgement],
     planned: Sequence[PlannedWindow],
 ) -> PeriodReport:
-    """Make the report of what is in `names`: remotes and proxies."""
+    """Make the report of the remotes and proxies in `names`."""
     told = frozenset(names)
     remotes = [subject for subject in names if subject[0] is Kind.REMOTE]
     uptimes = [one for subject in remotes if (one := _uptime(subject, period)) is not None]

@@ -1,7 +1,7 @@
 """
 Keeps what later rounds need of a remote, and finds what shows only over rounds: boot loops, storage faults.
 
-The rule: what was already so in the first round is no trouble.
+A mount that was read-only, or an error that was counted, in the first round is no trouble.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from remotestatus.model.untrusted_text import one_line
 STARTS_KEPT = 10
 
 LOOP_STARTS = 3
-"""Boots within check intervals that make a boot loop."""
+"""This many boots within as many check intervals are a boot loop."""
 
 SHORTEST_LOOP, LONGEST_LOOP = timedelta(minutes=30), timedelta(hours=6)
 """The shortest and the longest span for a boot loop, whatever the check interval."""
@@ -40,7 +40,7 @@ def is_due(memory: Memory, now: datetime) -> bool:
 
 
 def remember(memory: Memory, facts: Facts, now: datetime) -> Memory:
-    """The Memory after a round that has brought these facts."""
+    """Make the Memory after a round with these facts."""
     starts = _add_start(memory.starts, facts, now)
     started_anew = bool(memory.starts) and starts[-1] != memory.starts[-1]
     before = 0 if started_anew else memory.oom_kills
@@ -80,7 +80,7 @@ def _add_start(starts: tuple[Start, ...], facts: Facts, now: datetime) -> tuple[
 
 
 def _writable(memory: Memory, facts: Facts) -> tuple[tuple[str, str], ...]:
-    """The mounts that are there and writable, or were when they were last. An unmounted one is forgotten."""
+    """List the mounts that are or were writable. An unmounted one is forgotten."""
     if facts.mounts is None:
         return memory.writable
     known = set(memory.writable)
@@ -89,13 +89,13 @@ def _writable(memory: Memory, facts: Facts) -> tuple[tuple[str, str], ...]:
 
 
 def _first_counts(memory: Memory, facts: Facts) -> dict[str, int]:
-    """The errors that each device had when it was first seen, or after it was mended since."""
+    """Return the errors that each device had when it was first seen, or after a later repair."""
     known = memory.filesystem_errors
     return {device: min(now, known.get(device, now)) for device, now in (facts.filesystem_errors or known).items()}
 
 
 def find_boot_loop(remote: Remote, memory: Memory, now: datetime, every: timedelta) -> Iterator[Trouble]:
-    """A trouble when the remote has booted again and again."""
+    """Make a trouble if the remote has booted again and again."""
     within = min(max(LOOP_STARTS * every, SHORTEST_LOOP), LONGEST_LOOP)
     # A boot in the future is from before the clock was set back.
     recent = [start.at for start in memory.starts if timedelta() <= now - start.at <= within]
@@ -106,7 +106,7 @@ def find_boot_loop(remote: Remote, memory: Memory, now: datetime, every: timedel
 
 
 def find_storage_faults(remote: Remote, memory: Memory, facts: Facts) -> Iterator[Trouble]:
-    """A trouble for each mount that was writable and is read-only, and for each device that counts new errors."""
+    """Make a trouble for each mount that was writable and is read-only, and each device that counts new errors."""
     for mount in facts.mounts or ():
         if mount.read_only and not mount.meant and (mount.device, mount.mount) in memory.writable:
             where, device = one_line(mount.mount, 100), one_line(mount.device, 100)

@@ -14,14 +14,14 @@ _SIGNATURE = 7
 
 
 def write_code(key: bytes, number: int) -> str:
-    """The code of a message's number: `ABCD-EFGH-IJKL-MNOP`."""
+    """Write the code of a message's number: `ABCD-EFGH-IJKL-MNOP`."""
     raw = number.to_bytes(_NUMBER, "big")
     text = base64.b32encode(raw + _sign(key, raw)).decode()
     return "-".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
 def read_code(key: bytes, code: str) -> int | None:
-    """The number that a code was made of with this key; None for any other text."""
+    """Read the number of a code that was made with this key; None for any other text."""
     try:
         raw = base64.b32decode(code.replace("-", "").upper())
     except ValueError:

@@ -1,5 +1,5 @@
 """
-The error texts of SSH clients, and the cause that each means.
+Declares the error texts of SSH clients, and the cause that each means.
 
 The texts are those of OpenSSH 8.4 to 10 and of Ansible. The first row of the table that matches counts, because one
 failure often brings the texts of others.
@@ -70,9 +70,9 @@ _WITHOUT_A_TUNNEL = {Cause.SSHD_DOWN: Cause.CONNECTION_LOST}
 
 def cause_of_text(text: str, *, tunnelled: bool) -> Cause | None:
     """
-    The cause that an SSH client's error text means, or None when the text says nothing known.
+    Find the cause that an SSH client's error text means, or None when the text says nothing known.
 
-    `tunnelled` tells whether the connection led through a proxy to the port of a tunnel. A proxy has no tunnel.
+    `tunnelled` says whether the connection led through a proxy to the port of a tunnel. A proxy has no tunnel.
     """
     known = recognise(text)
     if known is None:
@@ -81,12 +81,12 @@ def cause_of_text(text: str, *, tunnelled: bool) -> Cause | None:
 
 
 def recognise(text: str) -> KnownText | None:
-    """The first text of the table that stands there."""
+    """Find the first row of the table whose text is there."""
     return next((known for known in _TEXTS if known.pattern.search(text)), None)
 
 
 def evidence(text: str) -> str:
-    """The most specific line of an SSH client's error text, cleaned and cut."""
+    """Return the most specific line of an SSH client's error text, cleaned and cut."""
     lines = [line.strip() for line in without_warnings(text).splitlines() if line.strip()]
     lines = [line for line in lines if not _CHATTER.search(line)]
     for known in _TEXTS:
@@ -105,15 +105,15 @@ _KEY_TROUBLE = re.compile(r'^Load key ".*": (.+)$', re.MULTILINE)
 
 
 def key_trouble(text: str) -> str:
-    """Why our own ssh could not use the private key. No path is quoted, because a banner may fake one."""
+    """Say why our own ssh could not use the private key. No path is quoted, because a banner may fake one."""
     found = _KEY_TROUBLE.search(text)
     return one_line(found[1], 80).rstrip(".") if found else ""
 
 
 _THROTTLED = re.compile(r"not allowed at this time|exceeded maxstartups", re.IGNORECASE)
-"""What sshd writes in place of its banner (OpenSSH 9.8 and later, and before)."""
+"""What sshd writes instead of its banner (OpenSSH 9.8 and later, and before)."""
 
 
 def tells_throttling(banner: str) -> bool:
-    """Whether what a server wrote in place of its banner says that it limits connections."""
+    """Whether the text that a server wrote instead of its banner says that it limits connections."""
     return bool(_THROTTLED.search(banner))

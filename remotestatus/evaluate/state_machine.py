@@ -59,14 +59,14 @@ def next_state(
 
 
 def _status_of(troubles: tuple[Trouble, ...]) -> Status:
-    """The status of the first trouble; up without one."""
+    """Return the status of the first trouble; up without one."""
     return troubles[0].cause.status if troubles else Status.UP
 
 
 def _count_round(
     base: State, status: Status, troubles: tuple[Trouble, ...], now: datetime, *, is_good: bool, is_bad: bool
 ) -> State:
-    """The state with this round's status, and its rounds in a row counted."""
+    """Make the state with this round's status, and count its rounds in a row."""
     return replace(
         base,
         status=status,

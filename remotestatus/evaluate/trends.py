@@ -1,7 +1,7 @@
 """
 Selects what is kept of a remote per day, and predicts full disks.
 
-Only a steady trend is reported. `limits.py` decides how few days are too few.
+Only a steady trend is reported. Whether the days until a disk is full are too few is decided in `limits.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ FURTHEST = 365.0
 
 
 def kept_values(result: CheckResult) -> dict[str, float]:
-    """What is kept of one check result, by the name of what is measured: percent, degrees, seconds, milliseconds."""
+    """List what is kept of one check result, by the name of the measure: percent, degrees, seconds, milliseconds."""
     facts = result.facts
     found: dict[str, float | None] = {f"disk {one.mount}": one.percent for one in (facts.disks or ())[:DISKS_KEPT]}
     found["memory"] = None if facts.memory_percent is None else round(facts.memory_percent, 1)
@@ -38,7 +38,7 @@ def kept_values(result: CheckResult) -> dict[str, float]:
 
 
 def days_until_full(days: Sequence[DayRange], today: date, percent: float) -> float | None:
-    """In how many days a disk is full at the rate of the last days; None when there is no steady line to say so."""
+    """Predict in how many days a disk is full at the rate of the last days; None without a steady trend."""
     points = [(float((one.day - today).days), one.high) for one in days if 0 < (today - one.day).days <= LONGEST_LOOK]
     points.append((0.0, percent))
     if len(points) < FEWEST_DAYS or points[-1][0] - points[0][0] < FEWEST_DAYS - 1 or percent >= 100:
@@ -51,7 +51,7 @@ def days_until_full(days: Sequence[DayRange], today: date, percent: float) -> fl
 
 
 def _steady_rate(points: Sequence[tuple[float, float]]) -> float | None:
-    """The slope per day of the least-squares line; None if it fits badly."""
+    """Calculate the slope per day of the least-squares line; None if it fits badly."""
     number = len(points)
     mean_x, mean_y = sum(x for x, _ in points) / number, sum(y for _, y in points) / number
     of_x = sum((x - mean_x) ** 2 for x, _ in points)
@@ -63,7 +63,7 @@ def _steady_rate(points: Sequence[tuple[float, float]]) -> float | None:
 
 
 def disks_until_full(facts: Facts, ranges: Mapping[str, Sequence[DayRange]], today: date) -> dict[str, float]:
-    """Each disk that is filling up, by its mount point, with the days until it is full."""
+    """Find each disk that is filling up, by its mount point, with the days until it is full."""
     found = {
         disk.mount: days_until_full(ranges.get(f"disk {disk.mount}", ()), today, disk.percent)
         for disk in facts.disks or ()

@@ -20,7 +20,7 @@ _WITH_VALUE = frozenset("BbcDEeFIiJLlmOoPpQRSWw")
 
 
 def find_tunnels(processes: Iterable[Process] | None) -> tuple[Tunnel, ...]:
-    """The reverse forwardings of every ssh that runs there and is not the checker's own."""
+    """Find the reverse forwardings of every ssh that runs there and is not the checker's own."""
     found: list[Tunnel] = []
     for process in processes or ():
         if process.own or process.zombie or not process.argv or process.argv[0].rpartition("/")[2] != "ssh":
@@ -49,7 +49,7 @@ def _tunnels_of(arguments: Sequence[str]) -> Iterator[Tunnel]:
 
 
 def _read_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The values of -R, and those of -o by their names in small letters; the first one counts, as for ssh."""
+    """Read the values of -R, and those of -o by their names in lower case; the first one counts, as for ssh."""
     forwardings: list[str] = []
     settings: dict[str, str] = {}
     rest = list(arguments)
@@ -73,7 +73,7 @@ def _read_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _bound(forwarding: str) -> tuple[str | None, int | None]:
-    """The address and port on the proxy of `[bind_address:]port[:host:hostport]`; no port for a socket."""
+    """Read address and port on the proxy from `[bind_address:]port[:host:hostport]`; no port for a socket."""
     bind: str | None = None
     rest = forwarding
     if rest.startswith("["):
@@ -89,7 +89,7 @@ def _bound(forwarding: str) -> tuple[str | None, int | None]:
 
 
 def advise(remote: Remote, fleet: Fleet, results: Mapping[str, CheckResult]) -> tuple[str, ...]:
-    """Sentences about the tunnel of a remote that is reached through one; `results` are the last of all, by name."""
+    """Write sentences about the tunnel of a remote; `results` are the last ones of the whole fleet, by name."""
     result = results.get(remote.name)
     # Its tunnel may be kept by another program, and the ssh seen there have another purpose.
     if result is None or remote.proxy is None or remote.port not in {tunnel.port for tunnel in result.tunnels}:
@@ -109,7 +109,7 @@ def _about_ports(remote: Remote, fleet: Fleet, results: Mapping[str, CheckResult
 
 
 def _are_one_machine(one: CheckResult, other: CheckResult | None) -> bool:
-    """Whether two remotes are names of the same machine, where each sees the other's tunnel."""
+    """Whether two remotes are names of the same machine, so that each sees the other's tunnel."""
     return other is not None and one.facts.boot_id is not None and one.facts.boot_id == other.facts.boot_id
 
 

@@ -21,7 +21,7 @@ OCCURRENCES = 40
 
 
 def planned_windows(fleet: Fleet, commands: Iterable[CommandWindow], now: datetime) -> tuple[PlannedWindow, ...]:
-    """All windows that are open now or begin within AHEAD, in order of their start."""
+    """List all windows that are open now or begin within AHEAD, in order of their start."""
     shared: dict[Window, list[str]] = {}
     for remote in fleet.remotes:
         for window in remote.settings.maintenance:

@@ -46,10 +46,10 @@ def share_out_time(
 
 def uptimes(past: PastDays) -> Mapping[str, Uptime]:
     """
-    Uptime over each of SPANS, in whole UTC days, and how much of it was observed.
+    Calculate the uptime over each of SPANS, in whole UTC days, and how much of it was observed.
 
     A remote that is younger than the span is measured from the day of its first round; `observed` still compares with
-    the whole span, so that a new remote does not look like one that was watched for long.
+    the whole span, so that a new remote does not look like one that was observed for long.
     """
     return {
         span: _uptime(past.counted[place], past.reachable[place], days)
@@ -114,12 +114,12 @@ class DaySums:
 
 @lru_cache(maxsize=1)  # in a first round nobody has days
 def no_days(now: datetime) -> PastDays:
-    """The days of a subject that nothing is known of."""
+    """Make the days of a subject without any history."""
     return DaySums(now).sum_up(())
 
 
 def begin_today(past: PastDays, word: str) -> PastDays:
-    """The same, but if today has no time yet, it begins with `word`: a status, or `maintenance`."""
+    """Begin today with `word`, a status or `maintenance`, if it has no time yet."""
     if not past.letters.endswith("."):
         return past
     return replace(past, letters=past.letters[:-1] + _LETTERS[word])
