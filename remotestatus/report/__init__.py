@@ -1,4 +1,4 @@
-"""The content of the pages and machine formats, and the site that they are written to."""
+"""Makes the content of the pages and machine formats, and writes the site."""
 
 from remotestatus.report.build import Report, build_report
 from remotestatus.report.fact_texts import say_size

@@ -33,14 +33,14 @@ from remotestatus.report.slugs import make_slugs
 from remotestatus.report.worker_view import OutOfSight, WorkerView, find_out_of_sight, say_out_of_sight, view_worker
 
 WORDS = tuple(APPEARANCES)
-"""Statuses and `maintenance`, the worst first."""
+"""Statuses and `maintenance`, in the order of the page."""
 
 
 WORST_FIRST = ("down", "unknown", "degraded", "maintenance", "up")
-"""The same, ordered for `max`."""
+"""The same words, the worst first."""
 
 UNGROUPED = "ungrouped"
-"""The page of the remotes without a group, and Ansible's own name for them."""
+"""The slug of the page of remotes without a group, which is Ansible's name for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Report:
     """
-    Everything that the pages and machine formats of one round say.
+    The content of the pages and machine formats of one round.
 
     The next page is due at `next_expected_at`; after `overdue_at` this one is out of date. `summary` counts remotes by
     the words of WORDS; what is in maintenance is counted only there.
@@ -169,7 +169,7 @@ def _build(report_input: ReportInput, now: datetime) -> Report:
 
 
 def _clean_regular(report: PeriodReport) -> PeriodReport:
-    """The same regular report in clean text."""
+    """Clean the texts of the regular report."""
     lasting = [clean_all(one, message=800) for one in report.lasting]
     return replace(
         clean_all(report),
@@ -182,7 +182,7 @@ def _clean_regular(report: PeriodReport) -> PeriodReport:
 
 
 def _for_readers(report_input: ReportInput, public: bool | None) -> ReportInput:
-    """Whether the report is public, and its input, redacted if so."""
+    """Set whether the report is public, and redact its input if so."""
     fleet = report_input.fleet
     if public is not None and public is not fleet.settings.public:
         fleet = replace(fleet, settings=fleet.settings.model_copy(update={"public": public}))
@@ -209,7 +209,7 @@ def _view(
     incidents: Mapping[Subject, tuple[Incident, ...]],
     now: datetime,
 ) -> tuple[tuple[RemoteView, ...], tuple[ProxyView, ...], tuple[WorkerView, ...]]:
-    """The views of all subjects with a State: those in `incidents`."""
+    """Make the views of all subjects with a State: those in `incidents`."""
     fleet = report_input.fleet
     groups = _smallest_groups(fleet)
     remotes = tuple(
@@ -235,7 +235,7 @@ def _stands_alone(incident: Incident) -> bool:
 
 
 def _smallest_groups(fleet: Fleet) -> dict[str, str]:
-    """The group that each remote is shown in: the smallest of its groups."""
+    """Find the group that each remote is shown in: the smallest of its groups."""
     sizes: dict[str, int] = {}
     for remote in fleet.remotes:
         for group in remote.groups:
@@ -244,7 +244,7 @@ def _smallest_groups(fleet: Fleet) -> dict[str, str]:
 
 
 def split_groups(remotes: Iterable[RemoteView], slugs: Mapping[str, str]) -> tuple[Group, ...]:
-    """Each remote in the smallest of its groups, in the inventory's order."""
+    """List each remote in the smallest of its groups, in the inventory's order."""
     return _groups(((remote.group, remote) for remote in remotes), slugs)
 
 
@@ -256,7 +256,7 @@ def _groups(members: Iterable[tuple[str, RemoteView]], slugs: Mapping[str, str])
 
 
 def _group_slugs(remotes: Iterable[RemoteView]) -> dict[str, str]:
-    """The names of the groups' pages; that of the remotes without a group is Ansible's own name for them."""
+    """Map the groups to the slugs of their pages; the remotes without a group have that of UNGROUPED."""
     return {"": UNGROUPED, **make_slugs(name for remote in remotes for name in remote.groups)}
 
 

@@ -37,7 +37,7 @@ class Slot:
 
     started_at: datetime
     looks: int
-    """How often it was measured."""
+    """The number of measurements."""
     fastest: int
     median: int
     slowest: int
@@ -69,7 +69,7 @@ SLOTS = 40
 @lru_cache(maxsize=1024)
 def letter_paths(letters: str) -> tuple[tuple[str, str], ...]:
     """
-    Paths of a bar of days, oldest first, each day one unit wide: pairs of a word and the path of its days.
+    Draw a bar of days, oldest first, each one unit wide, as pairs of a word and the path of its days.
 
     Cached: most remotes of a fleet have the same days.
     """
@@ -84,7 +84,7 @@ def letter_paths(letters: str) -> tuple[tuple[str, str], ...]:
 
 def troubled_days(past: PastDays) -> tuple[tuple[int, DayCell], ...]:
     """
-    The days that were not up, oldest first, each with its place in the bar.
+    List the days that were not up, oldest first, each with its position in the bar.
 
     Today has no durations: they grow in every round, so the page would change in every round.
     """
@@ -107,7 +107,7 @@ def _day_cell(day: date, word: str, share: DayShare | None) -> DayCell:
 
 
 def shares(counts: Mapping[str, int], width: int = 1000) -> tuple[tuple[str, float, float], ...]:
-    """Parts of one line as (word, left, width); what is not zero keeps a visible width."""
+    """Divide a line into parts (word, left, width); a part that is not zero keeps a visible width."""
     total = sum(counts.values())
     if not total:
         return ()
@@ -155,7 +155,7 @@ def _slots(samples: Sequence[Sample]) -> Iterator[Slot]:
 
 
 def _round_up(milliseconds: int) -> int:
-    """The next of 10, 20, 50, 100, 200, 500, ... above."""
+    """Return the next of 10, 20, 50, 100, 200, 500, ... above."""
     step = 10
     while True:
         for factor in (1, 2, 5):
@@ -219,7 +219,7 @@ def _range_chart(label: str, unit: str, days: tuple[DayRange, ...]) -> RangeChar
 
 def _runs(values: Iterable[tuple[float, T]], span: float, gap: float) -> Iterator[list[tuple[float, T]]]:
     """
-    Values by their distance from the first, as points along the chart: a list for each run without a longer gap.
+    Place values along the chart by their distance from the first: a list of points for each run without a gap.
 
     One value alone has two points, so that it is drawn as a short dash.
     """
@@ -236,7 +236,7 @@ def _runs(values: Iterable[tuple[float, T]], span: float, gap: float) -> Iterato
 
 
 def _band(points: Sequence[tuple[float, float, float]]) -> str:
-    """The path around points that each have an upper and a lower edge."""
+    """Draw the path around points that each have an upper and a lower edge."""
     upper = "L".join(f"{x:.0f} {high:.0f}" for x, high, _ in points)
     lower = "L".join(f"{x:.0f} {low:.0f}" for x, _, low in reversed(points))
     return f"M{upper}L{lower}z"

@@ -26,12 +26,12 @@ _UNPRINTABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
 def clean(text: str, limit: int = 300) -> str:
-    """Fold text to one line that HTML, XML and UTF-8 can carry."""
+    """Fold text to one line that HTML, XML and UTF-8 can hold."""
     return _UNPRINTABLE.sub("\ufffd", one_line(text, limit))
 
 
 def clean_all(item: Item, **limits: int) -> Item:
-    """A dataclass with all its own texts cleaned; `limits` are those of single fields."""
+    """Clean all texts of a dataclass, but not those of nested ones; `limits` are those of single fields."""
     changed: dict[str, Any] = {}
     for name in _text_fields(type(item)):
         value, limit = getattr(item, name), limits.get(name, 300)
@@ -47,5 +47,5 @@ def _text_fields(kind: type[Any]) -> tuple[str, ...]:
 
 
 def clean_trouble(trouble: Trouble) -> Trouble:
-    """The same trouble in clean text."""
+    """Clean the texts of a trouble."""
     return clean_all(trouble, message=800, hint=800, phrase=800)

@@ -381,7 +381,7 @@ FACTS: tuple[Fact, ...] = (
 """All facts, in the order of the page."""
 
 
-# -- derived values ---------------------------------------------------------------------------------------------
+# -- derived values ---------------------------------------------------------------------------------------------------
 
 _KEYS = tuple(key for fact in FACTS for key in fact.keys)
 _LINES = tuple(line for fact in FACTS for line in fact.lines)
@@ -399,7 +399,7 @@ FACTS_PART = Part[Box](
 
 
 def write_facts(facts: Facts) -> Iterator[tuple[str, str]]:
-    """The labels and texts of all facts that are known, in the order of the page."""
+    """Write the labels and texts of all known facts, in the order of the page."""
     for line in _LINES:
         match line.text(facts):
             case str(text):
@@ -409,7 +409,7 @@ def write_facts(facts: Facts) -> Iterator[tuple[str, str]]:
 
 
 def read_metric(metric: Metric, box: Box) -> Iterator[tuple[dict[str, str], float]]:
-    """The series of a box in a metric family: further labels, and the value."""
+    """Read the series of a box in a metric family: further labels, and the value."""
     labels = dict(metric.labels(box.said)) if metric.labels else {}
     if metric.labels and not any(labels.values()):
         return
@@ -426,5 +426,5 @@ def read_metric(metric: Metric, box: Box) -> Iterator[tuple[dict[str, str], floa
 
 
 def public_facts(facts: Facts) -> Facts:
-    """A remote's facts for public pages."""
+    """Keep of a remote's facts those for public pages."""
     return Facts(**{field: getattr(facts, field) for field in _PUBLIC})

@@ -21,7 +21,7 @@ def say_size(kib: int) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """A remote's duration in words. An old history may hold numbers too large for timedelta."""
+    """Write a remote's duration in words. An old history may hold numbers too large for timedelta."""
     return say_duration(timedelta(seconds=min(max(seconds, 0.0), 1e12)))
 
 

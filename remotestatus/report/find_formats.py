@@ -14,7 +14,7 @@ from remotestatus.report import formats
 @cache
 def all_formats() -> Mapping[str, Callable[[Any], str | Mapping[str, object]]]:
     """
-    What writes each file, by its path in the site. One with `{slug}` in its path is written for each remote.
+    Return what writes each file, by its path in the site. One with `{slug}` in its path is written for each remote.
 
     Its function takes the report, or the remote, and returns the text, or the values for the template of the path's
     name: `feed.xml` is made by `feed.xml.j2`.

@@ -11,14 +11,14 @@ from remotestatus.report.root_causes import RootCause
 
 
 def say_first_sentence(remotes: tuple[RemoteView, ...], root_causes: tuple[RootCause, ...]) -> tuple[str, str]:
-    """The sentence, and an addition to it."""
+    """Write the sentence, and an addition to it."""
     total = len(remotes)
     if not total:
         return "No remotes to check", "The inventory names none yet."
     wrong = sum(remote.needs_attention for remote in remotes)
     resting = sum(remote.maintenance is not None for remote in remotes)
     aside = f"{write_number(resting)} in maintenance" if resting else ""
-    # A proxy that was not checked does not count as silent: that is the checker's trouble.
+    # A proxy that was not checked is not dead: that is the checker's trouble.
     dead = [one for one in root_causes if one.kind in ("proxy", "worker") and one.status is Status.DOWN]
     poor = [one.name for one in root_causes if one.kind == "proxy" and one.status is Status.DEGRADED]
     if poor:
@@ -43,7 +43,7 @@ def say_first_sentence(remotes: tuple[RemoteView, ...], root_causes: tuple[RootC
 
 
 def _say_silent(dead: list[RootCause]) -> str:
-    """The proxies that do not answer, and the workers that are down, which may send wrong answers."""
+    """Say which proxies do not answer, and which workers are down (they may answer, but wrongly)."""
     kinds = {one.kind for one in dead}
     if len(dead) == 1:
         return f"{dead[0].subject} {'does not answer' if kinds == {'proxy'} else 'is down'}"

@@ -27,17 +27,17 @@ class CellKind(StrEnum):
     """The kinds of cells, and what their values are."""
 
     LINK = "link"
-    """The name of the remote's page, its text, and what stands beside it."""
+    """The slug of the remote's page, the text of the link, and a text after it."""
     STATUS = "status"
-    """The word of the status, and what stands beside it."""
+    """The word of the status, and labels after it, such as the cause."""
     PROCESSES = "processes"
     """How many processes run, in words."""
     AGO = "ago"
-    """A moment, of which the page says how long ago it was."""
+    """A time, which the page shows as an age."""
     TEXT = "text"
     NUMBER = "number"
     DAYS = "days"
-    """A letter for each day, and the percentage beside them."""
+    """A letter for each day, and the percentage after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class FleetColumn:
     """
     A column of the table: its heading, the kind of its cells, and how the value is read from a remote.
 
-    `before` stands before the value on a narrow screen, where headings are hidden. One that is not `public` is left out
-    of a page for strangers. A `whole` text is not broken at the end of a line.
+    `before` is shown before the value on a narrow screen, where headings are hidden. A public page has only `public`
+    columns. A `whole` text is not broken at the end of a line.
     """
 
     heading: str
@@ -101,17 +101,17 @@ COLUMNS = (
 
 
 def fleet_columns(public: bool) -> Sequence[FleetColumn]:
-    """The columns of a page, or of one for strangers."""
+    """Return the columns of a page, or of a public one."""
     return [column for column in COLUMNS if column.public or not public]
 
 
 def write_row(remote: RemoteView, public: bool) -> Row:
-    """What the table says of one remote."""
+    """Make the row of one remote."""
     return [column.value(remote) for column in fleet_columns(public)]
 
 
 def write_rows(groups: Sequence[Group], rows: Mapping[str, Row], public: bool) -> bytes:
-    """The script file: the rows of each group, in the order of the page's groups; `rows` has those of each remote."""
+    """Write the script file: the rows of each group, in the order of the page; `rows` has those of each remote."""
     columns = fleet_columns(public)
     listed = [[_packed(columns, rows[remote.name]) for remote in group.remotes] for group in groups]
     told = [{"kind": column.kind, "css": column.css, "before": column.before} for column in columns]
@@ -120,7 +120,7 @@ def write_rows(groups: Sequence[Group], rows: Mapping[str, Row], public: bool) -
 
 
 def _packed(columns: Sequence[FleetColumn], row: Row) -> Row:
-    """A row as the script wants it: moments in seconds, and days of one letter counted."""
+    """Make the row for the script: times in seconds, and days as letters with counts."""
     return [_pack(column.kind, value) for column, value in zip(columns, row, strict=True)]
 
 

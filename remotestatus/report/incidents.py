@@ -39,7 +39,7 @@ class Incident:
     phases: tuple[Phase, ...]
     notes: tuple[Acknowledgement, ...] = ()
     began_earlier: bool = False
-    """Its beginning is older than what is kept; `started_at` is then the first moment that is known."""
+    """Whether it began before the kept history; `started_at` is then the first known time."""
 
     @property
     def worst(self) -> Phase:
@@ -67,7 +67,7 @@ class Incident:
         return all(phase.trouble and phase.trouble.cause.declaration.of_another for phase in self.phases)
 
     def lasted(self, now: datetime) -> timedelta:
-        """How long it lasted, or has lasted until now."""
+        """Return how long it lasted, or has lasted until `now`."""
         return max(timedelta(), (self.ended_at or now) - self.started_at)
 
 
@@ -79,7 +79,7 @@ def build_incidents(
     states: Mapping[Subject, State],
     acknowledgements: Mapping[Subject, Acknowledgement],
 ) -> dict[Subject, tuple[Incident, ...]]:
-    """The incidents of each subject that has a state, newest first. `transitions` are those seen, oldest first."""
+    """Make the incidents of each subject that has a state, newest first. `transitions` are those seen, oldest first."""
     by_subject: dict[Subject, list[Transition]] = {subject: [] for subject in states}
     for transition in transitions:
         if (transition.kind, transition.name) in by_subject:
@@ -94,12 +94,12 @@ def build_incidents(
 
 
 def in_order(incidents: Iterable[Incident]) -> tuple[Incident, ...]:
-    """Open ones first, then newest first."""
+    """Sort incidents: open ones first, then newest first."""
     return tuple(sorted(incidents, key=lambda one: (one.ended_at is None, one.started_at), reverse=True))
 
 
 def open_note(incidents: Iterable[Incident]) -> Acknowledgement | None:
-    """The acknowledgement of the open incident, if any."""
+    """Find the acknowledgement of the open incident, if any."""
     return next((incident.notes[-1] for incident in incidents if incident.ended_at is None and incident.notes), None)
 
 

@@ -27,14 +27,14 @@ from remotestatus.report.public_page import ROUND_TROUBLE
 
 _WORD = re.compile(r"[\w.-]+")
 _UNIT = re.compile(r"\.(?:service|socket|timer|mount|automount|path|target|scope|slice|swap|device)(?![\w.-])")
-"""What ends the name of a systemd unit, which may be that of an instance: `backup@signage-1.service`."""
+"""The end of the name of a systemd unit, which may be one of an instance: `backup@signage-1.service`."""
 
 T = TypeVar("T")
 Watched = TypeVar("Watched", FileResult, UnitResult, DeviceResult)
 
 
 def limit_input(report_input: ReportInput, page: LimitedPage) -> ReportInput:
-    """What one page is made of: with its own settings, and of its remotes alone."""
+    """Make the input of one page: with the page's own settings, and only its remotes."""
     report_input = replace(report_input, fleet=replace(report_input.fleet, settings=_settings(report_input, page)))
     if page.spec.limit is None:
         return report_input
@@ -55,7 +55,7 @@ def _names(remotes: Iterable[Remote], proxies: Iterable[Proxy]) -> set[str]:
 
 
 def _names_of_people(remotes: Iterable[Remote]) -> set[str]:
-    """Their nicknames and groups, which may be common words, so that only text of people is searched for them."""
+    """Collect nicknames and groups: they may be common words, so only text of people is searched for them."""
     return {name for remote in remotes for name in (remote.settings.nickname, *remote.groups)}
 
 
@@ -159,14 +159,14 @@ class _Part:
         )
 
     def _of_people(self, text: str) -> str:
-        """A text of people, or nothing if it is about others."""
+        """Return a text of people, or nothing if it is about others."""
         return "" if self.foreign_to_people.is_in(text) else text
 
     def _note(self, known: Acknowledgement) -> Acknowledgement:
         return replace(known, note=self._of_people(known.note))
 
     def _kept(self, items: Iterable[T] | None, text: Callable[[T], str]) -> tuple[T, ...] | None:
-        """Those whose text names nobody else."""
+        """Keep those whose text names no other remote."""
         return None if items is None else tuple(one for one in items if not self.foreign.is_in(text(one)))
 
     def _trouble(self, trouble: Trouble) -> Trouble:
@@ -215,7 +215,7 @@ class _Part:
         )
 
     def _process(self, result: ProcessResult) -> ProcessResult:
-        """Its arguments, such as a tunnel's, may name another machine."""
+        """Limit a process: its arguments, such as a tunnel's, may name another machine."""
         return replace(
             result,
             matched=tuple(
@@ -225,7 +225,7 @@ class _Part:
         )
 
     def _regular(self, report: PeriodReport) -> PeriodReport:
-        """The report of this page, without what it says of others."""
+        """Limit the regular report to this page."""
         lasting = []
         for one in report.lasting:
             known = one.acknowledged and self._note(one.acknowledged)
@@ -243,5 +243,5 @@ class _Part:
 
 
 def _say(ok: bool | None) -> str:
-    """A result without its text."""
+    """Write a result without its text."""
     return {True: "passed", False: "failed", None: "unknown"}[ok]

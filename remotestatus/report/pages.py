@@ -71,7 +71,7 @@ _CODE = re.compile(r"`([^`]+)`")
 
 
 def page_templates(folder: Path | None = None) -> Templates:
-    """The shipped templates and those of a custom folder, with the filters of pages."""
+    """Load the shipped templates and those of a custom folder, with the filters of pages."""
     return Templates(folder, _FILTERS)
 
 
@@ -101,7 +101,7 @@ class Page:
 
 
 def list_pages(report: Report) -> Iterator[Page]:
-    """All pages of a site, `index.html` first."""
+    """List all pages of a site, `index.html` first."""
     problems = [_says_problem(problem) for problem in report.problems[:PROBLEMS_SHOWN]]
     rows = {remote.name: write_row(remote, report.public) for remote in report.remotes}
     proxies = [_says_proxy(proxy) for proxy in report.proxies]
@@ -154,7 +154,7 @@ Rows = Mapping[str, Row]
 def _chosen(
     everything: Sequence[T], places: Mapping[str, list[int]], names: Iterable[str], most: int | None = 50
 ) -> list[T]:
-    """The items about these names, in their order."""
+    """Choose the items about these names, in their order."""
     found = sorted({place for name in names for place in places.get(name, ())})
     return [everything[place] for place in found[:most]]
 
@@ -167,7 +167,7 @@ def _regular_page(report: Report, regular: PeriodReport) -> Page:
 
 
 def _names_in(regular: PeriodReport) -> Iterator[str]:
-    """The names that the regular report links, where they are still there."""
+    """List the names that the regular report links to, if they are still there."""
     yield from (one.name for one in regular.least)
     yield from (one.name for one in regular.lasting)
     yield from regular.flapped
@@ -205,20 +205,20 @@ def _proxy_page(report: Report, proxy: ProxyView, rows: Rows, about: _About) -> 
 
 
 def _parts(report: Report, remotes: tuple[RemoteView, ...], whole: Group | None) -> tuple[Group, ...]:
-    """The groups of a page's table: those of the summary, or the page's own."""
+    """Choose the groups of a page's table: those of the summary, or the page's own."""
     if whole is not None and len(remotes) <= TABLE_ROWS:
         return (whole,)
     return split_groups(remotes, report.group_slugs)
 
 
 def _script(path: str, report: Report, parts: Sequence[Group], rows: Rows) -> tuple[str, bytes] | None:
-    """The rows of a page's table as a file beside it, where the page is too large to hold them."""
+    """Make the script file with the rows of a page's table, if the page is too large to hold them."""
     many = sum(len(one.remotes) for one in parts) > TABLE_ROWS
     return (path, write_rows(parts, rows, report.public)) if many else None
 
 
 def _says_groups(groups: Sequence[Group], rows: Rows) -> object:
-    """Groups, with the rows of their remotes."""
+    """List groups, with the rows of their remotes."""
     return [
         (group.name, group.slug, group.counts, [rows[one.name] for one in group.remotes if one.name in rows])
         for group in groups
@@ -226,12 +226,12 @@ def _says_groups(groups: Sequence[Group], rows: Rows) -> object:
 
 
 def _says_incidents(report: Report, incidents: Iterable[Incident]) -> object:
-    """Incidents, with the titles of what they are about."""
+    """List incidents, with the titles of their subjects."""
     return [(one, report.titles.get(one.name), report.proxy_slugs.get(one.name)) for one in incidents]
 
 
 def _says_planned(windows: Iterable[PlannedWindow]) -> object:
-    """Windows, with their title instead of the names."""
+    """List windows, with their title instead of the names."""
     return [(window.starts, window.until, window.title, window.note) for window in windows]
 
 
@@ -291,7 +291,7 @@ _OF_PROXY = tuple(
 
 
 def _round_file_of(path: str, pages: int) -> str:
-    """The name of a page's round file; there are up to 256, depending on the number of pages."""
+    """Choose the name of a page's round file; there are up to 256, depending on the number of pages."""
     if "/" not in path:
         return SUMMARY
     digits = 0 if pages <= _PAGES_EACH else 1 if pages <= 16 * _PAGES_EACH else 2
@@ -299,7 +299,7 @@ def _round_file_of(path: str, pages: int) -> str:
 
 
 def _round_path(name: str) -> str:
-    """Where a round file is in the site."""
+    """Return the path of a round file in the site."""
     return f"round/{name}.css"
 
 
@@ -327,7 +327,7 @@ class PageMaker:
         self._stamp = hashlib.sha256(said + _sources(templates.folders)).digest()
 
     def files(self) -> Iterator[SiteFile]:
-        """The assets, the pages and the round files."""
+        """List the assets, the pages and the round files."""
         for path, content in self.assets.items():
             yield SiteFile(path, partial(bytes, content), turn=(0, "", 0))
         count = len(self.report.remotes) + len(self.report.proxies) + len(self.report.group_pages)
@@ -387,7 +387,7 @@ _UNKNOWN_NONCE = secrets.token_hex(16)
 
 @lru_cache(maxsize=8)
 def _sources(folders: tuple[Path, ...]) -> bytes:
-    """A digest of the templates and our modules, which may change without a new version."""
+    """Compute a digest of the templates and our modules, which may change without a new version."""
     digest = hashlib.sha256()
     own = Path(__file__).parents[1]
     paths = [path for folder in folders for path in folder.glob("*.j2")]
@@ -406,7 +406,7 @@ def _utc(moment: datetime, year: bool = False) -> str:
 @lru_cache(maxsize=10_000)  # many remotes share a time
 def _time_tag(moment: datetime, form: str = "", empty: bool = False) -> Markup:
     """
-    A <time> element: UTC, which the script converts to the reader's zone.
+    Write a <time> element in UTC, which the script converts to the reader's zone.
 
     `form` is `year`, `clock` (only hour and minute on the day of the page) or `ago` (how long ago).
     """
@@ -418,7 +418,7 @@ def _time_tag(moment: datetime, form: str = "", empty: bool = False) -> Markup:
 
 
 def _ticks(text: str) -> Markup:
-    """Text with `code` in backticks, escaped first."""
+    """Escape a text, and mark up `code` in backticks."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped in the same line
 
 

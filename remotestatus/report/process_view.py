@@ -1,7 +1,7 @@
 """
 Makes the ProcessViews of a remote: how many processes run, which ones, and near misses.
 
-They compare the check results of this round and of the one before.
+`restarted` compares the check results of this round and of the one before.
 """
 
 import shlex
@@ -13,7 +13,7 @@ from remotestatus.model.processes import Process, ProcessResult
 from remotestatus.report.clean_text import clean
 
 _SHOWN = 20
-"""How many processes of one kind are listed."""
+"""Most processes that are listed of one rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ class ProcessView:
 
     @property
     def ok(self) -> bool | None:
-        """Whether as many run as are wanted; None when nobody knows."""
+        """Whether as many run as are wanted; None if unknown."""
         if self.running is None or self.count is None:
             return None
         return self.count >= self.min and (self.max is None or self.count <= self.max)
 
 
 def view_processes(result: CheckResult, before: CheckResult | None) -> tuple[ProcessView, ...]:
-    """The processes of one check result; `before` is the check result of the round before."""
+    """View the processes of one check result; `before` is the check result of the round before."""
     earlier = {process.name: process for process in before.processes} if before else {}
     return tuple(_view_process(process, earlier.get(process.name)) for process in result.processes)
 
@@ -78,7 +78,7 @@ def _view_process(result: ProcessResult, earlier: ProcessResult | None) -> Proce
 
 
 def _restarted(result: ProcessResult, earlier: ProcessResult | None) -> bool:
-    """Whether it runs, ran in the round before, and none of the processes is the same one."""
+    """Whether it runs, ran in the round before, and none of its processes is the same."""
     if earlier is None or not result.matched or not earlier.matched:
         return False
     ran = {process.pid: process.started for process in earlier.matched}

@@ -74,7 +74,7 @@ def view_proxy(proxy: Proxy, report_input: ReportInput, incidents: Sequence[Inci
 
 
 def _look_at(remote: Remote, slug: str, report_input: ReportInput, now: datetime) -> RemoteView:
-    """The RemoteView of a probed proxy, with advice on its tunnels; public pages have no ports."""
+    """Make the RemoteView of a probed proxy, with advice on its tunnels; public pages have no ports."""
     view = view_remote(remote, slug, "", report_input, (), now, Kind.PROXY)
     result = report_input.check_results.get(remote.name)
     if report_input.fleet.settings.public or result is None:

@@ -99,7 +99,7 @@ class _Names:
         return cls(remotes, proxies, workers)
 
     def of_either(self, name: str) -> str:
-        """The name that strangers see of a remote or a proxy; anything else stays."""
+        """Return the public name of a remote or a proxy; anything else stays."""
         return self.remotes.get(name, self.proxies.get(name, name))
 
     def __call__(self, kind: Kind, name: str) -> str:
@@ -230,7 +230,7 @@ def _planned(window: PlannedWindow, names: _Names) -> PlannedWindow:
     shown = frozenset(names.of_either(name) for name in window.names)
     title = window.title
     if window.names and shown != window.names:
-        # It may be made of names that are addresses.
+        # The title may contain names that are addresses.
         title = names.of_either(title) if title in window.names else count(len(shown), "remote")
     return replace(window, title=title, names=shown)
 
@@ -246,6 +246,6 @@ def _regular(report: PeriodReport, names: _Names) -> PeriodReport:
 
 
 def _troubles(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
-    """Only their causes and severities, each once, so that numbers are not public."""
+    """Keep only their causes and severities, each once, so that numbers are not public."""
     kinds = dict.fromkeys((trouble.cause, trouble.severity) for trouble in troubles)
     return tuple(Trouble(cause, cause.declaration.public, severity=severity) for cause, severity in kinds)

@@ -34,13 +34,13 @@ def publish(
 def site_files(
     report: Report, templates: Templates, logo: Path | None = None
 ) -> tuple[Iterator[SiteFile], tuple[str, ...]]:
-    """All files of the site, and sentences about what had to be left out."""
+    """List all files of the site, and sentences about what had to be left out."""
     maker = PageMaker(report, templates, logo)
     return chain(machine_files(report, templates), maker.files()), maker.notes
 
 
 def machine_files(report: Report, templates: Templates) -> Iterator[SiteFile]:
-    """The files of all machine formats."""
+    """List the files of all machine formats."""
     for path, write in all_formats().items():
         if "{slug}" not in path:
             yield SiteFile(path, partial(_make, templates, f"{path}.j2", write, report))

@@ -68,7 +68,7 @@ class RemoteView(HasTroubles):
     What the pages show of one remote.
 
     `latest` is what the last check result measured. The remote's page shows `measurements()` instead, which were made
-    at `measured_at` and are renewed less often, so that it is not written anew in every round.
+    at `measured_at` and are renewed less often, so that it is not written in every round.
     """
 
     name: str
@@ -162,7 +162,7 @@ def view_remote(
     now: datetime,
     kind: Kind = Kind.REMOTE,
 ) -> RemoteView:
-    """Make the RemoteView of one remote that has a State, or of a proxy that is looked at as a remote is."""
+    """Make the RemoteView of one remote that has a State, or of a proxy that is probed like one."""
     subject = (kind, remote.name)
     state, settings = report_input.states[subject], remote.settings
     result = report_input.check_results.get(remote.name) or CheckResult(remote.name, now)
@@ -193,13 +193,13 @@ def view_remote(
 
 
 def days_of(subject: Subject, report_input: ReportInput, now: datetime) -> PastDays:
-    """The days of a remote or proxy until now."""
+    """Return the days of a remote or proxy until now."""
     word = "maintenance" if subject[1] in report_input.maintenance else report_input.states[subject].status.value
     return begin_today(report_input.days.get(subject) or no_days(now), word)
 
 
 def _described(remote: Remote, slug: str, group: str) -> "partial[RemoteView]":
-    """A view with only the inventory's values of a remote, and its slug."""
+    """Make a view with only the inventory's values of a remote, and its slug."""
     settings = remote.settings
     return partial(
         RemoteView,
@@ -256,20 +256,20 @@ def _measurements(
 
 
 def _advice(remote: Remote, report_input: ReportInput) -> tuple[str, ...]:
-    """Advice on its tunnel; a public page has no ports."""
+    """Write advice on its tunnel; a public page has none, because it names ports."""
     if report_input.fleet.settings.public or not remote.path:
         return ()
     return tuple(clean(sentence, 400) for sentence in advise(remote, report_input.fleet, report_input.check_results))
 
 
 def _say_filling(result: CheckResult, ranges: Ranges) -> Iterator[str]:
-    """A sentence for each disk that is filling up."""
+    """Write a sentence for each disk that is filling up."""
     for mount, days in disks_until_full(result.facts, ranges, result.at.date()).items():
         yield f"Disk {clean(mount)} is full in about {say_duration(timedelta(days=days))} at this rate."
 
 
 def say_unconfirmed(state: State, fail_after: int, recover_after: int) -> str:
-    """The progress to a confirmed status: `not yet confirmed, 1 of 3`; empty when confirmed."""
+    """Say how many rounds of a status are counted: `not yet confirmed, 1 of 3`; empty when it is confirmed."""
     if state.status is state.confirmed or state.status is Status.UNKNOWN:
         return ""
     if state.status is Status.UP:
@@ -278,13 +278,13 @@ def say_unconfirmed(state: State, fail_after: int, recover_after: int) -> str:
 
 
 def _commands(remote: Remote, report_input: ReportInput) -> Iterable[tuple[str, str]]:
-    """Commands to reach it: with remotestatus, and with plain ssh and all options of the inventory."""
+    """List commands to reach it: with remotestatus, and with plain ssh and all options of the inventory."""
     if remote.connection != "ssh" or report_input.fleet.settings.public:
         return
     name, option = shlex.quote(remote.name), report_input.inventory_option
     yield "With remotestatus", clean(" ".join(filter(None, ("remotestatus ssh", option, name))), 1000)
     command = write_ssh_command(remote.name, remote.path, report_input.ssh)
-    if command and command == clean(command, 8000):  # else it is another command
+    if command and command == clean(command, 8000):  # else cleaning made it another command
         yield "With ssh alone", command
     if port := remote.settings.forwarded_port:
         yield f"Map it to port {port} here", clean(" ".join(filter(None, ("remotestatus tunnel", option, name))), 1000)

@@ -60,7 +60,7 @@ class RootCause(HasTroubles):
 def find_root_causes(
     remotes: Sequence[RemoteView], proxies: Sequence[ProxyView], workers: Sequence[WorkerView] = ()
 ) -> tuple[RootCause, ...]:
-    """All root causes, the worst first: by status, severity, how many remotes are affected, and the newest first."""
+    """Find all root causes, the worst first: by status, severity, number of affected remotes, and the newest first."""
     dead = {proxy.name: proxy for proxy in proxies if _is_dead(proxy)}
     roots = {name: proxy for name, proxy in dead.items() if _root(proxy.path, dead) is None}
     behind: dict[str, list[RemoteView]] = {name: [] for name in roots}
@@ -88,7 +88,7 @@ def find_root_causes(
 
 
 def _is_dead(proxy: ProxyView) -> bool:
-    """Whether it does not answer, except if its worker failed."""
+    """Whether it does not answer; one that was not checked because its worker failed is not dead."""
     unasked = proxy.trouble is not None and proxy.trouble.cause is Cause.WORKER_UNREACHABLE
     return proxy.status not in (Status.UP, Status.DEGRADED) and not unasked
 
@@ -100,7 +100,7 @@ def _root(path: Iterable[str], dead: dict[str, ProxyView]) -> str | None:
 def _of_one(
     kind: str, subject: str, view: RemoteView | ProxyView | WorkerView, affected: Sequence[RemoteView] = ()
 ) -> RootCause:
-    """What is wrong with one remote, proxy or worker; a worker has no page, and only a remote a location."""
+    """Make the root cause of one remote, proxy or worker; a worker has no page, and only a remote a location."""
     return RootCause(
         status=view.status,
         kind=kind,
@@ -130,7 +130,7 @@ def _of_remotes(remotes: Iterable[RemoteView]) -> Iterator[RootCause]:
 
 
 def _own_fault(remote: RemoteView) -> str:
-    """The checker's fault without the remote's name: different faults have no common root cause."""
+    """Return the checker's fault without the remote's name: different faults have no common root cause."""
     trouble = remote.trouble
     if _is_by_plugin(remote):
         return remote.connection
@@ -138,7 +138,7 @@ def _own_fault(remote: RemoteView) -> str:
 
 
 def _is_by_plugin(remote: RemoteView) -> bool:
-    """Whether a connection plugin of Ansible, as docker's, could not connect."""
+    """Whether a connection plugin of Ansible, such as docker's, could not connect."""
     trouble = remote.trouble
     return trouble is not None and trouble.cause is Cause.CONNECTION_LOST and remote.connection not in ("ssh", "local")
 

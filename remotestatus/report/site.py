@@ -38,12 +38,12 @@ _AT_ONCE = 5000
 """Files that are collected before they are made together."""
 
 _WORTH_SHARING = 500
-"""From this number on several processes make them: starting one costs as much as some dozens of pages."""
+"""Fewest files that several processes make: starting one costs as much as some dozens of pages."""
 
 _PROCESSES = 8
 
 _EACH_BY_ITSELF = 100
-"""Up to this number, files are synced one by one."""
+"""Most files that are synced one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def write_site(site: Path, files: Iterable[SiteFile]) -> None:
 
 
 def examine_site(site: Path) -> frozenset[str]:
-    """The files that we wrote before; changes nothing. Raises RoundError when the folder is not ours."""
+    """List the files that we wrote before; changes nothing. Raises RoundError when the folder is not ours."""
     if not site.exists():
         return frozenset()
     if not site.is_dir():
@@ -100,8 +100,8 @@ def _update(site: Path, files: Iterable[SiteFile], ours: frozenset[str]) -> None
     try:
         listed, moves = _write_changed(site, new, files)
         gone = sorted(path for path in ours - listed if _is_inside(site, path))
-        # The marker is replaced first, with old and new files, so that after a killed round the next one knows all our
-        # files.
+        # The marker is replaced first, with old and new files, so that the next round knows all our files even if this
+        # one is killed.
         if listed - ours or not (site / MARKER).exists():
             _write(new / MARKER, _marker([*listed, *gone]))
             moves.insert(0, MARKER)
@@ -160,7 +160,7 @@ def _make_file(site: Path, new: Path, file: SiteFile) -> bool:
 
 
 def _has_version(path: Path, version: str) -> bool:
-    """Whether a page is there in this version, and whole."""
+    """Whether a page is there in this version, and complete."""
     try:
         with path.open("rb") as file:
             begin = file.read(1000)
@@ -186,7 +186,7 @@ def _marker(files: Iterable[str]) -> bytes:
 
 
 def _holds(path: Path, content: bytes) -> bool:
-    """Whether a file has this content. Raises IsADirectoryError where a folder is in its place."""
+    """Whether a file has this content. Raises IsADirectoryError if it is a folder."""
     try:
         with path.open("rb") as file:
             return os.fstat(file.fileno()).st_size == len(content) and file.read() == content
@@ -197,7 +197,7 @@ def _holds(path: Path, content: bytes) -> bool:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder that everyone may read; one that is there keeps the mode that its administrator chose."""
+    """Make a folder that everyone may read; an existing one keeps its mode."""
     if not folder.is_dir():
         folder.mkdir(parents=True)
         folder.chmod(0o755)
@@ -221,7 +221,7 @@ def _sync(new: Path, replacing: Sequence[str]) -> None:
     syncfs is cheaper for many files, but waits for all other writes to that disk, perhaps a minute.
     """
     if len(replacing) > _EACH_BY_ITSELF:
-        with suppress(AttributeError):  # a system without it writes them in its own time
+        with suppress(AttributeError):  # without syncfs, the system writes them when it likes
             _sync_all(new)
         return
     for path in replacing:

@@ -1,9 +1,9 @@
 """
 Makes all sites of one round: the inventory's own, and one for each entry of `remotestatus_pages`.
 
-The history is read by functions, so that read errors are handled here too. It returns the report of the first site, and
-sentences about failures. A failure of one site does not stop the others. A remote or proxy that breaks a report or page
-is shown as `checker-error`, without its data.
+The history is read by functions, so that read errors are handled here too. The results are the report of the first
+site, and sentences about failures. A failure of one site does not stop the others. A remote or proxy that breaks a
+report or page is shown as `checker-error`, without its data.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,9 +38,8 @@ def make_sites(
     """
     Make the report and all pages; failures are sentences, because the round is recorded already.
 
-    The report is limited to the limit's remotes; the pages show everything.
-
-    `read_regular` reads the last regular report of a page; None stands for the first page.
+    The report has only the remotes of the inventory's limit; the pages show everything. `read_regular` reads the last
+    regular report of a page; None stands for the first page.
     """
     settings = inventory.fleet.settings
     logo = inventory.resolve(settings.logo) if settings.logo else None
@@ -63,7 +62,7 @@ def make_sites(
 
 
 def _within_limit(report: Report, report_input: ReportInput, inventory: Inventory, now: datetime) -> Report:
-    """The report of the limit's remotes; the whole one if that cannot be made."""
+    """Make the report of the limit's remotes; the whole one if that fails."""
     part = inventory.fleet.within(inventory.limited_to)
     if part is inventory.fleet:
         return report
@@ -80,7 +79,7 @@ def _make_further(
     templates: Templates,
     now: datetime,
 ) -> tuple[str, ...]:
-    """Make one further page; its failure affects no other page."""
+    """Make one further page; an error in it affects no other page."""
     spec = page.spec
     try:
         limited = limit_input(replace(report_input, regular=read_regular(page)), page)
@@ -94,7 +93,7 @@ def _make_further(
 
 
 def _say_page_failed(error: Exception) -> str:
-    # On any error, people must still be notified.
+    # An error here must not keep the round from notifying people.
     if isinstance(error, RoundError):
         return str(error)
     return f"the page could not be made: {say_error(error)}; please report this"
@@ -109,7 +108,7 @@ def make_site(
     """
     Make the report, and write the site; return the whole report, and sentences about what had to be left out.
 
-    Raises errors that are not of a single remote or proxy; then the old site stays.
+    Raises an error that no single remote or proxy causes; then the old site stays.
     """
     try:
         return _make(report_input, site, templates, logo, now)
@@ -143,7 +142,7 @@ def _make(
 
 
 def _reports(report_input: ReportInput, now: datetime) -> tuple[Report, Report]:
-    """The whole report, and the one that the site shows."""
+    """Build the whole report, and the one that the site shows."""
     report = build_report(report_input, now, public=False)
     return report, build_report(report_input, now, public=True) if report_input.fleet.settings.public else report
 

@@ -13,10 +13,10 @@ _ODD = re.compile(r"[^A-Za-z0-9_-]+", re.ASCII)
 
 
 def make_slugs(names: Iterable[str]) -> dict[str, str]:
-    """Map every name to its slug; no two slugs are equal even where upper and lower case are the same."""
+    """Map every name to its slug; slugs differ even if case is ignored."""
     found: dict[str, str] = {}
     taken: set[str] = set()
-    # Plain lower-case names first, so that they stay the same in any case.
+    # Plain lower-case names first, so that they stay as they are whatever other names there are.
     for name in sorted(set(names), key=lambda name: (not _PLAIN.fullmatch(name), name.casefold() != name, name)):
         slug = name
         if not _PLAIN.fullmatch(name) or name.casefold() in taken:

@@ -15,7 +15,7 @@ from remotestatus_playbook.protocol import SshAccess
 
 def write_ssh_command(name: str, path: Sequence[str], access: SshAccess) -> str:
     """
-    The command for the remote of this name, behind the proxies of its path; empty where that is not known.
+    Write the command for the remote of this name, behind the proxies of its path; empty if they are not known.
 
     There is no command if a custom ProxyCommand is on the path, because it may hold a secret.
     """
@@ -25,7 +25,7 @@ def write_ssh_command(name: str, path: Sequence[str], access: SshAccess) -> str:
         return ""
     command = ""
     for proxy, behind in pairwise((*path, name)):
-        # ssh replaces %h and %p in a ProxyCommand, and makes one percent sign of two.
+        # ssh replaces %h and %p in a ProxyCommand, and %% by %.
         words = [word.replace("%", "%%") for word in _words(proxy, access, command)]
         address = dict(_lines(access.blocks[behind])).get("HostName", behind)
         command = shlex.join([*words[:-1], "-W", "[%h]:%p" if ":" in address else "%h:%p", words[-1]])
@@ -33,7 +33,7 @@ def write_ssh_command(name: str, path: Sequence[str], access: SshAccess) -> str:
 
 
 def _words(host: str, access: SshAccess, command: str) -> list[str]:
-    """The command for one host, behind what this ProxyCommand leads to."""
+    """Write the command for one host, which is reached through this ProxyCommand."""
     lines = list(_lines(access.blocks[host]))
     written = None if host in access.key_names else access.jumps.get(host)
     if written is None:
@@ -49,7 +49,7 @@ def _words(host: str, access: SshAccess, command: str) -> list[str]:
 
 
 def _lines(block: str) -> Iterator[tuple[str, str]]:
-    """The keywords and values below the first line, which names the host."""
+    """Read the keywords and values below the first line, which names the host."""
     for line in block.splitlines()[1:]:
         keyword, _, value = line.strip().partition(" ")
         if keyword and keyword != "ProxyJump":
@@ -57,7 +57,7 @@ def _lines(block: str) -> Iterator[tuple[str, str]]:
 
 
 def _arguments(keyword: str, value: str) -> list[str]:
-    """One line as arguments of ssh(1)."""
+    """Convert one line to arguments of ssh(1)."""
     if keyword == "Include":
         return ["-F", *shlex.split(value)]
     if keyword == "Port":

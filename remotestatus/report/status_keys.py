@@ -1,5 +1,5 @@
 """
-The types to declare `status.json`: each key once, with its type, meaning and value.
+Provides the types that declare `status.json`: each key once, with its type, meaning and value.
 
 A declaration gives both the writer and the type for the JSON Schema.
 
@@ -27,7 +27,7 @@ class Key(Generic[Item]):
     """
     A key: its type, its meaning, and its value: a function or the path of a field (default: its name).
 
-    `inside` is the nested part, single or a list.
+    `inside` is the part that is nested there, once or as a list.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Key(Generic[Item]):
     inside: "Part[Any] | None" = None
 
     def reader(self) -> Callable[[Item], Any]:
-        """The function that reads the value."""
+        """Return the function that reads the value."""
         return attrgetter(self.value or self.name) if isinstance(self.value, str) else self.value
 
 
@@ -47,7 +47,7 @@ class Part(Generic[Item]):
     def __init__(self, name: str, about: str, *keys: Key[Item], sparse: bool = False) -> None:
         self.keys, self.sparse = keys, sparse
         default = (None,) if sparse else ()
-        # Python keeps some names, as `from`, for itself.
+        # Python reserves some names, such as `from`.
         fields: list[Any] = [
             (f"{key.name}_", Annotated[key.kind, Field(alias=key.name, description=key.about)], *default)
             for key in keys
@@ -57,13 +57,13 @@ class Part(Generic[Item]):
         self._readers = [(key.name, key.reader()) for key in keys]
 
     def write(self, item: Item) -> Mapping[str, object]:
-        """The JSON values of an item; times as text."""
+        """Write the JSON values of an item; times as text."""
         found = ((name, read(item)) for name, read in self._readers)
         known = ((name, value) for name, value in found if value is not None or not self.sparse)
         return {name: write_time(value) if isinstance(value, datetime) else value for name, value in known}
 
     def each(self, name: str, about: str, value: Callable[[Any], Iterable[Item] | None] | str = "") -> Key[Any]:
-        """A key with a list of this part, of several items."""
+        """Make a key with a list of this part, for several items."""
         read: Callable[[Any], Any] = Key(name, None, about, value).reader()
 
         def write(whole: object) -> tuple[Mapping[str, object], ...] | None:

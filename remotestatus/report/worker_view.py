@@ -46,7 +46,7 @@ class OutOfSight:
 
     @property
     def spoken_place(self) -> str:
-        """The place in a sentence."""
+        """The name of the place in a sentence."""
         return "the checker" if self.place == CHECKER else f"the worker {self.place}"
 
 
@@ -66,7 +66,7 @@ def view_worker(
 
 
 def find_out_of_sight(remotes: Sequence[RemoteView]) -> tuple[OutOfSight, ...]:
-    """What is up and cannot be reached from everywhere, the most at once first."""
+    """Find what is up but not reached from everywhere, the largest entry first."""
     reached = [remote for remote in remotes if remote.status in (Status.UP, Status.DEGRADED)]
     places = sorted({place for remote in reached for place in remote.not_from})
     found = [one for place in places for one in _out_of_sight_from(place, reached)]
@@ -74,7 +74,7 @@ def find_out_of_sight(remotes: Sequence[RemoteView]) -> tuple[OutOfSight, ...]:
 
 
 def say_out_of_sight(found: Iterable[OutOfSight]) -> list[str]:
-    """How many are not reached from each place, in a few words."""
+    """Say how many are not reached from each place, in a few words."""
     counts: dict[str, int] = {}
     for one in found:
         counts[one.spoken_place] = counts.get(one.spoken_place, 0) + len(one.remotes)

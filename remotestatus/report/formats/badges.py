@@ -20,12 +20,12 @@ _NARROW, _WIDE = frozenset("ijlIt.,:;'!|()[]1 -fr"), frozenset("mwMW@%&")
 
 
 def remote_badge(remote: RemoteView) -> Badge:
-    """The badge of one remote."""
+    """Make the badge of one remote."""
     return remote.title, APPEARANCES[remote.word].label, remote.word
 
 
 def fleet_badge(report: Report) -> Badge:
-    """The badge of the whole fleet."""
+    """Make the badge of the whole fleet."""
     summary = report.summary
     wrong = summary["down"] + summary["degraded"] + summary["unknown"]
     message = f"{wrong} of {len(report.remotes)} not up" if wrong else f"{summary['up']} up"
@@ -33,7 +33,7 @@ def fleet_badge(report: Report) -> Badge:
 
 
 def write_endpoint(badge: Badge) -> str:
-    """The JSON that shields.io makes a badge of (schemaVersion 1, https://shields.io/badges/endpoint-badge)."""
+    """Write the JSON that shields.io makes a badge of (schemaVersion 1, https://shields.io/badges/endpoint-badge)."""
     label, message, word = badge
     values = {
         "schemaVersion": 1,
@@ -46,7 +46,7 @@ def write_endpoint(badge: Badge) -> str:
 
 
 def write_svg(badge: Badge) -> str:
-    """The SVG picture of a badge."""
+    """Write the SVG picture of a badge."""
     label, message, word = badge
     left, right = _width(label), _width(message)
     width = left + right

@@ -18,7 +18,7 @@ _LONGEST_LINE = 75
 
 
 def write_calendar(report: Report) -> str:
-    """The text of `maintenance.ics`."""
+    """Write the text of `maintenance.ics`."""
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//remotestatus//maintenance//EN", "METHOD:PUBLISH"]
     lines.append(f"X-WR-CALNAME:{_text(report.title)}")
     for window in report.planned:

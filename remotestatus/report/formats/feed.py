@@ -2,7 +2,7 @@
 Makes the entries of `feed.xml`, an Atom feed (RFC 4287): one when an incident begins and one when it is over, one for
 each maintenance window a week before it begins, and one for each note.
 
-The words are in `feed.xml.j2`. An entry's id is made of its subject and of the begin of its incident, so it is the same
+The words are in `feed.xml.j2`. An entry's id is made of its subject and of the start of its incident, so it is the same
 in every round. The outage of a proxy is one entry, without entries for the remotes behind it.
 """
 
@@ -41,12 +41,12 @@ class FeedEntry:
 
     @property
     def id(self) -> str:
-        """The same in every round."""
+        """The entry's id, the same in every round."""
         return f"urn:uuid:{uuid.uuid5(_SPACE, self.key)}"
 
 
 def feed_values(report: Report) -> Mapping[str, object]:
-    """What `feed.xml.j2` is given: the newest entries, newest first."""
+    """Collect the values for `feed.xml.j2`: the newest entries, newest first."""
     entries = sorted(
         chain(_incidents(report), _planned(report), _notes(report)),
         key=lambda entry: (entry.at, entry.id),

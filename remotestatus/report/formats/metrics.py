@@ -28,12 +28,12 @@ Things = tuple[str, Callable[[Measurements], Iterable[tuple[str, Any]]]]
 
 
 def write_metrics(report: Report) -> str:
-    """The text of `metrics.prom`."""
+    """Write the text of `metrics.prom`."""
     return "".join(_family(family, report) for family in FAMILIES) + "# EOF\n"
 
 
 def _family(family: Family, report: Report) -> str:
-    """All lines of one family."""
+    """Write all lines of one family."""
     name, about, samples = family
     lines = [f"# TYPE {name} gauge"]
     unit = name.rpartition("_")[2]
@@ -48,7 +48,7 @@ def _family(family: Family, report: Report) -> str:
 
 
 def _looked_at(report: Report) -> Iterator[tuple[dict[str, str], RemoteView]]:
-    """All remotes and probed proxies, with the label of their series: `remote` or `proxy`."""
+    """List all remotes and probed proxies, with the label of their series: `remote` or `proxy`."""
     for remote in report.remotes:
         yield {"remote": remote.name}, remote
     for proxy in report.proxies:
@@ -57,12 +57,12 @@ def _looked_at(report: Report) -> Iterator[tuple[dict[str, str], RemoteView]]:
 
 
 def _of_round(name: str, about: str, read: Callable[[Report], float]) -> Family:
-    """A family with one series."""
+    """Declare a family with one series."""
     return name, about, lambda report: [({}, read(report))]
 
 
 def _of_remotes(name: str, about: str, read: Callable[[RemoteView], float | None]) -> Family:
-    """A family with a series for each remote of which the value is known."""
+    """Declare a family with a series for each remote of which the value is known."""
     return (
         name,
         about,
@@ -73,7 +73,7 @@ def _of_remotes(name: str, about: str, read: Callable[[RemoteView], float | None
 
 
 def _of_facts(metric: Metric) -> Family:
-    """The family of a fact, for all remotes and probed proxies."""
+    """Declare the family of a fact, for all remotes and probed proxies."""
 
     def samples(report: Report) -> Iterator[Sample]:
         for labels, box in _looked_at(report):
@@ -83,7 +83,7 @@ def _of_facts(metric: Metric) -> Family:
 
 
 def _of_each(name: str, about: str, things: Things, read: Callable[[Any], float | None]) -> Family:
-    """A family with a series for each of several things of all that was looked at, where its value is known."""
+    """Declare a family with a series for each thing of all remotes and probed proxies, if its value is known."""
     label, list_things = things
 
     def samples(report: Report) -> Iterator[Sample]:

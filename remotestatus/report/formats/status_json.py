@@ -1,5 +1,5 @@
 """
-Writes `status.json`, the part of a round that others may build on: every key, with its type and its meaning.
+Writes `status.json`, the interface for other programs: every key, with its type and its meaning.
 
 The writer, the JSON Schema (`remotestatus schema --status`) and the table in the documents are made from these
 declarations. Under the same `schema`, keys are only added. Times are RFC 3339 in UTC. Unknown values are null; in
@@ -206,7 +206,7 @@ _ON_PROXY = {
 
 
 def _of_looked(key: Key[RemoteView]) -> Key[ProxyView]:
-    """The same key of a proxy; empty unless it is probed like a remote."""
+    """Make the same key of a proxy; empty unless it is probed like a remote."""
 
     read = key.reader()
 
@@ -322,14 +322,14 @@ DOCUMENT = Part[Report](
 
 
 def status_schema() -> dict[str, object]:
-    """A JSON Schema (draft 2020-12) of `status.json`. Further keys may be added, so they are allowed."""
+    """Make a JSON Schema (draft 2020-12) of `status.json`. Further keys may be added, so they are allowed."""
     schema = TypeAdapter(DOCUMENT.kind).json_schema()
     title = "status.json of remotestatus"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
 
 
 def status_table() -> str:
-    """A Markdown table of all keys, as paths of `jq`: `.remotes[].facts.load`."""
+    """Write a Markdown table of all keys, as paths of `jq`: `.remotes[].facts.load`."""
     return "".join(["| key | type | meaning |\n", "|---|---|---|\n", *_rows("", DOCUMENT)])
 
 
@@ -348,7 +348,7 @@ def _say_type(schema: Mapping[str, str]) -> str:
 
 
 def write_status(report: Report) -> str:
-    """The text of `status.json`: a line for each key, and for each item of a list."""
+    """Write the text of `status.json`: a line for each key, and for each item of a list."""
     return "".join(_pieces(DOCUMENT.write(report)))
 
 
