@@ -16,6 +16,7 @@ from remotestatus.history import History
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.failing_subjects import find_failing
+from remotestatus.model.memory import Memory, Start
 from remotestatus.model.receiver_memory import NotificationMemory
 from remotestatus.model.rounds import Round
 from remotestatus.model.states import Kind, State, Subject
@@ -44,10 +45,13 @@ def test_what_fails_without_any_is_nobodys_fault() -> None:
 
 
 def test_an_answer_that_cannot_be_evaluated_is_a_checker_error_of_its_remote() -> None:
-    """Whatever type an answer holds by mistake, it is one check result, with a sentence."""
+    """Whatever type an answer holds by mistake, it is one check result, with a sentence; what was known stays known."""
     remote = make_fleet({"r1": {"limits": {"load": 1}}}).remotes[0]
     facts = Facts(load=("much", "more", "most"))  # type: ignore[arg-type]
-    result = remote_result(remote, RemoteAnswer(Outcome.ANSWERED, facts=facts), START, Earlier())
+    last = CheckResult(remote.name, START, memory=Memory(starts=(Start("7c1e", START),)))
+    earlier = Earlier(results={remote.name: last})
+    result = remote_result(remote, RemoteAnswer(Outcome.ANSWERED, facts=facts), START, earlier)
+    assert result.memory == last.memory
     assert result.trouble is not None
     assert result.trouble.cause is Cause.CHECKER_ERROR
     assert "TypeError" in result.trouble.detail

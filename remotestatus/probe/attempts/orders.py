@@ -19,7 +19,6 @@ from remotestatus.model.check_result import CheckResult
 from remotestatus.model.days import Ranges
 from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Inventory, Remote
-from remotestatus.model.memory import Memory
 from remotestatus.model.states import State, Subject
 from remotestatus.probe.attempts.at_once import choose_forks
 from remotestatus.probe.playbook_run import PlaybookRunner
@@ -38,14 +37,6 @@ class Earlier:
     def past(self, name: str) -> Past:
         """The Past of one remote."""
         return Past(self.results.get(name), self.every, self.ranges.get(name, {}))
-
-    def remembered(self, results: Mapping[str, CheckResult]) -> dict[str, CheckResult]:
-        """The results; those without a new Memory keep the old one."""
-        blank = Memory()
-        return {
-            name: replace(result, memory=self.past(name).memory) if result.memory == blank else result
-            for name, result in results.items()
-        }
 
 
 def first_order(

@@ -13,6 +13,7 @@ from threading import Lock
 from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
 
 from remotestatus.evaluate import (
+    Past,
     combine,
     failed_result,
     read_look,
@@ -90,7 +91,7 @@ class ResultsSoFar:
         now = self.clock()
         for name in names:
             worker = next(one.name for one in self.fleet.workers if name in one.only)
-            self.remotes[name][worker] = read_unlooked(self.asked[name], worker, now)
+            self.remotes[name][worker] = self._keep_memory(read_unlooked(self.asked[name], worker, now))
 
     def add_endings(self, ended: Mapping[str, CheckResult], combined: dict[str, CheckResult]) -> None:
         """Replace results by more detailed ones."""
@@ -101,8 +102,9 @@ class ResultsSoFar:
         for proxy in self.fleet.looked_at:
             answer, opened = answers.remotes.get(proxy.name), self.proxies.get(proxy.name, {}).get(CHECKER)
             if answer is not None and opened is not None:
-                look = partial(read_look, proxy, opened, answer, now, self.earlier.past(proxy.name))
-                self.looked[proxy.name] = _result(proxy, now, look)
+                past = self.earlier.past(proxy.name)
+                look = partial(read_look, proxy, opened, answer, now, past)
+                self.looked[proxy.name] = _result(proxy, now, look, past)
 
     def _add(
         self,
@@ -147,13 +149,16 @@ class ResultsSoFar:
             if name not in combined
         }
         proxies = self._unlooked_proxies() | {name: combine(seen) for name, seen in self.proxies.items() if seen}
-        looks = {name: self.looked.get(name, proxies[name]) for name in self.fleet.looked_at_by_name if name in proxies}
-        return FleetResults(
-            {**proxies, **self.earlier.remembered(looks)},
-            self.earlier.remembered({**combined, **silent}),
-            tuple(self.troubles),
-            self.workers,
-        )
+        looks = {
+            name: self.looked.get(name) or self._keep_memory(proxies[name])
+            for name in self.fleet.looked_at_by_name
+            if name in proxies
+        }
+        return FleetResults({**proxies, **looks}, {**combined, **silent}, tuple(self.troubles), self.workers)
+
+    def _keep_memory(self, result: CheckResult) -> CheckResult:
+        """The result of a remote or proxy that was not probed, with the Memory of the last one."""
+        return replace(result, memory=self.earlier.past(result.name).memory)
 
     def _unlooked_proxies(self) -> dict[str, CheckResult]:
         """The results of the proxies whose remotes could not be probed, because a worker failed."""
@@ -173,7 +178,8 @@ class ResultsSoFar:
 
 def remote_result(remote: Remote, answer: RemoteAnswer | None, now: datetime, earlier: Earlier) -> CheckResult:
     """The check result of a remote's answer."""
-    return _result(remote, now, partial(read_remote, remote, answer, now, earlier.past(remote.name)))
+    past = earlier.past(remote.name)
+    return _result(remote, now, partial(read_remote, remote, answer, now, past), past)
 
 
 def proxy_result(proxy: Proxy, answer: ProxyAnswer, now: datetime) -> CheckResult:
@@ -191,11 +197,13 @@ def latest(before: CheckResult | None, now: CheckResult) -> CheckResult:
     return before if before and trouble and trouble.cause is Cause.NOT_CHECKED else now
 
 
-def _result(subject: Remote | Proxy, now: datetime, read: Callable[[], CheckResult]) -> CheckResult:
+def _result(
+    subject: Remote | Proxy, now: datetime, read: Callable[[], CheckResult], past: Past | None = None
+) -> CheckResult:
     try:
         return read()
     except Exception as error:
-        return failed_result(subject, error, now)
+        return replace(failed_result(subject, error, now), memory=(past or Past()).memory)
 
 
 def _by_our_clock(answer: RemoteAnswer, off: float) -> RemoteAnswer:
