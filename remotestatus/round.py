@@ -35,7 +35,7 @@ from remotestatus.history import (
     taken_replies,
 )
 from remotestatus.inventory import read_inventory
-from remotestatus.model.check_result import CheckResult, FleetResults
+from remotestatus.model.check_result import FleetResults
 from remotestatus.model.errors import RoundError, say_error
 from remotestatus.model.fleet import Fleet, Inventory, LimitedPage
 from remotestatus.model.inventory_variables import FleetSettings
@@ -166,10 +166,9 @@ class _Tools:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The results of the round, and the new states. `looks` are the results of probed proxies."""
+    """The results of the round, and the new states."""
 
     results: FleetResults
-    looks: Mapping[str, CheckResult]
     changes: Sequence[StateChange]
     states: Mapping[Subject, State]
 
@@ -178,25 +177,23 @@ def _evaluate(tools: _Tools, earlier: Earlier, results: FleetResults, now: datet
     """The state of everything in the inventory after this round."""
     fleet, windows = tools.fleet, acks_windows_notes.command_windows(tools.history, now)
     changes = evaluate_fleet(fleet, earlier.states, results, now, windows)
-    looks = {name: one for name, one in results.proxies.items() if name in fleet.looked_at_by_name}
-    return _Found(results, looks, changes, current_states(fleet, earlier.states, changes))
+    return _Found(results, changes, current_states(fleet, earlier.states, changes))
 
 
 def _record(
     tools: _Tools, earlier: Earlier, found: _Found, memory: NotificationMemory, outgoing: "_Outgoing", round_: Round
 ) -> Round:
     """Record results and messages in one transaction; return the round with its number."""
-    history, remotes, now = tools.history, found.results.remotes, round_.finished_at
-    measured = {**remotes, **found.looks}
+    history, results, now = tools.history, found.results, round_.finished_at
     with history.transaction() as db:
         recorded = history.record(
             round_,
             found.changes,
-            remotes.values(),
+            results.remotes.values(),
             time_in_each_status(tools.fleet, earlier.states, found.changes, memory, now),
             gone=[subject for subject in earlier.states if subject not in found.states],
-            renewed=find_renewed(measured, earlier.results, history.measured_at()),
-            looks=found.looks.values(),
+            renewed=find_renewed(results.probed, earlier.results, history.measured_at()),
+            looks=results.looks.values(),
         )
         outgoing.keep(history, tools.option, now)
         forget(db, tools.fleet.settings, now)
@@ -206,7 +203,7 @@ def _record(
 def _make_pages(tools: _Tools, earlier: Earlier, found: _Found, round_: Round) -> tuple[Report | None, tuple[str, ...]]:
     """Make the report and all pages; what goes wrong with them is a sentence."""
     history, inventory, now = tools.history, tools.inventory, round_.finished_at
-    results = {**earlier.results, **found.results.remotes, **found.looks}
+    results = {**earlier.results, **found.results.probed}
 
     def read_input() -> ReportInput:
         past = read_past(history, inventory.fleet, round_, found.states, results, earlier.results, now)

@@ -31,7 +31,8 @@ def evaluate_fleet(
     windows: Sequence[CommandWindow] = (),
 ) -> Sequence[StateChange]:
     """Make the new state of everything that was checked in this round; `windows` are those opened by command."""
-    of_kinds = {Kind.PROXY: results.proxies, Kind.WORKER: results.workers, Kind.REMOTE: results.remotes}
+    proxies = {**results.proxies, **results.looks}
+    of_kinds = {Kind.PROXY: proxies, Kind.WORKER: results.workers, Kind.REMOTE: results.remotes}
     return [
         _evaluate_one((kind, name), fleet, last, result, policy_of((kind, name), fleet, windows, now), now)
         for kind, several in of_kinds.items()

@@ -180,10 +180,16 @@ class FleetResults:
     """
     The results of all attempts of a round, by name, and sentences about failures of the attempts.
 
-    `workers` has those that were used.
+    `workers` has those that were used, `looks` what the probed proxies said of themselves.
     """
 
     proxies: Mapping[str, CheckResult]
     remotes: Mapping[str, CheckResult]
     troubles: tuple[str, ...] = ()
     workers: Mapping[str, CheckResult] = field(default_factory=dict)
+    looks: Mapping[str, CheckResult] = field(default_factory=dict)
+
+    @property
+    def probed(self) -> Mapping[str, CheckResult]:
+        """The results of remotes and of probed proxies."""
+        return {**self.remotes, **self.looks}

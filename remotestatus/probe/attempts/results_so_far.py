@@ -154,7 +154,7 @@ class ResultsSoFar:
             for name in self.fleet.looked_at_by_name
             if name in proxies
         }
-        return FleetResults({**proxies, **looks}, {**combined, **silent}, tuple(self.troubles), self.workers)
+        return FleetResults(proxies, {**combined, **silent}, tuple(self.troubles), self.workers, looks)
 
     def _keep_memory(self, result: CheckResult) -> CheckResult:
         """The result of a remote or proxy that was not probed, with the Memory of the last one."""
