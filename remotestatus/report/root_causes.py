@@ -90,7 +90,7 @@ def find_root_causes(
 def _is_dead(proxy: ProxyView) -> bool:
     """Whether it does not answer; one that was not checked because its worker failed is not dead."""
     unasked = proxy.trouble is not None and proxy.trouble.cause is Cause.WORKER_UNREACHABLE
-    return proxy.status not in (Status.UP, Status.DEGRADED) and not unasked
+    return not proxy.status.is_reached and not unasked
 
 
 def _root(path: Iterable[str], dead: dict[str, ProxyView]) -> str | None:

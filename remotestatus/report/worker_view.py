@@ -67,7 +67,7 @@ def view_worker(
 
 def find_out_of_sight(remotes: Sequence[RemoteView]) -> tuple[OutOfSight, ...]:
     """Find what is up but not reached from everywhere, the largest entry first."""
-    reached = [remote for remote in remotes if remote.status in (Status.UP, Status.DEGRADED)]
+    reached = [remote for remote in remotes if remote.status.is_reached]
     places = sorted({place for remote in reached for place in remote.not_from})
     found = [one for place in places for one in _out_of_sight_from(place, reached)]
     return tuple(sorted(found, key=lambda one: (-len(one.remotes), one.place)))

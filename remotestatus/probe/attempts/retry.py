@@ -15,7 +15,6 @@ from remotestatus.model.check_result import CheckResult
 from remotestatus.model.errors import RoundGivenUp
 from remotestatus.model.fleet import Fleet, Remote
 from remotestatus.model.states import Kind, State, Subject
-from remotestatus.model.status_words import Status
 
 PAUSE_SECONDS = 2.0
 """Seconds between two attempts, in which short failures pass."""
@@ -42,11 +41,7 @@ def suspect_ourselves(
     """
     for proxy in fleet.proxies:
         behind = [remote.name for remote in fleet.behind(proxy.name) if remote.name in results]
-        were_up = [
-            name
-            for name in behind
-            if (state := last.get((Kind.REMOTE, name))) and state.status in (Status.UP, Status.DEGRADED)
-        ]
+        were_up = [name for name in behind if (state := last.get((Kind.REMOTE, name))) and state.status.is_reached]
         vanished = [name for name in were_up if name in failed]
         most = len(vanished) >= FEWEST_SUSPECT and 2 * len(vanished) > len(were_up)
         if vanished and (most or len(vanished) == len(were_up)):
