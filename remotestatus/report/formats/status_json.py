@@ -100,7 +100,7 @@ _SEEN = Part[SeenProcess](
     "SeenEntry",
     "One process that matches.",
     Key("pid", int, "its process id"),
-    Key("user", str, "whose it is"),
+    Key("user", str, "the user that it runs as"),
     Key("command", str, "its command line"),
     Key("started_at", Time | None, "when it was started"),
     Key("rss_bytes", int | None, "its resident memory", lambda one: None if one.rss_kb is None else 1024 * one.rss_kb),
@@ -114,7 +114,7 @@ _PROCESS = Part[ProcessView](
     Key("count", int | None, "how many match"),
     Key("min", int, "how many have to run at least"),
     Key("max", int | None, "how many may run at most"),
-    Key("restarted", bool, "whether all of them are others than in the round before"),
+    Key("restarted", bool, "whether it ran in the round before too, but all its processes are new"),
     _SEEN.each("matched", "those that match, at most 20"),
 )
 
@@ -184,7 +184,7 @@ _SEEN_ON_REMOTE: tuple[Key[RemoteView], ...] = (
     Key(
         "facts",
         FACTS_PART.kind,
-        "what it says of itself; empty when it was not reached",
+        "its facts; empty when it was not reached",
         FACTS_PART.write,
         FACTS_PART,
     ),
@@ -193,13 +193,13 @@ _SEEN_ON_REMOTE: tuple[Key[RemoteView], ...] = (
     _FILE.each("files", "its files", "latest.files"),
     _UNIT.each("units", "its systemd units", "latest.units"),
     _DEVICE.each("devices", "the devices behind it", "latest.devices"),
-    Key("advice", tuple[str, ...], "what will make its tunnel fail the next time, in sentences"),
+    Key("advice", tuple[str, ...], "sentences about what will make its tunnel fail the next time"),
     Key("notes", tuple[str, ...], "what could not be read on it", "latest.notes"),
 )
 
 _ON_PROXY = {
     "processes": "the processes that have to run there",
-    "facts": "what it says of itself; empty unless it is looked at as a remote is",
+    "facts": "its facts; empty unless it is probed like a remote",
     "advice": "what is wrong with the ports of its tunnels, in sentences",
 }
 """What some of these keys mean on a proxy."""
@@ -243,17 +243,17 @@ _REMOTE = Part[RemoteView](
     Key("status", str, "`up`, `degraded`, `down` or `unknown`"),
     Key("since", Time, "when that status began"),
     Key("maintenance", bool, "whether it is in maintenance", lambda one: one.maintenance is not None),
-    Key("cause", _CAUSE.kind | None, "the most telling thing that is wrong", _cause, _CAUSE),
+    Key("cause", _CAUSE.kind | None, "the most severe problem", _cause, _CAUSE),
     Key("connect_ms", int | None, "milliseconds to a finished log-in; null when there was none", "latest.connect_ms"),
     Key("severity", str | None, "how bad it is: `warning` or `critical`; null when it is up"),
     _TROUBLE.each("troubles", "everything that is wrong, the most severe first"),
-    Key("worker", str | None, "the worker that looked; null for the checker itself"),
+    Key("worker", str | None, "the worker that probed it; null for the checker itself"),
     Key("not_from", tuple[str, ...], "the places from which it cannot be reached although it is up"),
     *_SEEN_ON_REMOTE,
     Key("seen_at", Time, "when it was checked last"),
     Key("first_seen", Time, "when it was checked first"),
     Key("attempts", int, "how many attempts the last check took", "latest.attempts"),
-    Key("unconfirmed", str, "how far its status is from being told to people; empty when it is confirmed"),
+    Key("unconfirmed", str, "how many rounds of its status are counted, in words; empty when it is confirmed"),
     Key("acknowledged", bool, "whether its problem is acknowledged", lambda one: one.acknowledged is not None),
     Key(
         "uptime",
