@@ -224,6 +224,11 @@ class SshAccess:
     jumps: Mapping[str, str] = field(default_factory=dict)
     key_names: Mapping[str, str] = field(default_factory=dict)
 
+    def destination(self, proxy: str) -> str:
+        """The argument of ssh for a proxy of `jumps`; ssh understands a jump's `user@host:port` only as a URL here."""
+        jump = self.jumps[proxy]
+        return f"ssh://{jump}" if re.search(r"[@:]", jump) and not jump.startswith("ssh://") else jump
+
 
 @dataclass(frozen=True, slots=True)
 class HostDescription:

@@ -7,7 +7,6 @@ temporary one, because `ssh` reads it again for each jump, and this process is r
 
 import hashlib
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -61,10 +60,8 @@ def ssh_target(inventory: Inventory, subject: Remote | Proxy) -> list[str]:
     if isinstance(subject, Remote):
         return [subject.name]
     jumps = inventory.ssh.jumps
-    written = jumps[subject.name]
-    if re.search(r"[@:]", written) and not written.startswith("ssh://"):
-        written = f"ssh://{written}"  # user@host:port, as a ProxyJump may be written, is only understood as a URL here
-    return [*(["-J", ",".join(jumps[name] for name in subject.path)] if subject.path else []), written]
+    way = ["-J", ",".join(jumps[name] for name in subject.path)] if subject.path else []
+    return [*way, inventory.ssh.destination(subject.name)]
 
 
 def write_config(source: AnsibleSource, inventory: Inventory) -> Path:

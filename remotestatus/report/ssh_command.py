@@ -35,17 +35,16 @@ def write_ssh_command(name: str, path: Sequence[str], access: SshAccess) -> str:
 def _words(host: str, access: SshAccess, command: str) -> list[str]:
     """Write the command for one host, which is reached through this ProxyCommand."""
     lines = list(_lines(access.blocks[host]))
-    written = None if host in access.key_names else access.jumps.get(host)
-    if written is None:
+    if host in access.key_names or host not in access.jumps:
         # The block's name is not an address.
         target = {keyword: value for keyword, value in lines if keyword in ("HostName", "User") and _is_plain(value)}
         lines = [line for line in lines if target.get(line[0]) != line[1]]
         address = target.get("HostName", host)
-        written = f"{target['User']}@{address}" if "User" in target else address
-    elif re.search(r"[@:]", written) and not written.startswith("ssh://"):
-        written = f"ssh://{written}"  # user@host:port, as a ProxyJump may be written, is only understood as a URL here
+        destination = f"{target['User']}@{address}" if "User" in target else address
+    else:
+        destination = access.destination(host)
     way = ["-o", f"ProxyCommand={command}"] if command else []
-    return ["ssh", *(word for line in lines for word in _arguments(*line)), *way, written]
+    return ["ssh", *(word for line in lines for word in _arguments(*line)), *way, destination]
 
 
 def _lines(block: str) -> Iterator[tuple[str, str]]:
