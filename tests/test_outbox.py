@@ -184,6 +184,23 @@ def test_old_messages_are_forgotten_and_waiting_ones_are_not(history: History) -
     assert outbox.decisions_about(history, R1) == []
 
 
+def test_what_people_said_is_forgotten_when_it_ended_long_ago(history: History) -> None:
+    """Windows, notes and acknowledgements whose end is older than the retention go; those without an end stay."""
+    for until in (START + EVERY, None):
+        acks_windows_notes.add_note(history, "r1", "A word.", START, until)
+    acks_windows_notes.acknowledge(history, R1, START, START + EVERY, "mine")
+    acks_windows_notes.acknowledge(history, (Kind.PROXY, "p1"), START, None, "mine too")
+    acks_windows_notes.open_window(history, "r1", START, START + EVERY)
+    for days in (0, 30):
+        settings = FleetSettings.model_validate({"retention": "1d"})
+        retention.forget(history.connection, settings, START + timedelta(days=days))
+        counts = [
+            history.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("notes", "acknowledgements", "windows")
+        ]
+        assert counts == ([1, 1, 0] if days else [2, 2, 1])
+
+
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
 def test_a_history_of_every_older_version_is_brought_up_to_date(version: int, tmp_path: Path) -> None:
     """It gets the tables and columns that it lacks, and keeps what is in it."""

@@ -49,7 +49,8 @@ def forget(db: sqlite3.Connection, settings: FleetSettings, now: datetime) -> No
     db.execute("DELETE FROM subjects WHERE gone_since < ?", (limit,))
     db.execute("DELETE FROM messages WHERE at < ? AND (sent_at IS NOT NULL OR dropped IS NOT NULL)", (limit,))
     db.execute("DELETE FROM decisions WHERE last_at < ?", (limit,))
-    db.execute("DELETE FROM windows WHERE until < ?", (limit,))
+    for table in ("windows", "notes", "acknowledgements"):
+        db.execute(f"DELETE FROM {table} WHERE until < ?", (limit,))  # noqa: S608 - ours
 
 
 def may_forget(db: sqlite3.Connection, retention: timedelta, every: timedelta) -> bool:
