@@ -12,10 +12,7 @@ from remotestatus_playbook.protocol import LOG_FILE, LogFile
 from remotestatus.model.check_result import CheckResult
 from remotestatus.model.fleet import Remote
 from remotestatus.model.memory import WrittenTo
-from remotestatus.model.processes import Process, ProcessResult
-
-_SAME_START = 2
-"""Seconds that the start of one process may differ between two rounds: it is counted from that of the machine."""
+from remotestatus.model.processes import Process, ProcessResult, is_same
 
 LogFiles = Mapping[str, tuple[WrittenTo, ...]]
 
@@ -55,7 +52,4 @@ def file_of_missing(result: ProcessResult, known: LogFiles) -> str:
 
 
 def _find(process: Process, known: Sequence[WrittenTo]) -> WrittenTo | None:
-    for one in known:
-        if one.pid == process.pid and abs((one.started or 0) - (process.started or 0)) <= _SAME_START:
-            return one
-    return None
+    return next((one for one in known if is_same(process, one)), None)

@@ -4,9 +4,18 @@ from dataclasses import dataclass
 
 from remotestatus_playbook.protocol import Process
 
+from remotestatus.model.memory import WrittenTo
 from remotestatus.model.status_words import Severity
 
-__all__ = ["NearMiss", "Process", "ProcessResult"]
+__all__ = ["NearMiss", "Process", "ProcessResult", "is_same"]
+
+SAME_START = 2
+"""Seconds that the start of one process may differ between two rounds: it is counted from that of the machine."""
+
+
+def is_same(process: Process, earlier: Process | WrittenTo) -> bool:
+    """Whether it is a process of an earlier round."""
+    return process.pid == earlier.pid and abs((process.started or 0) - (earlier.started or 0)) <= SAME_START
 
 
 @dataclass(frozen=True, slots=True)

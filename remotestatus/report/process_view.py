@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from remotestatus.model.check_result import CheckResult
-from remotestatus.model.processes import Process, ProcessResult
+from remotestatus.model.processes import Process, ProcessResult, is_same
 from remotestatus.report.clean_text import clean
 
 _SHOWN = 20
@@ -81,11 +81,7 @@ def _restarted(result: ProcessResult, earlier: ProcessResult | None) -> bool:
     """Whether it runs, ran in the round before, and none of its processes is the same."""
     if earlier is None or not result.matched or not earlier.matched:
         return False
-    ran = {process.pid: process.started for process in earlier.matched}
-    # A start time is computed from the remote's uptime and may differ by a second from one round to the next.
-    return not any(
-        process.pid in ran and abs((process.started or 0) - (ran[process.pid] or 0)) <= 2 for process in result.matched
-    )
+    return not any(is_same(process, before) for process in result.matched for before in earlier.matched)
 
 
 def _seen(process: Process, reason: str = "") -> SeenProcess:
