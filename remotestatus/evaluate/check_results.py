@@ -50,11 +50,10 @@ class Past:
 def read_remote(remote: Remote, answer: RemoteAnswer | None, at: datetime, past: Past | None = None) -> CheckResult:
     """Make the CheckResult of one remote from the playbook's answer; `answer` is None when none came."""
     past = past or Past()
-    blank = CheckResult(name=remote.name, at=at, processes=match(remote.settings.processes, None), memory=past.memory)
-    if answer is None:
-        return replace(blank, troubles=(explain(Cause.NOT_CHECKED, remote),))
-    if answer.outcome is not Outcome.ANSWERED or answer.facts is None:
-        return replace(blank, troubles=(diagnose(remote, answer),), attempts=answer.attempts)
+    if answer is None or answer.outcome is not Outcome.ANSWERED or answer.facts is None:
+        trouble = diagnose(remote, answer) if answer else explain(Cause.NOT_CHECKED, remote)
+        unknown, attempts = match(remote.settings.processes, None), answer.attempts if answer else 1
+        return CheckResult(remote.name, at, (trouble,), processes=unknown, attempts=attempts, memory=past.memory)
     # Thousands of remotes have hundreds of processes each: match one remote at a time, and keep none.
     settings = remote.settings
     results = tuple(map(_shorten, match(settings.processes, answer.processes, complete=answer.processes_complete)))
