@@ -16,11 +16,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from remotestatus.model.facts import Disk, Facts
 from remotestatus.report.build import Report, build_report
-from remotestatus.report.formats.badges import fleet_badge, remote_badge, write_endpoint, write_svg
+from remotestatus.report.formats.badges import _COLOURS, fleet_badge, remote_badge, write_endpoint, write_svg
 from remotestatus.report.formats.metrics import write_metrics
 from remotestatus.report.formats.status_json import status_schema, write_status
 from remotestatus.report.pages import page_templates
 from remotestatus.report.publish import machine_files
+from remotestatus.shipped import report_templates
 from tests.lab import require_program
 from tests.made_fleet import Made, make_report_input
 
@@ -306,10 +307,16 @@ def test_endpoint_is_what_shields_reads(report: Report) -> None:
         "schemaVersion": 1,
         "label": "Harbour boxes",
         "message": "3 of 41 not up",
-        "color": "c0322b",
+        "color": "bf281e",
         "isError": True,
     }
     assert json.loads(write_endpoint(remote_badge(report.remotes[0])))["message"] == "up"
+
+
+def test_badges_have_the_colours_of_the_page() -> None:
+    """A status has one colour on light ground."""
+    light, _, _ = (report_templates() / "assets" / "page.css").read_text("utf-8").partition("@media")
+    assert all(f"--{word}: {colour};" in light for word, colour in _COLOURS.items())
 
 
 # -- hostile text ----------------------------------------------------------------------------------------------------

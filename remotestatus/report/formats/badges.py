@@ -14,7 +14,8 @@ from remotestatus.report.remote_view import RemoteView
 Badge = tuple[str, str, str]
 """The label on the left, the message on the right, and the status that gives the colour."""
 
-_COLOURS = {"down": "#c0322b", "degraded": "#9a6200", "unknown": "#6b5a94", "maintenance": "#31669c", "up": "#2a7d4f"}
+_COLOURS = {"down": "#bf281e", "degraded": "#8f5a00", "unknown": "#67538f", "maintenance": "#2a64a0", "up": "#1f7a4d"}
+"""The light colours of page.css."""
 
 _NARROW, _WIDE = frozenset("ijlIt.,:;'!|()[]1 -fr"), frozenset("mwMW@%&")
 
