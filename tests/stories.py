@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from remotestatus.evaluate.explain_cause import explain
 from remotestatus.evaluate.fleet_states import policy_of
+from remotestatus.evaluate.make_trouble import explain
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.history import History, outbox
 from remotestatus.model.acknowledgement import Acknowledgement

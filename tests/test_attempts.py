@@ -18,7 +18,7 @@ from remotestatus.model.status_words import Status
 from remotestatus.probe import AnsibleSource, PlaybookRunner
 from remotestatus.probe.attempts import Earlier, check_fleet, places_of
 from remotestatus.probe.attempts.results_so_far import latest
-from remotestatus.probe.attempts.second_opinion import choose_second_opinions
+from remotestatus.probe.attempts.retry import choose_retries
 from remotestatus.probe.workers import WorkerCaller, clock_error
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -113,9 +113,9 @@ def test_behind_a_suspect_proxy_is_looked_at_first_and_only_where_that_may_help(
     remotes = [Remote(name, (), RemoteSettings(), path=("p",)) for name in causes]
     places = {name: frozenset({"w1"} if name == "d" else {CHECKER, "w1"}) for name in causes}
     found = {name: {CHECKER: result(name, cause, "p" * (name == "b"))} for name, cause in causes.items()}
-    batches = {batch.places: batch.names for batch in choose_second_opinions(remotes, places, found, {}, 2)}
+    batches = {batch.places: batch.names for batch in choose_retries(remotes, places, found, {}, 2)}
     assert batches == {frozenset({"w1"}): ("b", "a"), frozenset({CHECKER}): ("a",)}  # a proxy is tried twice by itself
-    assert choose_second_opinions(remotes, places, found, {}, 9) == []
+    assert choose_retries(remotes, places, found, {}, 9) == []
 
 
 def test_a_large_second_look_is_cut_into_batches() -> None:
@@ -124,6 +124,6 @@ def test_a_large_second_look_is_cut_into_batches() -> None:
     places = {remote.name: frozenset({"w1"}) for remote in remotes}
     down = (Trouble(Cause.TUNNEL_DOWN, ""),)
     found = {remote.name: {CHECKER: CheckResult(remote.name, NOW, down)} for remote in remotes}
-    batches = choose_second_opinions(remotes, places, found, {}, 2)
+    batches = choose_retries(remotes, places, found, {}, 2)
     assert [len(batch.names) for batch in batches] == [450, 450, 450, 450]
     assert [name for batch in batches for name in batch.names] == [remote.name for remote in remotes]

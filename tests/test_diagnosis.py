@@ -19,7 +19,7 @@ from remotestatus_playbook.proxy_connections import find_refusals, is_refusal
 
 from remotestatus.evaluate.check_results import read_proxy, read_remote
 from remotestatus.evaluate.diagnosis import diagnose
-from remotestatus.evaluate.explain_cause import explain
+from remotestatus.evaluate.make_trouble import explain
 from remotestatus.evaluate.ssh_error_texts import cause_of_text, evidence
 from remotestatus.model.causes import Cause, causes_table
 from remotestatus.model.check_result import Trouble

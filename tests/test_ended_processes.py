@@ -23,7 +23,7 @@ from remotestatus_playbook.protocol import (
     UnitOutput,
     to_json,
 )
-from remotestatus_playbook.ssh_arguments import split_options
+from remotestatus_playbook.split_ssh_arguments import split_options
 from remotestatus_playbook.topology import Host, trace
 from remotestatus_playbook.workdir import Workdir
 

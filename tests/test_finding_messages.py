@@ -11,8 +11,8 @@ from apprise.conversion import convert_between
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remotestatus.evaluate.explain_cause import explain
 from remotestatus.evaluate.finding_states import Look
+from remotestatus.evaluate.make_trouble import explain
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Key, Trouble, most_severe_first

@@ -10,7 +10,7 @@ from remotestatus_playbook.client_config import ClientConfig, Question
 from remotestatus_playbook.jump_steps import program_of, read_proxy_command
 from remotestatus_playbook.protocol import Outcome
 from remotestatus_playbook.proxy_connections import Opener
-from remotestatus_playbook.ssh_arguments import Options, PathError, split_options
+from remotestatus_playbook.split_ssh_arguments import Options, PathError, split_options
 from remotestatus_playbook.ssh_commands import opening_arguments
 from remotestatus_playbook.topology import Hop, Host, Topology, place_of, trace
 from remotestatus_playbook.workdir import Workdir

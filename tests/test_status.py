@@ -15,7 +15,7 @@ from remotestatus_playbook.protocol import HostAnswer, Outcome
 
 from remotestatus.cli import group
 from remotestatus.evaluate.diagnosis import diagnose
-from remotestatus.evaluate.explain_cause import explain
+from remotestatus.evaluate.make_trouble import explain
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.history.database import History
 from remotestatus.model.causes import Cause

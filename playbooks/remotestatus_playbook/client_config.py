@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from remotestatus_playbook.protocol import OPENING
-from remotestatus_playbook.ssh_arguments import log_in_words
+from remotestatus_playbook.split_ssh_arguments import log_in_words
 
 _SECONDS = 15
 _AT_ONCE = 8

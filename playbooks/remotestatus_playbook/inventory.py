@@ -32,6 +32,7 @@ from remotestatus_playbook.protocol import (
     folder_of_inventory,
 )
 from remotestatus_playbook.shared_evaluation import evaluate_all
+from remotestatus_playbook.split_ssh_arguments import Options, PathError, split_options
 from remotestatus_playbook.ssh_access import (
     end_of_blocks,
     mapped_arguments,
@@ -39,7 +40,6 @@ from remotestatus_playbook.ssh_access import (
     reaching_arguments,
     write_blocks,
 )
-from remotestatus_playbook.ssh_arguments import Options, PathError, split_options
 from remotestatus_playbook.ssh_commands import opening_arguments
 from remotestatus_playbook.topology import Host, Topology, place_of, trace
 

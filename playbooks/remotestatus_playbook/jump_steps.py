@@ -10,7 +10,7 @@ import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from remotestatus_playbook.ssh_arguments import Options, PathError, flags_of, split_words
+from remotestatus_playbook.split_ssh_arguments import Options, PathError, flags_of, split_words
 
 _JUMP = re.compile(r"^(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:@\s]+)(?::(?P<port>\d+))?/?$")
 

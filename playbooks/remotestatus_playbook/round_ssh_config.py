@@ -5,12 +5,12 @@ A remote's jump only uses the open connection to its proxy. Without one it fails
 connection, nor the remote's password.
 """
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from remotestatus_playbook.protocol import OPENING, PROXY_LOST
-from remotestatus_playbook.ssh_arguments import quote
+from remotestatus_playbook.protocol import OPENING
+from remotestatus_playbook.split_ssh_arguments import quote
+from remotestatus_playbook.ssh_options import ALIVE, ASK_NOBODY, COMMON, CONNECT_TIMEOUT, GUARD, ONE_PASSWORD, STRICT
 from remotestatus_playbook.topology import Hop, Topology
 
 
@@ -34,31 +34,12 @@ def write_config(
     return "\n".join(lines) + "\n"
 
 
-COMMON = (
-    "StrictHostKeyChecking yes",
-    "UpdateHostKeys no",
-    "ControlMaster no",
-    "ForwardAgent no",
-    "ForwardX11 no",
-    "RequestTTY no",
-    "EscapeChar none",
-    "PermitLocalCommand no",
-    "ServerAliveInterval 10",
-    "ServerAliveCountMax 3",
-)
-
-_CONNECT_TIMEOUT = "ConnectTimeout 12"
-GUARD = f"ProxyCommand echo {shlex.quote(PROXY_LOST)} >&2; exit 1"
-ASK_NOBODY = ("BatchMode yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no")
-ONE_PASSWORD = ("BatchMode no", "NumberOfPasswordPrompts 1")
-
-
 def _hop_lines(hop: Hop, control: Path, known_hosts: Path) -> list[str]:
     body = [f"ControlPath {control / hop.socket}", "ControlMaster no"]
     lines = []
     if hop.host is None:
         body += [*ASK_NOBODY, *(address_lines(hop) if hop.renamed else ()), *hop.settings]
-        body += ["StrictHostKeyChecking yes", "ServerAliveInterval 10", _CONNECT_TIMEOUT]
+        body += [STRICT, ALIVE, CONNECT_TIMEOUT]
         if hop.renamed:
             body.append(GUARD)
         else:
@@ -73,7 +54,7 @@ def _hop_lines(hop: Hop, control: Path, known_hosts: Path) -> list[str]:
         body += [f"HostKeyAlias {host.key_name}"]
         body += [f"UserKnownHostsFile {quote(known_hosts)}", *(ONE_PASSWORD if host.password else ASK_NOBODY)]
         # Keeps OpenSSH's default order of key exchanges here, see `remote_options` in `ssh_commands`.
-        body += ["KexAlgorithms +curve25519-sha256", *COMMON, _CONNECT_TIMEOUT, GUARD]
+        body += ["KexAlgorithms +curve25519-sha256", *COMMON, CONNECT_TIMEOUT, GUARD]
     return [*lines, f"Host {hop.target}", *(f"  {line}" for line in body)]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from remotestatus_playbook.client_config import files_of
 from remotestatus_playbook.round_ssh_config import address_lines
-from remotestatus_playbook.ssh_arguments import log_in_words, quote
+from remotestatus_playbook.split_ssh_arguments import log_in_words, quote
 from remotestatus_playbook.ssh_commands import remote_options
 from remotestatus_playbook.topology import Hop, Host, Topology
 

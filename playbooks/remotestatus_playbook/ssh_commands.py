@@ -1,15 +1,15 @@
 """
 Writes the commands with which a round connects: to each proxy, and to each remote, with the options of both.
 
-What they need of a round's configuration is in `round_ssh_config`.
+Their options are in `ssh_options`, and the configuration that they read is written by `round_ssh_config`.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from remotestatus_playbook.become import SHELL
-from remotestatus_playbook.round_ssh_config import ASK_NOBODY, COMMON, GUARD, ONE_PASSWORD
-from remotestatus_playbook.ssh_arguments import log_in_words, quote
+from remotestatus_playbook.split_ssh_arguments import log_in_words, quote
+from remotestatus_playbook.ssh_options import ASK_NOBODY, COMMON, GUARD, ONE_PASSWORD
 from remotestatus_playbook.topology import Hop, Host, Topology
 
 

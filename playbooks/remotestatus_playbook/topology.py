@@ -16,7 +16,7 @@ from pathlib import Path
 from remotestatus_playbook.client_config import ClientConfig, Found, Question
 from remotestatus_playbook.jump_steps import JumpStep, read_proxy_command, read_proxy_jump
 from remotestatus_playbook.protocol import SOCKET_NAME
-from remotestatus_playbook.ssh_arguments import Options, PathError, nearest
+from remotestatus_playbook.split_ssh_arguments import Options, PathError, nearest
 
 
 @dataclass(frozen=True)  # with slots it is pickled ten times as slowly

@@ -4,7 +4,6 @@ from remotestatus.evaluate.check_results import Past, read_proxy, read_remote, r
 from remotestatus.evaluate.combine_places import combine, is_worth_another_place, without_proxys_fault
 from remotestatus.evaluate.diagnosis import diagnose, diagnose_worker
 from remotestatus.evaluate.ended_processes import add_endings, find_ended
-from remotestatus.evaluate.explain_cause import failed_result, failed_trouble
 from remotestatus.evaluate.fleet_states import current_states, evaluate_fleet, time_in_each_status
 from remotestatus.evaluate.log_files import asks_for_log_files
 from remotestatus.evaluate.maintenance_windows import (
@@ -12,6 +11,7 @@ from remotestatus.evaluate.maintenance_windows import (
     problem_of_window,
     window_of,
 )
+from remotestatus.evaluate.make_trouble import failed_result, failed_trouble
 from remotestatus.evaluate.measurements import find_renewed
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.proxy_advice import advise_proxy, dead_tunnels

@@ -13,10 +13,10 @@ from remotestatus_playbook.protocol import Outcome, ProxyAnswer, RemoteAnswer
 
 from remotestatus.evaluate.diagnosis import diagnose
 from remotestatus.evaluate.ended_processes import keep_endings, with_ending
-from remotestatus.evaluate.explain_cause import explain
 from remotestatus.evaluate.files_units_devices import examine_devices, examine_files, examine_units
 from remotestatus.evaluate.limits import examine_checks, examine_limits, examine_trends
 from remotestatus.evaluate.log_files import remember_log_files
+from remotestatus.evaluate.make_trouble import explain
 from remotestatus.evaluate.process_matching import match
 from remotestatus.evaluate.remembering import find_boot_loop, find_storage_faults, recall, remember
 from remotestatus.evaluate.trends import disks_until_full

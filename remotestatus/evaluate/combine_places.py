@@ -8,7 +8,7 @@ which places tried. That a later place was refused for its key or log-in says no
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from remotestatus.evaluate.explain_cause import explain
+from remotestatus.evaluate.make_trouble import explain
 from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import CheckResult, Trouble
 from remotestatus.model.fleet import Remote

@@ -2,7 +2,7 @@
 Decides why something could not be reached: which of all that was seen counts.
 
 The result is a Trouble with one cause of the closed list. What the texts of ssh mean is in `ssh_error_texts`, how a
-cause is worded in `explain_cause`.
+cause is worded in `make_trouble`.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from remotestatus_playbook.checker_faults import LocalFault, local_fault
 from remotestatus_playbook.protocol import HostAnswer, Outcome
 
-from remotestatus.evaluate.explain_cause import explain
+from remotestatus.evaluate.make_trouble import explain
 from remotestatus.evaluate.ssh_error_texts import cause_of_text, evidence, key_trouble, recognise, tells_throttling
 from remotestatus.model.causes import Cause, SpecialCase
 from remotestatus.model.check_result import Trouble

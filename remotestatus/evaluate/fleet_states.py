@@ -9,9 +9,9 @@ Pure: the same inputs always give the same values.
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from remotestatus.evaluate.explain_cause import failed_trouble
 from remotestatus.evaluate.finding_states import unseen_findings
 from remotestatus.evaluate.maintenance_windows import window_of
+from remotestatus.evaluate.make_trouble import failed_trouble
 from remotestatus.evaluate.proxy_look import unseen_of_proxy
 from remotestatus.evaluate.state_machine import next_state
 from remotestatus.evaluate.uptime import share_out_time

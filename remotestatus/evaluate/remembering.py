@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from remotestatus.evaluate.explain_cause import explain
+from remotestatus.evaluate.make_trouble import explain
 from remotestatus.model.causes import Cause
 from remotestatus.model.check_result import Trouble
 from remotestatus.model.durations import say_duration

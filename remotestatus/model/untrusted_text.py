@@ -6,14 +6,16 @@ The result is one line without control characters.
 
 import re
 
-_EVIDENCE = 300
+EVIDENCE = 300
+"""Most characters of what a remote or ssh said, where nothing else is given."""
+
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 _PLAIN = re.compile(r"(?:[!-~]++(?: [!-~]++)*+)?")
 """ASCII words with single spaces: nearly all texts are, and need no cleaning."""
 
 
-def one_line(text: object, limit: int = _EVIDENCE) -> str:
+def one_line(text: object, limit: int = EVIDENCE) -> str:
     """Fold any text to one line without control or direction-changing characters, at most `limit` characters long."""
     if type(text) is str and len(text) <= limit and _PLAIN.fullmatch(text):
         return text

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from remotestatus.model.check_result import Trouble
-from remotestatus.model.untrusted_text import one_line
+from remotestatus.model.untrusted_text import EVIDENCE, one_line
 
 
 class _Record(Protocol):
@@ -25,7 +25,7 @@ Item = TypeVar("Item", bound=_Record)
 _UNPRINTABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
-def clean(text: str, limit: int = 300) -> str:
+def clean(text: str, limit: int = EVIDENCE) -> str:
     """Fold text to one line that HTML, XML and UTF-8 can hold."""
     return _UNPRINTABLE.sub("\ufffd", one_line(text, limit))
 
@@ -34,7 +34,7 @@ def clean_all(item: Item, **limits: int) -> Item:
     """Clean all texts of a dataclass, but not those of nested ones; `limits` are those of single fields."""
     changed: dict[str, Any] = {}
     for name in _text_fields(type(item)):
-        value, limit = getattr(item, name), limits.get(name, 300)
+        value, limit = getattr(item, name), limits.get(name, EVIDENCE)
         cleaned = clean(value, limit) if isinstance(value, str) else tuple(clean(text, limit) for text in value)
         if cleaned != value:
             changed[name] = cleaned

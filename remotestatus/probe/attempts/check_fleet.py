@@ -2,7 +2,7 @@
 Checks the whole fleet once, from the checker and from its workers, and again what failed.
 
 The first attempt probes each remote from one place. The next one probes the remotes that were not reached from all
-other allowed places (`second_opinion`), and from the same place while an attempt is left. Without workers the checker
+other allowed places (`retry`), and from the same place while an attempt is left. Without workers the checker
 is the only place.
 """
 
@@ -23,9 +23,9 @@ from remotestatus.probe.attempts.at_once import choose_forks, choose_retry_forks
 from remotestatus.probe.attempts.batch_queue import BatchQueue
 from remotestatus.probe.attempts.batches import Batch, places_of, share_out_remotes
 from remotestatus.probe.attempts.orders import Ask, Earlier, find_endings, first_order
+from remotestatus.probe.attempts.pause import pause_before, suspect_ourselves
 from remotestatus.probe.attempts.results_so_far import ResultsSoFar
-from remotestatus.probe.attempts.retry import pause_before, suspect_ourselves
-from remotestatus.probe.attempts.second_opinion import choose_second_opinions
+from remotestatus.probe.attempts.retry import choose_retries
 from remotestatus.probe.playbook_run import PlaybookRunner, Progress
 
 SHORTEST_ROUND = timedelta(minutes=2)
@@ -120,7 +120,7 @@ class _Attempts:
         alive = {CHECKER, *(worker.name for worker in (self.workers.alive() if self.workers else ()))}
         there = {name: those & alive for name, those in self.places.items()}
         left = [remote for remote in self.found.asked.values() if remote.name not in self.found.settled]
-        return choose_second_opinions(left, there, self.found.remotes, self.found.proxies, attempt)
+        return choose_retries(left, there, self.found.remotes, self.found.proxies, attempt)
 
     def find_endings(self, order: Order, combined: dict[str, CheckResult]) -> None:
         """Ask each place how the processes have ended that it found missing; add that to `combined`."""

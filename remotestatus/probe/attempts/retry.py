@@ -1,58 +1,55 @@
 """
-Decides whether a remote is probed again by the same place, after which pause, and whether our own connections are
-suspect.
+Decides which remotes are tried again, in which order, and from which places.
 
-How often a remote is tried is its setting `attempts`; a proxy is tried twice (`Opener.attempts` in the playbook). Which
-other places probe it too is decided in `second_opinion`.
+How often a remote is tried from one place is its setting `attempts`; a proxy is tried twice (`Opener.attempts` in the
+playbook).
 """
 
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 
-from remotestatus_playbook.protocol import Order
-
+from remotestatus.evaluate import is_worth_another_place
 from remotestatus.model.check_result import CheckResult
-from remotestatus.model.errors import RoundGivenUp
-from remotestatus.model.fleet import Fleet, Remote
-from remotestatus.model.states import Kind, State, Subject
-
-PAUSE_SECONDS = 2.0
-"""Seconds between two attempts, in which short failures pass."""
-
-SUSPICION_SECONDS = 5.0
-"""The same, when most remotes behind a proxy failed at once."""
-
-FEWEST_SUSPECT = 3
-"""If this many remotes fail behind one answering proxy, suspect the shared connection first."""
+from remotestatus.model.fleet import Remote
+from remotestatus.probe.attempts.batches import Batch, pack_for
 
 
-def deserves_retry(remote: Remote, result: CheckResult, attempt: int) -> bool:
+def choose_retries(
+    remotes: Iterable[Remote],
+    places: Mapping[str, frozenset[str]],
+    found: Mapping[str, Mapping[str, CheckResult]],
+    proxies: Mapping[str, Mapping[str, CheckResult]],
+    attempt: int,
+) -> Sequence[Batch]:
+    """
+    What each place probes in this pass, remotes behind a suspect proxy first.
+
+    `places` has those that may probe each remote, `found` and `proxies` the results by name and place, in the order of
+    the probes.
+    """
+    wanted: dict[str, list[tuple[bool, Remote]]] = {}
+    for remote in remotes:
+        results = found[remote.name]
+        first = next(iter(results), None)
+        if first is None or any(result.status.is_reached for result in results.values()):
+            continue
+        there = {proxy: seen[first] for proxy, seen in proxies.items() if first in seen}
+        if not is_worth_another_place(results[first], there, remote.path):
+            continue
+        trouble = results[first].trouble
+        suspect = trouble is not None and bool(trouble.proxy)
+        for place in places[remote.name]:
+            own = results.get(place)
+            if _deserves_retry(remote, own, attempt) if own else attempt == 2:
+                wanted.setdefault(place, []).append((not suspect, remote))
+    return [
+        batch
+        for place, them in wanted.items()
+        for batch in pack_for(place, (remote for _, remote in sorted(them, key=itemgetter(0))))
+    ]
+
+
+def _deserves_retry(remote: Remote, result: CheckResult, attempt: int) -> bool:
     """Whether a remote is probed for the `attempt`-th time: not reached, with an attempt left, and worth one."""
     trouble = result.trouble
     return trouble is not None and trouble.cause.declaration.retried and remote.settings.attempts >= attempt
-
-
-def suspect_ourselves(
-    fleet: Fleet, results: Mapping[str, CheckResult], last: Mapping[Subject, State], failed: Collection[str]
-) -> bool:
-    """
-    Whether our own connection to a proxy may be at fault: all remotes that were up behind it vanished at once, or most
-    of many.
-    """
-    for proxy in fleet.proxies:
-        behind = [remote.name for remote in fleet.behind(proxy.name) if remote.name in results]
-        were_up = [name for name in behind if (state := last.get((Kind.REMOTE, name))) and state.status.is_reached]
-        vanished = [name for name in were_up if name in failed]
-        most = len(vanished) >= FEWEST_SUSPECT and 2 * len(vanished) > len(were_up)
-        if vanished and (most or len(vanished) == len(were_up)):
-            return True
-    return False
-
-
-def pause_before(order: Order, cancel: Callable[[], bool]) -> None:
-    """Wait before the attempt of this order. Raises RoundGivenUp when the round is cancelled meanwhile."""
-    end = time.monotonic() + (SUSPICION_SECONDS if order.fresh else PAUSE_SECONDS)
-    while (left := end - time.monotonic()) > 0:
-        if cancel():
-            raise RoundGivenUp
-        time.sleep(min(0.1, left))
