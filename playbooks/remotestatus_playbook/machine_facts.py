@@ -3,8 +3,8 @@ The Facts of a remote: what is read there, and how it is parsed.
 
 Nothing here raises: what cannot be read is None, with a note if people expect it.
 
-A new fact of Linux is a file in LINES, a field of Facts, and a line in `_read_linux`. What must be asked in another way
-than by reading a file has a function in `files/probe.sh`.
+A new fact of Linux is a file in LINES, a field of Facts, and a line in `_read_linux`; the package shows it by a row in
+`report/fact_table.py`. What must be asked in another way than by reading a file has a function in `files/probe.sh`.
 
 Pure: the same inputs always give the same values.
 """

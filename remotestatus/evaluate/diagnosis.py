@@ -139,14 +139,12 @@ def _special_case(
         return SpecialCase.ANOTHER_REMOTE_ANSWERS if _is_tunnelled(subject) else SpecialCase.ANOTHER_HOST_ANSWERS
     if cause is Cause.NOT_CHECKED and subject.path:
         return SpecialCase.PROXY_CONNECTION_LOST
-    if cause is Cause.AUTHENTICATION_FAILED:
-        known = recognise(text)
-        return SpecialCase.KEY_NOT_USED if key else known.special if known else None
-    if cause is Cause.CONNECTION_TIMEOUT and not subject.path:
-        # Behind a proxy, it is not known what accepted the connection.
-        known = recognise(text)
-        return known.special if known else None
-    return None
+    if cause is Cause.AUTHENTICATION_FAILED and key:
+        return SpecialCase.KEY_NOT_USED
+    if cause is Cause.CONNECTION_TIMEOUT and subject.path:
+        return None  # behind a proxy, it is not known what accepted the connection
+    known = recognise(text)
+    return known.special if known and known.cause is cause else None
 
 
 def _is_tunnelled(subject: Remote | Proxy) -> bool:

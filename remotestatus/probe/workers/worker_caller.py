@@ -20,10 +20,10 @@ from remotestatus.model.errors import RoundError
 from remotestatus.model.fleet import Inventory, Proxy, Worker
 from remotestatus.probe.playbook_run import PlaybookRunner
 from remotestatus.probe.secret_channels import SecretPipe
+from remotestatus.probe.workers.reach_worker import worker_words
 from remotestatus.probe.workers.sent_inventory import names_on_the_way, sent_inventory, sent_known_hosts
 from remotestatus.probe.workers.time_limits import PROXY_SECONDS, START_SECONDS
 from remotestatus.probe.workers.worker_archive import WorkerAnswers
-from remotestatus.probe.workers.worker_command import worker_words
 from remotestatus.probe.workers.worker_exchange import Parcel, run_worker
 
 _SHARE_FOR_PASSWORDS = 0.3
