@@ -58,6 +58,21 @@ def test_what_the_first_attempt_found_outlives_the_next(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", ["[]", "[{name: north, command: cat}]"])
+def test_a_remote_whose_variables_are_wrong_is_not_tried_again(tmp_path: Path, workers: str) -> None:
+    """Neither without workers nor with them: Ansible is started once."""
+    text = f"  vars: {{remotestatus_workers: {workers}}}\n  hosts: {{hasty: {{ansible_timeout: soon}}}}\n"
+    (tmp_path / "remotes.yml").write_text(f"all:\n{text}")
+    with PlaybookRunner(AnsibleSource((tmp_path / "remotes.yml",))) as runner:
+        inventory = read(runner)
+        results = check_fleet(runner, inventory, Earlier(), lambda: NOW, lambda: False, lambda _: None)
+        assert runner.runs == 1
+    trouble = results.remotes["hasty"].trouble
+    assert trouble is not None
+    assert trouble.cause is Cause.CHECKER_ERROR
+
+
+@pytest.mark.slow
 def test_a_lookup_that_hangs_keeps_passwords_from_workers_and_nothing_else(tmp_path: Path) -> None:
     """It costs a share of the round's time; then no worker gets what needs a password, and that is said."""
     text = (

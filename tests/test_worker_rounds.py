@@ -193,6 +193,20 @@ def test_a_worker_tells_two_ways_to_one_proxy_apart(lab: Lab, remotestatus: Comm
     }
 
 
+def test_a_proxy_is_checked_where_no_remote_is_left_for_the_checker(lab: Lab, remotestatus: Command) -> None:
+    """All remotes are a worker's; the proxies that none of them passes are connected to from here."""
+    lab.proxy("gate")
+    lab.proxy("spare")
+    lab.proxy("silent").sshd.stop()
+    lab.remote("far", proxy="gate", group="site")
+    program = f"{sys.executable} {MESH} {_programs(lab)}"
+    lab.write_inventory(remotestatus_workers=[{"name": "inside", "only": "site", "command": program}])
+    run_round(lab, remotestatus, lab.inventory)
+    status = json.loads((lab.directory / "site" / "status.json").read_text())
+    found = {one["name"]: one["status"] for one in (*status["remotes"], *status["proxies"])}
+    assert found == {"far": "up", "gate": "up", "spare": "up", "silent": "down"}
+
+
 def test_a_frozen_and_killed_worker(lab: Lab, remotestatus: Command, http_sink: HttpSink) -> None:
     """
     Frozen at its first try, killed at its second: what only it looks at is unknown, and it is one incident.

@@ -48,7 +48,7 @@ def check_fleet(
     attempts = _Attempts(runner, inventory, earlier, clock, cancel, progress)
     found = attempts.found
     order = first_order(runner, inventory, list(found.asked.values()), earlier, clock())
-    attempts.look(share_out_remotes(list(found.asked.values()), attempts.places), order)
+    attempts.probe(share_out_remotes(list(found.asked.values()), attempts.places), order)
     while not attempts.must_end and (batches := attempts.choose_again(order.attempt + 1)):
         names = {name for batch in batches for name in batch.names}
         fresh = suspect_ourselves(inventory.fleet, found.combined(), earlier.states, names)
@@ -56,7 +56,7 @@ def check_fleet(
         if any(CHECKER in batch.places for batch in batches):
             runner.begin_again()
         pause_before(order, cancel)
-        attempts.look(batches, order)
+        attempts.probe(batches, order)
     combined = found.combined()
     if not attempts.must_end:
         attempts.find_endings(order, combined)
@@ -84,9 +84,9 @@ class _Attempts:
         self.workers = None
         if self.fleet.workers:
             # Imports ansible-runner's streaming, which only workers need.
-            from remotestatus.probe.attempts.from_workers import WorkerLooks
+            from remotestatus.probe.attempts.from_workers import WorkerProbes
 
-            self.workers = WorkerLooks(runner, inventory, self.found, self._at_once, self.deadline, self._given_up)
+            self.workers = WorkerProbes(runner, inventory, self.found, self._at_once, self.deadline, self._given_up)
         secrets = self.workers is None or self.workers.caller.has_passwords
         self.places = places_of(inventory, remotes, secrets=secrets)
 
@@ -95,7 +95,7 @@ class _Attempts:
         """Whether the deadline has passed, or Ansible failed here."""
         return time.monotonic() > self.deadline or self._failed_here
 
-    def look(self, batches: Iterable[Batch], order: Order) -> None:
+    def probe(self, batches: Iterable[Batch], order: Order) -> None:
         """Let every place probe its batches, the next free place the next batch. Raises RoundGivenUp."""
         queue = BatchQueue(batches)
         proxies = self._proxies_for_us(queue) if order.attempt == 1 else ()  # before the first batch is taken
@@ -104,7 +104,7 @@ class _Attempts:
             order = replace(order, gives_way=self.workers is not None)
             working = self.workers.begin(pool, queue, order) if self.workers else []
             try:
-                self._look_from_here(queue, order, proxies)
+                self._probe_from_here(queue, order, proxies)
             except BaseException:
                 self._aborted = True  # do not wait for workers then
                 raise
@@ -135,13 +135,14 @@ class _Attempts:
     def _ask_here(self, order: Order) -> Mapping[str, RemoteAnswer]:
         return self.runner.probe(order, cancel=self._given_up, total=len(order.names or ())).remotes
 
-    def _look_from_here(self, queue: BatchQueue, order: Order, proxies: tuple[str, ...]) -> None:
+    def _probe_from_here(self, queue: BatchQueue, order: Order, proxies: tuple[str, ...]) -> None:
         """Probe the checker's batches, and with the first one also these proxies."""
         # Ansible reads the whole inventory each time.
         while (batch := queue.take(CHECKER, self._given_up, seldom=True)) is not None or proxies:
             names = batch.names if batch else ()
             look_at = tuple(name for name in order.look_at if name not in self.found.looked)
-            asked = replace(order, names=(*names, *proxies), at_once=self._at_once(names, order), look_at=look_at)
+            at_once = self._at_once((*names, *proxies), order)
+            asked = replace(order, names=(*names, *proxies), at_once=at_once, look_at=look_at)
             try:
                 answers = self.runner.probe(asked, cancel=self._given_up, progress=self.progress, total=len(names))
                 self.found.add_from_here(answers, names, again=order.attempt > 1)

@@ -26,7 +26,7 @@ _NAMED = 5
 """Most names of refused answers in a message."""
 
 
-class WorkerLooks:
+class WorkerProbes:
     """The workers of a round, until `deadline` (monotonic) or until it is cancelled; adds to `found`."""
 
     def __init__(
@@ -66,7 +66,7 @@ class WorkerLooks:
         while (batch := queue.take(worker.name, self.given_up)) is not None or idle:
             idle = False
             try:
-                refused = self._look(worker, batch.names if batch else (), order)
+                refused = self._probe(worker, batch.names if batch else (), order)
             except Exception as error:
                 # On any error its batch is given back, so that no place waits for it.
                 unforeseen = WorkerFault(FaultKind.FAILED, one_line(repr(error)))
@@ -85,7 +85,7 @@ class WorkerLooks:
                 self._note_fault(worker, WorkerFault(FaultKind.LIES, ", ".join(refused[:_NAMED])))
                 return
 
-    def _look(self, worker: Worker, names: Sequence[str], order: Order) -> Sequence[str]:
+    def _probe(self, worker: Worker, names: Sequence[str], order: Order) -> Sequence[str]:
         """Let a worker probe these remotes; returns the names that it was not asked for. Raises WorkerFault."""
         asked = replace(
             order,
