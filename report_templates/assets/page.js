@@ -307,7 +307,7 @@ function start() {
     function keyOf(item, index) {
       const sort = heads[index].dataset.sort;
       if (sort === "status") return -severity.indexOf(item.word);
-      if (item.values) return CELLS[fleetColumns[index].kind].sort(item.values[index]);
+      if (item.values) return (CELLS[fleetColumns[index]?.kind] || PLAIN).sort(item.values[index]);
       const cell = item.row.cells[index];
       if (sort === "time") return -Date.parse(cell.querySelector("time").dateTime);
       return sort === "number" ? numberIn(cell.textContent) : cell.textContent.trim().toLowerCase();
