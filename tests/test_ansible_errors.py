@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from remotestatus.model.errors import ConfigurationProblem, with_vault_cure
-from remotestatus.probe.ansible_errors import find_ansible_errors, find_own_fault, last_words
+from remotestatus.model.errors import ConfigurationProblem, RoundError, with_vault_cure
+from remotestatus.probe import AnsibleSource, PlaybookRunner
+from remotestatus.probe.ansible_errors import find_ansible_errors, find_own_fault, is_task_lost, last_words
 from remotestatus.probe.variable_files import locate
 from tests.lab import Command
 
@@ -139,3 +140,23 @@ def test_the_reader_that_a_file_is_meant_for_is_believed(remotestatus: Command, 
 def test_a_fault_of_our_own_place_is_not_the_inventorys(said: str, code: int | None) -> None:
     """What the system says of the round's own directory is told from what it says of the inventory's files."""
     assert find_own_fault(f"[ERROR]: Task failed: {said}\n", Path("/tmp/rs-1")) == code
+
+
+LOST = """\
+[ERROR]: Task failed: 'remotestatus_round' is undefined
+Task failed.
+Origin: /srv/playbooks/check.yml:57:7
+
+fatal: [here]: FAILED! => {"changed": false, "msg": "Task failed: 'remotestatus_round' is undefined"}
+"""
+"""Of a run on a full disk: Ansible dropped the first task, and went on with the second."""
+
+
+def test_a_task_that_ansible_dropped_is_no_mistake_of_the_inventory(tmp_path: Path) -> None:
+    """The round cannot be done, and a sentence says what may be missing; a wrong variable stays the inventory's."""
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {here: {ansible_connection: local}}}")
+    with PlaybookRunner(AnsibleSource((tmp_path / "hosts.yml",))) as runner:
+        with pytest.raises(RoundError, match=r"could not start a task.* nothing can be written to .*No space left"):
+            runner.blame_no_room(LOST)
+        runner.blame_no_room('fatal: [here]: FAILED! => {"msg": "\'remotestatus_title\' is undefined"}')
+    assert not is_task_lost("'remotestatus_title' is undefined")

@@ -71,6 +71,15 @@ def find_own_fault(said: str, workdir: Path) -> int | None:
     return None
 
 
+def is_task_lost(said: str) -> bool:
+    """
+    Whether Ansible has dropped the playbook's first task, so that the next one misses its result.
+
+    It does so without a word when the system refuses it a file or a process (`StrategyBase._queue_task`).
+    """
+    return "'remotestatus_round' is undefined" in said
+
+
 def last_words(output: str) -> str:
     """The last lines that Ansible printed, without the headings of plays and tasks."""
     lines = [line.strip() for line in output.splitlines() if not _HEADING.match(line.strip())]

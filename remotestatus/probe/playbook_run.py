@@ -38,7 +38,13 @@ from remotestatus_playbook.protocol import (
 from remotestatus.model.errors import ConfigurationError, ConfigurationProblem, RoundError, RoundGivenUp
 from remotestatus.model.untrusted_text import one_line
 from remotestatus.probe.ansible_configuration import ansible_environment
-from remotestatus.probe.ansible_errors import NO_FILES, find_ansible_errors, find_own_fault, last_words
+from remotestatus.probe.ansible_errors import (
+    NO_FILES,
+    find_ansible_errors,
+    find_own_fault,
+    is_task_lost,
+    last_words,
+)
 from remotestatus.probe.ansible_run import AnsibleRun
 from remotestatus.probe.ansible_source import AnsibleSource
 from remotestatus.probe.child_processes import ChildProcesses
@@ -162,7 +168,7 @@ class PlaybookRunner:
             self.described = replace(described, base=str(self.source.base), source=str(self.source))
             return self.described
         self._end_run()
-        self._blame_no_room(run.output)
+        self.blame_no_room(run.output)
         if self.source.limit and "leaves us with no hosts to target" in run.output:
             raise ConfigurationError(f"the limit {self.source.limit!r} matches no host of {self.source}")
         if not problems and run.code == 0:
@@ -245,7 +251,7 @@ class PlaybookRunner:
                 trouble = "The round was ended before every remote had answered."
             elif run.has_ended(_POLL_SECONDS) and not done.exists():
                 self._end_run()
-                self._blame_no_room(run.output)
+                self.blame_no_room(run.output)
                 problems = find_ansible_errors(run.output)
                 trouble = f"Ansible did not finish: {problems[0].what if problems else f'exit code {run.code}'}"
         self._count(state, progress)
@@ -293,10 +299,15 @@ class PlaybookRunner:
         except OSError as error:
             raise self._unwritable(error.errno) from error
 
-    def _blame_no_room(self, said: str) -> None:
+    def blame_no_room(self, said: str) -> None:
         """Raise RoundError when an error is about our own directory, not the inventory or a remote."""
         if code := find_own_fault(said, self.workdir):
             raise self._unwritable(code)
+        if is_task_lost(said):
+            raise RoundError(
+                "Ansible could not start a task, and does not say why: too many processes, or perhaps "
+                f"{self._unwritable(errno.ENOSPC)}"
+            )
 
     def _unwritable(self, code: int | None) -> RoundError:
         place = self.workdir.parent
@@ -318,7 +329,7 @@ class PlaybookRunner:
                 run.has_ended(_POLL_SECONDS)
             _ = run.code
         except Exception as error:
-            self._blame_no_room(str(error))
+            self.blame_no_room(str(error))
             raise RoundError(f"Ansible could not be run: {one_line(error)}; `remotestatus doctor` says more") from error
         finally:
             self.child_processes.kill_all_but_connections()
